@@ -1,0 +1,81 @@
+# flagsmith_webhook: the lists of what it is made of.
+#
+#   make                 builds the module and the install script
+#   make install         installs both
+#   make installcheck    runs the regress, isolation and TAP tests against a running server
+
+PG_CONFIG ?= pg_config
+
+EXTENSION = flagsmith_webhook
+MODULE_big = flagsmith_webhook
+PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
+
+OBJS = \
+	flagsmith_webhook.o \
+	src/guard.o \
+	src/plan.o \
+	src/signature.o
+
+# The order of the install script is data: a part may use what stands before it.
+SCHEMA_PARTS = \
+	prologue \
+	guard \
+	webhook \
+	delivery \
+	audit_log \
+	flag_change \
+	touch \
+	version \
+	name \
+	signature \
+	privilege
+
+REGRESS = \
+	install \
+	uninstall
+
+ISOLATION =
+
+TAP_TESTS = 1
+
+# The version is written once, in the control file.
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" flagsmith_webhook.control 2>/dev/null || true)
+ifeq ($(EXTVERSION),)
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(lastword $(MAKEFILE_LIST)))flagsmith_webhook.control)
+endif
+
+DATA_built = flagsmith_webhook--$(EXTVERSION).sql
+DATA = $(wildcard updates/*--*--*.sql)
+EXTRA_CLEAN = src/*.gcda src/*.gcno *.gcda *.gcno
+
+# As system headers, the server's own do not drown our code in -Wextra warnings.
+PG_CPPFLAGS = -DFSW_VERSION='"$(EXTVERSION)"' -isystem $(shell $(PG_CONFIG) --includedir-server)
+override PG_CFLAGS += -Wall -Wextra
+SHLIB_LINK += $(shell pkg-config --libs libcrypto 2>/dev/null || echo -lcrypto)
+
+# clang does not know every flag that the server was built with.
+ifneq ($(findstring clang,$(CC)),)
+override PG_CFLAGS += -Wno-ignored-optimization-argument -Wno-unknown-warning-option
+endif
+
+ifdef COVERAGE
+override PG_CFLAGS += --coverage -O0
+SHLIB_LINK += --coverage
+endif
+
+# initdb's C locale keeps the expected output the same everywhere.
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# A banner before each part leads from the line of an error back to its file.
+flagsmith_webhook--$(EXTVERSION).sql: $(patsubst %,schema/%.sql,$(SCHEMA_PARTS))
+	@for part in $^; do \
+		case $$part in *prologue.sql) ;; *) printf '\n-- %s\n\n' "$$part" ;; esac; \
+		cat "$$part" || exit 1; \
+	done > $@.tmp
+	@mv $@.tmp $@
+
+# PGXS tracks no headers unless the server was built to.
+$(OBJS): $(wildcard $(srcdir)/src/*.h)

@@ -1,0 +1,30 @@
+CREATE TABLE flagsmith.version_published (
+    delivery            bigint NOT NULL,
+    ordinal             integer NOT NULL,
+    source              text NOT NULL,
+    webhook             text,
+    received_at         timestamptz NOT NULL,
+    stored_at           timestamptz NOT NULL,
+    uuid                text,
+    feature_id          bigint,
+    feature             text,
+    published_by_id     bigint,
+    published_by_email  text,
+    states              jsonb,
+    extra               jsonb,
+    CONSTRAINT version_published_pkey PRIMARY KEY (delivery, ordinal)
+);
+CREATE INDEX version_published_feature_idx ON flagsmith.version_published (source, feature_id, received_at);
+CREATE INDEX version_published_uuid_idx ON flagsmith.version_published (hashtextextended(uuid, 0));
+COMMENT ON TABLE flagsmith.version_published IS 'Published feature versions (NEW_VERSION_PUBLISHED) as typed rows.';
+COMMENT ON COLUMN flagsmith.version_published.delivery IS 'The delivery it was decoded from.';
+COMMENT ON COLUMN flagsmith.version_published.ordinal IS 'Position within the delivery, from 1.';
+COMMENT ON COLUMN flagsmith.version_published.webhook IS 'The webhook that brought it first, which may tell the environment.';
+COMMENT ON COLUMN flagsmith.version_published.uuid IS 'The version''s uuid, which the EF_VERSION audit entry has as related_object_uuid.';
+COMMENT ON COLUMN flagsmith.version_published.published_by_email IS 'E-mail of the publisher; NULL for an API key.';
+COMMENT ON COLUMN flagsmith.version_published.states IS 'The version''s states in the order sent, as an array.';
+COMMENT ON COLUMN flagsmith.version_published.extra IS 'All keys of the body that have no column, at their places.';
+CREATE TRIGGER version_published_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.version_published
+    FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
+ALTER TABLE flagsmith.version_published ENABLE ALWAYS TRIGGER version_published_guard;
+SELECT pg_catalog.pg_extension_config_dump('flagsmith.version_published', '');

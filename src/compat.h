@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/compat.h
+ *	  What differs between the supported PostgreSQL releases.
+ *
+ * The only place that looks at PG_VERSION_NUM.  Every shim names the release
+ * that made it necessary.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_COMPAT_H
+#define FSW_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "flagsmith_webhook needs PostgreSQL 15 or later"
+#endif
+
+/* 16 moved the accessors of variable-length values out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 16 can report the errors of input functions without raising them. */
+#if PG_VERSION_NUM >= 160000
+#define FSW_SOFT_INPUT_ERRORS 1
+#endif
+
+/* 18 records the name and version of a module. */
+#if PG_VERSION_NUM >= 180000
+#define FSW_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "flagsmith_webhook", .version = FSW_VERSION)
+#else
+#define FSW_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#endif							/* FSW_COMPAT_H */

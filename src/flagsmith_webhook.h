@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/flagsmith_webhook.h
+ *	  What the C files of the module share, a section for each file.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FLAGSMITH_WEBHOOK_H
+#define FLAGSMITH_WEBHOOK_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/jsonb.h"
+
+#include "src/compat.h"
+
+/*
+ * SQLSTATEs of our own, as subclasses of standard classes: a caller can tell
+ * "reject" from "retry" by the class alone.
+ */
+#define ERRCODE_FSW_SIGNATURE_MISMATCH		MAKE_SQLSTATE('2', '8', 'W', '0', '1')
+#define ERRCODE_FSW_SIGNATURE_MISSING		MAKE_SQLSTATE('2', '8', 'W', '0', '2')
+#define ERRCODE_FSW_SIGNATURE_MALFORMED		MAKE_SQLSTATE('2', '8', 'W', '0', '3')
+#define ERRCODE_FSW_INVALID_PAYLOAD			MAKE_SQLSTATE('2', '2', 'W', '0', '1')
+#define ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT	MAKE_SQLSTATE('0', '1', 'W', '0', '1')
+
+/* ---- flagsmith_webhook.c ---- */
+
+extern PGDLLEXPORT void _PG_init(void);
+extern int	fsw_max_body_size;
+
+/* ---- guard.c: append-only tables, and the one way around ---- */
+
+extern bool fsw_history_writable(bool writable);
+
+/* ---- plan.c: saved SPI plans, the owner's rights, the cache clock ---- */
+
+typedef enum FswPlanId
+{
+	FSW_PLAN_WEBHOOK,
+	FSW_PLAN_SECRETS,
+	FSW_PLAN_DELIVERY_INSERT,
+	FSW_PLAN_DELIVERY_FIND,
+	FSW_PLAN_REPEAT,
+	FSW_PLAN_AUDIT_LOG,
+	FSW_PLAN_FLAG_CHANGE,
+	FSW_PLAN_TOUCH,
+	FSW_PLAN_VERSION,
+	FSW_PLAN_NAME,
+	FSW_PLAN_COUNT
+} FswPlanId;
+
+/* The caller's identity, given back by fsw_leave_owner(). */
+typedef struct FswOwner
+{
+	Oid			userid;
+	int			sec_context;
+} FswOwner;
+
+extern void fsw_xact_init(void);
+extern uint64 fsw_xact_counter(void);
+extern FswOwner fsw_enter_owner(void);
+extern void fsw_leave_owner(FswOwner saved);
+extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
+
+/* ---- signature.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
+
+#define FSW_DIGEST_LENGTH 32
+
+typedef struct FswKey FswKey;
+
+extern FswKey *fsw_key_create(MemoryContext mcxt, const char *secret, size_t len);
+extern void fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac);
+extern bool fsw_signature_parse(const char *hex, size_t len, uint8 *mac);
+extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
+extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
+
+#endif							/* FLAGSMITH_WEBHOOK_H */
