@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+#
+# tools/lint.sh - what a compiler and the tests cannot see: that the lists are complete and that the rules of
+# CONTRIBUTING.md hold.  Prints one line for each finding; silent and 0 if there is none.  Needs no git and no server.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+status=0
+
+finding()
+{
+    printf '%s\n' "$*"
+    status=1
+}
+
+# The words of a list of the Makefile.
+list()
+{
+    awk -v name="$1" '
+        $1 == name && $2 == "=" { inside = 1; sub(/^[^=]*=/, "") }
+        inside { more = sub(/\\$/, ""); n = split($0, word, /[ \t]+/)
+                 for (i = 1; i <= n; i++) if (word[i] != "") print word[i]
+                 if (!more) inside = 0 }' Makefile | sort
+}
+
+# The names of files, without directory and suffix.
+names()
+{
+    local file
+
+    for file; do
+        [ -e "$file" ] || continue
+        file=${file##*/}
+        printf '%s\n' "${file%.*}"
+    done | sort
+}
+
+# compare WHAT A B - each line that is in only one of two sorted lists.
+compare()
+{
+    local line
+
+    while IFS= read -r line; do
+        [ -z "$line" ] || finding "$1: $line"
+    done < <(comm -3 <(printf '%s\n' "$2") <(printf '%s\n' "$3") | tr -d '\t')
+}
+
+# none WHAT GREP-ARGUMENTS... - there must be no such line.
+none()
+{
+    local what=$1 hits
+
+    shift
+    # An --include first, if there is one: then grep leaves out what matches nothing.
+    hits=$(grep -rnIE "$@" --exclude-dir=.git --exclude=.git --exclude-dir=results --exclude-dir=output_iso \
+        --exclude-dir=tmp_check --exclude-dir=log --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
+        --exclude='regression.*' --exclude='flagsmith_webhook--*.sql' | head -n 10) || true
+    [ -z "$hits" ] || finding "$what:"$'\n'"$hits"
+}
+
+# Lists.
+compare "in only one of SCHEMA_PARTS and schema/" "$(list SCHEMA_PARTS)" "$(names schema/*.sql)"
+compare "in only one of REGRESS and sql/" "$(list REGRESS)" "$(names sql/*.sql)"
+compare "in only one of ISOLATION and specs/" "$(list ISOLATION)" "$(names specs/*.spec)"
+compare "in only one of OBJS and src/" "$(list OBJS | sed -n 's|^src/\(.*\)\.o$|\1|p')" "$(names src/*.c)"
+compare "in only one of sql/ and specs/ on one side and expected/ on the other" \
+    "$({ names sql/*.sql; names specs/*.spec; } | sort)" "$(names expected/*.out | sed 's/_[0-9]$//' | sort -u)"
+compare "a name in both sql/ and specs/, which share expected/" \
+    "$(comm -12 <(names sql/*.sql) <(names specs/*.spec))" ""
+
+# One version: META.json must be three numbers long.
+version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" flagsmith_webhook.control)
+meta=$(sed -n 's/^ *"version": *"\([0-9][^"]*\)".*/\1/p' META.json | sort -u)
+case $version in
+    *.*.*) ;;
+    *) version=$version.0 ;;
+esac
+[ "$meta" = "$version" ] || finding "META.json: version $meta, but the control file says $version"
+
+# Code.
+none "PG_VERSION_NUM outside src/compat.h" --include='*.[ch]' --exclude=compat.h PG_VERSION_NUM .
+none "OR REPLACE or IF NOT EXISTS in the install script" --include='*.sql' -i 'or replace|if not exists' schema
+none "an unfinished mark" --include='*.[ch]' --include='*.sql' --include='*.pl' --include='*.sh' --include='*.spec' \
+    --include='*.py' --include='*.md' '\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b' .
+none "trailing white space" --include='*.[ch]' --include='*.sql' --include='*.pl' --include='*.sh' --include='*.spec' \
+    --include='*.md' --include=Makefile '[[:blank:]]+$' .
+none "a tab" --include='*.sql' --include='*.md' --include='*.sh' --include='*.spec' --exclude-dir=data $'\t' .
+none "a path of one machine" --exclude-dir=data '(/wor[k]/|/far[m]/|/hom[e]/[a-z]|/roo[t]/)' .
+for file in *.c src/*.[ch] receiver/*.[ch] schema/*.sql sql/*.sql t/*.pl; do
+    [ ! -e "$file" ] || [ "$(wc -l <"$file")" -le 900 ] || finding "$file: more than 900 lines"
+done
+for type in $(cat ./*.c src/*.[ch] receiver/*.[ch] 2>/dev/null | sed -n 's/^} \([A-Z][A-Za-z0-9_]*\);.*/\1/p' | sort -u); do
+    grep -qx "$type" tools/typedefs.list || finding "tools/typedefs.list: no $type"
+done
+
+# What a newcomer needs.
+for command in tools/check; do
+    [ -x "$command" ] || finding "$command: missing, or without its run bit"
+    grep -q "$command" README.md || finding "README.md: does not name $command"
+done
+grep -q 'tools/check' .ci/run || finding ".ci/run: does not call tools/check"
+
+exit "$status"
