@@ -13,8 +13,13 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 OBJS = \
 	flagsmith_webhook.o \
 	src/guard.o \
+	src/inbox.o \
+	src/json.o \
+	src/message.o \
+	src/payload.o \
 	src/plan.o \
-	src/signature.o
+	src/signature.o \
+	src/store.o
 
 # The order of the install script is data: a part may use what stands before it.
 SCHEMA_PARTS = \
@@ -28,6 +33,7 @@ SCHEMA_PARTS = \
 	version \
 	name \
 	signature \
+	inbox \
 	privilege
 
 REGRESS = \

@@ -22,6 +22,7 @@
 
 /* 16 can report the errors of input functions without raising them. */
 #if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
 #define FSW_SOFT_INPUT_ERRORS 1
 #endif
 

@@ -50,6 +50,7 @@ typedef enum FswPlanId
 	FSW_PLAN_TOUCH,
 	FSW_PLAN_VERSION,
 	FSW_PLAN_NAME,
+	FSW_PLAN_REJECTED,
 	FSW_PLAN_COUNT
 } FswPlanId;
 
@@ -62,6 +63,7 @@ typedef struct FswOwner
 
 extern void fsw_xact_init(void);
 extern uint64 fsw_xact_counter(void);
+extern void fsw_xact_counter_reset(uint64 counter);
 extern FswOwner fsw_enter_owner(void);
 extern void fsw_leave_owner(FswOwner saved);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
@@ -77,5 +79,9 @@ extern void fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac)
 extern bool fsw_signature_parse(const char *hex, size_t len, uint8 *mac);
 extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
 extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
+
+/* ---- json.c: bytes to jsonb, softly ---- */
+
+extern Jsonb *fsw_json_parse(const uint8 *body, size_t len, char **reason);
 
 #endif							/* FLAGSMITH_WEBHOOK_H */

@@ -64,6 +64,16 @@ fsw_xact_counter(void)
 }
 
 /*
+ * Take back what a subtransaction of our own raised, which neither read nor
+ * wrote anything.
+ */
+void
+fsw_xact_counter_reset(uint64 counter)
+{
+	xact_counter = counter;
+}
+
+/*
  * Become the owner of the extension's tables for the reads that follow, as
  * the triggers of foreign keys do.  An error in between is undone by the end
  * of the (sub)transaction.
