@@ -38,6 +38,8 @@ SCHEMA_PARTS = \
 
 REGRESS = \
 	install \
+	sanity \
+	signature \
 	uninstall
 
 ISOLATION =
