@@ -16,6 +16,7 @@ OBJS = \
 	src/inbox.o \
 	src/json.o \
 	src/message.o \
+	src/message_template.o \
 	src/payload.o \
 	src/plan.o \
 	src/signature.o \
@@ -33,11 +34,13 @@ SCHEMA_PARTS = \
 	version \
 	name \
 	signature \
+	message \
 	inbox \
 	privilege
 
 REGRESS = \
 	install \
+	message \
 	sanity \
 	signature \
 	uninstall

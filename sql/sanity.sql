@@ -132,7 +132,8 @@ JOIN pg_rewrite r ON r.oid = d.objid
 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = 'flagsmith.webhook_secret'::regclass AND a.attname = 'secret';
 
--- The surface.
+-- The surface; unaligned, so that a new function is one new line.
+\pset format unaligned
 SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS function,
     CASE WHEN p.prokind = 'p' THEN 'procedure' ELSE pg_get_function_result(p.oid) END AS result,
     CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,

@@ -4,7 +4,7 @@
  *	  What the log text of an audit entry says: action, object and names.
  *
  * An audit entry has no fields for what it is about, only a sentence.  The
- * sentences are known: each is one row of the table below, and a message is
+ * sentences are known: each is a row in message_template.c, and a message is
  * recognized when one of them fits from its first to its last character.
  *
  * Names stand in a sentence as they are, so a name may contain the very words
@@ -43,32 +43,6 @@
 
 #include "src/flagsmith_webhook.h"
 #include "src/message.h"
-
-/* related_object_type as a set; the bits follow object_type_names[] */
-#define OF_FEATURE					(1 << 0)
-#define OF_FEATURE_STATE			(1 << 1)
-#define OF_SEGMENT					(1 << 2)
-#define OF_ENVIRONMENT				(1 << 3)
-#define OF_CHANGE_REQUEST			(1 << 4)
-#define OF_EDGE_IDENTITY			(1 << 5)
-#define OF_IMPORT_REQUEST			(1 << 6)
-#define OF_EF_VERSION				(1 << 7)
-#define OF_FEATURE_HEALTH			(1 << 8)
-#define OF_RELEASE_PIPELINE			(1 << 9)
-#define OF_WAREHOUSE_CONNECTION		(1 << 10)
-#define OF_EXPERIMENT				(1 << 11)
-#define OF_METRIC					(1 << 12)
-#define OF_ANY						(~0)
-
-/* entries of release pipelines whose type is not documented */
-#define OF_PIPELINE_ACT \
-	(OF_RELEASE_PIPELINE | OF_FEATURE | OF_FEATURE_STATE)
-
-static const char *const object_type_names[] = {
-	"FEATURE", "FEATURE_STATE", "SEGMENT", "ENVIRONMENT", "CHANGE_REQUEST",
-	"EDGE_IDENTITY", "IMPORT_REQUEST", "EF_VERSION", "FEATURE_HEALTH",
-	"RELEASE_PIPELINE", "WAREHOUSE_CONNECTION", "EXPERIMENT", "METRIC"
-};
 
 static const char *const touch_kind_names[] = {
 	NULL, "state", "override", "removal", "variant", "version",
@@ -110,231 +84,6 @@ static const struct
 #define SPLIT_FIELD(split, field) \
 	(*(char **) ((char *) (split) + fields[field].offset))
 
-typedef struct Template
-{
-	const char *text;
-	int			types;			/* related_object_type of such an entry */
-	const char *action;
-	const char *object;
-	FswTouchKind touch;
-} Template;
-
-/*
- * Every sentence of every release.  {} is a placeholder whose text is not
- * kept.  Where the same act is logged under several types, the types tell
- * what was acted upon, so they are never widened here.
- *
- * "set" is said where Flagsmith uses one sentence for creating and updating.
- * An entry of a change request or a release pipeline touches state: it tells
- * neither whether an override is meant nor of whom.
- */
-static const Template templates[] = {
-	/* features; with an environment, their states in it */
-	{"New Flag / Remote Config created: {feature}",
-	OF_FEATURE, "created", "feature", FSW_TOUCH_FEATURE_CREATED},
-	{"New Flag / Remote Config created: {feature}",
-	OF_FEATURE_STATE, "created", "feature state", FSW_TOUCH_FEATURE_CREATED},
-	{"Flag / Remote Config updated: {feature}",
-	OF_FEATURE, "updated", "feature", FSW_TOUCH_NONE},
-	{"Flag / Remote Config Deleted: {feature}",
-	OF_FEATURE, "deleted", "feature", FSW_TOUCH_FEATURE_DELETED},
-	{"Flag / Remote Config Deleted: {feature}",
-	OF_FEATURE_STATE, "deleted", "feature state", FSW_TOUCH_FEATURE_DELETED},
-
-	/* before 1.3: without a name, and with a typing error */
-	{"New Flag / Remote Config created",
-	OF_FEATURE, "created", "feature", FSW_TOUCH_FEATURE_CREATED},
-	{"Flag / Remove Config updated",
-	OF_FEATURE, "updated", "feature", FSW_TOUCH_NONE},
-	{"Flag / Remove Config updated: {feature}",
-	OF_FEATURE, "updated", "feature", FSW_TOUCH_NONE},
-
-	/* states of an environment */
-	{"Flag state updated for feature: {feature}",
-	OF_FEATURE_STATE, "updated", "feature state", FSW_TOUCH_STATE},
-	{"Flag state / Remote Config value updated for feature: {feature}",
-	OF_FEATURE_STATE, "updated", "feature state", FSW_TOUCH_STATE},
-	{"Remote config value updated for feature: {feature}",
-	OF_FEATURE_STATE, "updated", "feature value", FSW_TOUCH_STATE},
-
-	/* variants and their percentages */
-	{"Multivariate value changed for feature '{feature}'.",
-	OF_FEATURE_STATE, "updated", "variant", FSW_TOUCH_VARIANT},
-	{"Multivariate value changed for feature '{feature}' and identity '{identity}'.",
-	OF_FEATURE_STATE, "updated", "variant", FSW_TOUCH_VARIANT},
-	{"Multivariate value changed for feature '{feature}' and segment '{segment}'.",
-	OF_FEATURE_STATE, "updated", "variant", FSW_TOUCH_VARIANT},
-	{"Multivariate option added to feature '{feature}'.",
-	OF_FEATURE, "created", "variant", FSW_TOUCH_VARIANT},
-	{"Multivariate option removed from feature '{feature}'.",
-	OF_FEATURE, "deleted", "variant", FSW_TOUCH_VARIANT},
-
-	/* overrides */
-	{"Flag state / Remote config value updated for feature '{feature}' and identity '{identity}'",
-	OF_FEATURE_STATE, "set", "identity override", FSW_TOUCH_OVERRIDE},
-	{"Flag state / Remote config value updated for feature '{feature}' and segment '{segment}'",
-	OF_FEATURE_STATE, "set", "segment override", FSW_TOUCH_OVERRIDE},
-	{"Flag state / Remote config value deleted for feature '{feature}' and identity '{identity}'",
-	OF_FEATURE_STATE, "deleted", "identity override", FSW_TOUCH_REMOVAL},
-	{"Flag state / Remote config value deleted for feature '{feature}' and segment '{segment}'",
-	OF_FEATURE, "deleted", "segment override", FSW_TOUCH_REMOVAL},
-	{"Remote config value updated for identity override on feature '{feature}' and identity '{identity}'.",
-	OF_FEATURE_STATE, "updated", "identity override", FSW_TOUCH_OVERRIDE},
-	{"Remote config updated for segment override on feature '{feature}' and segment '{segment}'.",
-	OF_FEATURE_STATE, "updated", "segment override", FSW_TOUCH_OVERRIDE},
-	{"Segment overrides re-ordered for feature '{feature}'.",
-	OF_FEATURE, "reordered", "segment override", FSW_TOUCH_NONE},
-	{"Feature override created for feature '{feature}' and identity '{identity}'",
-	OF_EDGE_IDENTITY, "created", "identity override", FSW_TOUCH_OVERRIDE},
-	{"Feature override updated for feature '{feature}' and identity '{identity}'",
-	OF_EDGE_IDENTITY, "updated", "identity override", FSW_TOUCH_OVERRIDE},
-	{"Feature override deleted for feature '{feature}' and identity '{identity}'",
-	OF_EDGE_IDENTITY, "deleted", "identity override", FSW_TOUCH_REMOVAL},
-
-	/* to 2.41: overrides of a feature, of which segments it is not said */
-	{"Segment rules updated for flag: {feature}",
-	OF_FEATURE, "updated", "segment override", FSW_TOUCH_OVERRIDE},
-	{"Segment rules updated for flag: {feature} in environment: {environment}",
-	OF_FEATURE, "updated", "segment override", FSW_TOUCH_OVERRIDE},
-
-	/* defined since 2.42, used by no release so far */
-	{"Identity override created for feature '{feature}' and identity '{identity}'",
-	OF_FEATURE_STATE, "created", "identity override", FSW_TOUCH_OVERRIDE},
-	{"Segment override created for feature '{feature}' and segment '{segment}'",
-	OF_FEATURE_STATE, "created", "segment override", FSW_TOUCH_OVERRIDE},
-
-	/* schedules */
-	{"Flag state / Remote Config value update scheduled for {time} for feature: {feature}",
-	OF_FEATURE_STATE, "scheduled", "feature state", FSW_TOUCH_SCHEDULED},
-	{"Identity override scheduled for {time} for feature '{feature}' and identity '{identity}'",
-	OF_FEATURE_STATE, "scheduled", "identity override", FSW_TOUCH_SCHEDULED},
-	{"Segment override scheduled for {time} for feature '{feature}' and segment '{segment}'",
-	OF_FEATURE_STATE, "scheduled", "segment override", FSW_TOUCH_SCHEDULED},
-	{"Flag state for feature '{feature}' scheduled for update by Change Request '{change_request}' at {time}.",
-	OF_FEATURE_STATE, "rescheduled", "feature state", FSW_TOUCH_SCHEDULED},
-
-	/* change requests */
-	{"Flag state / Remote config updated for feature: {feature} by Change Request: {change_request}",
-	OF_FEATURE_STATE, "committed", "feature state", FSW_TOUCH_STATE},
-	{"Scheduled change to Flag state / Remote config value went live for feature: {feature} by Change Request: {change_request}",
-	OF_FEATURE_STATE, "went live", "feature state", FSW_TOUCH_STATE},
-	{"Change Request: {change_request} created",
-	OF_CHANGE_REQUEST, "created", "change request", FSW_TOUCH_NONE},
-	{"Change Request: {change_request} approved",
-	OF_CHANGE_REQUEST, "approved", "change request", FSW_TOUCH_NONE},
-	{"Change Request: {change_request} committed",
-	OF_CHANGE_REQUEST, "committed", "change request", FSW_TOUCH_NONE},
-	{"Change Request: {change_request} deleted",
-	OF_CHANGE_REQUEST, "deleted", "change request", FSW_TOUCH_NONE},
-
-	/* versions */
-	{"New version published for feature: {feature}",
-	OF_EF_VERSION, "published", "version", FSW_TOUCH_VERSION},
-
-	/* segments */
-	{"New Segment created: {segment}",
-	OF_SEGMENT, "created", "segment", FSW_TOUCH_NONE},
-	{"New Segment created: {segment} (via {} cohort sync)",
-	OF_SEGMENT, "created", "segment", FSW_TOUCH_NONE},
-	{"Segment updated: {segment}",
-	OF_SEGMENT, "updated", "segment", FSW_TOUCH_NONE},
-	{"Segment deleted: {segment}",
-	OF_SEGMENT, "deleted", "segment", FSW_TOUCH_SEGMENT_DELETED},
-
-	/* environments */
-	{"New Environment created: {environment}",
-	OF_ENVIRONMENT, "created", "environment", FSW_TOUCH_ENVIRONMENT_CREATED},
-	{"Environment updated: {environment}",
-	OF_ENVIRONMENT, "updated", "environment", FSW_TOUCH_NONE},
-
-	/* imports */
-	{"New LaunchDarkly import requested",
-	OF_IMPORT_REQUEST, "requested", "import", FSW_TOUCH_NONE},
-	{"LaunchDarkly import completed successfully",
-	OF_IMPORT_REQUEST, "completed", "import", FSW_TOUCH_NONE},
-	{"LaunchDarkly import failed",
-	OF_IMPORT_REQUEST, "failed", "import", FSW_TOUCH_NONE},
-	{"LaunchDarkly import failed with errors:{}",
-	OF_IMPORT_REQUEST, "failed", "import", FSW_TOUCH_NONE},
-
-	/* health of features: environment, provider and reason are optional */
-	{"Health provider {name} set up for project {}.",
-	OF_FEATURE_HEALTH, "created", "health provider", FSW_TOUCH_NONE},
-	{"Health provider {name} removed from project {}.",
-	OF_FEATURE_HEALTH, "deleted", "health provider", FSW_TOUCH_NONE},
-#define HEALTH(status, tail, action) \
-	{"Health status changed to " status " for feature {feature}" tail, \
-	OF_FEATURE_HEALTH, action, "feature health", FSW_TOUCH_NONE}
-#define HEALTH_TAILS(where) \
-	HEALTH("HEALTHY", where, "marked healthy"), \
-	HEALTH("HEALTHY", where "\n\nProvided by {name}", "marked healthy"), \
-	HEALTH("HEALTHY", where "\n\nReason:\n{}", "marked healthy"), \
-	HEALTH("HEALTHY", where "\n\nProvided by {name}\n\nReason:\n{}", "marked healthy"), \
-	HEALTH("UNHEALTHY", where, "marked unhealthy"), \
-	HEALTH("UNHEALTHY", where "\n\nProvided by {name}", "marked unhealthy"), \
-	HEALTH("UNHEALTHY", where "\n\nReason:\n{}", "marked unhealthy"), \
-	HEALTH("UNHEALTHY", where "\n\nProvided by {name}\n\nReason:\n{}", "marked unhealthy")
-	HEALTH_TAILS("."),
-	HEALTH_TAILS(" in environment {environment}."),
-
-	/* release pipelines */
-	{"Release Pipeline: {name} created",
-	OF_RELEASE_PIPELINE, "created", "release pipeline", FSW_TOUCH_NONE},
-	{"Release Pipeline: {name} cloned",
-	OF_RELEASE_PIPELINE, "cloned", "release pipeline", FSW_TOUCH_NONE},
-	{"Release Pipeline: {name} updated",
-	OF_RELEASE_PIPELINE, "updated", "release pipeline", FSW_TOUCH_NONE},
-	{"Release Pipeline: {name} published",
-	OF_RELEASE_PIPELINE, "published", "release pipeline", FSW_TOUCH_NONE},
-	{"Release Pipeline: {name} Converted to Draft",
-	OF_RELEASE_PIPELINE, "converted to draft", "release pipeline", FSW_TOUCH_NONE},
-	{"Release Pipeline: {name} deleted",
-	OF_RELEASE_PIPELINE, "deleted", "release pipeline", FSW_TOUCH_NONE},
-	{"Feature: {feature} added to Release Pipeline: {name}",
-	OF_PIPELINE_ACT, "added", "release pipeline", FSW_TOUCH_NONE},
-	{"Feature: {feature} removed from Release Pipeline: {name}",
-	OF_PIPELINE_ACT, "removed", "release pipeline", FSW_TOUCH_NONE},
-	{"Flag state / Remote config updated for feature: {feature} by Release pipeline: {name} (stage: {})",
-	OF_PIPELINE_ACT, "updated", "feature state", FSW_TOUCH_STATE},
-	{"Phased rollout created for feature: {feature} by release pipeline: {name} (stage: {})",
-	OF_PIPELINE_ACT, "created", "phased rollout", FSW_TOUCH_NONE},
-	{"Phased rollout split changed from '{}%' to '{}%' for feature '{feature}' by release pipeline '{name}' (stage: '{}')",
-	OF_PIPELINE_ACT, "updated", "phased rollout", FSW_TOUCH_NONE},
-
-	/* warehouses, experiments and metrics */
-	{"Warehouse connection created for environment {environment}",
-	OF_WAREHOUSE_CONNECTION, "created", "warehouse connection", FSW_TOUCH_NONE},
-	{"Warehouse connection updated for environment {environment}",
-	OF_WAREHOUSE_CONNECTION, "updated", "warehouse connection", FSW_TOUCH_NONE},
-	{"Warehouse connection deleted for environment {environment}",
-	OF_WAREHOUSE_CONNECTION, "deleted", "warehouse connection", FSW_TOUCH_NONE},
-	{"Experiment '{name}' created for environment {environment}",
-	OF_EXPERIMENT, "created", "experiment", FSW_TOUCH_NONE},
-	{"Experiment '{name}' updated for environment {environment}",
-	OF_EXPERIMENT, "updated", "experiment", FSW_TOUCH_NONE},
-	{"Experiment '{name}' deleted for environment {environment}",
-	OF_EXPERIMENT, "deleted", "experiment", FSW_TOUCH_NONE},
-	{"Experiment '{name}' running for environment {environment}",
-	OF_EXPERIMENT, "running", "experiment", FSW_TOUCH_NONE},
-	{"Experiment '{name}' paused for environment {environment}",
-	OF_EXPERIMENT, "paused", "experiment", FSW_TOUCH_NONE},
-	{"Experiment '{name}' completed for environment {environment}",
-	OF_EXPERIMENT, "completed", "experiment", FSW_TOUCH_NONE},
-	{"Experiment '{name}' rollout set to {}% of {}",
-	OF_EXPERIMENT, "rolled out", "experiment", FSW_TOUCH_NONE},
-	{"Metric '{name}' created",
-	OF_METRIC, "created", "metric", FSW_TOUCH_NONE},
-	{"Metric '{name}' updated",
-	OF_METRIC, "updated", "metric", FSW_TOUCH_NONE},
-	{"Metric '{name}' deleted",
-	OF_METRIC, "deleted", "metric", FSW_TOUCH_NONE}
-};
-
-#define NUM_TEMPLATES ((int) lengthof(templates))
-
-/* The most placeholders in one template. */
-#define MAX_GAPS 5
-
 /*
  * The most templates that one message can fit.  Those of the health of a
  * feature, with all their optional tails, come to eight.
@@ -367,11 +116,11 @@ typedef struct Gap
 /* A template that is being matched. */
 typedef struct Match
 {
-	const Template *template;
+	const FswLogTemplate *template;
 	int			prefix_len;
 	int			literal_len;	/* of all literals together */
 	int			ngaps;
-	Gap			gaps[MAX_GAPS];
+	Gap			gaps[FSW_LOG_MAX_GAPS];
 	const char *msg;
 	int			len;
 	int			reading;
@@ -393,7 +142,7 @@ typedef struct Walk
 	bool		backward;
 	int			limit;
 	int			found;
-	int			at[MAX_GAPS];
+	int			at[FSW_LOG_MAX_GAPS];
 	Spans	   *result;			/* NULL: only count */
 } Walk;
 
@@ -417,13 +166,13 @@ object_type_set(const char *name)
 {
 	if (name != NULL)
 	{
-		for (int i = 0; i < (int) lengthof(object_type_names); i++)
+		for (int i = 0; i < fsw_log_type_count; i++)
 		{
-			if (strcmp(name, object_type_names[i]) == 0)
+			if (strcmp(name, fsw_log_type_names[i]) == 0)
 				return 1 << i;
 		}
 	}
-	return OF_ANY;
+	return FSW_LOG_OF_ANY;
 }
 
 /*
@@ -632,7 +381,7 @@ match_free(Match *match)
  * like it, which is all that most templates cost.
  */
 static bool
-match_begin(Match *match, const Template *template, const char *msg, int len,
+match_begin(Match *match, const FswLogTemplate *template, const char *msg, int len,
 			int reading)
 {
 	const char *p = template->text;
@@ -746,7 +495,7 @@ match_complete(Match *match)
  * Does the template fit the message?  If so, match_free() is due.
  */
 static bool
-match_message(Match *match, const Template *template, const char *msg, int len,
+match_message(Match *match, const FswLogTemplate *template, const char *msg, int len,
 			  int reading)
 {
 	if (!match_begin(match, template, msg, len, reading))
@@ -857,10 +606,10 @@ match_templates(const char *msg, int len, int types, int reading,
 {
 	int			n = 0;
 
-	for (int i = 0; i < NUM_TEMPLATES && n < MAX_MATCHES; i++)
+	for (int i = 0; i < fsw_log_template_count && n < MAX_MATCHES; i++)
 	{
-		if ((templates[i].types & types) != 0 &&
-			match_message(&matches[n], &templates[i], msg, len, reading))
+		if ((fsw_log_templates[i].types & types) != 0 &&
+			match_message(&matches[n], &fsw_log_templates[i], msg, len, reading))
 			n++;
 	}
 
@@ -870,7 +619,7 @@ match_templates(const char *msg, int len, int types, int reading,
 			matches[i].weak = match_covers(&matches[i], &matches[j]);
 	}
 
-	/* insertion sort: there are one to three, and the order is stable */
+	/* insertion sort: there are few, and it is stable */
 	for (int i = 1; i < n; i++)
 	{
 		Match		match = matches[i];
@@ -1003,7 +752,7 @@ fsw_parse_log(const char *log, size_t len, const char *related_object_type)
 	result->agreed = result->splits[0];
 	for (int i = 1; i < nmatches && !matches[i].weak; i++)
 	{
-		const Template *other = matches[i].template;
+		const FswLogTemplate *other = matches[i].template;
 
 		if (result->action != NULL && strcmp(result->action, other->action) != 0)
 			result->action = NULL;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/message.h
- *	  What the log text of an audit entry says: interface of message.c.
+ *	  What the log text of an audit entry says: interface of message.c, and
+ *	  the table it works from.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,5 +67,28 @@ typedef struct FswLog
 extern FswLog *fsw_parse_log(const char *log, size_t len,
 							 const char *related_object_type);
 extern const char *fsw_touch_kind_name(FswTouchKind kind);
+
+/* ---- message_template.c, for message.c alone ---- */
+
+/* The bits of FswLogTemplate.types, in the order of the names below. */
+extern const char *const fsw_log_type_names[];
+extern const int fsw_log_type_count;
+
+#define FSW_LOG_OF_ANY (~0)
+
+/* The most placeholders in one template. */
+#define FSW_LOG_MAX_GAPS 5
+
+typedef struct FswLogTemplate
+{
+	const char *text;
+	int			types;			/* related_object_type of such an entry */
+	const char *action;
+	const char *object;
+	FswTouchKind touch;
+} FswLogTemplate;
+
+extern const FswLogTemplate fsw_log_templates[];
+extern const int fsw_log_template_count;
 
 #endif							/* FSW_MESSAGE_H */
