@@ -944,7 +944,11 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 	const char *kind = NULL;
 	const char *name = NULL;
 
-	if (row->nulls[AUDIT_related_object_id] || log->action == NULL)
+	/*
+	 * Not from a message that can be split in a second way, however unlikely:
+	 * the name of a flag called "a' and segment 'b" would become "a".
+	 */
+	if (row->nulls[AUDIT_related_object_id] || log->nsplits != 1)
 		return;
 	if (column_is(row, AUDIT_related_object_type, "FEATURE") ||
 		(column_is(row, AUDIT_related_object_type, "FEATURE_STATE") &&
