@@ -12,6 +12,8 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 
 OBJS = \
 	flagsmith_webhook.o \
+	src/decode.o \
+	src/field.o \
 	src/guard.o \
 	src/inbox.o \
 	src/json.o \
@@ -20,7 +22,8 @@ OBJS = \
 	src/payload.o \
 	src/plan.o \
 	src/signature.o \
-	src/store.o
+	src/store.o \
+	src/webhook.o
 
 # The order of the install script is data: a part may use what stands before it.
 SCHEMA_PARTS = \
@@ -35,6 +38,7 @@ SCHEMA_PARTS = \
 	name \
 	signature \
 	message \
+	payload \
 	inbox \
 	privilege
 

@@ -20,3 +20,13 @@ COMMENT ON FUNCTION flagsmith._inbox_insert() IS 'verify, decode and store one d
 
 CREATE TRIGGER inbox_insert INSTEAD OF INSERT ON flagsmith.inbox
     FOR EACH ROW EXECUTE FUNCTION flagsmith._inbox_insert();
+
+CREATE FUNCTION flagsmith.readmit(webhook text) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'fsw_readmit';
+COMMENT ON FUNCTION flagsmith.readmit(text) IS 'verify the rejected deliveries of a webhook again, after a forgotten secret was added, and return how many came in';
+
+CREATE FUNCTION flagsmith.reprocess() RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'fsw_reprocess';
+COMMENT ON FUNCTION flagsmith.reprocess() IS 'decode kept bodies again that could not be decoded when they came, and return how many could be';

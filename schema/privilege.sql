@@ -1,2 +1,75 @@
--- Last part: whatever the parts before it created is nobody's but the owner's.
+-- Roles are cluster-wide and can be planted, so the extension makes none: it grants to roles that exist already.  Nothing
+-- is granted to PUBLIC.  What a role needs stands here once, in three lists.
+
+CREATE FUNCTION flagsmith.grant_receiver(role regrole) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA flagsmith TO %s', role);
+    EXECUTE format('GRANT INSERT (webhook, signature, body, received_at) ON flagsmith.inbox TO %s', role);
+    EXECUTE format('GRANT SELECT (delivery_id, outcome, reason) ON flagsmith.inbox TO %s', role);
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.grant_receiver(regrole) IS 'let a role insert deliveries and see what became of each, and nothing else';
+
+CREATE FUNCTION flagsmith.grant_caller(role regrole) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    routine text;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA flagsmith TO %s', role);
+    FOREACH routine IN ARRAY flagsmith._caller_routines() LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine::regprocedure, role);
+    END LOOP;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.grant_caller(regrole) IS 'let a role call the scalar lookups, for policies, triggers and joins';
+
+CREATE FUNCTION flagsmith.grant_reader(role regrole) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    routine text;
+    relation text;
+BEGIN
+    PERFORM flagsmith.grant_caller(role);
+    FOREACH relation IN ARRAY flagsmith._reader_relations() LOOP
+        EXECUTE format('GRANT SELECT ON %s TO %s', relation::regclass, role);
+    END LOOP;
+    FOREACH routine IN ARRAY flagsmith._reader_routines() LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine::regprocedure, role);
+    END LOOP;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.grant_reader(regrole) IS 'let a role read history and answers, but no bodies, signatures or secrets';
+
+CREATE FUNCTION flagsmith._caller_routines() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[]::text[];
+COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a role call';
+
+CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[
+        'flagsmith.decode_audit_log(jsonb)',
+        'flagsmith.decode_flag_change(jsonb)',
+        'flagsmith.parse_log(text, text)',
+        'flagsmith.sign(bytea, text)',
+        'flagsmith.verify_signature(bytea, text, text[])'
+    ]::text[];
+COMMENT ON FUNCTION flagsmith._reader_routines() IS 'what grant_reader() lets a role call besides the scalar lookups';
+
+CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[
+        'flagsmith.audit_log',
+        'flagsmith.flag_change',
+        'flagsmith.name',
+        'flagsmith.touch',
+        'flagsmith.version_published'
+    ]::text[];
+COMMENT ON FUNCTION flagsmith._reader_relations() IS 'what grant_reader() lets a role read';
+
+-- Last: whatever the parts before created is nobody's but the owner's.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA flagsmith FROM PUBLIC;

@@ -47,3 +47,117 @@ COMMENT ON COLUMN flagsmith.webhook_secret.valid_until IS 'Deliveries received f
 COMMENT ON COLUMN flagsmith.webhook_secret.created_at IS 'When it was added here.';
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret', '');
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret_id_seq', '');
+
+CREATE FUNCTION flagsmith.add_secret(webhook text, secret text,
+    valid_from timestamptz DEFAULT '-infinity', valid_until timestamptz DEFAULT 'infinity') RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'fsw_add_secret';
+COMMENT ON FUNCTION flagsmith.add_secret(text, text, timestamptz, timestamptz) IS 'add a secret that deliveries to a webhook may be signed with, and return its id';
+
+CREATE FUNCTION flagsmith.retire_secret(secret_id bigint, valid_until timestamptz DEFAULT now()) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+BEGIN
+    UPDATE flagsmith.webhook_secret AS s SET valid_until = valid_until WHERE s.id = secret_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = format('webhook secret %s does not exist', coalesce(secret_id::text, 'null')),
+            HINT = 'flagsmith.secret_usage lists the secrets by id.';
+    END IF;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.retire_secret(bigint, timestamptz) IS 'end the validity of a secret: deliveries received from then on may not be signed with it';
+
+-- A member table can be dropped with the extension without a word.  A view that is no member and depends on the history
+-- makes DROP EXTENSION and DROP SCHEMA without CASCADE fail, and its name says why.
+CREATE FUNCTION flagsmith._protect_history() RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    -- Two sessions that register at once must not collide on the view.
+    PERFORM pg_advisory_xact_lock(hashtextextended('flagsmith.drop_extension_would_delete_the_flag_history', 0));
+    IF to_regclass('flagsmith.drop_extension_would_delete_the_flag_history') IS NULL THEN
+        CREATE VIEW flagsmith.drop_extension_would_delete_the_flag_history
+            WITH (security_invoker = true) AS
+            SELECT count(*) AS deliveries FROM flagsmith.delivery;
+        COMMENT ON VIEW flagsmith.drop_extension_would_delete_the_flag_history IS
+            'Stands in the way of DROP EXTENSION flagsmith_webhook, which would delete the flag history. To do that on purpose, drop this view first.';
+    END IF;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith._protect_history() IS 'make DROP EXTENSION fail while there is history';
+
+CREATE FUNCTION flagsmith.add_webhook(name text, secret text DEFAULT NULL, source text DEFAULT 'default',
+    scope text DEFAULT NULL, environment_id bigint DEFAULT NULL, allow_unsigned boolean DEFAULT false,
+    max_spool_age interval DEFAULT '1 day', notify boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+DECLARE
+    secret_id bigint;
+BEGIN
+    IF name IS NULL OR name = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'webhook name must not be empty';
+    END IF;
+    IF scope NOT IN ('environment', 'organisation') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('webhook scope "%s" does not exist', scope),
+            HINT = 'Give environment, organisation or null.';
+    END IF;
+    IF max_spool_age < interval '0' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'webhook max_spool_age must not be negative';
+    END IF;
+    INSERT INTO flagsmith.webhook (name, source, scope, environment_id, allow_unsigned, max_spool_age, notify)
+        VALUES (name, coalesce(source, 'default'), scope, environment_id, coalesce(allow_unsigned, false),
+            max_spool_age, coalesce(notify, false))
+        ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+            MESSAGE = format('webhook "%s" already exists', name);
+    END IF;
+    IF secret IS NOT NULL THEN
+        -- An assignment is no statement of its own, so nothing can show the secret as its parameter.
+        secret_id := flagsmith.add_secret(name, secret, '-infinity', 'infinity');
+    ELSIF NOT coalesce(allow_unsigned, false) THEN
+        RAISE NOTICE USING MESSAGE = format('webhook "%s" rejects every delivery until it has a secret', name),
+            HINT = 'Add it with flagsmith.add_secret() or tools/add-secret.';
+    END IF;
+    PERFORM flagsmith._protect_history();
+
+    RETURN format('In Flagsmith, under %s settings > Webhooks, enter the URL of your receiver for "%s"%s, and enable it.',
+        CASE scope WHEN 'environment' THEN 'environment' WHEN 'organisation' THEN 'organisation'
+            ELSE 'environment or organisation' END,
+        name,
+        CASE WHEN secret IS NULL AND coalesce(allow_unsigned, false) THEN ', with an empty secret'
+            ELSE ', with the same secret as here' END);
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.add_webhook(text, text, text, text, bigint, boolean, interval, boolean) IS 'register a webhook, with its first secret if given, and return what to enter in Flagsmith';
+
+CREATE FUNCTION flagsmith._set_webhook_enabled(name text, enabled boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+BEGIN
+    UPDATE flagsmith.webhook AS w SET enabled = enabled WHERE w.name = name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = format('webhook "%s" does not exist', name),
+            HINT = 'Register it with flagsmith.add_webhook().';
+    END IF;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith._set_webhook_enabled(text, boolean) IS 'enable or disable a webhook';
+
+CREATE FUNCTION flagsmith.enable_webhook(name text) RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT flagsmith._set_webhook_enabled(name, true); END;
+COMMENT ON FUNCTION flagsmith.enable_webhook(text) IS 'accept deliveries to a webhook again';
+
+CREATE FUNCTION flagsmith.disable_webhook(name text) RETURNS void
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT flagsmith._set_webhook_enabled(name, false); END;
+COMMENT ON FUNCTION flagsmith.disable_webhook(text) IS 'refuse deliveries to a webhook with an error, which a receiver answers with 404';

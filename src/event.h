@@ -192,6 +192,8 @@ typedef struct FswEvent
 
 /* payload.c */
 extern FswEvent *fsw_event_decode(Jsonb *body, bool is_import);
+
+/* field.c */
 extern bool fsw_parse_timestamp(const char *str, size_t len, TimestampTz *result);
 
 /* store.c */

@@ -35,12 +35,14 @@ extern int	fsw_max_body_size;
 /* ---- guard.c: append-only tables, and the one way around ---- */
 
 extern bool fsw_history_writable(bool writable);
+extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls);
 
 /* ---- plan.c: saved SPI plans, the owner's rights, the cache clock ---- */
 
 typedef enum FswPlanId
 {
 	FSW_PLAN_WEBHOOK,
+	FSW_PLAN_WEBHOOK_EXISTS,
 	FSW_PLAN_SECRETS,
 	FSW_PLAN_DELIVERY_INSERT,
 	FSW_PLAN_DELIVERY_FIND,
@@ -51,6 +53,10 @@ typedef enum FswPlanId
 	FSW_PLAN_VERSION,
 	FSW_PLAN_NAME,
 	FSW_PLAN_REJECTED,
+	FSW_PLAN_RING,
+	FSW_PLAN_READMITTED,
+	FSW_PLAN_UNDECODED,
+	FSW_PLAN_DECODED,
 	FSW_PLAN_COUNT
 } FswPlanId;
 

@@ -33,6 +33,26 @@ fsw_history_writable(bool writable)
 	return before;
 }
 
+/* Run a saved plan that may change history. */
+void
+fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	bool		before = fsw_history_writable(true);
+
+	PG_TRY();
+	{
+		int			result = SPI_execute_plan(plan, values, nulls, false, 0);
+
+		if (result < 0)
+			elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));
+	}
+	PG_FINALLY();
+	{
+		(void) fsw_history_writable(before);
+	}
+	PG_END_TRY();
+}
+
 PG_FUNCTION_INFO_V1(fsw_guard);
 
 /*

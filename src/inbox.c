@@ -18,7 +18,7 @@
 #include "catalog/pg_type_d.h"
 #include "commands/async.h"
 #include "commands/trigger.h"
-#include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
@@ -415,28 +415,18 @@ count_repeat(int64 delivery_id, text *webhook, TimestampTz received_at)
 	Datum		values[] = {Int64GetDatum(delivery_id), PointerGetDatum(webhook),
 	TimestampTzGetDatum(received_at)};
 	char		nulls[4] = "   ";
-	bool		before;
 
 	if (webhook == NULL)
 		nulls[1] = 'n';
-	before = fsw_history_writable(true);
-	PG_TRY();
-	{
-		SPI_execute_plan(fsw_plan(FSW_PLAN_REPEAT,
-								  "INSERT INTO flagsmith.delivery_repeat AS r"
-								  " (delivery, webhook, count, first_received_at, last_received_at)"
-								  " VALUES ($1, $2, 1, $3, $3)"
-								  " ON CONFLICT (delivery, webhook) DO UPDATE SET count = r.count + 1,"
-								  " first_received_at = least(r.first_received_at, excluded.first_received_at),"
-								  " last_received_at = greatest(r.last_received_at, excluded.last_received_at)",
-								  3, types),
-						 values, nulls, false, 0);
-	}
-	PG_FINALLY();
-	{
-		(void) fsw_history_writable(before);
-	}
-	PG_END_TRY();
+	fsw_execute_on_history(fsw_plan(FSW_PLAN_REPEAT,
+									"INSERT INTO flagsmith.delivery_repeat AS r"
+									" (delivery, webhook, count, first_received_at, last_received_at)"
+									" VALUES ($1, $2, 1, $3, $3)"
+									" ON CONFLICT (delivery, webhook) DO UPDATE SET count = r.count + 1,"
+									" first_received_at = least(r.first_received_at, excluded.first_received_at),"
+									" last_received_at = greatest(r.last_received_at, excluded.last_received_at)",
+									3, types),
+						   values, nulls);
 }
 
 /*
@@ -677,4 +667,147 @@ fsw_inbox_insert(PG_FUNCTION_ARGS)
 		values[INBOX_reason] = CStringGetTextDatum(request.reason);
 	result = heap_form_tuple(desc, values, nulls);
 	return PointerGetDatum(result);
+}
+
+PG_FUNCTION_INFO_V1(fsw_readmit);
+
+/*
+ * readmit(webhook text) returns bigint - verify what the ring holds again, and
+ * take in what a secret added since then signs, with its arrival times.
+ *
+ * Raises 42704 and 55000 as the inbox does.
+ */
+Datum
+fsw_readmit(PG_FUNCTION_ARGS)
+{
+	static const Oid ring_types[] = {TEXTOID};
+	static const Oid mark_types[] = {TEXTOID, INT2OID};
+	text	   *webhook = PG_GETARG_TEXT_PP(0);
+	Datum		ring_args[] = {PointerGetDatum(webhook)};
+	InboxState *state = inbox_state(fcinfo);
+	SPITupleTable *ring;
+	int64		readmitted = 0;
+
+	SPI_connect();
+	SPI_execute_plan(fsw_plan(FSW_PLAN_RING,
+							  "SELECT slot, signature, body, received_at FROM flagsmith.rejected"
+							  " WHERE webhook = $1 AND readmitted_at IS NULL AND body IS NOT NULL"
+							  " ORDER BY received_at FOR UPDATE",
+							  1, ring_types),
+					 ring_args, NULL, false, 0);
+	ring = SPI_tuptable;
+
+	/* An empty ring, too, must tell that there is no such webhook. */
+	(void) find_webhook(state, webhook);
+	for (uint64 i = 0; i < ring->numvals; i++)
+	{
+		HeapTuple	tuple = ring->vals[i];
+		TupleDesc	desc = ring->tupdesc;
+		Request		request = {0};
+		MemoryContext old;
+		bool		isnull;
+		Datum		slot = SPI_getbinval(tuple, desc, 1, &isnull);
+		Datum		signature = SPI_getbinval(tuple, desc, 2, &isnull);
+
+		MemoryContextReset(state->delivery_mcxt);
+		old = MemoryContextSwitchTo(state->delivery_mcxt);
+		request.webhook = webhook;
+		request.signature = isnull ? NULL : DatumGetTextPP(signature);
+		request.body = SPI_getbinval(tuple, desc, 3, &isnull);
+		request.has_claim = true;
+		request.claimed_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+		request.readmit = true;
+		admit(state, &request);
+		if (strcmp(request.outcome, "rejected") != 0)
+		{
+			Datum		mark_args[] = {PointerGetDatum(webhook), slot};
+
+			SPI_execute_plan(fsw_plan(FSW_PLAN_READMITTED,
+									  "UPDATE flagsmith.rejected SET readmitted_at = clock_timestamp()"
+									  " WHERE webhook = $1 AND slot = $2",
+									  2, mark_types),
+							 mark_args, NULL, false, 0);
+			readmitted++;
+		}
+		MemoryContextSwitchTo(old);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_finish();
+	PG_RETURN_INT64(readmitted);
+}
+
+PG_FUNCTION_INFO_V1(fsw_reprocess);
+
+/*
+ * reprocess() returns bigint - decode again what could not be decoded when it
+ * came, as a newer version of this extension may be able to.
+ */
+Datum
+fsw_reprocess(PG_FUNCTION_ARGS)
+{
+	static const Oid mark_types[] = {INT8OID, TEXTOID};
+	InboxState *state = inbox_state(fcinfo);
+	Portal		portal;
+	int64		decoded = 0;
+
+	SPI_connect();
+	portal = SPI_cursor_open(NULL,
+							 fsw_plan(FSW_PLAN_UNDECODED,
+									  "SELECT id, webhook, source, received_at, stored_at, event_at, body"
+									  " FROM flagsmith.delivery"
+									  " WHERE undecoded_reason IS NOT NULL AND body IS NOT NULL ORDER BY id",
+									  0, NULL),
+							 NULL, NULL, true);
+	for (;;)
+	{
+		FswDelivery delivery;
+		FswEvent   *event;
+		HeapTuple	tuple;
+		TupleDesc	desc;
+		MemoryContext old;
+		bool		isnull;
+		bool		no_webhook;
+		bytea	   *body;
+		Jsonb	   *jsonb;
+		char	   *reason;
+
+		SPI_cursor_fetch(portal, true, 1);
+		if (SPI_processed == 0)
+			break;
+		tuple = SPI_tuptable->vals[0];
+		desc = SPI_tuptable->tupdesc;
+		MemoryContextReset(state->delivery_mcxt);
+		old = MemoryContextSwitchTo(state->delivery_mcxt);
+		delivery.id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		delivery.webhook = (text *) DatumGetPointer(SPI_getbinval(tuple, desc, 2, &no_webhook));
+		if (no_webhook)
+			delivery.webhook = NULL;
+		delivery.source = DatumGetTextPP(SPI_getbinval(tuple, desc, 3, &isnull));
+		delivery.received_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+		delivery.stored_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
+		delivery.event_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+		body = DatumGetByteaPP(SPI_getbinval(tuple, desc, 7, &isnull));
+
+		jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &reason);
+		event = jsonb == NULL ? NULL : fsw_event_decode(jsonb, no_webhook);
+		if (event != NULL && event->reason == NULL && !event->unrecognized)
+		{
+			Datum		values[] = {Int64GetDatum(delivery.id),
+			event->event_type ? CStringGetTextDatum(event->event_type) : (Datum) 0};
+
+			fsw_store_rows(event, &delivery);
+			fsw_execute_on_history(fsw_plan(FSW_PLAN_DECODED,
+											"UPDATE flagsmith.delivery SET undecoded_reason = NULL,"
+											" event_type = coalesce($2, event_type) WHERE id = $1",
+											2, mark_types),
+								   values, event->event_type ? "  " : " n");
+			decoded++;
+		}
+		MemoryContextSwitchTo(old);
+		SPI_freetuptable(SPI_tuptable);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	SPI_finish();
+	PG_RETURN_INT64(decoded);
 }

@@ -19,47 +19,21 @@
 
 #include "common/hashfn.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/numeric.h"
 
 #include "src/flagsmith_webhook.h"
 #include "src/event.h"
+#include "src/field.h"
 #include "src/message.h"
-
-typedef enum FieldKind
-{
-	FIELD_BIGINT,
-	FIELD_BOOL,
-	FIELD_TEXT,
-	FIELD_TIME,					/* text that is kept in extra where it is no time */
-	FIELD_SCALAR,				/* jsonb of any scalar type, JSON null included */
-	FIELD_ARRAY,				/* jsonb array */
-	FIELD_IDENTITY,				/* number: core; string: edge */
-	FIELD_OBJECT,				/* nested, with fields of its own; may be null */
-	FIELD_REFERENCE,			/* an object, or a bare id for its first field */
-	FIELD_DROP					/* must not be kept: the client SDK key */
-} FieldKind;
-
-typedef struct Field
-{
-	const char *key;
-	FieldKind	kind;
-	bool		required;		/* must be there and not null */
-	int			column;
-	const struct Field *fields; /* of a nested object, ended by a NULL key */
-} Field;
-
-#define FIELD_END {NULL, FIELD_DROP, false, 0, NULL}
 
 /* ---- FLAG_UPDATED and FLAG_DELETED: F 2.1.2 ---- */
 
-static const Field flag_project_fields[] = {
+static const FswField flag_project_fields[] = {
 	{"id", FIELD_BIGINT, true, FLAG_project_id, NULL},
 	{"name", FIELD_TEXT, false, FLAG_project, NULL},
 	FIELD_END
 };
 
-static const Field flag_feature_fields[] = {
+static const FswField flag_feature_fields[] = {
 	{"id", FIELD_BIGINT, true, FLAG_feature_id, NULL},
 	{"name", FIELD_TEXT, true, FLAG_feature, NULL},
 	{"type", FIELD_TEXT, false, FLAG_feature_type, NULL},
@@ -71,20 +45,20 @@ static const Field flag_feature_fields[] = {
 	FIELD_END
 };
 
-static const Field flag_environment_fields[] = {
+static const FswField flag_environment_fields[] = {
 	{"id", FIELD_BIGINT, true, FLAG_environment_id, NULL},
 	{"name", FIELD_TEXT, false, FLAG_environment, NULL},
 	FIELD_END
 };
 
-static const Field flag_segment_fields[] = {
+static const FswField flag_segment_fields[] = {
 	{"id", FIELD_BIGINT, true, FLAG_segment_id, NULL},
 	{"name", FIELD_TEXT, false, FLAG_segment, NULL},
 	{"description", FIELD_TEXT, false, FLAG_segment_description, NULL},
 	FIELD_END
 };
 
-static const Field flag_feature_segment_fields[] = {
+static const FswField flag_feature_segment_fields[] = {
 	{"segment", FIELD_REFERENCE, true, 0, flag_segment_fields},
 	{"priority", FIELD_BIGINT, false, FLAG_segment_priority, NULL},
 	FIELD_END
@@ -104,26 +78,26 @@ static const Field flag_feature_segment_fields[] = {
 	{"feature_state_value", FIELD_SCALAR, false, FLAG_value##suffix, NULL}, \
 	{"multivariate_feature_state_values", FIELD_ARRAY, false, FLAG_variants##suffix, NULL}
 
-static const Field new_state_fields[] = {
+static const FswField new_state_fields[] = {
 	FLAG_SCOPE_FIELDS,
 	FLAG_STATE_FIELDS(),
 	FIELD_END
 };
 
 /* previous_state beside a new_state: its scope is compared, not decoded. */
-static const Field previous_state_fields[] = {
+static const FswField previous_state_fields[] = {
 	FLAG_STATE_FIELDS(_before),
 	FIELD_END
 };
 
 /* previous_state alone, in a deletion. */
-static const Field deleted_state_fields[] = {
+static const FswField deleted_state_fields[] = {
 	FLAG_SCOPE_FIELDS,
 	FLAG_STATE_FIELDS(_before),
 	FIELD_END
 };
 
-static const Field flag_data_fields[] = {
+static const FswField flag_data_fields[] = {
 	{"changed_by", FIELD_TEXT, false, FLAG_changed_by, NULL},
 	{"timestamp", FIELD_TIME, false, FLAG_event_at, NULL},
 	FIELD_END
@@ -131,7 +105,7 @@ static const Field flag_data_fields[] = {
 
 /* ---- AUDIT_LOG_CREATED: F 2.3 ---- */
 
-static const Field author_fields[] = {
+static const FswField author_fields[] = {
 	{"id", FIELD_BIGINT, false, AUDIT_author_id, NULL},
 	{"email", FIELD_TEXT, false, AUDIT_author_email, NULL},
 	{"first_name", FIELD_TEXT, false, AUDIT_author_first_name, NULL},
@@ -141,14 +115,14 @@ static const Field author_fields[] = {
 	FIELD_END
 };
 
-static const Field audit_project_fields[] = {
+static const FswField audit_project_fields[] = {
 	{"id", FIELD_BIGINT, true, AUDIT_project_id, NULL},
 	{"name", FIELD_TEXT, false, AUDIT_project, NULL},
 	{"organisation", FIELD_BIGINT, false, AUDIT_organisation_id, NULL},
 	FIELD_END
 };
 
-static const Field audit_environment_fields[] = {
+static const FswField audit_environment_fields[] = {
 	{"id", FIELD_BIGINT, true, AUDIT_environment_id, NULL},
 	{"name", FIELD_TEXT, false, AUDIT_environment, NULL},
 	{"use_v2_feature_versioning", FIELD_BOOL, false, AUDIT_use_v2_feature_versioning, NULL},
@@ -156,7 +130,7 @@ static const Field audit_environment_fields[] = {
 	FIELD_END
 };
 
-static const Field audit_fields[] = {
+static const FswField audit_fields[] = {
 	{"id", FIELD_BIGINT, false, AUDIT_audit_id, NULL},
 	{"created_date", FIELD_TIME, true, AUDIT_created_date, NULL},
 	{"log", FIELD_TEXT, true, AUDIT_log, NULL},
@@ -172,19 +146,19 @@ static const Field audit_fields[] = {
 
 /* ---- NEW_VERSION_PUBLISHED: F 2.4 ---- */
 
-static const Field version_feature_fields[] = {
+static const FswField version_feature_fields[] = {
 	{"id", FIELD_BIGINT, true, VERSION_feature_id, NULL},
 	{"name", FIELD_TEXT, false, VERSION_feature, NULL},
 	FIELD_END
 };
 
-static const Field publisher_fields[] = {
+static const FswField publisher_fields[] = {
 	{"id", FIELD_BIGINT, false, VERSION_published_by_id, NULL},
 	{"email", FIELD_TEXT, false, VERSION_published_by_email, NULL},
 	FIELD_END
 };
 
-static const Field version_fields[] = {
+static const FswField version_fields[] = {
 	{"uuid", FIELD_TEXT, true, VERSION_uuid, NULL},
 	{"feature", FIELD_OBJECT, true, 0, version_feature_fields},
 	{"published_by", FIELD_OBJECT, false, 0, publisher_fields},
@@ -216,461 +190,6 @@ const FswTable fsw_tables[FSW_TABLE_COUNT] = {
 	[FSW_TABLE_VERSION_PUBLISHED] =
 	{"version_published", FSW_PLAN_VERSION, VERSION_COUNT, version_columns, version_types},
 };
-
-/* ---- walking jsonb ---- */
-
-/* The container of an object or array, or NULL. */
-static JsonbContainer *
-container(const JsonbValue *value)
-{
-	return value != NULL && value->type == jbvBinary ? value->val.binary.data : NULL;
-}
-
-static JsonbContainer *
-object_container(const JsonbValue *value)
-{
-	JsonbContainer *c = container(value);
-
-	return c != NULL && JsonContainerIsObject(c) ? c : NULL;
-}
-
-/* The value of a key, or NULL. */
-static JsonbValue *
-get_key(JsonbContainer *object, const char *key)
-{
-	if (object == NULL)
-		return NULL;
-	return getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
-}
-
-static bool
-is_null(const JsonbValue *value)
-{
-	return value == NULL || value->type == jbvNull;
-}
-
-static bool
-is_string(const JsonbValue *value)
-{
-	return value != NULL && value->type == jbvString;
-}
-
-static Datum
-string_datum(const JsonbValue *value)
-{
-	return PointerGetDatum(cstring_to_text_with_len(value->val.string.val,
-													value->val.string.len));
-}
-
-static Datum
-jsonb_datum(JsonbValue *value)
-{
-	return JsonbPGetDatum(JsonbValueToJsonb(value));
-}
-
-/* Whether two values are the same to the last leaf. */
-static bool
-values_equal(JsonbValue *a, JsonbValue *b)
-{
-	if (a->type != b->type)
-		return false;
-	switch (a->type)
-	{
-		case jbvNull:
-			return true;
-		case jbvString:
-			return a->val.string.len == b->val.string.len &&
-				memcmp(a->val.string.val, b->val.string.val, a->val.string.len) == 0;
-		case jbvNumeric:
-			return DatumGetBool(DirectFunctionCall2(numeric_eq,
-													NumericGetDatum(a->val.numeric),
-													NumericGetDatum(b->val.numeric)));
-		case jbvBool:
-			return a->val.boolean == b->val.boolean;
-		case jbvBinary:
-			return compareJsonbContainers(a->val.binary.data, b->val.binary.data) == 0;
-		default:
-			elog(ERROR, "unexpected jsonb value type %d", (int) a->type);
-	}
-	return false;
-}
-
-/*
- * An integer as int8; false for a fraction or one out of range.  A number is
- * tested as its text, which is short after the scan of json.c.
- */
-static bool
-integer_value(const JsonbValue *value, int64 *result)
-{
-	bool		ok = true;
-	char	   *text;
-	char	   *end;
-
-	if (value->type != jbvNumeric)
-		return false;
-	text = DatumGetCString(DirectFunctionCall1(numeric_out,
-											   NumericGetDatum(value->val.numeric)));
-	errno = 0;
-	*result = strtoi64(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0')
-		ok = false;
-	pfree(text);
-	return ok;
-}
-
-static int
-two_digits(const char *p)
-{
-	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
-		return -1;
-	return (p[0] - '0') * 10 + (p[1] - '0');
-}
-
-/*
- * fsw_parse_timestamp() - YYYY-MM-DDTHH:MM:SS[.f{1,6}](Z|+hh:mm|-hh:mm), and
- * nothing else (FLAGSMITH.md 2.7).
- *
- * timestamptz_in() would take 'now' and 'infinity' and read the rest by the
- * session's TimeZone and DateStyle.  This rule decides the key of an event:
- * later versions must not change it.
- */
-bool
-fsw_parse_timestamp(const char *str, size_t len, TimestampTz *result)
-{
-	struct pg_tm tm;
-	fsec_t		fsec = 0;
-	int			century,
-				year;
-	const char *p = str + 19;
-	const char *end = str + len;
-	int			tz = 0;
-
-	if (len < 20 || str[4] != '-' || str[7] != '-' || str[10] != 'T' ||
-		str[13] != ':' || str[16] != ':')
-		return false;
-	memset(&tm, 0, sizeof(tm));
-	century = two_digits(str);
-	year = two_digits(str + 2);
-	tm.tm_mon = two_digits(str + 5);
-	tm.tm_mday = two_digits(str + 8);
-	tm.tm_hour = two_digits(str + 11);
-	tm.tm_min = two_digits(str + 14);
-	tm.tm_sec = two_digits(str + 17);
-	if (century < 0 || year < 0)
-		return false;
-	tm.tm_year = century * 100 + year;
-	if (tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-		tm.tm_mday < 1 || tm.tm_mday > day_tab[isleap(tm.tm_year)][tm.tm_mon - 1] ||
-		tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 ||
-		tm.tm_sec < 0 || tm.tm_sec > 59)
-		return false;
-
-	if (*p == '.')
-	{
-		int			scale = 100000;
-
-		for (p++; p < end && *p >= '0' && *p <= '9'; p++)
-		{
-			if (scale == 0)
-				return false;
-			fsec += (*p - '0') * scale;
-			scale /= 10;
-		}
-		if (p[-1] == '.')
-			return false;
-	}
-	if (p == end)
-		return false;
-	if (*p == 'Z')
-	{
-		if (p + 1 != end)
-			return false;
-	}
-	else if ((*p == '+' || *p == '-') && end - p == 6 && p[3] == ':')
-	{
-		int			hours = two_digits(p + 1);
-		int			minutes = two_digits(p + 4);
-
-		if (hours < 0 || hours > 15 || minutes < 0 || minutes > 59)
-			return false;
-		tz = (hours * 60 + minutes) * 60;
-		if (*p == '+')
-			tz = -tz;
-	}
-	else
-		return false;
-	return tm2timestamp(&tm, fsec, &tz, result) == 0;
-}
-
-/* ---- decoding objects by their fields ---- */
-
-/*
- * Where a decoder is in the body, for the reason of an undecoded one: a chain
- * of keys on the stack.
- */
-typedef struct Path
-{
-	const struct Path *parent;
-	const char *key;
-} Path;
-
-static char *
-path_string(const Path *path)
-{
-	if (path->parent == NULL)
-		return pstrdup(path->key);
-	return psprintf("%s.%s", path_string(path->parent), path->key);
-}
-
-static char *
-invalid_payload(const Path *path, const char *expected)
-{
-	char	   *code = pstrdup(unpack_sql_state(ERRCODE_FSW_INVALID_PAYLOAD));
-
-	if (expected == NULL)
-		return psprintf("%s webhook payload has no \"%s\"", code, path_string(path));
-	return psprintf("%s webhook payload key \"%s\" must be %s", code, path_string(path), expected);
-}
-
-/* Keys that have no column, collected as an object. */
-typedef struct Extra
-{
-	JsonbPair  *pairs;
-	int			npairs;
-	int			size;
-} Extra;
-
-static void
-extra_add(Extra *extra, JsonbValue *key, JsonbValue *value)
-{
-	if (extra->npairs == extra->size)
-	{
-		extra->size = Max(8, extra->size * 2);
-		if (extra->pairs == NULL)
-			extra->pairs = palloc(extra->size * sizeof(JsonbPair));
-		else
-			extra->pairs = repalloc(extra->pairs, extra->size * sizeof(JsonbPair));
-	}
-	extra->pairs[extra->npairs].key = *key;
-	extra->pairs[extra->npairs].value = *value;
-	extra->pairs[extra->npairs].order = extra->npairs;
-	extra->npairs++;
-}
-
-/* The collected keys as a value; false if there are none. */
-static bool
-extra_value(const Extra *extra, JsonbValue *value)
-{
-	if (extra->npairs == 0)
-		return false;
-	value->type = jbvObject;
-	value->val.object.nPairs = extra->npairs;
-	value->val.object.pairs = extra->pairs;
-	return true;
-}
-
-static void
-extra_add_named(Extra *extra, const char *name, const Extra *nested)
-{
-	JsonbValue	key;
-	JsonbValue	value;
-
-	if (!extra_value(nested, &value))
-		return;
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	extra_add(extra, &key, &value);
-}
-
-/* Set the column "extra" of a row. */
-static void
-row_set_extra(FswRow *row, int column, const Extra *extra)
-{
-	JsonbParseState *parse = NULL;
-
-	if (extra->npairs == 0)
-		return;
-	(void) pushJsonbValue(&parse, WJB_BEGIN_OBJECT, NULL);
-	for (int i = 0; i < extra->npairs; i++)
-	{
-		(void) pushJsonbValue(&parse, WJB_KEY, &extra->pairs[i].key);
-		(void) pushJsonbValue(&parse, WJB_VALUE, &extra->pairs[i].value);
-	}
-	row->values[column] = jsonb_datum(pushJsonbValue(&parse, WJB_END_OBJECT, NULL));
-	row->nulls[column] = false;
-}
-
-static FswRow *
-row_create(FswTableId id, int ordinal)
-{
-	FswRow	   *row = palloc(sizeof(FswRow));
-
-	row->table = &fsw_tables[id];
-	row->ordinal = ordinal;
-	row->values = palloc0(row->table->ncolumns * sizeof(Datum));
-	row->nulls = palloc(row->table->ncolumns * sizeof(bool));
-	memset(row->nulls, true, row->table->ncolumns * sizeof(bool));
-	return row;
-}
-
-static void
-row_set(FswRow *row, int column, Datum value)
-{
-	row->values[column] = value;
-	row->nulls[column] = false;
-}
-
-static void
-row_set_cstring(FswRow *row, int column, const char *value)
-{
-	if (value != NULL)
-		row_set(row, column, CStringGetTextDatum(value));
-}
-
-static char *decode_object(JsonbContainer *object, const Field *fields, const Path *path,
-						   FswRow *row, Extra *extra);
-
-/*
- * One listed field into its column.  Returns NULL, or why not.  *keep is set
- * where the value has to stay in extra as well.
- */
-static char *
-decode_field(JsonbValue *value, const Field *field, const Path *path, FswRow *row,
-			 bool *keep, Extra *nested)
-{
-	int64		number;
-	TimestampTz time;
-
-	if (value->type == jbvNull && field->kind != FIELD_SCALAR)
-		return field->required ? invalid_payload(path, "not null") : NULL;
-
-	switch (field->kind)
-	{
-		case FIELD_BIGINT:
-			if (!integer_value(value, &number))
-				return invalid_payload(path, "an integer");
-			row_set(row, field->column, Int64GetDatum(number));
-			break;
-		case FIELD_BOOL:
-			if (value->type != jbvBool)
-				return invalid_payload(path, "a boolean");
-			row_set(row, field->column, BoolGetDatum(value->val.boolean));
-			break;
-		case FIELD_TEXT:
-			if (value->type != jbvString)
-				return invalid_payload(path, "a string");
-			row_set(row, field->column, string_datum(value));
-			break;
-		case FIELD_TIME:
-			if (value->type != jbvString)
-				return invalid_payload(path, "a string");
-			if (fsw_parse_timestamp(value->val.string.val, value->val.string.len, &time))
-				row_set(row, field->column, TimestampTzGetDatum(time));
-			else
-				*keep = true;
-			break;
-		case FIELD_SCALAR:
-			if (value->type == jbvBinary)
-				return invalid_payload(path, "a scalar");
-			row_set(row, field->column, jsonb_datum(value));
-			break;
-		case FIELD_ARRAY:
-			if (container(value) == NULL || !JsonContainerIsArray(container(value)))
-				return invalid_payload(path, "an array");
-			row_set(row, field->column, jsonb_datum(value));
-			break;
-		case FIELD_IDENTITY:
-			if (value->type == jbvString)
-			{
-				row_set(row, field->column, string_datum(value));
-				row_set_cstring(row, FLAG_identity_kind, "edge");
-			}
-			else if (integer_value(value, &number))
-			{
-				row_set_cstring(row, field->column, psprintf(INT64_FORMAT, number));
-				row_set_cstring(row, FLAG_identity_kind, "core");
-			}
-			else
-				return invalid_payload(path, "an integer or a string");
-			break;
-		case FIELD_REFERENCE:
-			if (value->type == jbvNumeric)
-			{
-				if (!integer_value(value, &number))
-					return invalid_payload(path, "an integer");
-				row_set(row, field->fields[0].column, Int64GetDatum(number));
-				break;
-			}
-			/* FALLTHROUGH */
-		case FIELD_OBJECT:
-			if (object_container(value) == NULL)
-				return invalid_payload(path, "an object");
-			return decode_object(object_container(value), field->fields, path, row, nested);
-		case FIELD_DROP:
-			break;
-	}
-	return NULL;
-}
-
-/*
- * All fields of an object into their columns, all other keys into extra.
- * Returns NULL, or why the body is not decoded.
- */
-static char *
-decode_object(JsonbContainer *object, const Field *fields, const Path *path,
-			  FswRow *row, Extra *extra)
-{
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbValue	key;
-	JsonbValue	value;
-	JsonbIteratorToken token;
-	uint64		seen = 0;
-
-	(void) JsonbIteratorNext(&it, &value, true);	/* WJB_BEGIN_OBJECT */
-	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
-	{
-		const Field *field = fields;
-		int			n = 0;
-
-		(void) JsonbIteratorNext(&it, &value, true);
-		for (; field->key != NULL; field++, n++)
-		{
-			if (strlen(field->key) == (size_t) key.val.string.len &&
-				memcmp(field->key, key.val.string.val, key.val.string.len) == 0)
-				break;
-		}
-		if (field->key == NULL)
-			extra_add(extra, &key, &value);
-		else
-		{
-			Path		here = {path, field->key};
-			Extra		nested = {NULL, 0, 0};
-			bool		keep = false;
-			char	   *reason;
-			JsonbValue	rest;
-
-			seen |= UINT64CONST(1) << n;
-			reason = decode_field(&value, field, &here, row, &keep, &nested);
-			if (reason != NULL)
-				return reason;
-			if (keep)
-				extra_add(extra, &key, &value);
-			else if (extra_value(&nested, &rest))
-				extra_add(extra, &key, &rest);
-		}
-	}
-	for (int n = 0; fields[n].key != NULL; n++)
-	{
-		if (fields[n].required && (seen & (UINT64CONST(1) << n)) == 0)
-		{
-			Path		here = {path, fields[n].key};
-
-			return invalid_payload(&here, NULL);
-		}
-	}
-	return NULL;
-}
 
 /* ---- names ---- */
 
@@ -734,8 +253,8 @@ column_is_one(const FswRow *row, int column)
 static JsonbContainer *
 swap_legacy_edge(JsonbContainer *state)
 {
-	JsonbValue *enabled = get_key(state, "enabled");
-	JsonbValue *identity = get_key(state, "identity");
+	JsonbValue *enabled = fsw_json_key(state, "enabled");
+	JsonbValue *identity = fsw_json_key(state, "identity");
 	JsonbParseState *parse = NULL;
 	JsonbIterator *it;
 	JsonbIteratorToken token;
@@ -781,7 +300,7 @@ swap_legacy_edge(JsonbContainer *state)
 
 /* Keep of previous_state only what differs from the same key of new_state. */
 static void
-extra_differences(Extra *extra, JsonbContainer *new_state)
+extra_differences(FswExtra *extra, JsonbContainer *new_state)
 {
 	int			kept = 0;
 
@@ -793,36 +312,36 @@ extra_differences(Extra *extra, JsonbContainer *new_state)
 														 pair->key.val.string.len,
 														 NULL);
 
-		if (other == NULL || !values_equal(other, &pair->value))
+		if (other == NULL || !fsw_json_equal(other, &pair->value))
 			extra->pairs[kept++] = *pair;
 	}
 	extra->npairs = kept;
 }
 
 static char *
-decode_flag(FswEvent *event, JsonbContainer *data, const Path *path, bool deleted, Extra *outer)
+decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool deleted, FswExtra *outer)
 {
-	FswRow	   *row = row_create(FSW_TABLE_FLAG_CHANGE, 1);
-	Path		new_path = {path, "new_state"};
-	Path		previous_path = {path, "previous_state"};
-	JsonbValue *new_value = get_key(data, "new_state");
-	JsonbValue *previous_value = get_key(data, "previous_state");
-	JsonbContainer *new_state = object_container(new_value);
-	JsonbContainer *previous_state = object_container(previous_value);
-	Extra		extra = {NULL, 0, 0};
-	Extra		new_extra = {NULL, 0, 0};
-	Extra		previous_extra = {NULL, 0, 0};
+	FswRow	   *row = fsw_row_create(FSW_TABLE_FLAG_CHANGE, 1);
+	FswPath		new_path = {path, "new_state"};
+	FswPath		previous_path = {path, "previous_state"};
+	JsonbValue *new_value = fsw_json_key(data, "new_state");
+	JsonbValue *previous_value = fsw_json_key(data, "previous_state");
+	JsonbContainer *new_state = fsw_json_object(new_value);
+	JsonbContainer *previous_state = fsw_json_object(previous_value);
+	FswExtra		extra = {NULL, 0, 0};
+	FswExtra		new_extra = {NULL, 0, 0};
+	FswExtra		previous_extra = {NULL, 0, 0};
 	int			kept = 0;
 	char	   *reason;
 
 	if (new_value == NULL)
-		return invalid_payload(&new_path, NULL);
-	if (new_state == NULL && !is_null(new_value))
-		return invalid_payload(&new_path, "an object or null");
-	if (previous_state == NULL && !is_null(previous_value))
-		return invalid_payload(&previous_path, "an object");
+		return fsw_invalid_payload(&new_path, NULL);
+	if (new_state == NULL && !fsw_json_is_null(new_value))
+		return fsw_invalid_payload(&new_path, "an object or null");
+	if (previous_state == NULL && !fsw_json_is_null(previous_value))
+		return fsw_invalid_payload(&previous_path, "an object");
 
-	reason = decode_object(data, flag_data_fields, path, row, &extra);
+	reason = fsw_decode_object(data, flag_data_fields, path, row, &extra);
 	if (reason != NULL)
 		return reason;
 	for (int i = 0; i < extra.npairs; i++)
@@ -838,32 +357,32 @@ decode_flag(FswEvent *event, JsonbContainer *data, const Path *path, bool delete
 	if (new_state != NULL)
 	{
 		new_state = swap_legacy_edge(new_state);
-		reason = decode_object(new_state, new_state_fields, &new_path, row, &new_extra);
+		reason = fsw_decode_object(new_state, new_state_fields, &new_path, row, &new_extra);
 	}
 	if (reason == NULL && previous_state != NULL)
 	{
 		previous_state = swap_legacy_edge(previous_state);
 		if (new_state != NULL)
 		{
-			reason = decode_object(previous_state, previous_state_fields, &previous_path,
+			reason = fsw_decode_object(previous_state, previous_state_fields, &previous_path,
 								   row, &previous_extra);
 			extra_differences(&previous_extra, new_state);
 		}
 		else
-			reason = decode_object(previous_state, deleted_state_fields, &previous_path,
+			reason = fsw_decode_object(previous_state, deleted_state_fields, &previous_path,
 								   row, &previous_extra);
 	}
 	if (reason != NULL)
 		return reason;
 
-	extra_add_named(&extra, "new_state", &new_extra);
-	extra_add_named(&extra, "previous_state", &previous_extra);
-	extra_add_named(&extra, "envelope", outer);
-	row_set_extra(row, FLAG_extra, &extra);
+	fsw_extra_add(&extra, "new_state", &new_extra);
+	fsw_extra_add(&extra, "previous_state", &previous_extra);
+	fsw_extra_add(&extra, "envelope", outer);
+	fsw_row_set_extra(row, FLAG_extra, &extra);
 
-	row_set(row, FLAG_deleted, BoolGetDatum(deleted));
-	row_set_cstring(row, FLAG_origin, "webhook");
-	row_set(row, FLAG_is_test,
+	fsw_row_set(row, FLAG_deleted, BoolGetDatum(deleted));
+	fsw_row_set_cstring(row, FLAG_origin, "webhook");
+	fsw_row_set(row, FLAG_is_test,
 			BoolGetDatum(column_is(row, FLAG_project, "Test Project") &&
 						 column_is_one(row, FLAG_project_id) &&
 						 column_is_one(row, FLAG_environment_id) &&
@@ -904,22 +423,22 @@ add_touches(FswEvent *event, const FswRow *audit, const FswLog *log)
 	for (int i = 0; i < log->nsplits; i++)
 	{
 		const FswLogSplit *split = &log->splits[i];
-		FswRow	   *row = row_create(FSW_TABLE_TOUCH, audit->ordinal);
+		FswRow	   *row = fsw_row_create(FSW_TABLE_TOUCH, audit->ordinal);
 
 		if (!audit->nulls[AUDIT_created_date])
-			row_set(row, TOUCH_at, audit->values[AUDIT_created_date]);
-		row_set(row, TOUCH_split, Int32GetDatum(i + 1));
+			fsw_row_set(row, TOUCH_at, audit->values[AUDIT_created_date]);
+		fsw_row_set(row, TOUCH_split, Int32GetDatum(i + 1));
 		row->values[TOUCH_project_id] = audit->values[AUDIT_project_id];
 		row->nulls[TOUCH_project_id] = audit->nulls[AUDIT_project_id];
 		row->values[TOUCH_environment_id] = audit->values[AUDIT_environment_id];
 		row->nulls[TOUCH_environment_id] = audit->nulls[AUDIT_environment_id];
-		row_set_cstring(row, TOUCH_kind, fsw_touch_kind_name(log->touch));
+		fsw_row_set_cstring(row, TOUCH_kind, fsw_touch_kind_name(log->touch));
 		if (split->feature != NULL)
-			row_set(row, TOUCH_feature_hash, name_hash("", split->feature));
+			fsw_row_set(row, TOUCH_feature_hash, name_hash("", split->feature));
 		if (split->segment != NULL)
-			row_set(row, TOUCH_scope_hash, name_hash("segment:", split->segment));
+			fsw_row_set(row, TOUCH_scope_hash, name_hash("segment:", split->segment));
 		else if (split->identity != NULL)
-			row_set(row, TOUCH_scope_hash, name_hash("identity:", split->identity));
+			fsw_row_set(row, TOUCH_scope_hash, name_hash("identity:", split->identity));
 
 		/* related_object_id means something else for each type: F 2.3 */
 		if (!audit->nulls[AUDIT_related_object_id])
@@ -927,12 +446,12 @@ add_touches(FswEvent *event, const FswRow *audit, const FswLog *log)
 			if (column_is(audit, AUDIT_related_object_type, "FEATURE") ||
 				(column_is(audit, AUDIT_related_object_type, "FEATURE_STATE") &&
 				 log->touch == FSW_TOUCH_VARIANT))
-				row_set(row, TOUCH_feature_id, audit->values[AUDIT_related_object_id]);
+				fsw_row_set(row, TOUCH_feature_id, audit->values[AUDIT_related_object_id]);
 			else if (column_is(audit, AUDIT_related_object_type, "SEGMENT"))
-				row_set(row, TOUCH_segment_id, audit->values[AUDIT_related_object_id]);
+				fsw_row_set(row, TOUCH_segment_id, audit->values[AUDIT_related_object_id]);
 		}
 		if (log->touch == FSW_TOUCH_VERSION && !audit->nulls[AUDIT_related_object_uuid])
-			row_set(row, TOUCH_version, audit->values[AUDIT_related_object_uuid]);
+			fsw_row_set(row, TOUCH_version, audit->values[AUDIT_related_object_uuid]);
 		event->rows = lappend(event->rows, row);
 	}
 }
@@ -969,22 +488,22 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 }
 
 static char *
-decode_audit(FswEvent *event, JsonbContainer *data, const Path *path, int ordinal, Extra *outer)
+decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int ordinal, FswExtra *outer)
 {
-	FswRow	   *row = row_create(FSW_TABLE_AUDIT_LOG, ordinal);
-	Extra		extra = {NULL, 0, 0};
+	FswRow	   *row = fsw_row_create(FSW_TABLE_AUDIT_LOG, ordinal);
+	FswExtra		extra = {NULL, 0, 0};
 	char	   *reason;
 	char	   *message;
 	FswLog	   *log;
 
-	reason = decode_object(data, audit_fields, path, row, &extra);
+	reason = fsw_decode_object(data, audit_fields, path, row, &extra);
 	if (reason != NULL)
 		return reason;
 	if (outer != NULL)
-		extra_add_named(&extra, "envelope", outer);
-	row_set_extra(row, AUDIT_extra, &extra);
-	row_set_cstring(row, AUDIT_origin, event->is_import ? "import" : "webhook");
-	row_set(row, AUDIT_is_test,
+		fsw_extra_add(&extra, "envelope", outer);
+	fsw_row_set_extra(row, AUDIT_extra, &extra);
+	fsw_row_set_cstring(row, AUDIT_origin, event->is_import ? "import" : "webhook");
+	fsw_row_set(row, AUDIT_is_test,
 			BoolGetDatum(row->nulls[AUDIT_audit_id] &&
 						 column_is(row, AUDIT_project, "Test Project") &&
 						 column_is_one(row, AUDIT_project_id) &&
@@ -996,16 +515,16 @@ decode_audit(FswEvent *event, JsonbContainer *data, const Path *path, int ordina
 	log = fsw_parse_log(message, strlen(message),
 						row->nulls[AUDIT_related_object_type] ? NULL :
 						TextDatumGetCString(row->values[AUDIT_related_object_type]));
-	row_set_cstring(row, AUDIT_action, log->action);
-	row_set_cstring(row, AUDIT_object, log->object);
-	row_set_cstring(row, AUDIT_feature, log->agreed.feature);
-	row_set_cstring(row, AUDIT_segment, log->agreed.segment);
-	row_set_cstring(row, AUDIT_identity, log->agreed.identity);
-	row_set_cstring(row, AUDIT_environment_named, log->agreed.environment);
-	row_set_cstring(row, AUDIT_change_request, log->agreed.change_request);
-	row_set_cstring(row, AUDIT_scheduled_for, log->agreed.scheduled_for);
-	row_set_cstring(row, AUDIT_name, log->agreed.name);
-	row_set(row, AUDIT_ambiguous, BoolGetDatum(log->ambiguous));
+	fsw_row_set_cstring(row, AUDIT_action, log->action);
+	fsw_row_set_cstring(row, AUDIT_object, log->object);
+	fsw_row_set_cstring(row, AUDIT_feature, log->agreed.feature);
+	fsw_row_set_cstring(row, AUDIT_segment, log->agreed.segment);
+	fsw_row_set_cstring(row, AUDIT_identity, log->agreed.identity);
+	fsw_row_set_cstring(row, AUDIT_environment_named, log->agreed.environment);
+	fsw_row_set_cstring(row, AUDIT_change_request, log->agreed.change_request);
+	fsw_row_set_cstring(row, AUDIT_scheduled_for, log->agreed.scheduled_for);
+	fsw_row_set_cstring(row, AUDIT_name, log->agreed.name);
+	fsw_row_set(row, AUDIT_ambiguous, BoolGetDatum(log->ambiguous));
 	event->rows = lappend(event->rows, row);
 
 	if (!DatumGetBool(row->values[AUDIT_is_test]))
@@ -1022,16 +541,16 @@ decode_audit(FswEvent *event, JsonbContainer *data, const Path *path, int ordina
 /* ---- NEW_VERSION_PUBLISHED ---- */
 
 static char *
-decode_version(FswEvent *event, JsonbContainer *data, const Path *path, Extra *outer)
+decode_version(FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer)
 {
-	FswRow	   *row = row_create(FSW_TABLE_VERSION_PUBLISHED, 1);
-	Extra		extra = {NULL, 0, 0};
-	char	   *reason = decode_object(data, version_fields, path, row, &extra);
+	FswRow	   *row = fsw_row_create(FSW_TABLE_VERSION_PUBLISHED, 1);
+	FswExtra		extra = {NULL, 0, 0};
+	char	   *reason = fsw_decode_object(data, version_fields, path, row, &extra);
 
 	if (reason != NULL)
 		return reason;
-	extra_add_named(&extra, "envelope", outer);
-	row_set_extra(row, VERSION_extra, &extra);
+	fsw_extra_add(&extra, "envelope", outer);
+	fsw_row_set_extra(row, VERSION_extra, &extra);
 	event->rows = lappend(event->rows, row);
 	add_row_name(event, "feature", row, VERSION_feature_id, VERSION_feature, -1);
 	return NULL;
@@ -1048,18 +567,18 @@ decode_version(FswEvent *event, JsonbContainer *data, const Path *path, Extra *o
 static void
 find_event_time(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 {
-	JsonbValue *time = get_key(data, "timestamp");
+	JsonbValue *time = fsw_json_key(data, "timestamp");
 
-	if (!is_string(time))
-		time = get_key(data, "created_date");
-	if (!is_string(time) && data == NULL)
-		time = get_key(root, "created_date");
-	if (is_string(time))
+	if (!fsw_json_is_string(time))
+		time = fsw_json_key(data, "created_date");
+	if (!fsw_json_is_string(time) && data == NULL)
+		time = fsw_json_key(root, "created_date");
+	if (fsw_json_is_string(time))
 		event->has_time = fsw_parse_timestamp(time->val.string.val, time->val.string.len,
 											  &event->event_at);
 	else if (event->event_type != NULL &&
 			 strcmp(event->event_type, "NEW_VERSION_PUBLISHED") == 0 &&
-			 is_string(get_key(data, "uuid")))
+			 fsw_json_is_string(fsw_json_key(data, "uuid")))
 	{
 		event->has_time = true;
 		event->event_at = (UNIX_EPOCH_JDATE - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
@@ -1068,22 +587,22 @@ find_event_time(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 
 /* Keys of the envelope other than event_type and data, for extra. */
 static void
-envelope_extra(JsonbContainer *root, Extra *extra)
+envelope_extra(JsonbContainer *root, FswExtra *extra)
 {
-	static const Field envelope_fields[] = {
+	static const FswField envelope_fields[] = {
 		{"event_type", FIELD_DROP, false, 0, NULL},
 		{"data", FIELD_DROP, false, 0, NULL},
 		FIELD_END
 	};
 
-	(void) decode_object(root, envelope_fields, NULL, NULL, extra);
+	(void) fsw_decode_object(root, envelope_fields, NULL, NULL, extra);
 }
 
 static void
 decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 {
-	Path		path = {NULL, "data"};
-	Extra		outer = {NULL, 0, 0};
+	FswPath		path = {NULL, "data"};
+	FswExtra		outer = {NULL, 0, 0};
 	bool		updated = strcmp(event->event_type, "FLAG_UPDATED") == 0;
 	bool		deleted = strcmp(event->event_type, "FLAG_DELETED") == 0;
 	bool		audit = strcmp(event->event_type, "AUDIT_LOG_CREATED") == 0;
@@ -1096,7 +615,7 @@ decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 	}
 	if (data == NULL)
 	{
-		event->reason = invalid_payload(&path, get_key(root, "data") ? "an object" : NULL);
+		event->reason = fsw_invalid_payload(&path, fsw_json_key(root, "data") ? "an object" : NULL);
 		return;
 	}
 	envelope_extra(root, &outer);
@@ -1122,7 +641,7 @@ fsw_event_decode(Jsonb *body, bool is_import)
 	JsonbContainer *root = &body->root;
 	JsonbContainer *data;
 	JsonbValue *type;
-	Path		event_type_path = {NULL, "event_type"};
+	FswPath		event_type_path = {NULL, "event_type"};
 
 	event->is_import = is_import;
 	if (!JsonContainerIsObject(root))
@@ -1132,29 +651,29 @@ fsw_event_decode(Jsonb *body, bool is_import)
 		return event;
 	}
 
-	type = get_key(root, "event_type");
-	data = object_container(get_key(root, "data"));
-	if (is_string(type))
+	type = fsw_json_key(root, "event_type");
+	data = fsw_json_object(fsw_json_key(root, "data"));
+	if (fsw_json_is_string(type))
 		event->event_type = pnstrdup(type->val.string.val, type->val.string.len);
 	find_event_time(event, root, data);
 
-	if (is_string(type))
+	if (fsw_json_is_string(type))
 		decode_enveloped(event, root, data);
 	else if (type != NULL)
-		event->reason = invalid_payload(&event_type_path, "a string");
-	else if (get_key(root, "log") != NULL && get_key(root, "created_date") != NULL)
+		event->reason = fsw_invalid_payload(&event_type_path, "a string");
+	else if (fsw_json_key(root, "log") != NULL && fsw_json_key(root, "created_date") != NULL)
 	{
 		/* The bare audit entry of the old documentation and of browsers. */
 		event->event_type = pstrdup("AUDIT_LOG_CREATED");
 		event->reason = decode_audit(event, root, NULL, 1, NULL);
 	}
-	else if (get_key(root, "flags") != NULL && get_key(root, "identity") != NULL &&
-			 get_key(root, "traits") != NULL && get_key(root, "segments") != NULL)
+	else if (fsw_json_key(root, "flags") != NULL && fsw_json_key(root, "identity") != NULL &&
+			 fsw_json_key(root, "traits") != NULL && fsw_json_key(root, "segments") != NULL)
 		event->event_type = pstrdup("identity");
-	else if (get_key(root, "meta") != NULL && get_key(root, "data") != NULL)
+	else if (fsw_json_key(root, "meta") != NULL && fsw_json_key(root, "data") != NULL)
 		event->event_type = pstrdup("sentry");
 	else
-		event->reason = invalid_payload(&event_type_path, NULL);
+		event->reason = fsw_invalid_payload(&event_type_path, NULL);
 
 	if (event->reason != NULL)
 	{
