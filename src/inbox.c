@@ -18,6 +18,7 @@
 #include "catalog/pg_type_d.h"
 #include "commands/async.h"
 #include "commands/trigger.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -51,6 +52,9 @@ enum
 
 /* Event types that this session has already warned about. */
 #define MAX_WARNED_TYPES 32
+
+/* Bytes of an unrecognized event type that a message shows. */
+#define MAX_SHOWN_TYPE 100
 
 typedef struct Secret
 {
@@ -360,6 +364,17 @@ verify(Request *request, const Webhook *webhook, TimestampTz received_at, bytea 
 
 /* ---- storing ---- */
 
+/* An event type that we do not know as messages show it: a sender's text, of any length. */
+static char *
+shown_type(const char *event_type)
+{
+	int			len = strlen(event_type);
+
+	if (len <= MAX_SHOWN_TYPE)
+		return pstrdup(event_type);
+	return psprintf("%.*s...", pg_mbcliplen(event_type, len, MAX_SHOWN_TYPE), event_type);
+}
+
 static void
 warn_unrecognized(const char *event_type, int64 delivery_id)
 {
@@ -452,7 +467,8 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));
 	if (event->unrecognized)
 		reason = sqlstate_reason(ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT,
-								 psprintf("unrecognized webhook event type \"%s\"", event->event_type));
+								 psprintf("unrecognized webhook event type \"%s\"",
+										  shown_type(event->event_type)));
 
 	values[0] = PointerGetDatum(delivery->webhook);
 	nulls[0] = delivery->webhook == NULL ? 'n' : ' ';
@@ -575,7 +591,7 @@ admit(InboxState *state, Request *request)
 	{
 		request->outcome = "stored";
 		if (event->unrecognized)
-			warn_unrecognized(event->event_type, delivery.id);
+			warn_unrecognized(shown_type(event->event_type), delivery.id);
 		if (webhook->notify)
 			notify_changes(event, webhook->source);
 	}
