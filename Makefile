@@ -42,11 +42,14 @@ SCHEMA_PARTS = \
 	inbox \
 	privilege
 
+
 REGRESS = \
 	install \
-	message \
 	sanity \
 	signature \
+	message \
+	seed \
+	hostile \
 	uninstall
 
 ISOLATION =

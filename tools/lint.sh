@@ -93,6 +93,12 @@ for type in $(cat ./*.c src/*.[ch] receiver/*.[ch] 2>/dev/null | sed -n 's/^} \(
     grep -qx "$type" tools/typedefs.list || finding "tools/typedefs.list: no $type"
 done
 
+# Tests: each SQLSTATE that the extension makes, its own and the documented ones of core, is pinned by some test.
+codes="$(sed -n "s/.*MAKE_SQLSTATE(\(.*\))/\1/p" src/flagsmith_webhook.h | tr -d "', ")"
+for code in $codes 22003 22021 22P02 22P05 39P01 42704 54000 54001 55000; do
+    grep -rqs "$code" expected t --include='*.out' --include='*.pl' || finding "no test expects SQLSTATE $code"
+done
+
 # What a newcomer needs.
 for command in tools/check; do
     [ -x "$command" ] || finding "$command: missing, or without its run bit"
