@@ -48,6 +48,8 @@ REGRESS = \
 	sanity \
 	signature \
 	message \
+	payload \
+	webhook \
 	seed \
 	hostile \
 	uninstall

@@ -217,7 +217,7 @@ fsw_invalid_payload(const FswPath *path, const char *expected)
 
 	if (expected == NULL)
 		return psprintf("%s webhook payload has no \"%s\"", code, path_string(path));
-	return psprintf("%s webhook payload key \"%s\" must be %s", code, path_string(path), expected);
+	return psprintf("%s webhook payload key \"%s\" must %s", code, path_string(path), expected);
 }
 
 static void
@@ -320,28 +320,28 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 	TimestampTz time;
 
 	if (value->type == jbvNull && field->kind != FIELD_SCALAR)
-		return field->required ? fsw_invalid_payload(path, "not null") : NULL;
+		return field->required ? fsw_invalid_payload(path, "not be null") : NULL;
 
 	switch (field->kind)
 	{
 		case FIELD_BIGINT:
 			if (!integer_value(value, &number))
-				return fsw_invalid_payload(path, "an integer");
+				return fsw_invalid_payload(path, "be an integer");
 			fsw_row_set(row, field->column, Int64GetDatum(number));
 			break;
 		case FIELD_BOOL:
 			if (value->type != jbvBool)
-				return fsw_invalid_payload(path, "a boolean");
+				return fsw_invalid_payload(path, "be a boolean");
 			fsw_row_set(row, field->column, BoolGetDatum(value->val.boolean));
 			break;
 		case FIELD_TEXT:
 			if (value->type != jbvString)
-				return fsw_invalid_payload(path, "a string");
+				return fsw_invalid_payload(path, "be a string");
 			fsw_row_set(row, field->column, string_datum(value));
 			break;
 		case FIELD_TIME:
 			if (value->type != jbvString)
-				return fsw_invalid_payload(path, "a string");
+				return fsw_invalid_payload(path, "be a string");
 			if (fsw_parse_timestamp(value->val.string.val, value->val.string.len, &time))
 				fsw_row_set(row, field->column, TimestampTzGetDatum(time));
 			else
@@ -349,12 +349,12 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 			break;
 		case FIELD_SCALAR:
 			if (value->type == jbvBinary)
-				return fsw_invalid_payload(path, "a scalar");
+				return fsw_invalid_payload(path, "be a scalar");
 			fsw_row_set(row, field->column, jsonb_datum(value));
 			break;
 		case FIELD_ARRAY:
 			if (container(value) == NULL || !JsonContainerIsArray(container(value)))
-				return fsw_invalid_payload(path, "an array");
+				return fsw_invalid_payload(path, "be an array");
 			fsw_row_set(row, field->column, jsonb_datum(value));
 			break;
 		case FIELD_IDENTITY:
@@ -369,20 +369,20 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 				fsw_row_set_cstring(row, FLAG_identity_kind, "core");
 			}
 			else
-				return fsw_invalid_payload(path, "an integer or a string");
+				return fsw_invalid_payload(path, "be an integer or a string");
 			break;
 		case FIELD_REFERENCE:
 			if (value->type == jbvNumeric)
 			{
 				if (!integer_value(value, &number))
-					return fsw_invalid_payload(path, "an integer");
+					return fsw_invalid_payload(path, "be an integer");
 				fsw_row_set(row, field->fields[0].column, Int64GetDatum(number));
 				break;
 			}
 			/* FALLTHROUGH */
 		case FIELD_OBJECT:
 			if (fsw_json_object(value) == NULL)
-				return fsw_invalid_payload(path, "an object");
+				return fsw_invalid_payload(path, "be an object");
 			return fsw_decode_object(fsw_json_object(value), field->fields, path, row, nested);
 		case FIELD_DROP:
 			break;

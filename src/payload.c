@@ -337,9 +337,9 @@ decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool del
 	if (new_value == NULL)
 		return fsw_invalid_payload(&new_path, NULL);
 	if (new_state == NULL && !fsw_json_is_null(new_value))
-		return fsw_invalid_payload(&new_path, "an object or null");
+		return fsw_invalid_payload(&new_path, "be an object or null");
 	if (previous_state == NULL && !fsw_json_is_null(previous_value))
-		return fsw_invalid_payload(&previous_path, "an object");
+		return fsw_invalid_payload(&previous_path, "be an object");
 
 	reason = fsw_decode_object(data, flag_data_fields, path, row, &extra);
 	if (reason != NULL)
@@ -615,7 +615,7 @@ decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 	}
 	if (data == NULL)
 	{
-		event->reason = fsw_invalid_payload(&path, fsw_json_key(root, "data") ? "an object" : NULL);
+		event->reason = fsw_invalid_payload(&path, fsw_json_key(root, "data") ? "be an object" : NULL);
 		return;
 	}
 	envelope_extra(root, &outer);
@@ -660,7 +660,7 @@ fsw_event_decode(Jsonb *body, bool is_import)
 	if (fsw_json_is_string(type))
 		decode_enveloped(event, root, data);
 	else if (type != NULL)
-		event->reason = fsw_invalid_payload(&event_type_path, "a string");
+		event->reason = fsw_invalid_payload(&event_type_path, "be a string");
 	else if (fsw_json_key(root, "log") != NULL && fsw_json_key(root, "created_date") != NULL)
 	{
 		/* The bare audit entry of the old documentation and of browsers. */
