@@ -3,6 +3,8 @@
 #   make                 builds the module and the install script
 #   make install         installs both
 #   make installcheck    runs the regress, isolation and TAP tests against a running server
+#   make receiver        builds flagsmith-receiver and what its tests use (libmicrohttpd-dev, libpq-dev)
+#   make install-receiver
 
 PG_CONFIG ?= pg_config
 
@@ -99,3 +101,12 @@ flagsmith_webhook--$(EXTVERSION).sql: $(patsubst %,schema/%.sql,$(SCHEMA_PARTS))
 
 # PGXS tracks no headers unless the server was built to.
 $(OBJS): $(wildcard $(srcdir)/src/*.h)
+
+# A program of its own, with a Makefile of its own: PGXS builds a module or a program, not both.
+receiver:
+	$(MAKE) -C $(srcdir)/receiver all check-build
+
+install-receiver:
+	$(MAKE) -C $(srcdir)/receiver install
+
+.PHONY: receiver install-receiver

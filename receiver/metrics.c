@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * metrics.c
+ *		Counters, and their rendering as OpenMetrics text.
+ *
+ * Everything is counted with relaxed atomics: a scrape may see one counter
+ * a request ahead of another, never a torn one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "receiver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct
+{
+	int			status;			/* 0: no answer was given */
+	const char *word;
+}			answer_table[ANSWER_COUNT] =
+{
+	[ANSWER_NONE] = {0, "none"},
+	[ANSWER_STORED] = {200, "stored"},
+	[ANSWER_DUPLICATE] = {200, "duplicate"},
+	[ANSWER_UNDECODED] = {200, "undecoded"},
+	[ANSWER_SPOOLED] = {200, "spooled"},
+	[ANSWER_REJECTED] = {401, "rejected"},
+	[ANSWER_REJECTED_SIZE] = {413, "rejected"},
+	[ANSWER_NO_WEBHOOK] = {404, "no_webhook"},
+	[ANSWER_NOT_FOUND] = {404, "not_found"},
+	[ANSWER_METHOD] = {405, "method"},
+	[ANSWER_MALFORMED] = {400, "malformed"},
+	[ANSWER_TIMEOUT] = {408, "timeout"},
+	[ANSWER_NO_LENGTH] = {411, "no_length"},
+	[ANSWER_TOO_LARGE] = {413, "too_large"},
+	[ANSWER_HEAD_TOO_LARGE] = {431, "head_too_large"},
+	[ANSWER_CLOSED] = {0, "closed"},
+	[ANSWER_STATUS] = {200, "status"},
+	[ANSWER_UNREADY] = {503, "unready"},
+};
+
+static const struct
+{
+	const char *family;
+	const char *help;
+	const char *label;			/* value of the label "result", NULL: none */
+}			event_table[EVENT_COUNT] =
+{
+	[EVENT_SPOOL_WRITTEN] = {"spool_written", "Deliveries written to the spool.", NULL},
+	[EVENT_SPOOL_DRAINED] = {"spool_drained", "Deliveries taken out of the spool.", "inserted"},
+	[EVENT_SPOOL_REFUSED] = {"spool_drained", NULL, "no_webhook"},
+	[EVENT_SPOOL_SET_ASIDE] = {"spool_drained", NULL, "set_aside"},
+	[EVENT_SPOOL_FULL] = {"spool_failures", "Deliveries that the spool did not take.", "full"},
+	[EVENT_SPOOL_FAILED] = {"spool_failures", NULL, "error"},
+	[EVENT_SPOOL_TORN] = {"spool_unreadable", "Parts of the spool that could not be read.", "torn"},
+	[EVENT_SPOOL_DAMAGED] = {"spool_unreadable", NULL, "damaged"},
+	[EVENT_DATABASE_CONNECT] = {"database_connections", "Connections to the database.", "opened"},
+	[EVENT_DATABASE_LOST] = {"database_connections", NULL, "lost"},
+	[EVENT_DATABASE_RETRY] = {"database_retries", "Inserts that were tried again.", NULL},
+};
+
+/* Upper bounds of the latency histogram in microseconds; the last is +Inf. */
+static const int64_t bucket_bound[] = {
+	500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
+	1000000, 2500000, 5000000, 10000000
+};
+
+#define BUCKETS ((int) (sizeof(bucket_bound) / sizeof(bucket_bound[0])))
+
+static atomic_uint_fast64_t answers[ANSWER_COUNT];
+static atomic_uint_fast64_t events[EVENT_COUNT];
+static atomic_uint_fast64_t buckets[BUCKETS + 1];
+static atomic_uint_fast64_t latency_sum;
+static atomic_int connections;
+
+#define add(counter, by) \
+	atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
+#define get(counter) \
+	((unsigned long long) atomic_load_explicit(&(counter), memory_order_relaxed))
+
+int
+answer_status(Answer answer)
+{
+	return answer_table[answer].status;
+}
+
+const char *
+answer_word(Answer answer)
+{
+	return answer_table[answer].word;
+}
+
+void
+count_answer(Answer answer)
+{
+	add(answers[answer], 1);
+}
+
+void
+count_event(Event event, uint64_t by)
+{
+	add(events[event], by);
+}
+
+void
+count_latency(int64_t microseconds)
+{
+	int			i = 0;
+
+	while (i < BUCKETS && microseconds > bucket_bound[i])
+		i++;
+	add(buckets[i], 1);
+	add(latency_sum, (uint64_t) microseconds);
+}
+
+void
+gauge_connections(int by)
+{
+	add(connections, by);
+}
+
+int
+connections_now(void)
+{
+	return atomic_load_explicit(&connections, memory_order_relaxed);
+}
+
+/* The whole page, for the caller to free; NULL when out of memory. */
+char *
+metrics_render(size_t *len)
+{
+	SpoolState	spool = spool_state();
+	char	   *page = NULL;
+	FILE	   *out = open_memstream(&page, len);
+	const char *family = "";
+	unsigned long long total = 0;
+
+	if (out == NULL)
+		return NULL;
+
+	fputs("# TYPE flagsmith_receiver_answers counter\n"
+		  "# HELP flagsmith_receiver_answers Requests by HTTP status and outcome; "
+		  "status \"none\" is a connection closed without an answer.\n", out);
+	for (int i = ANSWER_NONE + 1; i < ANSWER_COUNT; i++)
+	{
+		fputs("flagsmith_receiver_answers_total{status=\"", out);
+		if (answer_table[i].status == 0)
+			fputs("none", out);
+		else
+			fprintf(out, "%d", answer_table[i].status);
+		fprintf(out, "\",outcome=\"%s\"} %llu\n", answer_table[i].word,
+				get(answers[i]));
+	}
+
+	for (int i = 0; i < EVENT_COUNT; i++)
+	{
+		if (event_table[i].help != NULL)
+		{
+			family = event_table[i].family;
+			fprintf(out, "# TYPE flagsmith_receiver_%s counter\n"
+					"# HELP flagsmith_receiver_%s %s\n",
+					family, family, event_table[i].help);
+		}
+		fprintf(out, "flagsmith_receiver_%s_total", family);
+		if (event_table[i].label != NULL)
+			fprintf(out, "{result=\"%s\"}", event_table[i].label);
+		fprintf(out, " %llu\n", get(events[i]));
+	}
+
+	fputs("# TYPE flagsmith_receiver_database_latency_seconds histogram\n"
+		  "# UNIT flagsmith_receiver_database_latency_seconds seconds\n"
+		  "# HELP flagsmith_receiver_database_latency_seconds Time from sending "
+		  "an INSERT to its commit.\n", out);
+	for (int i = 0; i <= BUCKETS; i++)
+	{
+		total += get(buckets[i]);
+		if (i < BUCKETS)
+			/* the format wants 1.0 where %g would say 1 */
+			fprintf(out, "flagsmith_receiver_database_latency_seconds_bucket"
+					"{le=\"%g%s\"} %llu\n", (double) bucket_bound[i] / 1e6,
+					bucket_bound[i] % 1000000 == 0 ? ".0" : "", total);
+		else
+			fprintf(out, "flagsmith_receiver_database_latency_seconds_bucket"
+					"{le=\"+Inf\"} %llu\n", total);
+	}
+	fprintf(out, "flagsmith_receiver_database_latency_seconds_sum %.6f\n"
+			"flagsmith_receiver_database_latency_seconds_count %llu\n",
+			(double) get(latency_sum) / 1e6, total);
+
+	fprintf(out,
+			"# TYPE flagsmith_receiver_database_up gauge\n"
+			"# HELP flagsmith_receiver_database_up Whether the last attempt to use the database succeeded.\n"
+			"flagsmith_receiver_database_up %d\n"
+			"# TYPE flagsmith_receiver_open_connections gauge\n"
+			"# HELP flagsmith_receiver_open_connections Open HTTP connections.\n"
+			"flagsmith_receiver_open_connections %d\n"
+			"# TYPE flagsmith_receiver_held_requests gauge\n"
+			"# HELP flagsmith_receiver_held_requests Requests that wait for the database or the spool.\n"
+			"flagsmith_receiver_held_requests %zu\n"
+			"# TYPE flagsmith_receiver_spool_records gauge\n"
+			"# HELP flagsmith_receiver_spool_records Deliveries in the spool.\n"
+			"flagsmith_receiver_spool_records %llu\n"
+			"# TYPE flagsmith_receiver_spool_bytes gauge\n"
+			"# UNIT flagsmith_receiver_spool_bytes bytes\n"
+			"# HELP flagsmith_receiver_spool_bytes Size of the spool's files.\n"
+			"flagsmith_receiver_spool_bytes %llu\n"
+			"# TYPE flagsmith_receiver_spool_age_seconds gauge\n"
+			"# UNIT flagsmith_receiver_spool_age_seconds seconds\n"
+			"# HELP flagsmith_receiver_spool_age_seconds Age of the oldest delivery in the spool.\n"
+			"flagsmith_receiver_spool_age_seconds %.3f\n"
+			"# EOF\n",
+			database_is_up() ? 1 : 0, connections_now(), http_held(),
+			(unsigned long long) spool.records, (unsigned long long) spool.bytes,
+			spool.age);
+
+	if (fclose(out) != 0)
+	{
+		free(page);
+		return NULL;
+	}
+	return page;
+}
