@@ -31,11 +31,13 @@ FROM member m
 CROSS JOIN LATERAL pg_identify_object(m.classid, m.objid, 0) i
 WHERE i.schema IS DISTINCT FROM 'flagsmith' AND (i.type <> 'schema' OR i.name <> 'flagsmith');
 
--- Without a comment.  Helpers, whose names start with an underscore, are no exception.
+-- Without a comment.  Helpers, whose names start with an underscore, are no exception; row types of tables, members since
+-- PostgreSQL 17, are.
 SELECT pg_describe_object(m.classid, m.objid, 0)
 FROM member m
 WHERE obj_description(m.objid, m.classid::regclass::text::name) IS NULL
     AND NOT EXISTS (SELECT FROM pg_class c WHERE m.classid = 'pg_class'::regclass AND c.oid = m.objid AND c.relkind IN ('i', 'S'))
+    AND NOT EXISTS (SELECT FROM pg_type t WHERE m.classid = 'pg_type'::regclass AND t.oid = m.objid AND (t.typrelid <> 0 OR t.typelem <> 0))
 ORDER BY 1;
 
 -- SECURITY DEFINER without the pinned path, pg_temp last.

@@ -170,10 +170,9 @@ scan_body(const uint8 *body, size_t len)
 static Jsonb *
 parse_softly(char *text, int *sqlerrcode)
 {
-	ErrorSaveContext escontext = {T_ErrorSaveContext};
+	ErrorSaveContext escontext = {.type = T_ErrorSaveContext,.details_wanted = true};
 	Datum		result;
 
-	escontext.details_wanted = true;
 	if (!DirectInputFunctionCallSafe(jsonb_in, text, InvalidOid, -1,
 									 (Node *) &escontext, &result))
 	{
