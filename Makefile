@@ -56,7 +56,8 @@ REGRESS = \
 	hostile \
 	uninstall
 
-ISOLATION =
+ISOLATION = \
+	notification
 
 TAP_TESTS = 1
 
@@ -87,6 +88,7 @@ endif
 
 # initdb's C locale keeps the expected output the same everywhere.
 REGRESS_OPTS = --encoding=UTF8 --no-locale
+ISOLATION_OPTS = $(REGRESS_OPTS) --load-extension=flagsmith_webhook
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
