@@ -54,6 +54,8 @@ REGRESS = \
 	webhook \
 	seed \
 	hostile \
+	rejected \
+	guard \
 	uninstall
 
 ISOLATION = \
