@@ -15,8 +15,8 @@ CREATE TABLE flagsmith.touch (
     received_at     timestamptz NOT NULL,
     stored_at       timestamptz NOT NULL,
     CONSTRAINT touch_pkey PRIMARY KEY (delivery, ordinal, split),
-    CONSTRAINT touch_kind_check CHECK (kind IN ('state', 'override', 'removal', 'variant', 'version', 'feature_created',
-        'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled'))
+    CONSTRAINT touch_kind_check CHECK (kind IN ('state', 'value', 'override', 'removal', 'variant', 'version', 'feature_created',
+        'feature_updated', 'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled'))
 );
 CREATE INDEX touch_feature_hash_idx ON flagsmith.touch (source, project_id, feature_hash, scope_hash, at);
 CREATE INDEX touch_feature_id_idx ON flagsmith.touch (source, feature_id, at) WHERE feature_id IS NOT NULL;
@@ -27,7 +27,7 @@ COMMENT ON TABLE flagsmith.touch IS 'Each thing that an audit entry says may hav
 COMMENT ON COLUMN flagsmith.touch.delivery IS 'The delivery of the audit entry.';
 COMMENT ON COLUMN flagsmith.touch.ordinal IS 'The ordinal of the audit entry.';
 COMMENT ON COLUMN flagsmith.touch.split IS 'Which way to split the message, from 1.';
-COMMENT ON COLUMN flagsmith.touch.kind IS 'What may have changed: state, override, removal, variant, version, feature_created, feature_deleted, environment_created, segment_deleted or scheduled.';
+COMMENT ON COLUMN flagsmith.touch.kind IS 'What may have changed: state, value (saved apart from the state), override, removal, variant, version, feature_created, feature_updated, feature_deleted, environment_created, segment_deleted or scheduled.';
 COMMENT ON COLUMN flagsmith.touch.feature_id IS 'The feature, where the entry gives its id.';
 COMMENT ON COLUMN flagsmith.touch.feature_hash IS 'hashtextextended(feature name, 0), where the message names one.';
 COMMENT ON COLUMN flagsmith.touch.scope_hash IS 'hashtextextended(''segment:'' or ''identity:'' and the name, 0) of an override; NULL for the environment default.';

@@ -45,8 +45,8 @@
 #include "src/message.h"
 
 static const char *const touch_kind_names[] = {
-	NULL, "state", "override", "removal", "variant", "version",
-	"feature_created", "feature_deleted", "environment_created",
+	NULL, "state", "value", "override", "removal", "variant", "version",
+	"feature_created", "feature_updated", "feature_deleted", "environment_created",
 	"segment_deleted", "scheduled"
 };
 
