@@ -15,16 +15,24 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 OBJS = \
 	flagsmith_webhook.o \
 	src/decode.o \
+	src/evidence.o \
 	src/field.o \
 	src/guard.o \
 	src/inbox.o \
+	src/intern.o \
 	src/json.o \
+	src/lookup.o \
 	src/message.o \
 	src/message_template.o \
 	src/payload.o \
 	src/plan.o \
+	src/resolve.o \
 	src/signature.o \
+	src/state.o \
 	src/store.o \
+	src/timeline.o \
+	src/version.o \
+	src/version_order.o \
 	src/webhook.o
 
 # The order of the install script is data: a part may use what stands before it.
@@ -42,6 +50,7 @@ SCHEMA_PARTS = \
 	message \
 	payload \
 	inbox \
+	timeline \
 	privilege
 
 
@@ -54,8 +63,7 @@ REGRESS = \
 	webhook \
 	seed \
 	hostile \
-	rejected \
-	guard \
+	timeline \
 	uninstall
 
 ISOLATION = \

@@ -46,14 +46,22 @@ COMMENT ON FUNCTION flagsmith.grant_reader(regrole) IS 'let a role read history 
 
 CREATE FUNCTION flagsmith._caller_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY[]::text[];
+    RETURN ARRAY[
+        'flagsmith.get_feature_value(text, text)',
+        'flagsmith.get_feature_value(text, text, timestamptz)',
+        'flagsmith.is_feature_enabled(text, text)',
+        'flagsmith.is_feature_enabled(text, text, timestamptz)'
+    ]::text[];
 COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a role call';
 
 CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
         'flagsmith.decode_audit_log(jsonb)',
         'flagsmith.decode_flag_change(jsonb)',
+        'flagsmith.environment_state(text, timestamptz, timestamptz)',
+        'flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz)',
         'flagsmith.parse_log(text, text)',
         'flagsmith.sign(bytea, text)',
         'flagsmith.verify_signature(bytea, text, text[])'
@@ -64,7 +72,10 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
         'flagsmith.audit_log',
+        'flagsmith.current_state',
         'flagsmith.flag_change',
+        'flagsmith.flag_history',
+        'flagsmith.history_gap',
         'flagsmith.name',
         'flagsmith.touch',
         'flagsmith.version_published'

@@ -57,6 +57,17 @@ typedef enum FswPlanId
 	FSW_PLAN_READMITTED,
 	FSW_PLAN_UNDECODED,
 	FSW_PLAN_DECODED,
+	FSW_PLAN_READ_NAMES,
+	FSW_PLAN_READ_DEFAULTS,
+	FSW_PLAN_READ_OVERRIDES,
+	FSW_PLAN_READ_CREATION,
+	FSW_PLAN_READ_TOUCHES,
+	FSW_PLAN_READ_SEGMENTS,
+	FSW_PLAN_READ_VERSIONS,
+	FSW_PLAN_READ_FACTS,
+	FSW_PLAN_RESOLVE,
+	FSW_PLAN_RESOLVE_ENVIRONMENT,
+	FSW_PLAN_FEATURES,
 	FSW_PLAN_COUNT
 } FswPlanId;
 
@@ -73,6 +84,17 @@ extern void fsw_xact_counter_reset(uint64 counter);
 extern FswOwner fsw_enter_owner(void);
 extern void fsw_leave_owner(FswOwner saved);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
+
+/* ---- lookup.c: reading as the owner ---- */
+
+typedef struct FswReading
+{
+	FswOwner	owner;
+	int			guc_nest_level;
+} FswReading;
+
+extern FswReading fsw_begin_reading(void);
+extern void fsw_end_reading(FswReading reading);
 
 /* ---- signature.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
 

@@ -1,0 +1,104 @@
+CREATE TYPE flagsmith.confidence AS ENUM ('unknown', 'inferred', 'reported', 'confirmed');
+COMMENT ON TYPE flagsmith.confidence IS 'How sure an answer about an instant is: confirmed by two pieces of evidence, reported by one, inferred, or unknown.';
+
+CREATE FUNCTION flagsmith.is_feature_enabled(environment text, feature text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled';
+COMMENT ON FUNCTION flagsmith.is_feature_enabled(text, text) IS 'whether a feature is enabled by default in an environment, after all evidence; NULL if not known';
+
+CREATE FUNCTION flagsmith.is_feature_enabled(environment text, feature text, at timestamptz) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled';
+COMMENT ON FUNCTION flagsmith.is_feature_enabled(text, text, timestamptz) IS 'whether a feature was enabled by default in an environment at an instant; NULL if not known';
+
+CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value';
+COMMENT ON FUNCTION flagsmith.get_feature_value(text, text) IS 'the default value of a feature in an environment, after all evidence; NULL if not known';
+
+CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text, at timestamptz) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value';
+COMMENT ON FUNCTION flagsmith.get_feature_value(text, text, timestamptz) IS 'the default value of a feature in an environment at an instant; NULL if not known';
+
+CREATE FUNCTION flagsmith.feature_state(environment text, feature text, at timestamptz DEFAULT 'infinity',
+        segments bigint[] DEFAULT NULL, identity text DEFAULT NULL, known_at timestamptz DEFAULT NULL,
+        OUT source text, OUT environment_id bigint, OUT feature_id bigint,
+        OUT enabled boolean, OUT value jsonb, OUT variants jsonb, OUT scope text, OUT segment_id bigint,
+        OUT since timestamptz, OUT changed_by text, OUT cause text, OUT next_change timestamptz,
+        OUT confidence flagsmith.confidence, OUT delivery_id bigint)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 200 ROWS 1
+    AS 'MODULE_PATHNAME', 'fsw_feature_state';
+COMMENT ON FUNCTION flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is';
+
+CREATE FUNCTION flagsmith.environment_state(environment text, at timestamptz DEFAULT 'infinity',
+        known_at timestamptz DEFAULT NULL,
+        OUT feature text, OUT feature_id bigint, OUT enabled boolean, OUT value jsonb, OUT variants jsonb,
+        OUT since timestamptz, OUT changed_by text, OUT cause text, OUT next_change timestamptz,
+        OUT confidence flagsmith.confidence, OUT delivery_id bigint)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 100
+    AS 'MODULE_PATHNAME', 'fsw_environment_state';
+COMMENT ON FUNCTION flagsmith.environment_state(text, timestamptz, timestamptz) IS 'the default state of every feature of an environment at an instant, and how sure it is';
+
+CREATE FUNCTION flagsmith._flag_periods(source text, environment_id bigint, feature_id bigint,
+        known_at timestamptz DEFAULT NULL,
+        OUT segment_id bigint, OUT priority bigint, OUT identity_kind text, OUT identity text,
+        OUT identity_identifier text, OUT "from" timestamptz, OUT "to" timestamptz,
+        OUT enabled boolean, OUT value jsonb, OUT variants jsonb, OUT confidence flagsmith.confidence,
+        OUT cause text, OUT changed_by text, OUT delivery_id bigint, OUT removed boolean)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 500 ROWS 20
+    AS 'MODULE_PATHNAME', 'fsw_flag_periods';
+COMMENT ON FUNCTION flagsmith._flag_periods(text, bigint, bigint, timestamptz) IS 'the periods of all scopes of one flag';
+
+-- A pair of an environment and a feature of one project is a flag, whether or not anything was told of it.
+CREATE VIEW flagsmith._flag WITH (security_invoker = false) AS
+    SELECT e.source, e.project_id, e.id AS environment_id, f.id AS feature_id
+    FROM (SELECT DISTINCT n.source, n.project_id, n.id::bigint AS id FROM flagsmith.name n
+          WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$') e
+    JOIN (SELECT DISTINCT n.source, n.project_id, n.id::bigint AS id FROM flagsmith.name n
+          WHERE n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$') f
+        ON f.source = e.source AND f.project_id IS NOT DISTINCT FROM e.project_id;
+COMMENT ON VIEW flagsmith._flag IS 'Every feature in every environment of its project.';
+
+CREATE VIEW flagsmith.flag_history WITH (security_invoker = false) AS
+    SELECT v.source, v.project_id, p.name AS project, v.environment_id, e.name AS environment,
+        v.feature_id, f.name AS feature, t.segment_id, s.name AS segment, t.priority,
+        t.identity_kind, t.identity, t.identity_identifier,
+        tstzrange(t."from", t."to", '[)') AS period,
+        t.enabled, t.value, t.variants, t.confidence, t.cause, t.changed_by, t.delivery_id
+    FROM flagsmith._flag v
+    CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t
+    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
+        WHERE n.source = v.source AND n.kind = 'project' AND n.id = v.project_id::text
+        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) p ON true
+    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
+        WHERE n.source = v.source AND n.kind = 'environment' AND n.id = v.environment_id::text
+        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) e ON true
+    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
+        WHERE n.source = v.source AND n.kind = 'feature' AND n.id = v.feature_id::text
+        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) f ON true
+    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
+        WHERE n.source = v.source AND n.kind = 'segment' AND n.id = t.segment_id::text
+        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) s ON true;
+COMMENT ON VIEW flagsmith.flag_history IS 'What each flag was and when, as periods, with overrides by segment and identity, and how sure that is.';
+COMMENT ON COLUMN flagsmith.flag_history.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
+COMMENT ON COLUMN flagsmith.flag_history.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
+COMMENT ON COLUMN flagsmith.flag_history.variants IS 'Percentages by option id.';
+COMMENT ON COLUMN flagsmith.flag_history.cause IS 'What the period rests on, or why it is in doubt.';
+COMMENT ON COLUMN flagsmith.flag_history.changed_by IS 'Who made the change, as the flag event says.';
+COMMENT ON COLUMN flagsmith.flag_history.environment IS 'Names are those of the start of the period.';
+
+CREATE VIEW flagsmith.current_state WITH (security_invoker = false) AS
+    SELECT h.* FROM flagsmith.flag_history h
+    WHERE upper_inf(h.period) AND (h.enabled IS NOT NULL OR h.confidence = 'unknown');
+COMMENT ON VIEW flagsmith.current_state IS 'The state of every scope of every flag after all evidence.';
+
+CREATE VIEW flagsmith.history_gap WITH (security_invoker = false) AS
+    SELECT h.source, h.project_id, h.project, h.environment_id, h.environment, h.feature_id, h.feature,
+        h.segment_id, h.segment, h.identity_kind, h.identity, h.identity_identifier, h.period, h.cause
+    FROM flagsmith.flag_history h
+    WHERE h.confidence = 'unknown';
+COMMENT ON VIEW flagsmith.history_gap IS 'When it is not known what a flag was, because something changed that nobody told.';
