@@ -128,6 +128,68 @@ fsw_pg_config()
     PG_CONFIG=$found
 }
 
+# What apt is asked for: the newest server of 15 or later with the headers of the same release, and the tools.
+fsw_server_packages()
+{
+    local major
+
+    fsw_pg_config && return
+    for major in $(
+        apt-cache search --names-only '^postgresql-server-dev-[0-9]+$' | sed 's/^postgresql-server-dev-\([0-9]*\).*/\1/' |
+            sort -nr
+    ); do
+        [ "$major" -ge 15 ] && apt-cache show "postgresql-$major" >/dev/null 2>&1 || continue
+        fsw_say "postgresql-$major postgresql-server-dev-$major"
+        return
+    done
+    return 1
+}
+
+fsw_missing()
+{
+    local package
+
+    for package; do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' || fsw_say "$package"
+    done
+}
+
+# fsw_install REQUIRED OPTIONAL - install with apt what is missing of these packages and of PostgreSQL; what is optional
+# and not to be had is named.
+fsw_install()
+{
+    local want server package available=
+
+    if ! command -v dpkg-query >/dev/null; then
+        fsw_say "   not Debian or Ubuntu: taking what is there"
+        return
+    fi
+    # shellcheck disable=SC2086
+    want=$(fsw_missing $1 $2)
+    if [ -z "$want" ] && fsw_pg_config; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ]; then
+        fsw_say "   not root, so these stay missing:" $want
+        return
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    fsw_wait apt-get -qq update >"$fsw_tmp/apt.log" 2>&1 || { tail "$fsw_tmp/apt.log"; fsw_die "apt-get update failed."; }
+    server=$(fsw_server_packages) || fsw_die "There is no package of PostgreSQL 15 or later."
+    # shellcheck disable=SC2086
+    for package in $(fsw_missing $2); do
+        if apt-cache show "$package" >/dev/null 2>&1; then
+            available="$available $package"
+        else
+            fsw_say "   no package $package here: the tests that need it are skipped"
+        fi
+    done
+    # shellcheck disable=SC2046,SC2086
+    fsw_wait apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends \
+        $server $(fsw_missing $1) $available >"$fsw_tmp/apt.log" 2>&1 ||
+        { tail -n 30 "$fsw_tmp/apt.log"; fsw_die "apt-get install failed."; }
+}
+
 # fsw_copy_server - a private copy of PostgreSQL; PG_CONFIG is its own afterwards.
 fsw_copy_server()
 {
