@@ -63,6 +63,8 @@ REGRESS = \
 	webhook \
 	seed \
 	hostile \
+	rejected \
+	guard \
 	timeline \
 	uninstall
 

@@ -42,6 +42,8 @@ CREATE TABLE flagsmith.delivery_repeat (
     last_received_at   timestamptz NOT NULL,
     CONSTRAINT delivery_repeat_key UNIQUE NULLS NOT DISTINCT (delivery, webhook)
 );
+-- It is updated and has no primary key: in a publication of all tables it needs to say how its rows are told apart.
+ALTER TABLE flagsmith.delivery_repeat REPLICA IDENTITY FULL;
 COMMENT ON TABLE flagsmith.delivery_repeat IS 'Arrivals of a body that was already stored, counted for each webhook.';
 COMMENT ON COLUMN flagsmith.delivery_repeat.delivery IS 'The delivery that the same bytes were stored as.';
 COMMENT ON COLUMN flagsmith.delivery_repeat.webhook IS 'The webhook that brought the repeats; NULL for an imported page.';

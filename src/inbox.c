@@ -167,9 +167,9 @@ read_webhook(MemoryContext mcxt, text *name)
 	SPI_freetuptable(SPI_tuptable);
 
 	SPI_execute_plan(fsw_plan(FSW_PLAN_SECRETS,
-							  "SELECT id, valid_from, valid_until, secret"
+							  "SELECT id, coalesce(valid_from, '-infinity'), coalesce(valid_until, 'infinity'), secret"
 							  " FROM flagsmith.webhook_secret"
-							  " WHERE webhook = $1 AND secret <> '' ORDER BY id DESC",
+							  " WHERE webhook = $1 AND secret <> '' AND id IS NOT NULL ORDER BY id DESC",
 							  1, types),
 					 args, NULL, false, 0);
 	webhook->secrets = MemoryContextAllocZero(mcxt, (SPI_processed + 1) * sizeof(Secret));

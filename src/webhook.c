@@ -145,7 +145,9 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 	secret = PG_GETARG_TEXT_PP(1);
 	check_secret(VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret));
 	require_webhook(PG_GETARG_TEXT_PP(0));
-	id = nextval_internal(get_relname_relid("webhook_secret_id_seq", nspid), true);
+
+	/* As for an identity column, the right to insert includes the sequence. */
+	id = nextval_internal(get_relname_relid("webhook_secret_id_seq", nspid), false);
 
 	rel = table_open(relid, RowExclusiveLock);
 	estate = CreateExecutorState();
