@@ -51,6 +51,7 @@ SCHEMA_PARTS = \
 	payload \
 	inbox \
 	timeline \
+	history \
 	privilege
 
 
@@ -62,6 +63,7 @@ REGRESS = \
 	payload \
 	webhook \
 	seed \
+	history \
 	hostile \
 	rejected \
 	guard \

@@ -57,6 +57,7 @@ COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a 
 CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith._act(text, bigint, integer)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
         'flagsmith.decode_audit_log(jsonb)',
         'flagsmith.decode_flag_change(jsonb)',
@@ -76,6 +77,7 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
         'flagsmith.flag_change',
         'flagsmith.flag_history',
         'flagsmith.history_gap',
+        'flagsmith.history',
         'flagsmith.name',
         'flagsmith.touch',
         'flagsmith.version_published'
