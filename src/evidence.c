@@ -53,6 +53,7 @@ typedef struct Reading
 	int			nfeature_names;
 	Datum	   *feature_hashes;
 	int64		feature_born;
+	bool		creation_told;	/* by an audit entry */
 } Reading;
 
 static int
@@ -563,7 +564,10 @@ read_touches(Reading *reading)
 		if (!column_bool(i, 2) || column_int64(i, 3, reading->feature_id) != reading->feature_id)
 			continue;
 		if (strcmp(kind, "feature_created") == 0)
+		{
 			born = column_int64(i, 6, 0);
+			reading->creation_told = true;
+		}
 		else if (strcmp(kind, "feature_deleted") == 0)
 			gone = Min(gone, column_int64(i, 6, 0));
 	}
@@ -793,6 +797,13 @@ fsw_history_read(MemoryContext mcxt, Datum source, int64 environment_id, int64 f
 	read_creation(&reading);
 	read_segments(&reading);
 	read_touches(&reading);
+
+	/*
+	 * A webhook that was registered when the flag had existed for long says
+	 * nothing of the time before: then the defaults are a mere deduction.
+	 */
+	if (!reading.creation_told)
+		reading.history->flag.defaults_complete = false;
 	read_versions(&reading);
 	read_facts(&reading);
 
