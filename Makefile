@@ -71,6 +71,7 @@ REGRESS = \
 	uninstall
 
 ISOLATION = \
+	duplicate_race \
 	notification
 
 TAP_TESTS = 1
