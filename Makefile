@@ -31,6 +31,7 @@ OBJS = \
 	src/state.o \
 	src/store.o \
 	src/timeline.o \
+	src/touch.o \
 	src/version.o \
 	src/version_order.o \
 	src/webhook.o

@@ -49,6 +49,21 @@ typedef struct FswHistory
 	FswShownRow *shown_rows;
 } FswHistory;
 
+/* How much of a history is needed. */
+typedef enum FswReadMode
+{
+	FSW_READ_STATES,			/* of the environment default; no confidence */
+	FSW_READ_SEGMENTS,			/* all scopes but identities */
+	FSW_READ_ALL
+} FswReadMode;
+
+/*
+ * Around one instant, this many pieces of evidence to either side are read.
+ * At most 5 events of one scope overlap in a busy installation; the rest is
+ * for outages, after which everything arrives at once.
+ */
+#define FSW_WINDOW 64
+
 /* While a history is read: the states it has so far. */
 typedef struct FswStateTable
 {
@@ -82,7 +97,10 @@ extern int	fsw_resolve(MemoryContext mcxt, const text *environment,
 extern int	fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found);
 extern FswHistory *fsw_history_read(MemoryContext mcxt, Datum source,
 									int64 environment_id, int64 feature_id,
-									TimestampTz known_at, bool identities);
+									TimestampTz known_at, FswReadMode mode,
+									const int64 *near);
+extern bool fsw_history_is_longer(Datum source, int64 environment_id,
+								  int64 feature_id, int64 nchanges);
 extern const FswShownRow *fsw_history_row(const FswHistory *history,
 										  const FswPeriod *period);
 

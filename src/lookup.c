@@ -45,11 +45,22 @@ typedef struct Entry
 	int			nsteps;
 	Step	   *steps;
 	int			last;			/* where the last call found its instant */
+	int			probes;			/* of a long history: lookups so far; else -1 */
 	bool	   *enabled;		/* by state */
 	Datum	   *values;			/* by state; NULL pointers are SQL NULL */
 } Entry;
 
 #define NUM_BUCKETS 1024
+
+/*
+ * A history with more changes than that is not read for a few lookups: each
+ * reads what is around its instant.
+ */
+#define LONG_HISTORY 256
+#define MAX_PROBES 32
+
+/* Memory for each change while a history is read, generously. */
+#define CHANGE_SIZE 512
 
 typedef struct Cache
 {
@@ -243,17 +254,60 @@ fill_entry(Entry *entry, const FswPair *pairs, FswHistory **histories, int npair
 	pfree(first_state);
 }
 
-static Entry *
-make_entry(Cache *cache, const text *environment, const text *feature, uint32 hash)
+/* Is any history of the names longer than that? */
+static bool
+is_longer(const FswPair *pairs, int npairs, int64 nchanges)
+{
+	for (int i = 0; i < npairs; i++)
+	{
+		if (fsw_history_is_longer(pairs[i].source, pairs[i].environment_id,
+								  pairs[i].feature_id, nchanges))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Read the histories of an entry, all of them or what is around an instant,
+ * and fill it.  A long history is left for later, unless whole is set and it
+ * fits into memory; then probes says how often that was so.
+ */
+static void
+read_entry(Entry *entry, MemoryContext mcxt, const int64 *near, bool whole)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "flag lookup",
 											   ALLOCSET_DEFAULT_SIZES);
-	FswReading	reading;
+	FswReading	reading = fsw_begin_reading();
 	FswPair    *pairs;
 	FswHistory **histories;
-	Entry	   *entry;
 	int			npairs;
+
+	MemoryContextSwitchTo(work);
+	npairs = fsw_resolve(work, entry->environment, entry->feature, &pairs);
+	if (near == NULL &&
+		is_longer(pairs, npairs, whole ? get_hash_memory_limit() / CHANGE_SIZE : LONG_HISTORY))
+		entry->probes = Max(entry->probes, 0);
+	else
+	{
+		histories = palloc_array(FswHistory *, Max(npairs, 1));
+		for (int i = 0; i < npairs; i++)
+			histories[i] = fsw_history_read(work, pairs[i].source, pairs[i].environment_id,
+											pairs[i].feature_id, DT_NOEND, FSW_READ_STATES, near);
+		MemoryContextSwitchTo(mcxt);
+		fill_entry(entry, pairs, histories, npairs);
+		entry->probes = -1;
+	}
+	fsw_end_reading(reading);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
+}
+
+static Entry *
+make_entry(Cache *cache, const text *environment, const text *feature, uint32 hash)
+{
+	MemoryContext caller;
+	Entry	   *entry;
 
 	if (MemoryContextMemAllocated(cache->entries_mcxt, true) > get_hash_memory_limit())
 	{
@@ -262,25 +316,16 @@ make_entry(Cache *cache, const text *environment, const text *feature, uint32 ha
 		cache->recent = NULL;
 	}
 
-	reading = fsw_begin_reading();
-	MemoryContextSwitchTo(work);
-	npairs = fsw_resolve(work, environment, feature, &pairs);
-	histories = palloc_array(FswHistory *, Max(npairs, 1));
-	for (int i = 0; i < npairs; i++)
-		histories[i] = fsw_history_read(work, pairs[i].source, pairs[i].environment_id,
-										pairs[i].feature_id, DT_NOEND, false);
-	fsw_end_reading(reading);
-
-	MemoryContextSwitchTo(cache->entries_mcxt);
+	caller = MemoryContextSwitchTo(cache->entries_mcxt);
 	entry = palloc0_object(Entry);
 	entry->hash = hash;
+	entry->probes = -1;
 	entry->environment = (text *) DatumGetPointer(datumCopy(PointerGetDatum(environment), false, -1));
 	entry->feature = (text *) DatumGetPointer(datumCopy(PointerGetDatum(feature), false, -1));
-	fill_entry(entry, pairs, histories, npairs);
+	MemoryContextSwitchTo(caller);
+	read_entry(entry, cache->entries_mcxt, NULL, false);
 	entry->next = cache->buckets[hash % NUM_BUCKETS];
 	cache->buckets[hash % NUM_BUCKETS] = entry;
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(work);
 	return entry;
 }
 
@@ -335,7 +380,25 @@ find_state(FunctionCallInfo fcinfo, Entry **entry_found)
 	Entry	   *entry = find_entry(fcinfo);
 	int			low = 0;
 	int			high = entry->nsteps;
-	int64		at;
+	int64		at = PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2);
+
+	if (entry->probes >= 0)
+	{
+		Cache	   *cache = fcinfo->flinfo->fn_extra;
+
+		if (++entry->probes == MAX_PROBES)
+			read_entry(entry, cache->entries_mcxt, NULL, true);
+		if (entry->probes >= 0)
+		{
+			Entry	   *probe = palloc0_object(Entry);
+
+			probe->environment = entry->environment;
+			probe->feature = entry->feature;
+			read_entry(probe, CurrentMemoryContext, &at, false);
+			entry = probe;
+		}
+		high = entry->nsteps;
+	}
 
 	*entry_found = entry;
 	if (entry->nsteps == 0)
@@ -343,7 +406,6 @@ find_state(FunctionCallInfo fcinfo, Entry **entry_found)
 	if (PG_NARGS() < 3)
 		return entry->steps[entry->nsteps - 1].state;
 
-	at = PG_GETARG_TIMESTAMPTZ(2);
 	/* instants are often near each other */
 	if (entry->steps[entry->last].from <= at &&
 		(entry->last + 1 == entry->nsteps || at < entry->steps[entry->last + 1].from))

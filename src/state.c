@@ -24,6 +24,9 @@ PG_FUNCTION_INFO_V1(fsw_flag_periods);
 PG_FUNCTION_INFO_V1(fsw_feature_state);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
 
+/* Up to this, reading all is as fast as reading a part. */
+#define LONG_HISTORY 256
+
 static const char *const confidence_names[] = {
 	[FSW_UNKNOWN] = "unknown",
 	[FSW_INFERRED] = "inferred",
@@ -176,7 +179,8 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 
 	reading = fsw_begin_reading();
 	history = fsw_history_read(mcxt, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
-							   PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3), true);
+							   PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
+							   FSW_READ_ALL, NULL);
 	fsw_end_reading(reading);
 	MemoryContextSwitchTo(mcxt);
 
@@ -205,6 +209,14 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 		write_row(&output);
 	}
 	return (Datum) 0;
+}
+
+/* Of a long history, only what is around the instant is read. */
+static const int64 *
+near_if_long(const FswPair *pair, const int64 *at)
+{
+	return fsw_history_is_longer(pair->source, pair->environment_id, pair->feature_id,
+								 LONG_HISTORY) ? at : NULL;
 }
 
 static void
@@ -340,7 +352,8 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 		FswHistory *one = fsw_history_read(mcxt, pairs[found[i]].source,
 										   pairs[found[i]].environment_id,
 										   pairs[found[i]].feature_id,
-										   known_at, identity != NULL);
+										   known_at, identity != NULL ? FSW_READ_ALL : FSW_READ_SEGMENTS,
+										   near_if_long(&pairs[found[i]], &at));
 
 		/* where several are meant, those that are gone do not count */
 		period = fsw_timeline_at(one->timeline, 0, at);
@@ -426,6 +439,7 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 	int			nfeatures;
 	int64	   *ids;
 	char	  **names;
+	FswPair		flag;
 
 	InitMaterializedSRF(fcinfo, 0);
 	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -476,6 +490,7 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 	}
 	SPI_freetuptable(SPI_tuptable);
 
+	flag = pairs[found[0]];
 	work = AllocSetContextCreate(mcxt, "environment state", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < nfeatures; i++)
 	{
@@ -484,8 +499,9 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(work);
+		flag.feature_id = ids[i];
 		history = fsw_history_read(work, pairs[found[0]].source, pairs[found[0]].environment_id,
-								   ids[i], known_at, false);
+								   ids[i], known_at, FSW_READ_SEGMENTS, near_if_long(&flag, &at));
 		MemoryContextSwitchTo(work);
 		period = fsw_timeline_at(history->timeline, 0, at);
 		if (period != NULL && period->state != FSW_NOT_LIVE)

@@ -515,7 +515,9 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 		start.cause = FSW_CAUSE_UNTOLD_START;
 		if (scope->kind == FSW_SCOPE_DEFAULT)
 		{
-			if (nacts == 0 || flag->born < acts[0].at - 2 * TASK_DELAY)
+			/* the first event tells what it was created with */
+			if (nacts == 0 || flag->born < acts[0].at - 2 * TASK_DELAY ||
+				(!acts[0].told && flag->born < acts[0].at))
 			{
 				if (flag->defaults >= 0)
 				{
