@@ -150,7 +150,9 @@ is(($receiver->post('/open', '[9]'))[0], 200, 'after a restart');
 $node->safe_psql('postgres', q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'receiver'));
 is(($receiver->post('/open', '[10]'))[0], 200, 'after its sessions were ended');
 
-# 40001 and what else a COMMIT can say
+# 40001 and what else a COMMIT can say, with as much patience as it has by default
+$receiver->stop('the third one');
+$receiver = Receiver->start($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE public.trouble (n int);
 GRANT ALL ON public.trouble TO PUBLIC;
@@ -177,7 +179,7 @@ $node->safe_psql('postgres', 'DROP TRIGGER trouble ON flagsmith.delivery');
 # a request under way is answered before the process ends
 my $lock = $node->background_psql('postgres');
 $lock->query_safe('BEGIN; LOCK TABLE flagsmith.delivery IN ACCESS EXCLUSIVE MODE');
-$receiver->stop('the third one');
+$receiver->stop('the fourth one');
 $receiver = Receiver->start($node);
 $socket = $receiver->connect;
 Receiver::send_bytes($socket, Receiver::request('/open', '[12]'));
