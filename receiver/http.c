@@ -303,14 +303,18 @@ keep_body(Request *request, const char *data, size_t len)
 		/* Grow with what has come, not with what was announced. */
 		size_t		size = request->body_size * 2 > needed ?
 			request->body_size * 2 : needed;
+		uint64_t	limit = opt.max_memory;
 		char	   *body;
 
 		if (size < FIRST_BODY_SIZE)
 			size = FIRST_BODY_SIZE;
 		if (size > request->content_length)
 			size = request->content_length;
+		/* the last quarter is for small bodies, which most of them are */
+		if (size > FIRST_BODY_SIZE)
+			limit -= limit / 4;
 		if (atomic_fetch_add(&body_memory, size - request->body_size) +
-			(size - request->body_size) > opt.max_memory)
+			(size - request->body_size) > limit)
 		{
 			atomic_fetch_sub(&body_memory, size - request->body_size);
 			return false;

@@ -47,13 +47,12 @@ sub server
 	$node->start;
 	$node->safe_psql('postgres', <<'SQL');
 CREATE EXTENSION flagsmith_webhook;
-INSERT INTO flagsmith.webhook (name, allow_unsigned) VALUES ('open', true), ('signed', false);
-INSERT INTO flagsmith.webhook (name, enabled) VALUES ('off', false);
-INSERT INTO flagsmith.webhook_secret (webhook, secret) VALUES ('signed', 'geheim');
+SELECT FROM flagsmith.add_webhook('open', allow_unsigned => true, max_spool_age => NULL);
+SELECT FROM flagsmith.add_webhook('signed', 'geheim');
+SELECT FROM flagsmith.add_webhook('off', 'geheim');
+SELECT FROM flagsmith.disable_webhook('off');
 CREATE ROLE receiver LOGIN;
-GRANT USAGE ON SCHEMA flagsmith TO receiver;
-GRANT INSERT (webhook, signature, body, received_at), SELECT (delivery_id, outcome, reason)
-	ON flagsmith.inbox TO receiver;
+SELECT FROM flagsmith.grant_receiver('receiver');
 SQL
 	return $node;
 }
