@@ -56,10 +56,10 @@ COMMENT ON FUNCTION flagsmith._flag_periods(text, bigint, bigint, timestamptz) I
 -- A pair of an environment and a feature of one project is a flag, whether or not anything was told of it.
 CREATE VIEW flagsmith._flag WITH (security_invoker = false) AS
     SELECT e.source, e.project_id, e.id AS environment_id, f.id AS feature_id
-    FROM (SELECT DISTINCT n.source, n.project_id, n.id::bigint AS id FROM flagsmith.name n
-          WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$') e
-    JOIN (SELECT DISTINCT n.source, n.project_id, n.id::bigint AS id FROM flagsmith.name n
-          WHERE n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$') f
+    FROM (SELECT n.source, max(n.project_id) AS project_id, n.id::bigint AS id FROM flagsmith.name n
+          WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$' GROUP BY n.source, n.id) e
+    JOIN (SELECT n.source, max(n.project_id) AS project_id, n.id::bigint AS id FROM flagsmith.name n
+          WHERE n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$' GROUP BY n.source, n.id) f
         ON f.source = e.source AND f.project_id IS NOT DISTINCT FROM e.project_id;
 COMMENT ON VIEW flagsmith._flag IS 'Every feature in every environment of its project.';
 

@@ -25,9 +25,13 @@
 #include "src/evidence.h"
 #include "src/flagsmith_webhook.h"
 
-/* The periods of the names of everything of one kind that a condition meets. */
+/*
+ * The periods of the names of everything of one kind that a condition meets.
+ * Not every delivery that has a name says of which project it is.
+ */
 #define NAME_PERIODS(kind, condition) \
-	"SELECT n.source, n.id::bigint AS id, n.project_id, n.name," \
+	"SELECT n.source, n.id::bigint AS id, n.name," \
+	" pg_catalog.max(n.project_id) OVER (PARTITION BY n.source, n.id) AS project_id," \
 	" pg_catalog.min(n.since) OVER (PARTITION BY n.source, n.id) AS sight," \
 	" CASE WHEN pg_catalog.row_number() OVER w = 1 THEN '-infinity' ELSE n.since END AS lo," \
 	" COALESCE(pg_catalog.lead(n.since) OVER w, 'infinity') AS hi" \

@@ -470,7 +470,9 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 	if (SPI_execute_plan(fsw_plan(FSW_PLAN_FEATURES,
 								  "SELECT DISTINCT ON (n.id) n.id::bigint, n.name FROM flagsmith.name n"
 								  " WHERE n.source = $1 AND n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$'"
-								  " AND n.project_id IS NOT DISTINCT FROM NULLIF($2, '')::bigint"
+								  " AND (SELECT pg_catalog.max(m.project_id) FROM flagsmith.name m"
+								  "  WHERE m.source = n.source AND m.kind = 'feature' AND m.id = n.id)"
+								  " IS NOT DISTINCT FROM NULLIF($2, '')::bigint"
 								  " ORDER BY n.id, n.since > $3, CASE WHEN n.since <= $3 THEN n.since END DESC,"
 								  " n.since", 3, types),
 						 values, NULL, true, 0) != SPI_OK_SELECT)
