@@ -119,9 +119,11 @@ cache_is_valid(const Cache *cache, const SnapshotData *snapshot)
 		cache->subxcnt == snapshot->subxcnt &&
 		cache->suboverflowed == snapshot->suboverflowed &&
 		cache->during_recovery == snapshot->takenDuringRecovery &&
-		memcmp(cache->xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId)) == 0 &&
-		memcmp(cache->xids + snapshot->xcnt, snapshot->subxip,
-			   snapshot->subxcnt * sizeof(TransactionId)) == 0;
+		(snapshot->xcnt == 0 ||
+		 memcmp(cache->xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId)) == 0) &&
+		(snapshot->subxcnt == 0 ||
+		 memcmp(cache->xids + snapshot->xcnt, snapshot->subxip,
+				snapshot->subxcnt * sizeof(TransactionId)) == 0);
 }
 
 static void
