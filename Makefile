@@ -17,6 +17,7 @@ OBJS = \
 	src/decode.o \
 	src/evidence.o \
 	src/field.o \
+	src/explain.o \
 	src/guard.o \
 	src/inbox.o \
 	src/intern.o \
@@ -51,6 +52,8 @@ SCHEMA_PARTS = \
 	message \
 	payload \
 	inbox \
+	receive \
+	explain \
 	timeline \
 	history \
 	privilege
@@ -67,6 +70,8 @@ REGRESS = \
 	history \
 	hostile \
 	rejected \
+	receive \
+	explain \
 	guard \
 	timeline \
 	uninstall
