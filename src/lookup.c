@@ -53,11 +53,11 @@ typedef struct Entry
 #define NUM_BUCKETS 1024
 
 /*
- * A history with more changes than that is not read for a few lookups: each
- * reads what is around its instant.
+ * A lookup that reads what is around its instant alone, a probe, takes about
+ * as long as reading so many changes of the whole history.  So a history is
+ * read as a whole once it is no longer than the probes it has cost so far.
  */
-#define LONG_HISTORY 256
-#define MAX_PROBES 32
+#define PROBE_WORTH 512
 
 /* Memory for each change while a history is read, generously. */
 #define CHANGE_SIZE 512
@@ -270,12 +270,12 @@ is_longer(const FswPair *pairs, int npairs, int64 nchanges)
 }
 
 /*
- * Read the histories of an entry, all of them or what is around an instant,
- * and fill it.  A long history is left for later, unless whole is set and it
- * fits into memory; then probes says how often that was so.
+ * Read the histories of an entry and fill it: what is around an instant, or,
+ * where near is NULL, all of them if none has more than limit changes.
+ * Longer ones are left for later, and probes is no longer negative.
  */
 static void
-read_entry(Entry *entry, MemoryContext mcxt, const int64 *near, bool whole)
+read_entry(Entry *entry, MemoryContext mcxt, const int64 *near, int64 limit)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "flag lookup",
@@ -287,8 +287,8 @@ read_entry(Entry *entry, MemoryContext mcxt, const int64 *near, bool whole)
 
 	MemoryContextSwitchTo(work);
 	npairs = fsw_resolve(work, entry->environment, entry->feature, &pairs);
-	if (near == NULL &&
-		is_longer(pairs, npairs, whole ? get_hash_memory_limit() / CHANGE_SIZE : LONG_HISTORY))
+	limit = Min(limit, (int64) (get_hash_memory_limit() / CHANGE_SIZE));
+	if (near == NULL && is_longer(pairs, npairs, limit))
 		entry->probes = Max(entry->probes, 0);
 	else
 	{
@@ -325,7 +325,7 @@ make_entry(Cache *cache, const text *environment, const text *feature, uint32 ha
 	entry->environment = (text *) DatumGetPointer(datumCopy(PointerGetDatum(environment), false, -1));
 	entry->feature = (text *) DatumGetPointer(datumCopy(PointerGetDatum(feature), false, -1));
 	MemoryContextSwitchTo(caller);
-	read_entry(entry, cache->entries_mcxt, NULL, false);
+	read_entry(entry, cache->entries_mcxt, NULL, PROBE_WORTH);
 	entry->next = cache->buckets[hash % NUM_BUCKETS];
 	cache->buckets[hash % NUM_BUCKETS] = entry;
 	return entry;
@@ -388,15 +388,17 @@ find_state(FunctionCallInfo fcinfo, Entry **entry_found)
 	{
 		Cache	   *cache = fcinfo->flinfo->fn_extra;
 
-		if (++entry->probes == MAX_PROBES)
-			read_entry(entry, cache->entries_mcxt, NULL, true);
+		/* counting, too, costs something: at 2, 4, 8, ... probes */
+		entry->probes++;
+		if (entry->probes > 1 && (entry->probes & (entry->probes - 1)) == 0)
+			read_entry(entry, cache->entries_mcxt, NULL, (int64) entry->probes * PROBE_WORTH);
 		if (entry->probes >= 0)
 		{
 			Entry	   *probe = palloc0_object(Entry);
 
 			probe->environment = entry->environment;
 			probe->feature = entry->feature;
-			read_entry(probe, CurrentMemoryContext, &at, false);
+			read_entry(probe, CurrentMemoryContext, &at, 0);
 			entry = probe;
 		}
 		high = entry->nsteps;
