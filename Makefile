@@ -19,14 +19,18 @@ OBJS = \
 	src/field.o \
 	src/explain.o \
 	src/guard.o \
+	src/import.o \
 	src/inbox.o \
 	src/intern.o \
 	src/json.o \
 	src/lookup.o \
 	src/message.o \
 	src/message_template.o \
+	src/page.o \
 	src/payload.o \
 	src/plan.o \
+	src/prune.o \
+	src/rebuild.o \
 	src/resolve.o \
 	src/signature.o \
 	src/state.o \
@@ -52,6 +56,7 @@ SCHEMA_PARTS = \
 	message \
 	payload \
 	inbox \
+	maintenance \
 	receive \
 	explain \
 	timeline \
@@ -74,6 +79,7 @@ REGRESS = \
 	explain \
 	guard \
 	timeline \
+	maintenance \
 	uninstall
 
 ISOLATION = \

@@ -1,5 +1,7 @@
 -- Last test: once a webhook is registered, the history does not go by mistake; on purpose it goes without a trace.
 \set SHOW_CONTEXT never
+-- Every typed row of the tests before is what its body says.
+SELECT relation, difference, columns FROM flagsmith.rebuild(dry_run => true);
 SELECT count(*) FROM flagsmith.add_webhook('uninstall', 'a secret of the uninstalled');
 DROP EXTENSION flagsmith_webhook;
 \echo :LAST_ERROR_SQLSTATE

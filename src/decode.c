@@ -15,25 +15,30 @@
 #include "src/flagsmith_webhook.h"
 #include "src/event.h"
 
-/* The reason of an undecoded payload, which begins with its SQLSTATE, as an error. */
+/*
+ * fsw_raise_reason() - why something is not decoded, which begins with its
+ * SQLSTATE, as an error.
+ */
+void
+fsw_raise_reason(const char *reason, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(MAKE_SQLSTATE(reason[0], reason[1], reason[2], reason[3], reason[4])),
+			 errmsg_internal("%s", reason + 6),
+			 detail != NULL ? errdetail_internal("%s", detail) : 0,
+			 errhidestmt(true)));
+}
+
 static void
 raise_reason(const char *reason, Jsonb *payload)
 {
 	int			nkeys = JB_ROOT_COUNT(payload);
-	const char *text = reason + 6;
 
-	if (JB_ROOT_IS_OBJECT(payload))
-		ereport(ERROR,
-				(errcode(ERRCODE_FSW_INVALID_PAYLOAD),
-				 errmsg_internal("%s", text),
-				 errdetail_plural("The payload is a JSON object with %d key.",
-								  "The payload is a JSON object with %d keys.",
-								  nkeys, nkeys),
-				 errhidestmt(true)));
-	ereport(ERROR,
-			(errcode(ERRCODE_FSW_INVALID_PAYLOAD),
-			 errmsg_internal("%s", text),
-			 errhidestmt(true)));
+	fsw_raise_reason(reason,
+					 !JB_ROOT_IS_OBJECT(payload) ? NULL :
+					 psprintf(ngettext("The payload is a JSON object with %d key.",
+									   "The payload is a JSON object with %d keys.", nkeys),
+							  nkeys));
 }
 
 /* The first row that a payload gives for a table, as the function's result. */

@@ -193,6 +193,15 @@ typedef struct FswEvent
 /* payload.c */
 extern FswEvent *fsw_event_decode(Jsonb *body, bool is_import);
 
+/* decode.c */
+pg_attribute_noreturn()
+extern void fsw_raise_reason(const char *reason, const char *detail);
+
+/* page.c */
+#define FSW_AUDIT_PAGE "audit_log_page"
+#define FSW_STATES_PAGE "feature_states_page"
+extern int64 fsw_page_environment(Jsonb *page);
+
 /* field.c */
 extern bool fsw_parse_timestamp(const char *str, size_t len, TimestampTz *result);
 
@@ -209,9 +218,11 @@ typedef struct FswDelivery
 
 extern void fsw_store_rows(FswEvent *event, const FswDelivery *delivery);
 extern void fsw_complete_row(FswRow *row, const FswDelivery *delivery);
+extern void fsw_insert_row(const FswRow *row);
 
 /* inbox.c */
 extern bool fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body,
 							   text *signature, int64 secret_id);
+extern char *fsw_undecoded_reason(const FswEvent *event);
 
 #endif							/* FSW_EVENT_H */

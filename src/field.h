@@ -68,4 +68,12 @@ extern void fsw_row_set_cstring(FswRow *row, int column, const char *value);
 extern char *fsw_decode_object(JsonbContainer *object, const FswField *fields,
 							   const FswPath *path, FswRow *row, FswExtra *extra);
 
+/* payload.c, for page.c */
+extern char *fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path,
+							  int ordinal, FswExtra *outer);
+extern void fsw_add_flag_names(FswEvent *event, const FswRow *row);
+
+/* page.c */
+extern char *fsw_decode_page(FswEvent *event, JsonbContainer *root);
+
 #endif							/* FSW_FIELD_H */

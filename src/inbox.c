@@ -445,6 +445,20 @@ count_repeat(int64 delivery_id, text *webhook, TimestampTz received_at)
 }
 
 /*
+ * fsw_undecoded_reason() - what a delivery says about itself where an event
+ * gives no typed rows; NULL if it gives them.
+ */
+char *
+fsw_undecoded_reason(const FswEvent *event)
+{
+	if (event->unrecognized)
+		return sqlstate_reason(ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT,
+							   psprintf("unrecognized webhook event type \"%s\"",
+										shown_type(event->event_type)));
+	return event->reason;
+}
+
+/*
  * fsw_store_delivery() - the delivery and its typed rows, or one more arrival
  * of a body that is there already.
  *
@@ -460,15 +474,11 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	bytea	   *digest = palloc(VARHDRSZ + FSW_DIGEST_LENGTH);
 	Datum		values[11];
 	char		nulls[12] = "           ";
-	char	   *reason = event->reason;
+	char	   *reason = fsw_undecoded_reason(event);
 	bool		isnull;
 
 	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
 	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));
-	if (event->unrecognized)
-		reason = sqlstate_reason(ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT,
-								 psprintf("unrecognized webhook event type \"%s\"",
-										  shown_type(event->event_type)));
 
 	values[0] = PointerGetDatum(delivery->webhook);
 	nulls[0] = delivery->webhook == NULL ? 'n' : ' ';

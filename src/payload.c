@@ -318,6 +318,21 @@ extra_differences(FswExtra *extra, JsonbContainer *new_state)
 	extra->npairs = kept;
 }
 
+/* The names that a state tells. */
+void
+fsw_add_flag_names(FswEvent *event, const FswRow *row)
+{
+	add_row_name(event, "project", row, FLAG_project_id, FLAG_project, FLAG_project_id);
+	add_row_name(event, "environment", row, FLAG_environment_id, FLAG_environment, FLAG_project_id);
+	add_row_name(event, "feature", row, FLAG_feature_id, FLAG_feature, FLAG_project_id);
+	add_row_name(event, "segment", row, FLAG_segment_id, FLAG_segment, FLAG_project_id);
+	if (!row->nulls[FLAG_identity] && !row->nulls[FLAG_identity_identifier])
+		add_name(event, "identity",
+				 psprintf("%s:%s", TextDatumGetCString(row->values[FLAG_identity_kind]),
+						  TextDatumGetCString(row->values[FLAG_identity])),
+				 row->values[FLAG_identity_identifier], row, FLAG_project_id);
+}
+
 static char *
 decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool deleted, FswExtra *outer)
 {
@@ -392,17 +407,7 @@ decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool del
 	event->rows = lappend(event->rows, row);
 
 	if (!DatumGetBool(row->values[FLAG_is_test]))
-	{
-		add_row_name(event, "project", row, FLAG_project_id, FLAG_project, FLAG_project_id);
-		add_row_name(event, "environment", row, FLAG_environment_id, FLAG_environment, FLAG_project_id);
-		add_row_name(event, "feature", row, FLAG_feature_id, FLAG_feature, FLAG_project_id);
-		add_row_name(event, "segment", row, FLAG_segment_id, FLAG_segment, FLAG_project_id);
-		if (!row->nulls[FLAG_identity] && !row->nulls[FLAG_identity_identifier])
-			add_name(event, "identity",
-					 psprintf("%s:%s", TextDatumGetCString(row->values[FLAG_identity_kind]),
-							  TextDatumGetCString(row->values[FLAG_identity])),
-					 row->values[FLAG_identity_identifier], row, FLAG_project_id);
-	}
+		fsw_add_flag_names(event, row);
 	return NULL;
 }
 
@@ -487,8 +492,12 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 				 CStringGetTextDatum(name), row, AUDIT_project_id);
 }
 
-static char *
-decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int ordinal, FswExtra *outer)
+/*
+ * One entry, as a webhook or the REST API gives it.  Returns NULL, or why it
+ * is not decoded.
+ */
+char *
+fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int ordinal, FswExtra *outer)
 {
 	FswRow	   *row = fsw_row_create(FSW_TABLE_AUDIT_LOG, ordinal);
 	FswExtra		extra = {NULL, 0, 0};
@@ -620,7 +629,7 @@ decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 	}
 	envelope_extra(root, &outer);
 	if (audit)
-		event->reason = decode_audit(event, data, &path, 1, &outer);
+		event->reason = fsw_decode_audit(event, data, &path, 1, &outer);
 	else if (version)
 		event->reason = decode_version(event, data, &path, &outer);
 	else
@@ -651,6 +660,17 @@ fsw_event_decode(Jsonb *body, bool is_import)
 		return event;
 	}
 
+	if (is_import)
+	{
+		event->reason = fsw_decode_page(event, root);
+		if (event->reason != NULL)
+		{
+			event->rows = NIL;
+			event->names = NIL;
+		}
+		return event;
+	}
+
 	type = fsw_json_key(root, "event_type");
 	data = fsw_json_object(fsw_json_key(root, "data"));
 	if (fsw_json_is_string(type))
@@ -665,7 +685,7 @@ fsw_event_decode(Jsonb *body, bool is_import)
 	{
 		/* The bare audit entry of the old documentation and of browsers. */
 		event->event_type = pstrdup("AUDIT_LOG_CREATED");
-		event->reason = decode_audit(event, root, NULL, 1, NULL);
+		event->reason = fsw_decode_audit(event, root, NULL, 1, NULL);
 	}
 	else if (fsw_json_key(root, "flags") != NULL && fsw_json_key(root, "identity") != NULL &&
 			 fsw_json_key(root, "traits") != NULL && fsw_json_key(root, "segments") != NULL)

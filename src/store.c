@@ -63,8 +63,9 @@ fsw_complete_row(FswRow *row, const FswDelivery *delivery)
 	}
 }
 
-static void
-insert_row(const FswRow *row)
+/* fsw_insert_row() - one complete row into its table. */
+void
+fsw_insert_row(const FswRow *row)
 {
 	const FswTable *table = row->table;
 	static char *statements[FSW_TABLE_COUNT];
@@ -183,7 +184,7 @@ fsw_store_rows(FswEvent *event, const FswDelivery *delivery)
 		FswRow	   *row = lfirst(lc);
 
 		fsw_complete_row(row, delivery);
-		insert_row(row);
+		fsw_insert_row(row);
 	}
 	foreach(lc, event->names)
 		store_name(lfirst(lc), delivery);
