@@ -24,11 +24,18 @@
 #include "src/evidence.h"
 #include "src/reading.h"
 
+/*
+ * With versions, the states of all scopes are carried from one to the next,
+ * so a part of the history can be told differently than all of it where
+ * versions overlap: up to this, all of it is read.
+ */
+#define LONG_VERSIONED 20000
+
 int
 fsw_read_run(FswPlanId id, const char *sql, int nargs, const Oid *types, Datum *values)
 {
 	MemoryContext old = CurrentMemoryContext;
-	SPIPlanPtr	plan = fsw_plan(id, sql, nargs, types);
+	SPIPlanPtr	plan = fsw_plan_generic(id, sql, nargs, types);
 
 	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the history of a flag");
@@ -152,8 +159,9 @@ read_names(FswHistoryReading *reading)
 	values[1] = CStringGetTextDatum(psprintf(INT64_FORMAT, reading->feature_id));
 	values[2] = CStringGetTextDatum(psprintf(INT64_FORMAT, reading->environment_id));
 	n = fsw_read_run(FSW_PLAN_READ_NAMES,
-			"SELECT n.kind, pg_catalog.hashtextextended(n.name, 0), n.project_id"
+			"(SELECT n.kind, pg_catalog.hashtextextended(n.name, 0), n.project_id"
 			" FROM flagsmith.name n WHERE n.source = $1 AND n.kind = 'feature' AND n.id = $2"
+			" ORDER BY n.since DESC)"
 			" UNION ALL SELECT n.kind, NULL, n.project_id"
 			" FROM flagsmith.name n WHERE n.source = $1 AND n.kind = 'environment' AND n.id = $3",
 			3, types, values);
@@ -536,6 +544,14 @@ fsw_history_read(MemoryContext mcxt, Datum source, int64 environment_id, int64 f
 		fsw_read_segments(&reading);
 		fsw_read_touches(&reading);
 		fsw_read_versions(&reading);
+		if (near != NULL && reading.versioned &&
+			!fsw_history_is_longer(source, environment_id, feature_id, LONG_VERSIONED))
+		{
+			MemoryContextSwitchTo(old);
+			MemoryContextDelete(work);
+			return fsw_history_read(mcxt, source, environment_id, feature_id, known_at,
+									mode, NULL);
+		}
 	}
 
 	/*

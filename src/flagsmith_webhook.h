@@ -96,6 +96,8 @@ extern void fsw_xact_counter_reset(uint64 counter);
 extern FswOwner fsw_enter_owner(void);
 extern void fsw_leave_owner(FswOwner saved);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
+extern SPIPlanPtr fsw_plan_generic(FswPlanId id, const char *sql, int nargs,
+								   const Oid *argtypes);
 
 /* ---- lookup.c: reading as the owner ---- */
 

@@ -87,14 +87,23 @@ typedef struct Cache
 FswReading
 fsw_begin_reading(void)
 {
+	/* the rest keeps each of our statements to a scan of an index */
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"enable_seqscan", "off"},
+		{"enable_bitmapscan", "off"},
+		{"max_parallel_workers_per_gather", "0"},
+		{"jit", "off"}
+	};
 	FswReading	reading;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	reading.owner = fsw_enter_owner();
 	reading.guc_nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	return reading;
 }
 

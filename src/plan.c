@@ -106,12 +106,8 @@ fsw_leave_owner(FswOwner saved)
 	SetUserIdAndSecContext(saved.userid, saved.sec_context);
 }
 
-/*
- * The saved plan of one statement, prepared when there is none or when a
- * change of the schema made it useless.  SPI must be connected.
- */
-SPIPlanPtr
-fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
+static SPIPlanPtr
+find_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes, int options)
 {
 	SPIPlanPtr	plan = plans[id];
 
@@ -123,7 +119,7 @@ fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
 		SPI_freeplan(plan);
 	}
 
-	plan = SPI_prepare(sql, nargs, unconstify(Oid *, argtypes));
+	plan = SPI_prepare_cursor(sql, nargs, unconstify(Oid *, argtypes), options);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s for \"%s\"",
 			 SPI_result_code_string(SPI_result), sql);
@@ -131,4 +127,26 @@ fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
 		elog(ERROR, "SPI_keepplan failed for \"%s\"", sql);
 	plans[id] = plan;
 	return plan;
+}
+
+/*
+ * The saved plan of one statement, prepared when there is none or when a
+ * change of the schema made it useless.  SPI must be connected.
+ */
+SPIPlanPtr
+fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
+{
+	return find_plan(id, sql, nargs, argtypes, 0);
+}
+
+/*
+ * The same for a statement that reads a few rows by index, whatever the
+ * parameters: planning it for each execution would take longer than running
+ * it.  fsw_begin_reading() sees to it that the plan is one by index even if
+ * the tables were empty when it was made.
+ */
+SPIPlanPtr
+fsw_plan_generic(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
+{
+	return find_plan(id, sql, nargs, argtypes, CURSOR_OPT_GENERIC_PLAN);
 }

@@ -78,8 +78,8 @@ fsw_resolve(MemoryContext mcxt, const text *environment, const text *feature, Fs
 												TYPALIGN_DOUBLE));
 	values[2] = PointerGetDatum(feature);
 	if (feature != NULL)
-		plan = fsw_plan(FSW_PLAN_RESOLVE,
-						ENVIRONMENTS ", f AS ("
+		plan = fsw_plan_generic(FSW_PLAN_RESOLVE,
+								ENVIRONMENTS ", f AS ("
 						NAME_PERIODS("feature",
 									 "(n.source, n.id) IN (SELECT c.source, c.id FROM flagsmith.name c"
 									 " WHERE c.kind = 'feature'"
@@ -91,8 +91,8 @@ fsw_resolve(MemoryContext mcxt, const text *environment, const text *feature, Fs
 						" ORDER BY 1, 2, 3, 4, 5",
 						3, types);
 	else
-		plan = fsw_plan(FSW_PLAN_RESOLVE_ENVIRONMENT,
-						ENVIRONMENTS " SELECT v.source, v.project_id, v.id, 0::bigint, v.lo, v.hi,"
+		plan = fsw_plan_generic(FSW_PLAN_RESOLVE_ENVIRONMENT,
+								ENVIRONMENTS " SELECT v.source, v.project_id, v.id, 0::bigint, v.lo, v.hi,"
 						" v.sight, v.sight FROM environment v ORDER BY 1, 2, 3, 5",
 						2, types);
 	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)

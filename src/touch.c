@@ -126,7 +126,7 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 	return names[i].hash == hash;
 }
 
-#define TOUCHES \
+#define TOUCHES_NAMED(match) \
 	"SELECT t.kind, t.environment_id IS NULL, t.feature_id, t.scope_hash," \
 	" pg_catalog.hashtextextended(t.version, 0), t.at, t.received_at, t.delivery," \
 	" t.kind = 'removal' AND EXISTS (SELECT FROM flagsmith.touch o, flagsmith.name n" \
@@ -138,10 +138,14 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 	"   pg_catalog.hashtextextended('segment:' || s.name, 0) = o.scope_hash OR" \
 	"   s.kind = 'identity' AND pg_catalog.hashtextextended('identity:' || s.name, 0) = o.scope_hash))))" \
 	" FROM flagsmith.touch t WHERE t.source = $1 AND t.project_id = $2" \
-	" AND t.feature_hash = ANY ($3)" \
+	" AND t.feature_hash = " match \
 	" AND (t.environment_id = $4 OR t.environment_id IS NULL) AND t.stored_at <= $5"
 
-#define DEFAULT_TOUCHES TOUCHES " AND t.scope_hash IS NULL"
+#define TOUCHES TOUCHES_NAMED("ANY ($3)")
+#define DEFAULT_TOUCHES " AND t.scope_hash IS NULL"
+
+/* Around an instant, one name alone keeps to the order of the index. */
+#define NEAR_TOUCHES TOUCHES_NAMED("($3)[1]") DEFAULT_TOUCHES
 
 /* The creation and the end of the feature, which may be far from an instant. */
 #define LIFE_TOUCHES \
@@ -173,20 +177,20 @@ fsw_read_touches(FswHistoryReading *reading)
 												INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[3] = Int64GetDatum(reading->environment_id);
 	values[4] = TimestampTzGetDatum(reading->known_at);
-	values[7] = BoolGetDatum(reading->mode != FSW_READ_STATES);
+	values[7] = BoolGetDatum(flag->nscopes > 1);
 	values[8] = Int64GetDatum(reading->feature_id);
 	values[5] = TimestampTzGetDatum(reading->near == NULL ? 0 : *reading->near);
-	values[6] = Int64GetDatum(2 * FSW_WINDOW);
+	values[6] = Int64GetDatum(FSW_WINDOW);
 	if (reading->near != NULL)
 		n = fsw_read_run(FSW_PLAN_READ_TOUCHES_NEAR,
-				"(" DEFAULT_TOUCHES " AND t.at <= $6 ORDER BY t.at DESC LIMIT $7)"
-				" UNION (" DEFAULT_TOUCHES " AND t.at > $6 ORDER BY t.at LIMIT $7)"
+				"(" NEAR_TOUCHES " AND t.at <= $6 ORDER BY t.scope_hash DESC, t.at DESC LIMIT $7)"
+				" UNION (" NEAR_TOUCHES " AND t.at > $6 ORDER BY t.scope_hash, t.at LIMIT $7)"
 				" UNION (" LIFE_TOUCHES ")"
 				" UNION (" TOUCHES " AND t.scope_hash IS NOT NULL AND $8)"
 				" ORDER BY 6", 9, types, values);
 	else if (reading->mode == FSW_READ_STATES)
 		n = fsw_read_run(FSW_PLAN_READ_LIFE,
-				DEFAULT_TOUCHES " AND t.kind IN ('version', 'feature_created', 'feature_deleted', 'variant')"
+				TOUCHES DEFAULT_TOUCHES " AND t.kind IN ('version', 'feature_created', 'feature_deleted', 'variant')"
 				" ORDER BY t.at", 5, types, values);
 	else
 		n = fsw_read_run(FSW_PLAN_READ_TOUCHES, TOUCHES " ORDER BY t.at", 5, types, values);
