@@ -78,6 +78,7 @@ REGRESS = \
 	receive \
 	explain \
 	guard \
+	privilege \
 	timeline \
 	maintenance \
 	uninstall
