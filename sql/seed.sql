@@ -71,3 +71,14 @@ COMMIT;
 SET TimeZone = 'UTC';
 SELECT count(*) AS rows, count(DISTINCT (event_at, received_at, feature_created_date, value, value_before)) AS different
 FROM flagsmith.flag_change WHERE source = 'seed';
+
+-- A name that is given and taken back within one transaction has three stretches.
+BEGIN;
+INSERT INTO flagsmith.inbox (webhook, signature, body)
+SELECT 'seed', flagsmith.sign(b.body, 'my shared secret'), b.body
+FROM (VALUES ('2030-01-01T00:00:01Z', 'before'), ('2030-01-01T00:00:02Z', 'after'), ('2030-01-01T00:00:03Z', 'before'))
+    AS t (sent, name)
+CROSS JOIN LATERAL (SELECT convert_to(format('{"event_type": "FLAG_UPDATED", "data": {"timestamp": "%s", "new_state": '
+    '{"enabled": true, "environment": 1, "feature": {"id": 424242, "name": "%s"}}}}', t.sent, t.name), 'UTF8') AS body) AS b;
+SELECT since, name FROM flagsmith.name WHERE source = 'seed' AND id = '424242' ORDER BY since;
+ROLLBACK;

@@ -26,12 +26,13 @@
 #define MAX_NAME_ID 200
 
 /* What a session remembers of names that it has seen stored. */
-#define NAMES_REMEMBERED 64
+#define NAMES_REMEMBERED 1024
 
 typedef struct SeenName
 {
 	uint64		counter;		/* valid within one (sub)transaction only */
-	uint64		hash;			/* of source, kind, id and name */
+	uint64		thing;			/* hash of source, kind and id */
+	uint64		name;			/* hash of the name it had last */
 	TimestampTz since;
 	TimestampTz until;
 } SeenName;
@@ -96,7 +97,7 @@ fsw_insert_row(const FswRow *row)
 }
 
 static uint64
-name_key(const FswName *name, const text *source)
+thing_hash(const FswName *name, const text *source)
 {
 	uint64		hash = 0;
 
@@ -104,18 +105,17 @@ name_key(const FswName *name, const text *source)
 											VARSIZE_ANY_EXHDR(source), hash));
 	hash = DatumGetUInt64(hash_any_extended((const unsigned char *) name->kind,
 											strlen(name->kind), hash));
-	hash = DatumGetUInt64(hash_any_extended((const unsigned char *) name->id,
+	return DatumGetUInt64(hash_any_extended((const unsigned char *) name->id,
 											strlen(name->id), hash));
-	return DatumGetUInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(name->name),
-											VARSIZE_ANY_EXHDR(name->name), hash));
 }
 
 /*
  * Store a name where the newest one before its instant differs.
  *
  * A load of many deliveries names the same few things: within one transaction
- * the stretch of time over which a name was found to hold is remembered, and
- * nothing is read again.  Another session's rename in that stretch can be
+ * the stretch of time over which the last name of a thing was found to hold is
+ * remembered, and nothing is read again.  Only the last: a name that is given
+ * and then taken back ends the stretch of the one before it.  Another session's rename in that stretch can be
  * missed; names are a hint for reading.
  */
 static void
@@ -123,8 +123,10 @@ store_name(const FswName *name, const FswDelivery *delivery)
 {
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, INT8OID};
 	TimestampTz since = name->has_since ? name->since : delivery->received_at;
-	uint64		hash = name_key(name, delivery->source);
-	SeenName   *seen = &seen_names[hash % NAMES_REMEMBERED];
+	uint64		thing = thing_hash(name, delivery->source);
+	uint64		hash = DatumGetUInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(name->name),
+														VARSIZE_ANY_EXHDR(name->name), 0));
+	SeenName   *seen = &seen_names[thing % NAMES_REMEMBERED];
 	uint64		counter = fsw_xact_counter();
 	Datum		values[6];
 	char		nulls[7] = "      ";
@@ -133,7 +135,7 @@ store_name(const FswName *name, const FswDelivery *delivery)
 
 	if (strlen(name->id) > MAX_NAME_ID)
 		return;
-	if (seen->counter == counter && seen->hash == hash &&
+	if (seen->counter == counter && seen->thing == thing && seen->name == hash &&
 		since >= seen->since && since < seen->until)
 		return;
 
@@ -165,7 +167,8 @@ store_name(const FswName *name, const FswDelivery *delivery)
 		elog(ERROR, "could not store a name");
 
 	seen->counter = counter;
-	seen->hash = hash;
+	seen->thing = thing;
+	seen->name = hash;
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	seen->since = DatumGetTimestampTz(value);
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
