@@ -128,6 +128,18 @@ CALL pg_temp.list('2026-01-01 02:30:01', 13, 'scheduled', 'bbbbbbbb-0000-0000-00
 CALL pg_temp.list('2026-01-01 02:20:01', 13, 'scheduled', 'bbbbbbbb-0000-0000-0000-000000000003', pg_temp.state(true, '"b"'));
 SELECT * FROM pg_temp.periods('scheduled') p WHERE p NOT LIKE 'Production%';
 
+-- States read from the REST API: one that agrees makes what was before it sure, one that does not shows that something is missing.
+SELECT outcome, entries FROM flagsmith.import_feature_states(
+    '{"results": [{"id": 1, "enabled": true, "feature": 13, "environment": 2, "identity": null, "feature_segment": null,
+        "feature_state_value": {"type": "unicode", "string_value": "c", "integer_value": null, "boolean_value": null},
+        "multivariate_feature_state_values": []}]}', 'tl/Shop/Staging', '2026-01-01 12:30Z');
+SELECT outcome, entries FROM flagsmith.import_feature_states(
+    '{"results": [{"id": 2, "enabled": true, "feature": 11, "environment": 1, "identity": null, "feature_segment": null,
+        "feature_state_value": {"type": "unicode", "string_value": "else", "integer_value": null, "boolean_value": null},
+        "multivariate_feature_state_values": []}]}', 'tl/Shop/Production', '2026-01-01 10:45Z');
+SELECT * FROM pg_temp.periods('scheduled') p WHERE p NOT LIKE 'Production%';
+SELECT * FROM pg_temp.periods('told') p WHERE p ~ '^Production [01]';
+
 -- Deleted and created again under the same name: the youngest wins, from its first sight on.
 CALL pg_temp.entry('2026-01-01 11:00', NULL, 'FEATURE', 'Flag / Remote Config Deleted: told', 11);
 CALL pg_temp.entry('2026-01-01 11:30', NULL, 'FEATURE', 'New Flag / Remote Config created: told', 14);

@@ -233,7 +233,12 @@ override_scope(FswHistoryReading *reading, int row)
 			if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY &&
 				strcmp(shown->identity, identity) == 0 &&
 				strcmp(shown->identity_kind, kind == NULL ? "" : kind) == 0)
+			{
+				/* an import does not give it */
+				if (shown->identity_identifier == NULL && identifier != NULL)
+					shown->identity_identifier = MemoryContextStrdup(reading->mcxt, identifier);
 				return scope;
+			}
 		}
 		scope = add_scope(reading, FSW_SCOPE_IDENTITY);
 		shown = &history->shown_scopes[scope];
@@ -370,6 +375,7 @@ read_creation(FswHistoryReading *reading)
 			" LATERAL (SELECT f.* FROM flagsmith.flag_change f"
 			"  WHERE f.source = $1 AND f.environment_id = e.id::bigint AND f.feature_id = $3"
 			"  AND f.segment_id IS NULL AND f.identity IS NULL AND NOT f.is_test"
+			"  AND f.feature_default_enabled IS NOT NULL"
 			"  AND f.stored_at <= $4 ORDER BY f.event_at DESC LIMIT 1) c"
 			" ORDER BY c.event_at DESC, c.feature_type LIMIT 1",
 			4, types, values);

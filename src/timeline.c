@@ -413,6 +413,10 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, Act *acts, int nacts)
 		if (next != NULL && !next->told && next->value_touch && act->arrived > next->at)
 			doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
+		/* An import says that something else was live by then. */
+		if (next_told && next->cause == FSW_CAUSE_IMPORT && next->state != act->state)
+			doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+
 		/*
 		 * Of the previous state, only enabled is to be trusted here, and
 		 * whether there was one: an override without is a new one, so the

@@ -247,8 +247,15 @@ carry_version(Carry *carry, int index)
 	for (i = 0; i < version->nevents; i++)
 	{
 		const FswEvidence *event = &flag->evidence[version->events[i]];
-		Stretch    *stretch;
+		Stretch    *stretch = last_stretch(carry, event->scope);
 
+		/* an import that says the same is a second piece of evidence */
+		if (event->kind == FSW_EV_IMPORT && stretch != NULL &&
+			current[event->scope] == event->state && event->state >= 0)
+		{
+			agree(stretch, version);
+			continue;
+		}
 		current[event->scope] = event->state;
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
@@ -349,7 +356,8 @@ write_stretch(const Carry *carry, FswTimeline *timeline, int scope,
 	if (from >= to)
 		return;
 
-	if (next != NULL && next->before != FSW_NOT_SEEN && stretch->confidence > FSW_UNKNOWN)
+	if (next != NULL && next->before != FSW_NOT_SEEN && next->before != FSW_NOT_TOLD &&
+		stretch->confidence > FSW_UNKNOWN)
 	{
 		chained = next->before == state;
 		broken = !chained;

@@ -344,7 +344,8 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
-		if (was != FSW_NOT_SEEN && was != FSW_LOST && was != event->before)
+		if (was != FSW_NOT_SEEN && was != FSW_LOST && event->before != FSW_NOT_TOLD &&
+			was != event->before)
 			misfits++;
 		current[event->scope] = event->state;
 	}
