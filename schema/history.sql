@@ -83,7 +83,7 @@ CROSS JOIN LATERAL (
             AND t.environment_id = f.environment_id
             AND f.identity IS NULL
             AND CASE WHEN t.kind = 'version' THEN t.at >= f.event_at - interval '0.2 second'
-                ELSE t.kind IN ('state', 'variant', 'feature_created')
+                ELSE t.kind IN ('state', 'value', 'variant', 'feature_created')
                     AND (f.segment_id IS NULL OR t.kind = 'variant')
                     AND t.at <= f.event_at + interval '1 second' END
         UNION ALL
@@ -406,7 +406,7 @@ BEGIN
     value := f.value;
     variants := f.variants;
     IF f.delivery IS NOT NULL THEN
-        -- The state before: what the newest earlier body of the same scope told.
+        -- The state before: what the newest earlier body of the same scope told, if no entry says that it was removed since.
         IF f.deleted THEN
             near := f.received_at;
         END IF;
@@ -430,9 +430,37 @@ BEGIN
                 AND (b.segment_id IS NOT NULL OR b.identity IS NOT NULL) AND NOT b.is_test
                 AND NOT b.deleted
                 AND b.event_at < near
+                AND NOT EXISTS (
+                    SELECT FROM flagsmith.touch t
+                    WHERE t.source = b.source AND t.project_id = b.project_id
+                        AND t.feature_hash = hashtextextended(b.feature, 0)
+                        AND t.scope_hash = hashtextextended(CASE WHEN b.identity IS NOT NULL THEN 'identity:' || b.identity_identifier
+                            ELSE 'segment:' || b.segment END, 0)
+                        AND t.at > b.event_at AND t.at < near
+                        AND t.environment_id = b.environment_id
+                        AND t.kind = 'removal')
             ORDER BY b.event_at DESC, b.received_at DESC
             LIMIT 1;
         END IF;
+    ELSIF action = 'deleted' AND object IN ('segment override', 'identity override') AND a.feature IS NOT NULL THEN
+        -- The entry of a removal has names only.
+        SELECT b.enabled, b.value, b.variants
+        INTO enabled_before, value_before, variants_before
+        FROM flagsmith.name i
+        CROSS JOIN LATERAL (
+            SELECT b.*
+            FROM flagsmith.flag_change b
+            WHERE b.source = a.source AND b.environment_id = a.environment_id AND b.feature_id = i.id::bigint
+                AND (b.segment_id IS NOT NULL OR b.identity IS NOT NULL) AND NOT b.is_test
+                AND (b.segment = a.segment OR b.identity_identifier = a.identity)
+                AND NOT b.deleted
+                AND b.event_at < a.at
+            OFFSET 0
+        ) b
+        WHERE i.source = a.source AND i.kind = 'feature' AND hashtextextended(i.name, 0) = hash AND i.name = a.feature
+            AND i.project_id = a.project_id AND i.id ~ '^[0-9]{1,18}$'
+        ORDER BY b.event_at DESC, b.received_at DESC
+        LIMIT 1;
     END IF;
     RETURN NEXT;
 END
