@@ -61,6 +61,7 @@ SCHEMA_PARTS = \
 	explain \
 	timeline \
 	history \
+	health \
 	privilege
 
 
@@ -73,6 +74,7 @@ REGRESS = \
 	webhook \
 	seed \
 	history \
+	health \
 	hostile \
 	rejected \
 	receive \

@@ -75,13 +75,16 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
     RETURN ARRAY[
         'flagsmith.audit_log',
         'flagsmith.current_state',
+        'flagsmith.delivery_undecoded',
         'flagsmith.flag_change',
         'flagsmith.flag_history',
         'flagsmith.history_gap',
         'flagsmith.history',
         'flagsmith.name',
+        'flagsmith.secret_usage',
         'flagsmith.touch',
-        'flagsmith.version_published'
+        'flagsmith.version_published',
+        'flagsmith.webhook_health'
     ]::text[];
 COMMENT ON FUNCTION flagsmith._reader_relations() IS 'what grant_reader() lets a role read';
 
