@@ -37,7 +37,7 @@ fsw_read_run(FswPlanId id, const char *sql, int nargs, const Oid *types, Datum *
 	MemoryContext old = CurrentMemoryContext;
 	SPIPlanPtr	plan = fsw_plan_generic(id, sql, nargs, types);
 
-	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (fsw_execute(plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the history of a flag");
 	/* SPI leaves its own context behind */
 	MemoryContextSwitchTo(old);

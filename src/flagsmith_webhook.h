@@ -95,6 +95,8 @@ extern uint64 fsw_xact_counter(void);
 extern void fsw_xact_counter_reset(uint64 counter);
 extern FswOwner fsw_enter_owner(void);
 extern void fsw_leave_owner(FswOwner saved);
+extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only,
+						long count);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
 extern SPIPlanPtr fsw_plan_generic(FswPlanId id, const char *sql, int nargs,
 								   const Oid *argtypes);

@@ -41,7 +41,7 @@ fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls)
 
 	PG_TRY();
 	{
-		int			result = SPI_execute_plan(plan, values, nulls, false, 0);
+		int			result = fsw_execute(plan, values, nulls, false, 0);
 
 		if (result < 0)
 			elog(ERROR, "SPI_execute_plan returned %s", SPI_result_code_string(result));

@@ -160,7 +160,7 @@ find_environment(text *argument, int64 page_environment)
 	bool		isnull;
 
 	SPI_connect();
-	SPI_execute_plan(fsw_plan(FSW_PLAN_ENVIRONMENT,
+	fsw_execute(fsw_plan(FSW_PLAN_ENVIRONMENT,
 							  "SELECT e.source, e.id, e.name, e.project_id::pg_catalog.text, p.name"
 							  " FROM (SELECT DISTINCT ON (n.source, n.id) n.source, n.id, n.name, n.project_id"
 							  "  FROM flagsmith.name n WHERE n.kind = 'environment'"

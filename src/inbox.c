@@ -134,7 +134,7 @@ read_webhook(MemoryContext mcxt, text *name)
 	bool		isnull;
 	Datum		value;
 
-	SPI_execute_plan(fsw_plan(FSW_PLAN_WEBHOOK,
+	fsw_execute(fsw_plan(FSW_PLAN_WEBHOOK,
 							  "SELECT source, enabled, allow_unsigned, notify, keep_rejected, max_spool_age"
 							  " FROM flagsmith.webhook WHERE name = $1",
 							  1, types),
@@ -166,7 +166,7 @@ read_webhook(MemoryContext mcxt, text *name)
 	MemoryContextSwitchTo(old);
 	SPI_freetuptable(SPI_tuptable);
 
-	SPI_execute_plan(fsw_plan(FSW_PLAN_SECRETS,
+	fsw_execute(fsw_plan(FSW_PLAN_SECRETS,
 							  "SELECT id, coalesce(valid_from, '-infinity'), coalesce(valid_until, 'infinity'), secret"
 							  " FROM flagsmith.webhook_secret"
 							  " WHERE webhook = $1 AND secret <> '' AND id IS NOT NULL ORDER BY id DESC",
@@ -271,7 +271,7 @@ keep_rejected(const Request *request, TimestampTz received_at, TimestampTz now,
 	values[5] = TimestampTzGetDatum(now);
 	values[6] = BoolGetDatum(well_formed);
 
-	SPI_execute_plan(fsw_plan(FSW_PLAN_REJECTED,
+	fsw_execute(fsw_plan(FSW_PLAN_REJECTED,
 							  "WITH locked AS MATERIALIZED ("
 							  " SELECT pg_try_advisory_xact_lock(hashtextextended('flagsmith.rejected ' || $1, 0)) AS ok),"
 							  " ring AS ("
@@ -501,7 +501,7 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	else
 		values[10] = CStringGetTextDatum(reason);
 
-	SPI_execute_plan(fsw_plan(FSW_PLAN_DELIVERY_INSERT,
+	fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_INSERT,
 							  "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
 							  " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
 							  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
@@ -522,7 +522,7 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	{
 		Datum		key[] = {values[1], values[7], values[8]};
 
-		SPI_execute_plan(fsw_plan(FSW_PLAN_DELIVERY_FIND,
+		fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_FIND,
 								  "SELECT id FROM flagsmith.delivery"
 								  " WHERE source = $1 AND event_at = $2 AND digest = $3",
 								  3, find_types),
@@ -715,7 +715,7 @@ fsw_readmit(PG_FUNCTION_ARGS)
 	int64		readmitted = 0;
 
 	SPI_connect();
-	SPI_execute_plan(fsw_plan(FSW_PLAN_RING,
+	fsw_execute(fsw_plan(FSW_PLAN_RING,
 							  "SELECT slot, signature, body, received_at FROM flagsmith.rejected"
 							  " WHERE webhook = $1 AND readmitted_at IS NULL AND body IS NOT NULL"
 							  " ORDER BY received_at FOR UPDATE",
@@ -748,7 +748,7 @@ fsw_readmit(PG_FUNCTION_ARGS)
 		{
 			Datum		mark_args[] = {PointerGetDatum(webhook), slot};
 
-			SPI_execute_plan(fsw_plan(FSW_PLAN_READMITTED,
+			fsw_execute(fsw_plan(FSW_PLAN_READMITTED,
 									  "UPDATE flagsmith.rejected SET readmitted_at = clock_timestamp()"
 									  " WHERE webhook = $1 AND slot = $2",
 									  2, mark_types),

@@ -109,6 +109,7 @@ fsw_leave_owner(FswOwner saved)
 static SPIPlanPtr
 find_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes, int options)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	SPIPlanPtr	plan = plans[id];
 
 	if (plan != NULL)
@@ -120,6 +121,7 @@ find_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes, int opt
 	}
 
 	plan = SPI_prepare_cursor(sql, nargs, unconstify(Oid *, argtypes), options);
+	MemoryContextSwitchTo(caller);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare returned %s for \"%s\"",
 			 SPI_result_code_string(SPI_result), sql);
@@ -149,4 +151,19 @@ SPIPlanPtr
 fsw_plan_generic(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
 {
 	return find_plan(id, sql, nargs, argtypes, CURSOR_OPT_GENERIC_PLAN);
+}
+
+/*
+ * SPI_execute_plan() that leaves the current memory context alone.  SPI's own
+ * call ends in its procedure context, and what is allocated there afterwards
+ * is gone at SPI_finish().
+ */
+int
+fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only, long count)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			result = SPI_execute_plan(plan, values, nulls, read_only, count);
+
+	MemoryContextSwitchTo(caller);
+	return result;
 }

@@ -62,7 +62,7 @@ record(const char *what, Datum before, int returned)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	if (total > 0)
-		SPI_execute_plan(fsw_plan(FSW_PLAN_PRUNE_LOG,
+		fsw_execute(fsw_plan(FSW_PLAN_PRUNE_LOG,
 								  "INSERT INTO flagsmith.pruning"
 								  " (what, before, bodies, audit_log, flag_change, touch, version_published)"
 								  " VALUES ($1, $2, $3, $4, $5, $6, $7)",

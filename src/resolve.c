@@ -95,7 +95,7 @@ fsw_resolve(MemoryContext mcxt, const text *environment, const text *feature, Fs
 								ENVIRONMENTS " SELECT v.source, v.project_id, v.id, 0::bigint, v.lo, v.hi,"
 						" v.sight, v.sight FROM environment v ORDER BY 1, 2, 3, 5",
 						2, types);
-	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (fsw_execute(plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up names");
 	n = (int) SPI_processed;
 

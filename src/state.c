@@ -467,7 +467,7 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 		CStringGetTextDatum(psprintf(INT64_FORMAT, pairs[found[0]].project_id)) :
 		CStringGetTextDatum("");
 	values[2] = TimestampTzGetDatum(at);
-	if (SPI_execute_plan(fsw_plan(FSW_PLAN_FEATURES,
+	if (fsw_execute(fsw_plan(FSW_PLAN_FEATURES,
 								  "SELECT DISTINCT ON (n.id) n.id::bigint, n.name FROM flagsmith.name n"
 								  " WHERE n.source = $1 AND n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$'"
 								  " AND (SELECT pg_catalog.max(m.project_id) FROM flagsmith.name m"

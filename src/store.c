@@ -90,7 +90,7 @@ fsw_insert_row(const FswRow *row)
 	}
 	for (int i = 0; i < table->ncolumns; i++)
 		spi_nulls[i] = row->nulls[i] ? 'n' : ' ';
-	if (SPI_execute_plan(fsw_plan(table->plan, *statement, table->ncolumns, table->types),
+	if (fsw_execute(fsw_plan(table->plan, *statement, table->ncolumns, table->types),
 						 row->values, spi_nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into \"%s\"", table->name);
 	pfree(spi_nulls);
@@ -147,7 +147,7 @@ store_name(const FswName *name, const FswDelivery *delivery)
 	values[5] = Int64GetDatum(name->project_id);
 	if (!name->has_project)
 		nulls[5] = 'n';
-	if (SPI_execute_plan(fsw_plan(FSW_PLAN_NAME,
+	if (fsw_execute(fsw_plan(FSW_PLAN_NAME,
 								  "WITH before AS ("
 								  " SELECT n.name, n.since FROM flagsmith.name n"
 								  " WHERE n.source = $1 AND n.kind = $2 AND n.id = $3 AND n.since <= $4"

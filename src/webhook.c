@@ -53,7 +53,7 @@ require_webhook(text *name)
 
 	SPI_connect();
 	saved = fsw_enter_owner();
-	SPI_execute_plan(fsw_plan(FSW_PLAN_WEBHOOK_EXISTS,
+	fsw_execute(fsw_plan(FSW_PLAN_WEBHOOK_EXISTS,
 							  "SELECT FROM flagsmith.webhook WHERE name OPERATOR(pg_catalog.=) $1",
 							  1, types),
 					 args, NULL, false, 0);
