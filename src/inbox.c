@@ -292,7 +292,12 @@ keep_rejected(const Request *request, TimestampTz received_at, TimestampTz now,
 							  " ON CONFLICT (webhook, slot) DO UPDATE SET reason = excluded.reason,"
 							  " signature = excluded.signature, body = excluded.body,"
 							  " received_at = excluded.received_at, rejected_at = excluded.rejected_at,"
-							  " readmitted_at = NULL",
+							  " readmitted_at = NULL"
+	/* Of another writer since the snapshot: the same rule once more. */
+							  " WHERE kept.readmitted_at IS NOT NULL"
+							  " OR kept.rejected_at < $6 - interval '1 day'"
+							  " OR (kept.rejected_at <= $6 - interval '1 second'"
+							  " AND ($7 OR kept.reason LIKE '28W02 %' OR kept.reason LIKE '28W03 %'))",
 							  7, types),
 					 values, nulls, false, 0);
 }
@@ -553,6 +558,12 @@ admit(InboxState *state, Request *request)
 	int64		secret_id;
 	bool		well_formed;
 	char	   *reason = NULL;
+
+	/*
+	 * SPI leaves its own memory context behind, which ends with SPI_finish();
+	 * the outcome is read after that.
+	 */
+	MemoryContextSwitchTo(state->delivery_mcxt);
 
 	delivery.webhook = request->webhook;
 	delivery.source = webhook->source;
