@@ -33,7 +33,7 @@
  * What the parser's tree may weigh, in bytes, estimated from the structure:
  * an object starts with room for pairs, an array with room for elements.
  */
-#define MAX_TREE_SIZE (40 * 1024 * 1024)
+#define MAX_TREE_SIZE (28 * 1024 * 1024)
 #define OBJECT_SIZE 400
 #define ARRAY_SIZE 200
 #define ELEMENT_SIZE 96
