@@ -559,12 +559,6 @@ admit(InboxState *state, Request *request)
 	bool		well_formed;
 	char	   *reason = NULL;
 
-	/*
-	 * SPI leaves its own memory context behind, which ends with SPI_finish();
-	 * the outcome is read after that.
-	 */
-	MemoryContextSwitchTo(state->delivery_mcxt);
-
 	delivery.webhook = request->webhook;
 	delivery.source = webhook->source;
 	delivery.received_at = arrival(request, webhook, now);
