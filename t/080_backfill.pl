@@ -1,0 +1,130 @@
+# tools/backfill against a small HTTP server that answers as Flagsmith's REST API does, from a real audit log.
+# Not a regress test, since it needs HTTP.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use FswTest;
+use IO::Socket::INET;
+use JSON::PP;
+use POSIX ();
+use Test::More;
+
+if (grep { system("command -v $_ >/dev/null 2>&1") } qw(curl xz))
+{
+	plan skip_all => 'curl or xz is not here';
+}
+
+my $json = JSON::PP->new->canonical->ascii;
+my $file = data_dir('run', 'audit_rest.jsonl.xz');
+my @entries = map { $json->decode($_) } split(/\n/, `xz -dc '$file'`);
+my $key = 'a master key that no log may show';
+my $tmp = PostgreSQL::Test::Utils::tempdir_short();
+my $log = "$tmp/requests";
+my $state = "$tmp/state";
+my ($project, $environment) = map { @$_{qw(project environment)} } grep { $_->{environment} } @entries;
+my $page_size = 500;
+
+sub answer
+{
+	my ($target) = @_;
+	my %query = $target =~ /(\w+)=(\w*)/g;
+
+	if ($target =~ m{^/api/v1/organisations/1/audit/})
+	{
+		my $first = ($query{page} - 1) * $query{page_size};
+
+		# Once, the third page fails: the next run has to go on there.
+		if ($query{page} == 3 && !-e "$tmp/failed")
+		{
+			open(my $fh, '>', "$tmp/failed");
+			return (404, '{}');
+		}
+		my $last = $first + $query{page_size} - 1;
+		$last = $#entries if $last > $#entries;
+		return (200, $json->encode({ count => scalar(@entries), previous => undef,
+			next => $last < $#entries ? 'http://elsewhere/' : undef, results => [ @entries[$first .. $last] ] }));
+	}
+	my %state = (environment => $query{environment} + 0, identity => undef, feature_segment => undef, enabled => JSON::PP::true,
+		multivariate_feature_state_values => [],
+		feature_state_value => { type => 'int', string_value => undef, integer_value => 42, boolean_value => undef });
+	return (200, $json->encode({ count => 2, next => undef, previous => undef, results => [
+		{ %state, id => 1, feature => 17 }, { %state, id => 2, feature => 17, feature_segment => 31 } ] }))
+		if $target =~ m{^/api/v1/features/featurestates/};
+	return (200, $json->encode({ count => 1, next => undef, previous => undef,
+		results => [ { id => 31, segment => 5, priority => 1, environment => $query{environment} + 0 } ] }))
+		if $target =~ m{^/api/v1/features/feature-segments/} && $query{feature} == 17;
+	return (404, '{}');
+}
+
+my $server = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die "no socket: $!";
+my $url = 'http://127.0.0.1:' . $server->sockport;
+my $pid = fork() // die "could not fork: $!";
+if ($pid == 0)
+{
+	while (my $client = $server->accept)
+	{
+		my $request = '';
+
+		$request .= $_ while defined($_ = <$client>) && !/^\r?\n$/;
+		my ($target) = $request =~ m{^GET (\S+)};
+		my ($code, $body) = $request =~ /^Authorization: Api-Key \Q$key\E\r?$/m ? answer($target // '') : (401, '{}');
+
+		open(my $fh, '>>', $log);
+		print $fh "$code $target\n";
+		close($fh);
+		print $client "HTTP/1.1 $code X\r\nContent-Type: application/json\r\nContent-Length: " . length($body) . "\r\nConnection: close\r\n\r\n$body";
+		close($client);
+	}
+	POSIX::_exit(0);
+}
+END { my $rc = $?; kill 'TERM', $pid if $pid; waitpid($pid, 0) if $pid; $? = $rc; }
+
+my $node = start_node('backfill');
+my $keyfile = "$tmp/key";
+open(my $fh, '>', $keyfile) or die;
+print $fh "$key\n";
+close($fh);
+
+sub backfill
+{
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', BACKFILL_STATE => $state,
+		BACKFILL_PAGE_SIZE => $page_size, FLAGSMITH_API_KEY_FILE => $keyfile);
+	my ($stdout, $stderr) = ('', '');
+	my $ok = IPC::Run::run([ "$FindBin::Bin/../tools/backfill", @_ ], '>', \$stdout, '2>', \$stderr);
+
+	return ($ok, $stdout, $stderr);
+}
+
+my ($ok, $stdout, $stderr) = backfill('audit', $url, 1);
+ok(!$ok, 'a page that cannot be fetched stops it');
+like($stderr, qr/answered with 404/, 'and it says so');
+is($node->safe_psql('postgres', "SELECT count(DISTINCT audit_id) FROM flagsmith.audit_log"), 2 * $page_size, 'what was fetched before is in');
+
+($ok, $stdout, $stderr) = backfill('audit', $url, 2);
+like($stderr, qr/is of another import/, 'it does not go on with another import');
+
+
+($ok, $stdout, $stderr) = backfill('audit', $url, 1);
+ok($ok, 'it goes on') or diag($stderr);
+like($stdout, qr/^going on with page 3\npage 3: stored, $page_size entries of \d+$/m, 'where it stopped, showing progress');
+is($node->safe_psql('postgres', 'SELECT count(DISTINCT audit_id), count(*) FROM flagsmith.audit_log'),
+	@entries . '|' . @entries, 'every entry of the log is in, once');
+ok(!-e $state, 'nothing is left to go on with');
+
+($ok, $stdout, $stderr) = backfill('audit', $url, 1);
+like($stdout, qr/^page 1: duplicate/m, 'the same pages again are duplicates');
+
+my $name = $node->safe_psql('postgres', "SELECT p.name || '/' || e.name FROM flagsmith.name e JOIN flagsmith.name p ON p.kind = 'project' AND p.id = e.project_id::text"
+	. " WHERE e.kind = 'environment' AND e.id = '$environment->{id}' ORDER BY e.since DESC, p.since DESC LIMIT 1");
+($ok, $stdout, $stderr) = backfill('states', $url, $environment->{id}, $name);
+ok($ok, 'states are fetched') or diag($stderr);
+is($node->safe_psql('postgres', 'SELECT environment_id, feature_id, segment_id, segment_priority, enabled, value FROM flagsmith.flag_change ORDER BY ordinal'),
+	"$environment->{id}|17|||t|42\n$environment->{id}|17|5|1|t|42", 'with the segments of their overrides');
+is($node->safe_psql('postgres', 'SELECT * FROM flagsmith.rebuild(dry_run => true)'), '', 'every typed row is what its page says');
+unlike(slurp_body($log), qr/^401/m, 'the key came with every request');
+unlike(slurp_body($node->logfile), qr/\Q$key\E/, 'and is in no log');
+
+$node->stop;
+done_testing();
