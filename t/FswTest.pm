@@ -13,11 +13,62 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(start_node data_dir slurp_body manifest bytea literal sign insert_sql);
 
+# Every node's last step: each typed row of each database is what its body says.
+{
+	package FswTest::Node;
+
+	our @ISA = ('PostgreSQL::Test::Cluster');
+	my @started;
+
+	sub check_rows
+	{
+		my ($self) = @_;
+		my $databases = $self->safe_psql('postgres', 'SELECT datname FROM pg_database WHERE datallowconn');
+
+		for my $database (split(/\n/, $databases))
+		{
+			next if $self->safe_psql($database, "SELECT count(*) FROM pg_extension WHERE extname = 'flagsmith_webhook'") == 0;
+			my $rows = $self->safe_psql($database, 'SELECT * FROM flagsmith.rebuild(dry_run => true) LIMIT 20');
+
+			die 'rows that differ from their bodies in ' . $self->name . ", database $database:\n$rows\n" if $rows ne '';
+		}
+	}
+
+	sub start
+	{
+		my ($self, @arguments) = @_;
+
+		push @started, $self unless grep { $_ == $self } @started;
+		return $self->SUPER::start(@arguments);
+	}
+
+	sub stop
+	{
+		my ($self, @arguments) = @_;
+
+		$self->check_rows unless @arguments;
+		return $self->SUPER::stop(@arguments);
+	}
+
+	# Those that a test leaves to be stopped at its end.
+	END
+	{
+		my $rc = $?;
+
+		for my $node ($rc == 0 ? @started : ())
+		{
+			next unless defined $node->{_pid};
+			eval { $node->check_rows; 1 } or do { warn $@; $rc = 1 };
+		}
+		$? = $rc;
+	}
+}
+
 # A node called $name, started, with the extension in database postgres; %options: conf, text for postgresql.conf.
 sub start_node
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = bless(PostgreSQL::Test::Cluster->new($name), 'FswTest::Node');
 
 	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %{ $options{init} || {} });
 	$node->append_conf('postgresql.conf', "timezone = 'UTC'\n" . ($options{conf} // ''));
