@@ -442,6 +442,12 @@ BEGIN
             ORDER BY b.event_at DESC, b.received_at DESC
             LIMIT 1;
         END IF;
+        -- A version's previous_state can be trusted, and is all there is of a flag that was created with versions.
+        IF NOT FOUND AND object = 'version' AND f.enabled_before IS NOT NULL THEN
+            enabled_before := f.enabled_before;
+            value_before := f.value_before;
+            variants_before := f.variants_before;
+        END IF;
     ELSIF action = 'deleted' AND object IN ('segment override', 'identity override') AND a.feature IS NOT NULL THEN
         -- The entry of a removal has names only.
         SELECT b.enabled, b.value, b.variants
