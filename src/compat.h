@@ -26,6 +26,11 @@
 #define FSW_SOFT_INPUT_ERRORS 1
 #endif
 
+/* 18 has pg_noreturn in the place of pg_attribute_noreturn(). */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 18 records the name and version of a module. */
 #if PG_VERSION_NUM >= 180000
 #define FSW_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "flagsmith_webhook", .version = FSW_VERSION)

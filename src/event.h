@@ -194,8 +194,7 @@ typedef struct FswEvent
 extern FswEvent *fsw_event_decode(Jsonb *body, bool is_import);
 
 /* decode.c */
-pg_attribute_noreturn()
-extern void fsw_raise_reason(const char *reason, const char *detail);
+pg_noreturn extern void fsw_raise_reason(const char *reason, const char *detail);
 
 /* page.c */
 #define FSW_AUDIT_PAGE "audit_log_page"
