@@ -149,17 +149,17 @@ fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac)
 		openssl_failed("finish HMAC-SHA256");
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/*
+ * The value of a hexadecimal digit plus one, 0 for any other byte.  A table,
+ * because the digits of a digest are random: branches on them were an eighth
+ * of the time of a verification.
+ */
+static const uint8 hex_digits[256] = {
+	['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5,
+	['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+	['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+	['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 /*
  * fsw_signature_parse() - 64 hexadecimal digits of either case into 32 bytes.
@@ -172,12 +172,12 @@ fsw_signature_parse(const char *hex, size_t len, uint8 *mac)
 		return false;
 	for (int i = 0; i < FSW_DIGEST_LENGTH; i++)
 	{
-		int			high = hex_digit(hex[2 * i]);
-		int			low = hex_digit(hex[2 * i + 1]);
+		uint8		high = hex_digits[(uint8) hex[2 * i]];
+		uint8		low = hex_digits[(uint8) hex[2 * i + 1]];
 
-		if (high < 0 || low < 0)
+		if (high == 0 || low == 0)
 			return false;
-		mac[i] = (uint8) (high << 4 | low);
+		mac[i] = (uint8) ((high - 1) << 4 | (low - 1));
 	}
 	return true;
 }
