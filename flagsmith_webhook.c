@@ -10,15 +10,20 @@
  *	   fsw_inbox_insert(): the webhook must be registered and enabled
  *	2. size limit, signature over the		src/signature.c
  *	   bytes against every live secret
- *	3. UTF-8 -> jsonb -> event and time		src/json.c, src/payload.c; log
- *											messages in src/message.c
+ *	3. UTF-8 -> jsonb -> event and time		src/json.c, src/payload.c over
+ *											src/field.c; log messages in
+ *											src/message.c
  *	4. the key (source, event_at, digest)	src/inbox.c
  *	   decides: new, or a duplicate
  *	5. delivery and typed rows are stored	src/store.c, plans in src/plan.c
  *	6. notification, where asked for		src/inbox.c
  *
- * Answers go the other way: names, caches and lookups in src/lookup.c, the
- * timeline itself, a pure function over evidence, in src/timeline.c.
+ * Answers go the other way: src/lookup.c and src/state.c are the doors,
+ * src/resolve.c turns names into ids, src/evidence.c and src/touch.c read what
+ * is known of a flag, and src/timeline.c with src/version.c, a pure function
+ * over that evidence, makes periods of it.  Pages of the REST API come in
+ * through src/import.c and src/page.c; src/rebuild.c and src/prune.c look
+ * after what is stored.
  *
  *-------------------------------------------------------------------------
  */

@@ -34,7 +34,6 @@ extern int	fsw_max_body_size;
 
 /* ---- guard.c: append-only tables, and the one way around ---- */
 
-extern bool fsw_history_writable(bool writable);
 extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls);
 
 /* ---- plan.c: saved SPI plans, the owner's rights, the cache clock ---- */

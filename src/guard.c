@@ -20,25 +20,16 @@
 static bool history_writable = false;
 
 /*
- * Allow or refuse changes of history from here on; returns what held before.
- * The caller restores that with PG_FINALLY, so that an error leaves no door
- * open.
+ * fsw_execute_on_history() - run a saved plan that may change history: the
+ * only way around the guards, open for the length of one statement, whether
+ * it ends well or not.
  */
-bool
-fsw_history_writable(bool writable)
-{
-	bool		before = history_writable;
-
-	history_writable = writable;
-	return before;
-}
-
-/* Run a saved plan that may change history. */
 void
 fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls)
 {
-	bool		before = fsw_history_writable(true);
+	bool		before = history_writable;
 
+	history_writable = true;
 	PG_TRY();
 	{
 		int			result = fsw_execute(plan, values, nulls, false, 0);
@@ -48,7 +39,7 @@ fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls)
 	}
 	PG_FINALLY();
 	{
-		(void) fsw_history_writable(before);
+		history_writable = before;
 	}
 	PG_END_TRY();
 }
