@@ -82,6 +82,7 @@ REGRESS = \
 	guard \
 	privilege \
 	timeline \
+	snapshot \
 	maintenance \
 	uninstall
 
