@@ -284,9 +284,9 @@ SELECT snapshot.doors();
 SELECT snapshot.tell(14);
 INSERT INTO snapshot.app (n, tell) VALUES (6, NULL), (7, 15), (8, NULL);
 SELECT snapshot.doors();
-COPY snapshot.app (n, tell) FROM STDIN;
-9	20
-10	21
+COPY snapshot.app (n, tell) FROM STDIN (DELIMITER ',');
+9,20
+10,21
 \.
 SAVEPOINT s;
 INSERT INTO snapshot.app (n, tell) VALUES (11, 30);
