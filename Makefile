@@ -88,7 +88,8 @@ REGRESS = \
 
 ISOLATION = \
 	duplicate_race \
-	notification
+	notification \
+	snapshot_race
 
 TAP_TESTS = 1
 
