@@ -1,5 +1,6 @@
 # The timeline of random histories: any order of insertion gives the same one, point lookups 1 us around every boundary
-# agree with it (t/051_lookup.pl has more of them), and where every act was told it is what a small model says.  Also on a standby and in parallel workers.
+# agree with it (t/051_lookup.pl has more of them), and where every act was told it is what a small model says.  Also on a
+# standby and in parallel workers.
 use strict;
 use warnings;
 

@@ -108,7 +108,7 @@ SELECT row_number() OVER (ORDER BY md5(q::text)) AS n, q.*, a.live, a.live > 1 O
 FROM (SELECT DISTINCT b.environment_id, b.feature_id, b.at, CASE WHEN whole THEN p.name || '/' ELSE '' END || e.name AS environment, f.name AS feature
       FROM (SELECT DISTINCT s.project_id, s.environment_id, s.feature_id, b.at + d * interval '1 us' AS at
             FROM period s, LATERAL (VALUES (s."from"), (s."to")) b (at), generate_series(-1, 1) d
-            WHERE b.at IS NOT NULL AND s.scope = '' 
+            WHERE b.at IS NOT NULL AND s.scope = ''
                 AND (s.feature_id NOT IN (41, 43, 53) OR s.run % 5 = 0)
                 AND (s.cause <> 'feature defaults' OR s."to" IS NOT NULL OR s.feature_id % 20 = 1)) b
       JOIN called p ON p.kind = 'project' AND p.id = b.project_id AND p.lo <= b.at AND b.at < p.hi
