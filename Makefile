@@ -89,6 +89,7 @@ REGRESS = \
 ISOLATION = \
 	duplicate_race \
 	notification \
+	rejected_race \
 	snapshot_race
 
 TAP_TESTS = 1
