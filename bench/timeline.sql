@@ -53,6 +53,11 @@ SELECT -1 - f.id, 1, 1, 'default', 7, NULL, 'feature_created', f.id, hashtextext
     at + interval '2 s'
 FROM bench.feature f, LATERAL (SELECT :from - interval '20 hours' + f.id * interval '1 min' AS at) s;
 
+-- Indexes are made at once from all rows, in half the time.
+CREATE TABLE bench.index AS
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
+WHERE indrelid IN ('flagsmith.flag_change'::regclass, 'flagsmith.touch'::regclass) AND NOT indisprimary;
+SELECT 'DROP INDEX ' || name FROM bench.index \gexec
 INSERT INTO flagsmith.flag_change (delivery, ordinal, source, event_at, received_at, stored_at, origin, is_test, deleted,
     changed_by, project_id, project, environment_id, environment, feature_id, feature, feature_type, feature_created_date,
     feature_default_enabled, feature_initial_value, enabled, value, variants, enabled_before, value_before, variants_before)
@@ -76,6 +81,7 @@ SELECT 2 * i + 2, 1, 'default', received_at, received_at, 'webhook', false, i, a
     false
 FROM bench.change_of
 WHERE :touches AND i >= :changes - 1000;
+SELECT definition FROM bench.index \gexec
 
 -- What a user would keep: the least columns, an integer for the flag, and an index that answers alone.
 CREATE TABLE bench.change AS SELECT flag::integer, at, bench.enabled(flag, k) AS enabled FROM bench.change_of;
