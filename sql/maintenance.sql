@@ -53,6 +53,62 @@ SELECT outcome, entries FROM flagsmith.import_feature_states(
 SELECT event_at, origin, project_id, environment_id, feature_id, segment_id, segment_priority, identity, identity_kind, enabled, value, variants
 FROM flagsmith.flag_change WHERE source = 'maintenance' ORDER BY ordinal;
 
+-- The other shape of the REST API: the features of a project, each with its state there, plain and without percentages.
+BEGIN;
+SELECT outcome, entries FROM flagsmith.import_feature_states(
+    '{"count": 3, "next": null, "previous": null, "results": [
+      {"id": 4103, "name": "banner/blue", "type": "MULTIVARIATE", "created_date": "2026-08-01T00:00:00.250000Z", "description": "of the front page",
+       "default_enabled": true, "initial_value": "first", "project": 77, "tags": [1], "is_archived": false,
+       "environment_feature_state": {"id": 51, "enabled": false, "environment": 512, "identity": null, "feature_segment": null,
+        "feature_state_value": "sea"}},
+      {"id": 4104, "name": "elsewhere", "type": "STANDARD", "created_date": "2026-08-02T00:00:00Z", "description": null,
+       "default_enabled": false, "initial_value": null, "environment_feature_state": null},
+      {"id": 4105, "name": "count", "type": "STANDARD", "created_date": "2026-08-03T00:00:00Z", "description": null,
+       "default_enabled": false, "initial_value": null,
+       "environment_feature_state": {"id": 52, "enabled": true, "environment": 512, "identity": null, "feature_segment": null,
+        "feature_state_value": 7}}]}',
+    'maintenance/Shop/Production', '2026-08-22 00:00Z');
+SELECT f.event_at, f.origin, f.project, f.environment, f.feature_id, f.feature, f.feature_type, f.feature_created_date, f.feature_default_enabled,
+    f.feature_initial_value, f.enabled, f.value, f.variants, f.extra
+FROM flagsmith.flag_change f WHERE f.source = 'maintenance' AND f.feature_id > 4102 ORDER BY f.ordinal;
+SELECT id, name, since, project_id FROM flagsmith.name WHERE source = 'maintenance' AND kind = 'feature' AND id > '4102' ORDER BY id;
+SELECT feature, enabled, value, variants, confidence, cause, since
+FROM flagsmith.environment_state('maintenance/Shop/Production', '2026-08-22 12:00Z') WHERE feature_id > 4102 ORDER BY feature_id;
+SELECT at, flagsmith.is_feature_enabled('maintenance/Shop/Production', 'banner/blue', at) AS enabled,
+    flagsmith.get_feature_value('maintenance/Shop/Production', 'banner/blue', at) AS value
+FROM unnest('{2026-07-31, 2026-08-10, 2026-08-22, infinity}'::timestamptz[]) at;
+SELECT count(*) FROM flagsmith.rebuild(dry_run => true);
+ROLLBACK;
+SELECT flagsmith.import_feature_states('[{"id": 4103, "name": "banner", "environment_feature_state": 51}]', 'maintenance/Shop/Production', '2026-08-22 00:00Z');
+\echo :LAST_ERROR_SQLSTATE
+SELECT flagsmith.import_feature_states('[{"id": 4103, "name": "banner", "environment_feature_state": {"id": 51, "enabled": false,
+    "environment": 513, "feature_state_value": 7}}]', 'maintenance/Shop/Production', '2026-08-22 00:00Z');
+\echo :LAST_ERROR_SQLSTATE
+
+-- An imported page in the view history: a line for each entry, one for what a webhook brought as well, whichever came first.
+BEGIN;
+CREATE TEMP VIEW line AS
+SELECT h.at, h.who, h.means, h.action, h.object, h.project, h.environment, h.feature, h.segment, h.log, h.audit_id, cardinality(h.delivery_ids) AS deliveries
+FROM flagsmith.history h WHERE h.source = 'maintenance' AND h.audit_id IS NOT NULL ORDER BY h.at, h.audit_id;
+SELECT * FROM line;
+INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
+SELECT 'maintained', flagsmith.sign(b, 'a secret of some length'), b, '2026-08-20 14:00:02Z'
+FROM convert_to('{"event_type": "AUDIT_LOG_CREATED", "data": ' || (:'page'::jsonb -> 'results' -> 1)::text || '}', 'UTF8') b
+RETURNING outcome;
+SELECT * FROM line WHERE audit_id = 9000;
+-- a later page of which half is known already
+SELECT outcome, entries FROM flagsmith.import_audit_log(jsonb_build_object('results', jsonb_build_array(:'page'::jsonb -> 'results' -> 0,
+    :'detail'::jsonb || '{"id": 9002, "created_date": "2026-08-20T15:00:00Z"}'))::text, 'maintenance');
+SELECT * FROM line;
+-- of another source they are others
+SELECT outcome, entries FROM flagsmith.import_audit_log(:'page', 'maintenance elsewhere');
+SELECT count(*), count(DISTINCT audit_id) FROM flagsmith.history WHERE source LIKE 'maintenance%' AND audit_id IS NOT NULL;
+-- each delivery of an entry is told in exactly one line
+SELECT count(*) FROM flagsmith.delivery d
+WHERE d.source LIKE 'maintenance%' AND EXISTS (SELECT FROM flagsmith.audit_log a WHERE a.delivery = d.id)
+    AND NOT EXISTS (SELECT FROM flagsmith.history h WHERE d.id = ANY (h.delivery_ids));
+ROLLBACK;
+
 -- A typed row is a function of its body: what somebody with the rights of the owner changed is found and put right.
 SELECT count(*) FROM flagsmith.rebuild(dry_run => true);
 BEGIN;
