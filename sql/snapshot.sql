@@ -413,7 +413,45 @@ ROLLBACK TO a;
 :question;
 ROLLBACK;
 
+-- What a delivery brings is remembered while its transaction lasts, but not once it is undone: names, and secrets.
+BEGIN;
+SAVEPOINT a;
+CALL snapshot.hear(60, snapshot.body(60, 'undone', environment => 'Away', environment_id => 9, feature_id => 9));
+SELECT flagsmith.get_feature_value('Snap/Away', 'undone');
+ROLLBACK TO a;
+SELECT flagsmith.get_feature_value('Snap/Away', 'undone');
+CALL snapshot.hear(61, snapshot.body(61, 'undone', environment => 'Away', environment_id => 9, feature_id => 9));
+SELECT flagsmith.get_feature_value('Snap/Away', 'undone'), flagsmith.get_feature_value('Snap/Away', 'undone', '2026-01-01 01:01Z') AS then;
+ROLLBACK;
+CALL snapshot.hear(62, snapshot.body(62, 'undone', environment => 'Away', environment_id => 9, feature_id => 9));
+SELECT flagsmith.get_feature_value('Snap/Away', 'undone');
+SELECT count(*) FROM flagsmith.add_webhook('snapshot signed', 'a secret of some length', source => 'snapshot', max_spool_age => NULL);
+CREATE FUNCTION snapshot.signed(n int, secret text) RETURNS text
+    LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+BEGIN
+    INSERT INTO flagsmith.inbox (webhook, signature, body)
+    VALUES ('snapshot signed', flagsmith.sign(snapshot.body(n), secret), snapshot.body(n)) RETURNING outcome INTO result;
+    RETURN result;
+END $$;
+BEGIN;
+SELECT snapshot.signed(70, 'a secret of some length') AS old, snapshot.signed(71, 'another secret, as long') AS new;
+SAVEPOINT a;
+SELECT flagsmith.add_secret('snapshot signed', 'another secret, as long') IS NOT NULL AS added;
+SELECT snapshot.signed(72, 'a secret of some length') AS old, snapshot.signed(73, 'another secret, as long') AS new;
+ROLLBACK TO a;
+SELECT snapshot.signed(74, 'a secret of some length') AS old, snapshot.signed(75, 'another secret, as long') AS new;
+UPDATE flagsmith.webhook SET enabled = false WHERE name = 'snapshot signed';
+SAVEPOINT b;
+SELECT snapshot.signed(76, 'a secret of some length');
+ROLLBACK TO b;
+ROLLBACK;
+SELECT snapshot.signed(77, 'a secret of some length') AS old, snapshot.signed(78, 'another secret, as long') AS new;
+
 DROP OWNED BY regress_fsw_snapshot;
 DROP ROLE regress_fsw_snapshot;
 DROP SCHEMA snapshot CASCADE;
-DELETE FROM flagsmith.webhook WHERE name = 'snapshot';
+DELETE FROM flagsmith.rejected WHERE webhook = 'snapshot signed';
+DELETE FROM flagsmith.webhook_secret WHERE webhook = 'snapshot signed';
+DELETE FROM flagsmith.webhook WHERE name LIKE 'snapshot%';
