@@ -56,7 +56,7 @@ FROM flagsmith.flag_change WHERE source = 'maintenance' ORDER BY ordinal;
 -- The other shape of the REST API: the features of a project, each with its state there, plain and without percentages.
 BEGIN;
 SELECT outcome, entries FROM flagsmith.import_feature_states(
-    '{"count": 3, "next": null, "previous": null, "results": [
+    '{"count": 4, "next": null, "previous": null, "results": [
       {"id": 4103, "name": "banner/blue", "type": "MULTIVARIATE", "created_date": "2026-08-01T00:00:00.250000Z", "description": "of the front page",
        "default_enabled": true, "initial_value": "first", "project": 77, "tags": [1], "is_archived": false,
        "environment_feature_state": {"id": 51, "enabled": false, "environment": 512, "identity": null, "feature_segment": null,
@@ -66,7 +66,11 @@ SELECT outcome, entries FROM flagsmith.import_feature_states(
       {"id": 4105, "name": "count", "type": "STANDARD", "created_date": "2026-08-03T00:00:00Z", "description": null,
        "default_enabled": false, "initial_value": null,
        "environment_feature_state": {"id": 52, "enabled": true, "environment": 512, "identity": null, "feature_segment": null,
-        "feature_state_value": 7}}]}',
+        "feature_state_value": 7}},
+      {"id": 4106, "name": "valueless", "type": "STANDARD", "created_date": "2026-08-04T00:00:00Z", "description": null,
+       "default_enabled": false, "initial_value": null,
+       "environment_feature_state": {"id": 53, "enabled": true, "environment": 512, "identity": null, "feature_segment": null,
+        "feature_state_value": null}}]}',
     'maintenance/Shop/Production', '2026-08-22 00:00Z');
 SELECT f.event_at, f.origin, f.project, f.environment, f.feature_id, f.feature, f.feature_type, f.feature_created_date, f.feature_default_enabled,
     f.feature_initial_value, f.enabled, f.value, f.variants, f.extra
@@ -83,6 +87,9 @@ SELECT flagsmith.import_feature_states('[{"id": 4103, "name": "banner", "environ
 \echo :LAST_ERROR_SQLSTATE
 SELECT flagsmith.import_feature_states('[{"id": 4103, "name": "banner", "environment_feature_state": {"id": 51, "enabled": false,
     "environment": 513, "feature_state_value": 7}}]', 'maintenance/Shop/Production', '2026-08-22 00:00Z');
+\echo :LAST_ERROR_SQLSTATE
+SELECT flagsmith.import_feature_states('[{"id": 4103, "name": "banner", "environment_feature_state": {"id": 51, "enabled": false,
+    "environment": 512}}]', 'maintenance/Shop/Production', '2026-08-22 00:00Z');
 \echo :LAST_ERROR_SQLSTATE
 
 -- An imported page in the view history: a line for each entry, one for what a webhook brought as well, whichever came first.

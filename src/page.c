@@ -66,7 +66,7 @@ static const FswField state_fields[] = {
 	{"identity", FIELD_IDENTITY, false, FLAG_identity, NULL},
 	{"enabled", FIELD_BOOL, true, FLAG_enabled, NULL},
 	{"environment", FIELD_REFERENCE, true, 0, page_environment_fields},
-	{"feature_state_value", FIELD_DROP, true, 0, NULL},
+	{"feature_state_value", FIELD_DROP, false, 0, NULL},
 	{"multivariate_feature_state_values", FIELD_DROP, false, 0, NULL},
 	FIELD_END
 };
@@ -323,7 +323,11 @@ decode_state(JsonbContainer *item, const FswPath *path, void *arg)
 		DatumGetInt64(page->wrapper->values[FLAG_environment_id]))
 		return fsw_invalid_payload(&environment_path, "be the environment that the page is imported for");
 
-	reason = set_value(row, fsw_json_key(state, "feature_state_value"), &value_path, &extra);
+	/* null is the value of a flag that has none, as in a webhook's body */
+	value = fsw_json_key(state, "feature_state_value");
+	if (value == NULL)
+		return fsw_invalid_payload(&value_path, NULL);
+	reason = set_value(row, value, &value_path, &extra);
 	value = fsw_json_key(state, "multivariate_feature_state_values");
 	if (reason == NULL && value != NULL)
 		reason = set_variants(row, value, &variants_path);
