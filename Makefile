@@ -23,6 +23,7 @@ OBJS = \
 	src/inbox.o \
 	src/intern.o \
 	src/json.o \
+	src/life.o \
 	src/lookup.o \
 	src/message.o \
 	src/message_template.o \
@@ -32,8 +33,10 @@ OBJS = \
 	src/prune.o \
 	src/rebuild.o \
 	src/resolve.o \
+	src/scan.o \
 	src/signature.o \
 	src/state.o \
+	src/steps.o \
 	src/store.o \
 	src/timeline.o \
 	src/touch.o \

@@ -19,9 +19,11 @@
  *	6. notification, where asked for		src/inbox.c
  *
  * Answers go the other way: src/lookup.c and src/state.c are the doors,
- * src/resolve.c turns names into ids, src/evidence.c and src/touch.c read what
- * is known of a flag, and src/timeline.c with src/version.c, a pure function
- * over that evidence, makes periods of it.  Pages of the REST API come in
+ * src/resolve.c turns names into ids, src/life.c finds when a flag existed and
+ * how it is told, src/evidence.c and src/touch.c read what is known of it, all
+ * by way of src/scan.c, and src/timeline.c with src/version.c, a pure function
+ * over that evidence, makes periods of it; src/steps.c is the short way to the
+ * mere states.  Pages of the REST API come in
  * through src/import.c and src/page.c; src/rebuild.c and src/prune.c look
  * after what is stored.
  *

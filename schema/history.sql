@@ -65,6 +65,7 @@ CROSS JOIN LATERAL (
         SELECT t.delivery, t.ordinal, 1 AS rank
         FROM flagsmith.touch t
         WHERE t.source = f.source
+            AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = hashtextextended(f.feature, 0)
             AND t.scope_hash = hashtextextended(CASE WHEN f.identity IS NOT NULL THEN 'identity:' || f.identity_identifier
@@ -76,6 +77,7 @@ CROSS JOIN LATERAL (
         SELECT t.delivery, t.ordinal, CASE WHEN t.kind = 'version' THEN 2 ELSE 1 END
         FROM flagsmith.touch t
         WHERE t.source = f.source
+            AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = hashtextextended(f.feature, 0)
             AND t.scope_hash IS NULL
@@ -91,6 +93,7 @@ CROSS JOIN LATERAL (
         FROM flagsmith.touch t
         WHERE f.received_at - f.event_at > interval '2 seconds'
             AND t.source = f.source
+            AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = hashtextextended(f.feature, 0)
             AND t.scope_hash IS NULL
@@ -127,6 +130,7 @@ CROSS JOIN LATERAL (
         SELECT t.delivery, t.ordinal, 1 AS rank
         FROM flagsmith.touch t
         WHERE t.source = f.source
+            AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = d.project_id
             AND t.feature_hash = d.feature_hash
             AND t.scope_hash IS NULL
@@ -317,7 +321,8 @@ BEGIN
                 AND t.feature_id = ANY (ARRAY(
                     SELECT d.feature_id
                     FROM flagsmith.touch d
-                    WHERE d.source = a.source AND d.project_id = a.project_id AND d.feature_hash = hash AND d.scope_hash IS NULL
+                    WHERE d.source = a.source AND hashtextextended(d.source, 0) = hashtextextended(a.source, 0)
+                        AND d.project_id = a.project_id AND d.feature_hash = hash AND d.scope_hash IS NULL
                         AND d.at BETWEEN since - interval '10 seconds' AND until + interval '10 seconds'
                         AND d.kind = 'feature_deleted' AND d.feature_id IS NOT NULL))
                 AND t.entry_at BETWEEN since AND until
@@ -414,7 +419,8 @@ BEGIN
             SELECT b.enabled, b.value, b.variants
             INTO enabled_before, value_before, variants_before
             FROM flagsmith.flag_change b
-            WHERE b.source = f.source AND b.environment_id = f.environment_id AND b.feature_id = f.feature_id
+            WHERE b.source = f.source AND hashtextextended(b.source, 0) = hashtextextended(f.source, 0)
+                AND b.environment_id = f.environment_id AND b.feature_id = f.feature_id
                 AND b.segment_id IS NULL AND b.identity IS NULL AND NOT b.is_test
                 AND NOT b.deleted
                 AND b.event_at < near
@@ -424,7 +430,8 @@ BEGIN
             SELECT b.enabled, b.value, b.variants
             INTO enabled_before, value_before, variants_before
             FROM flagsmith.flag_change b
-            WHERE b.source = f.source AND b.environment_id = f.environment_id AND b.feature_id = f.feature_id
+            WHERE b.source = f.source AND hashtextextended(b.source, 0) = hashtextextended(f.source, 0)
+                AND b.environment_id = f.environment_id AND b.feature_id = f.feature_id
                 AND b.segment_id IS NOT DISTINCT FROM f.segment_id
                 AND b.identity IS NOT DISTINCT FROM f.identity
                 AND (b.segment_id IS NOT NULL OR b.identity IS NOT NULL) AND NOT b.is_test
@@ -432,7 +439,8 @@ BEGIN
                 AND b.event_at < near
                 AND NOT EXISTS (
                     SELECT FROM flagsmith.touch t
-                    WHERE t.source = b.source AND t.project_id = b.project_id
+                    WHERE t.source = b.source AND hashtextextended(t.source, 0) = hashtextextended(b.source, 0)
+                        AND t.project_id = b.project_id
                         AND t.feature_hash = hashtextextended(b.feature, 0)
                         AND t.scope_hash = hashtextextended(CASE WHEN b.identity IS NOT NULL THEN 'identity:' || b.identity_identifier
                             ELSE 'segment:' || b.segment END, 0)
@@ -456,7 +464,8 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT b.*
             FROM flagsmith.flag_change b
-            WHERE b.source = a.source AND b.environment_id = a.environment_id AND b.feature_id = i.id::bigint
+            WHERE b.source = a.source AND hashtextextended(b.source, 0) = hashtextextended(a.source, 0)
+                AND b.environment_id = a.environment_id AND b.feature_id = i.id::bigint
                 AND (b.segment_id IS NOT NULL OR b.identity IS NOT NULL) AND NOT b.is_test
                 AND (b.segment = a.segment OR b.identity_identifier = a.identity)
                 AND NOT b.deleted

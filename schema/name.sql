@@ -8,7 +8,10 @@ CREATE TABLE flagsmith.name (
     CONSTRAINT name_pkey PRIMARY KEY (source, kind, id, since),
     CONSTRAINT name_kind_check CHECK (kind IN ('project', 'environment', 'feature', 'segment', 'identity'))
 );
-CREATE INDEX name_name_idx ON flagsmith.name (kind, hashtextextended(name, 0));
+-- By hashes, which are compared fast in every collation.
+CREATE INDEX name_name_idx ON flagsmith.name (hashtextextended(name, 0), kind);
+CREATE INDEX name_thing_idx ON flagsmith.name (hashtextextended(kind || ':' || id, 0), since);
+CREATE INDEX name_project_idx ON flagsmith.name (project_id, kind, source, id);
 COMMENT ON TABLE flagsmith.name IS 'Names of projects, environments, features, segments and identities as they were seen: a hint for reading.';
 COMMENT ON COLUMN flagsmith.name.kind IS 'project, environment, feature, segment or identity.';
 COMMENT ON COLUMN flagsmith.name.id IS 'Flagsmith''s id, as text; of an identity, its kind, a colon and the id: core:17.';

@@ -18,10 +18,11 @@ CREATE TABLE flagsmith.touch (
     CONSTRAINT touch_kind_check CHECK (kind IN ('state', 'value', 'override', 'removal', 'variant', 'version', 'feature_created',
         'feature_updated', 'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled'))
 );
--- kind as well, so that a lookup of states alone passes over the entries that only make an answer surer.
-CREATE INDEX touch_feature_hash_idx ON flagsmith.touch (source, project_id, feature_hash, scope_hash, at, kind);
-CREATE INDEX touch_life_idx ON flagsmith.touch (source, feature_id, at)
-    WHERE kind IN ('feature_created', 'feature_deleted') AND environment_id IS NULL;
+CREATE INDEX touch_feature_hash_idx ON flagsmith.touch (feature_hash, environment_id, hashtextextended(source, 0), scope_hash, at);
+-- What decides which states count at all: when the feature came and went, whether it is published in versions, and what changed for
+-- all environments.
+CREATE INDEX touch_life_idx ON flagsmith.touch (feature_hash, hashtextextended(source, 0), kind, environment_id, at)
+    WHERE kind IN ('feature_created', 'feature_deleted', 'version') OR (environment_id IS NULL AND kind IN ('feature_updated', 'variant'));
 CREATE INDEX touch_feature_id_idx ON flagsmith.touch (source, feature_id, at) WHERE feature_id IS NOT NULL;
 CREATE INDEX touch_segment_idx ON flagsmith.touch (source, segment_id, at) WHERE kind = 'segment_deleted';
 CREATE INDEX touch_environment_idx ON flagsmith.touch (source, environment_id, at) WHERE kind = 'environment_created';

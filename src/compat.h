@@ -38,4 +38,13 @@
 #define FSW_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* 18 wants to know where to count the searches of an index. */
+#if PG_VERSION_NUM >= 180000
+#define fsw_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#else
+#define fsw_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
 #endif							/* FSW_COMPAT_H */

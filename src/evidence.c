@@ -3,89 +3,36 @@
  * src/evidence.c
  *	  The history of one flag: evidence read from the tables by index.
  *
- * Audit entries name features, segments and identities; here the names meet
- * the ids that had them at the instant of the entry.
- *
- * SPI must be connected, with the rights of the owner.
+ * Flag events and imported states are read here, audit entries and version
+ * lists in touch.c.  Of an instant, only what can tell of it is read: the
+ * events around it, to the next other state on either side, and the entries
+ * between these.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "common/hashfn.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 
+#include "src/flagsmith_webhook.h"
+#include "src/event.h"
 #include "src/evidence.h"
 #include "src/reading.h"
 
-/*
- * With versions, the states of all scopes are carried from one to the next,
- * so a part of the history can be told differently than all of it where
- * versions overlap: up to this, all of it is read.
- */
-#define LONG_VERSIONED 20000
+/* Where the entries of the indexes have event_at. */
+#define DEFAULT_EVENT_AT	3
+#define OVERRIDE_EVENT_AT	5
 
-int
-fsw_read_run(FswPlanId id, const char *sql, int nargs, const Oid *types, Datum *values)
-{
-	MemoryContext old = CurrentMemoryContext;
-	SPIPlanPtr	plan = fsw_plan_generic(id, sql, nargs, types);
-
-	if (fsw_execute(plan, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the history of a flag");
-	/* SPI leaves its own context behind */
-	MemoryContextSwitchTo(old);
-	return (int) SPI_processed;
-}
-
-Datum
-fsw_read_column(int row, int number, bool *isnull)
-{
-	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, number, isnull);
-}
-
-int64
-fsw_read_int64(int row, int number, int64 otherwise)
-{
-	bool		isnull;
-	Datum		value = fsw_read_column(row, number, &isnull);
-
-	return isnull ? otherwise : DatumGetInt64(value);
-}
-
-bool
-fsw_read_bool(int row, int number)
-{
-	bool		isnull;
-	Datum		value = fsw_read_column(row, number, &isnull);
-
-	return !isnull && DatumGetBool(value);
-}
-
-char *
-fsw_read_cstring(int row, int number)
-{
-	bool		isnull;
-	Datum		value = fsw_read_column(row, number, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/* Arrays of the history grow in its memory context. */
 static void *
-grow(FswHistoryReading *reading, void *array, int *max, size_t size)
+grow(void *array, int *max, size_t size)
 {
 	int			old = *max;
 
 	*max = Max(16, old * 2);
 	if (array == NULL)
-		return MemoryContextAllocExtended(reading->mcxt, *max * size,
+		return MemoryContextAllocExtended(CurrentMemoryContext, *max * size,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	array = repalloc_huge(array, *max * size);
 	memset((char *) array + old * size, 0, (*max - old) * size);
@@ -99,15 +46,18 @@ fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind, int scope, i
 	FswEvidence *piece;
 
 	if (flag->nevidence == reading->maxevidence)
-		flag->evidence = grow(reading, flag->evidence, &reading->maxevidence, sizeof(FswEvidence));
+		flag->evidence = grow(flag->evidence, &reading->maxevidence, sizeof(FswEvidence));
 	piece = &flag->evidence[flag->nevidence++];
-	memset(piece, 0, sizeof(FswEvidence));
 	piece->kind = kind;
 	piece->scope = scope;
 	piece->at = at;
 	piece->arrived = arrived;
+	piece->digest = 0;
+	piece->version = 0;
 	piece->state = FSW_NOT_TOLD;
 	piece->before = FSW_NOT_TOLD;
+	piece->nlist = 0;
+	piece->list = NULL;
 	piece->row = -1;
 	return piece;
 }
@@ -119,11 +69,10 @@ fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 	FswShownRow *row;
 
 	if (reading->nrows == reading->maxrows)
-		history->shown_rows = grow(reading, history->shown_rows, &reading->maxrows,
-								   sizeof(FswShownRow));
+		history->shown_rows = grow(history->shown_rows, &reading->maxrows, sizeof(FswShownRow));
 	row = &history->shown_rows[reading->nrows];
 	row->delivery = delivery;
-	row->changed_by = changed_by == NULL ? NULL : MemoryContextStrdup(reading->mcxt, changed_by);
+	row->changed_by = unconstify(char *, changed_by);
 	row->has_priority = has_priority;
 	row->priority = priority;
 	return reading->nrows++;
@@ -139,74 +88,29 @@ add_scope(FswHistoryReading *reading, FswScopeKind kind)
 	{
 		int			max = reading->maxscopes;
 
-		history->shown_scopes = grow(reading, history->shown_scopes, &max, sizeof(FswShownScope));
-		flag->scopes = grow(reading, flag->scopes, &reading->maxscopes, sizeof(FswScope));
+		history->shown_scopes = grow(history->shown_scopes, &max, sizeof(FswShownScope));
+		max = reading->maxscopes;
+		reading->ranges = grow(reading->ranges, &max, sizeof(FswRange));
+		flag->scopes = grow(flag->scopes, &reading->maxscopes, sizeof(FswScope));
 	}
 	flag->scopes[flag->nscopes].kind = kind;
+	flag->scopes[flag->nscopes].born = FSW_NEVER;
 	flag->scopes[flag->nscopes].ended = FSW_FOREVER;
+	reading->ranges[flag->nscopes].from = FSW_NEVER;
+	reading->ranges[flag->nscopes].to = FSW_FOREVER;
+	reading->ranges[flag->nscopes].torn = false;
 	return flag->nscopes++;
 }
 
-/* Names of the feature and of the environment's project. */
-static void
-read_names(FswHistoryReading *reading)
-{
-	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[3];
-	int			n;
-
-	values[0] = reading->source;
-	values[1] = CStringGetTextDatum(psprintf(INT64_FORMAT, reading->feature_id));
-	values[2] = CStringGetTextDatum(psprintf(INT64_FORMAT, reading->environment_id));
-	n = fsw_read_run(FSW_PLAN_READ_NAMES,
-			"(SELECT n.kind, pg_catalog.hashtextextended(n.name, 0), n.project_id"
-			" FROM flagsmith.name n WHERE n.source = $1 AND n.kind = 'feature' AND n.id = $2"
-			" ORDER BY n.since DESC)"
-			" UNION ALL SELECT n.kind, NULL, n.project_id"
-			" FROM flagsmith.name n WHERE n.source = $1 AND n.kind = 'environment' AND n.id = $3",
-			3, types, values);
-	reading->feature_hashes = palloc_array(Datum, n);
-	for (int i = 0; i < n; i++)
-	{
-		bool		isnull;
-		Datum		hash = fsw_read_column(i, 2, &isnull);
-
-		if (!isnull)
-			reading->feature_hashes[reading->nfeature_names++] = hash;
-		hash = fsw_read_column(i, 3, &isnull);
-		if (!isnull)
-		{
-			reading->history->has_project = true;
-			reading->history->project_id = DatumGetInt64(hash);
-		}
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-#define DEFAULTS " AND f.segment_id IS NULL AND f.identity IS NULL"
-
-/* As the predicate of flag_change_late_idx. */
-#define LATE " AND (f.deleted OR f.received_at - f.event_at > '1 minute'::interval)"
-
-#define CHANGES \
-	"SELECT f.event_at, LEAST(f.received_at, CASE WHEN $6 THEN (SELECT pg_catalog.min(r.first_received_at)" \
-	"  FROM flagsmith.delivery_repeat r WHERE r.delivery = f.delivery) END)," \
-	" f.deleted, f.origin = 'import', f.delivery, f.changed_by," \
-	" f.enabled, f.value, f.variants, f.enabled_before, f.value_before, f.variants_before," \
-	" f.segment_id, f.segment_priority, f.identity_kind, f.identity, f.identity_identifier," \
-	" f.received_at AS first_received_at" \
-	" FROM flagsmith.flag_change f" \
-	" WHERE f.source = $1 AND f.environment_id = $2 AND f.feature_id = $3" \
-	" AND f.stored_at <= $4 AND NOT f.is_test"
-
 /* The scope of an override, made when it is met for the first time. */
 static int
-override_scope(FswHistoryReading *reading, int row)
+override_scope(FswHistoryReading *reading, FswScan *scan)
 {
 	FswHistory *history = reading->history;
-	bool		isnull;
-	Datum		segment = fsw_read_column(row, 13, &isnull);
 	FswShownScope *shown;
+	bool		isnull;
+	Datum		segment = fsw_scan_column(scan, FLAG_segment_id, &isnull);
+	char	   *kind;
 	int			scope;
 
 	/* the rows of one scope follow each other, so the last one is likely */
@@ -220,358 +124,479 @@ override_scope(FswHistoryReading *reading, int row)
 		}
 		scope = add_scope(reading, FSW_SCOPE_SEGMENT);
 		history->shown_scopes[scope].segment_id = DatumGetInt64(segment);
+		return scope;
 	}
-	else
-	{
-		char	   *kind = fsw_read_cstring(row, 15);
-		char	   *identity = fsw_read_cstring(row, 16);
-		char	   *identifier = fsw_read_cstring(row, 17);
 
-		for (scope = history->flag.nscopes - 1; scope > 0; scope--)
-		{
-			shown = &history->shown_scopes[scope];
-			if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY &&
-				strcmp(shown->identity, identity) == 0 &&
-				strcmp(shown->identity_kind, kind == NULL ? "" : kind) == 0)
-			{
-				/* an import does not give it */
-				if (shown->identity_identifier == NULL && identifier != NULL)
-					shown->identity_identifier = MemoryContextStrdup(reading->mcxt, identifier);
-				return scope;
-			}
-		}
-		scope = add_scope(reading, FSW_SCOPE_IDENTITY);
+	kind = fsw_scan_cstring(scan, FLAG_identity_kind);
+	if (kind == NULL)
+		kind = "";
+	for (scope = history->flag.nscopes - 1; scope > 0; scope--)
+	{
 		shown = &history->shown_scopes[scope];
-		shown->identity = MemoryContextStrdup(reading->mcxt, identity);
-		shown->identity_kind = MemoryContextStrdup(reading->mcxt, kind == NULL ? "" : kind);
-		shown->identity_identifier = identifier == NULL ? NULL :
-			MemoryContextStrdup(reading->mcxt, identifier);
+		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY &&
+			fsw_scan_is(scan, FLAG_identity, shown->identity) &&
+			strcmp(shown->identity_kind, kind) == 0)
+		{
+			/* an import does not give it */
+			if (shown->identity_identifier == NULL)
+				shown->identity_identifier = fsw_scan_cstring(scan, FLAG_identity_identifier);
+			return scope;
+		}
 	}
+	scope = add_scope(reading, FSW_SCOPE_IDENTITY);
+	shown = &history->shown_scopes[scope];
+	shown->identity = fsw_scan_cstring(scan, FLAG_identity);
+	shown->identity_kind = kind;
+	shown->identity_identifier = fsw_scan_cstring(scan, FLAG_identity_identifier);
 	return scope;
 }
 
-/* Flag events and imported states. */
-static void
-read_changes(FswHistoryReading *reading, bool overrides)
+/* The state in three columns of a flag event. */
+static int
+read_state(FswHistoryReading *reading, FswScan *scan, int enabled_column, int value_column,
+		   int variants_column, int otherwise)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, BOOLOID, BOOLOID,
-	TIMESTAMPTZOID, INT8OID};
-	FswFlag    *flag = &reading->history->flag;
-	bool		states_only = reading->mode == FSW_READ_STATES;
-	Datum		values[8];
-	int			n;
+	bool		isnull;
+	bool		value_isnull;
+	bool		variants_isnull;
+	Datum		enabled = fsw_scan_column(scan, enabled_column, &isnull);
+	Datum		value;
+	Datum		variants;
 
-	values[0] = reading->source;
-	values[1] = Int64GetDatum(reading->environment_id);
-	values[2] = Int64GetDatum(reading->feature_id);
-	values[3] = TimestampTzGetDatum(reading->known_at);
-	values[4] = BoolGetDatum(reading->mode == FSW_READ_ALL);
-	values[5] = BoolGetDatum(!states_only);
-	if (overrides)
-		n = fsw_read_run(FSW_PLAN_READ_OVERRIDES,
-				CHANGES " AND (f.segment_id IS NOT NULL OR f.identity IS NOT NULL)"
-				" AND ($5 OR f.identity IS NULL)"
-				" ORDER BY f.segment_id, pg_catalog.hashtextextended(f.identity, 0)",
-				6, types, values);
-	else if (reading->near == NULL)
-		n = fsw_read_run(FSW_PLAN_READ_DEFAULTS, CHANGES DEFAULTS, 6, types, values);
+	if (isnull)
+		return otherwise;
+	value = fsw_scan_column(scan, value_column, &value_isnull);
+	variants = fsw_scan_column(scan, variants_column, &variants_isnull);
+	return fsw_intern_state(&reading->states, DatumGetBool(enabled), value, value_isnull,
+							variants, variants_isnull);
+}
+
+/* A flag event or an imported state as evidence about its scope. */
+static void
+read_change(FswHistoryReading *reading, FswScan *scan, int scope)
+{
+	FswFlag    *flag = &reading->history->flag;
+	bool		deleted = fsw_scan_bool(scan, FLAG_deleted);
+	bool		imported = fsw_scan_is(scan, FLAG_origin, "import");
+	int64		delivery = fsw_scan_int64(scan, FLAG_delivery, 0);
+	int64		priority;
+	bool		priority_isnull;
+	FswEvidence *piece;
+
+	if (reading->born == FSW_NEVER)
+		reading->born = fsw_scan_int64(scan, FLAG_feature_created_date, FSW_NEVER);
+	priority = DatumGetInt64(fsw_scan_column(scan, FLAG_segment_priority, &priority_isnull));
+	piece = fsw_read_evidence(reading,
+							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
+							  fsw_scan_int64(scan, FLAG_event_at, 0),
+							  fsw_first_arrival(reading->reader, delivery,
+												fsw_scan_int64(scan, FLAG_received_at, 0)));
+	piece->row = fsw_read_row(reading, delivery, fsw_scan_cstring(scan, FLAG_changed_by),
+							  !priority_isnull, priority);
+	/* a state without one is a deletion in old releases */
+	if (!deleted)
+		piece->state = read_state(reading, scan, FLAG_enabled, FLAG_value, FLAG_variants, FSW_NOT_LIVE);
+	piece->before = read_state(reading, scan, FLAG_enabled_before, FLAG_value_before,
+							   FLAG_variants_before, imported ? FSW_NOT_TOLD : FSW_NOT_LIVE);
+	if (piece->state >= 0)
+		piece->digest = hash_combine64(flag->states[piece->state].rest, flag->states[piece->state].enabled);
+	if (piece->before >= 0)
+		piece->digest = hash_combine64(piece->digest, flag->states[piece->before].rest);
+}
+
+/* Read the rows of a scan from its begin on: of one scope, or of overrides. */
+static int
+read_changes(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, bool overrides,
+			 int limit)
+{
+	int			n = 0;
+
+	fsw_scan_begin(scan, direction);
+	while (n < limit && fsw_scan_next(scan))
+	{
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+			continue;
+		read_change(reading, scan, overrides ? override_scope(reading, scan) : 0);
+		n++;
+	}
+	return n;
+}
+
+/* The deletions of the environment default: few, and far from their time. */
+static void
+read_deletions(FswHistoryReading *reading)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_DELETED);
+
+	fsw_scan_flag(scan, reading->life);
+	(void) read_changes(reading, scan, ForwardScanDirection, false,
+						reading->near == NULL ? PG_INT32_MAX : FSW_WINDOW);
+}
+
+/* Which of the overrides in an index: a segment's, an identity's, or NULL. */
+typedef struct Override
+{
+	bool		is_segment;
+	int64		segment_id;
+	int64		identity;		/* hash */
+} Override;
+
+static FswScan *
+scan_scope(FswHistoryReading *reading, const Override *override)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader,
+								   override == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->life);
+	if (override == NULL)
+		return scan;
+	if (override->is_segment)
+	{
+		fsw_scan_equal(scan, Int64GetDatum(override->segment_id));
+		fsw_scan_key_null(scan, true);
+	}
 	else
 	{
-		/*
-		 * What happened around the instant, and what happened long before
-		 * but was told around it: schedules, retries and deletions.
-		 */
-		values[6] = TimestampTzGetDatum(*reading->near);
-		values[7] = Int64GetDatum(FSW_WINDOW);
-		n = fsw_read_run(FSW_PLAN_READ_DEFAULTS_NEAR,
-				"(" CHANGES DEFAULTS " AND f.event_at <= $7"
-				" ORDER BY f.event_at DESC, f.received_at DESC LIMIT $8)"
-				" UNION (" CHANGES DEFAULTS " AND f.event_at > $7"
-				" ORDER BY f.event_at, f.received_at LIMIT $8)"
-				" UNION (" CHANGES DEFAULTS LATE " AND f.received_at <= $7"
-				" ORDER BY first_received_at DESC LIMIT $8)"
-				" UNION (" CHANGES DEFAULTS LATE " AND f.received_at > $7"
-				" ORDER BY first_received_at LIMIT $8)",
-				8, types, values);
+		fsw_scan_key_null(scan, true);
+		fsw_scan_equal(scan, Int64GetDatum(override->identity));
 	}
+	return scan;
+}
 
+/*
+ * The states under the time nearest to an instant, one unless it was torn.
+ * More than there is room for are as good as all.
+ */
+typedef struct Nearest
+{
+	int			n;
+	int			states[4];
+} Nearest;
+
+static bool
+is_nearest(const Nearest *nearest, int state)
+{
+	if (nearest->n > (int) lengthof(nearest->states))
+		return true;
+	for (int i = 0; i < nearest->n; i++)
+	{
+		if (nearest->states[i] == state)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The events of a scope around an instant, in one direction: at least so
+ * many, and up to a time with one state that is another than the nearest.
+ * The neighbours of an act are all that its confidence depends on; more are
+ * read only to know since when and until when the state is the same.
+ */
+static void
+read_near(FswHistoryReading *reading, const Override *override, bool before, int least,
+		  Nearest *nearest)
+{
+	FswScan    *scan = scan_scope(reading, override);
+	FswFlag    *flag = &reading->history->flag;
+	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
+	bool		first = nearest->n == 0;
+	int			n = 0;
+	int			scope = 0;
+	int64		last_at = 0;
+	int			last_state = FSW_NOT_SEEN;
+	bool		torn = false;	/* the time last seen */
+	bool		whole = true;
+	Datum		values[FSW_INDEX_KEYS];
+	bool		nulls[FSW_INDEX_KEYS];
+
+	fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+				 TimestampTzGetDatum(*reading->near));
+	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+	while (fsw_scan_next_entry(scan, values, nulls))
+	{
+		int64		at = DatumGetTimestampTz(values[event_at]);
+		const FswEvidence *piece;
+
+		if (n > 0 && at != last_at)
+		{
+			if (n >= FSW_WINDOW ||
+				(n >= least && !torn && last_state != FSW_NOT_SEEN && !is_nearest(nearest, last_state)))
+			{
+				whole = false;
+				break;
+			}
+			first = first && last_state == FSW_NOT_SEEN;
+			torn = false;
+			last_state = FSW_NOT_SEEN;
+		}
+		fsw_scan_fetch(scan);
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+			continue;
+		if (override != NULL)
+			scope = override_scope(reading, scan);
+		read_change(reading, scan, scope);
+		last_at = at;
+		n++;
+		piece = &flag->evidence[flag->nevidence - 1];
+		if (piece->kind == FSW_EV_DELETED)
+			continue;
+		if (last_state != FSW_NOT_SEEN && piece->state != last_state)
+		{
+			torn = true;
+			reading->ranges[scope].torn = true;
+		}
+		last_state = piece->state;
+		if (first && !is_nearest(nearest, piece->state) &&
+			nearest->n++ < (int) lengthof(nearest->states))
+			nearest->states[nearest->n - 1] = piece->state;
+	}
+	if (whole || n == 0)
+		return;
+	if (before)
+		reading->ranges[scope].from = last_at;
+	else
+		reading->ranges[scope].to = last_at;
+}
+
+/* Around an instant: what came much later than the time it tells, too. */
+static void
+read_late(FswHistoryReading *reading)
+{
+	FswRange   *range = &reading->ranges[0];
+
+	for (int before = 0; before < 2; before++)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_LATE);
+		int			n = 0;
+
+		fsw_scan_flag(scan, reading->life);
+		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+					 TimestampTzGetDatum(*reading->near));
+		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+		while (n < FSW_WINDOW && fsw_scan_next(scan))
+		{
+			int64		at = fsw_scan_int64(scan, FLAG_event_at, 0);
+
+			if ((at >= range->from && at <= range->to) ||
+				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+				continue;
+			read_change(reading, scan, 0);
+			n++;
+		}
+	}
+}
+
+/* All overrides, or those of segments alone. */
+static void
+read_overrides(FswHistoryReading *reading, bool identities)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->life);
+	if (!identities)
+		fsw_scan_key_null(scan, false);
+	(void) read_changes(reading, scan, ForwardScanDirection, true, PG_INT32_MAX);
+}
+
+/* The segments that ever had an override of the flag. */
+static int64 *
+find_segments(FswHistoryReading *reading, int *n)
+{
+	int			max = 8;
+	int64	   *segments = palloc_array(int64, max);
+
+	*n = 0;
+	for (;;)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+		fsw_scan_flag(scan, reading->life);
+		if (*n > 0)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(segments[*n - 1]));
+		else
+			fsw_scan_key_null(scan, false);
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			return segments;
+		if (*n == max)
+		{
+			max *= 2;
+			segments = repalloc_array(segments, int64, max);
+		}
+		segments[(*n)++] = fsw_scan_int64(scan, FLAG_segment_id, 0);
+	}
+}
+
+/* The events of one scope around the instant. */
+static void
+read_scope(FswHistoryReading *reading, const Override *override, int least)
+{
+	Nearest		nearest = {0};
+
+	read_near(reading, override, true, least, &nearest);
+	read_near(reading, override, false, least, &nearest);
+}
+
+/* The overrides of an identity, which is given by its key or its identifier. */
+static void
+read_identity_near(FswHistoryReading *reading, const char *identity)
+{
+	FswScan    *scan = fsw_scan_name(reading->reader, "identity", identity, strlen(identity));
+	Override	override = {0};
+	int			max = 4;
+	int			n = 1;
+	int64	   *hashes = palloc_array(int64, max);
+
+	hashes[0] = DatumGetInt64(hash_any_extended((const unsigned char *) identity, strlen(identity), 0));
+	while (fsw_scan_next(scan))
+	{
+		char	   *id = fsw_scan_cstring(scan, NAME_id);
+		char	   *key = strchr(id, ':');
+		int64		hash;
+		bool		found = false;
+
+		if (key == NULL)
+			continue;
+		key++;
+		hash = DatumGetInt64(hash_any_extended((unsigned char *) key, strlen(key), 0));
+		for (int i = 0; i < n && !found; i++)
+			found = hashes[i] == hash;
+		if (found)
+			continue;
+		if (n == max)
+		{
+			max *= 2;
+			hashes = repalloc_array(hashes, int64, max);
+		}
+		hashes[n++] = hash;
+	}
 	for (int i = 0; i < n; i++)
 	{
-		int64		event_at = fsw_read_int64(i, 1, 0);
-		int64		received_at = fsw_read_int64(i, 2, 0);
-		bool		deleted = fsw_read_bool(i, 3);
-		int			scope = overrides ? override_scope(reading, i) : 0;
-		FswEvidence *piece;
-		bool		isnull;
-		bool		value_isnull;
-		bool		variants_isnull;
-		Datum		enabled;
-		Datum		value;
-		Datum		variants;
-		char	   *changed_by = fsw_read_cstring(i, 6);
-
-		piece = fsw_read_evidence(reading, deleted ? FSW_EV_DELETED :
-							 fsw_read_bool(i, 4) ? FSW_EV_IMPORT : FSW_EV_BODY,
-							 scope, event_at, received_at);
-		(void) fsw_read_column(i, 14, &isnull);
-		piece->row = fsw_read_row(reading, fsw_read_int64(i, 5, 0), changed_by, !isnull,
-							 fsw_read_int64(i, 14, 0));
-
-		enabled = fsw_read_column(i, 7, &isnull);
-		value = fsw_read_column(i, 8, &value_isnull);
-		variants = fsw_read_column(i, 9, &variants_isnull);
-		variants_isnull = variants_isnull || states_only;
-		if (!deleted)
-		{
-			/* a state without one is a deletion in old releases */
-			if (isnull)
-				piece->state = FSW_NOT_LIVE;
-			else
-				piece->state = fsw_intern_state(&reading->states, DatumGetBool(enabled), value, value_isnull,
-											variants, variants_isnull);
-		}
-
-		enabled = fsw_read_column(i, 10, &isnull);
-		value = fsw_read_column(i, 11, &value_isnull);
-		variants = fsw_read_column(i, 12, &variants_isnull);
-		if (!isnull && !states_only)
-			piece->before = fsw_intern_state(&reading->states, DatumGetBool(enabled), value, value_isnull,
-										 variants, variants_isnull);
-		else
-			piece->before = piece->kind == FSW_EV_IMPORT ? FSW_NOT_TOLD : FSW_NOT_LIVE;
-		piece->digest = piece->state >= 0 ?
-			hash_combine64(flag->states[piece->state].rest, flag->states[piece->state].enabled) : 0;
-		if (piece->before >= 0)
-			piece->digest = hash_combine64(piece->digest, flag->states[piece->before].rest);
-
-		/* without an audit entry, a deletion is known by its announcement */
-		if (deleted && scope == 0)
-			flag->gone = Min(flag->gone, received_at);
+		override.identity = hashes[i];
+		read_scope(reading, &override, 1);
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
-/* What the feature's defaults make of a state that nobody told. */
+/* What is around the instant, of the scopes that are asked about. */
 static void
-read_creation(FswHistoryReading *reading)
+read_around(FswHistoryReading *reading)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
-	FswFlag    *flag = &reading->history->flag;
-	Datum		values[4];
-	bool		isnull;
-	Datum		initial;
-	Datum		value = (Datum) 0;
-	int			n;
+	const FswAsked *asked = reading->asked;
+	bool		versioned = reading->life->versioned;
+	int			nsegments = asked->nsegments;
+	const int64 *segments = asked->segments;
+	int			least = versioned ? FSW_WINDOW : 1;
 
-	values[0] = reading->source;
-	values[1] = Int64GetDatum(reading->history->project_id);
-	values[2] = Int64GetDatum(reading->feature_id);
-	values[3] = TimestampTzGetDatum(reading->known_at);
-	n = fsw_read_run(FSW_PLAN_READ_CREATION,
-			"SELECT c.feature_created_date, c.feature_default_enabled, c.feature_initial_value,"
-			" COALESCE(c.feature_type = 'MULTIVARIATE', false)"
-			" FROM (SELECT DISTINCT n.id FROM flagsmith.name n"
-			"  WHERE n.source = $1 AND n.kind = 'environment' AND n.project_id = $2) e,"
-			" LATERAL (SELECT f.* FROM flagsmith.flag_change f"
-			"  WHERE f.source = $1 AND f.environment_id = e.id::bigint AND f.feature_id = $3"
-			"  AND f.segment_id IS NULL AND f.identity IS NULL AND NOT f.is_test"
-			"  AND f.feature_default_enabled IS NOT NULL"
-			"  AND f.stored_at <= $4 ORDER BY f.event_at DESC LIMIT 1) c"
-			" ORDER BY c.event_at DESC, c.feature_type LIMIT 1",
-			4, types, values);
-	if (n > 0)
+	read_scope(reading, NULL, least);
+	if (versioned)
 	{
-		Datum		enabled = fsw_read_column(0, 2, &isnull);
-		bool		enabled_isnull = isnull;
-		bool		multivariate = fsw_read_bool(0, 4);
-
-		reading->feature_born = fsw_read_int64(0, 1, FSW_NEVER);
-		initial = fsw_read_column(0, 3, &isnull);
-		if (isnull)
-			value = DirectFunctionCall1(jsonb_in, CStringGetDatum("null"));
-		else
-		{
-			char	   *word = TextDatumGetCString(initial);
-			size_t		digits = strspn(word + (word[0] == '-'), "0123456789");
-
-			/* it is sent as word whatever the type of the value */
-			if (strcmp(word, "true") == 0 || strcmp(word, "false") == 0 ||
-				(digits > 0 && digits < 10 && word[digits + (word[0] == '-')] == '\0'))
-				value = DirectFunctionCall1(jsonb_in, CStringGetDatum(word));
-			else
-			{
-				JsonbValue	string;
-
-				string.type = jbvString;
-				string.val.string.val = word;
-				string.val.string.len = strlen(word);
-				value = JsonbPGetDatum(JsonbValueToJsonb(&string));
-			}
-		}
-		if (!enabled_isnull)
-		{
-			flag->defaults = fsw_intern_state(&reading->states, DatumGetBool(enabled), value, false,
-										  (Datum) 0, true);
-			flag->defaults_complete = !multivariate;
-		}
+		read_late(reading);
+		segments = find_segments(reading, &nsegments);
 	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-static int
-compare_int64(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The latest news about the project, and when the environment was created. */
-static void
-read_facts(FswHistoryReading *reading)
-{
-	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
-	FswFlag    *flag = &reading->history->flag;
-	Datum		values[4];
-	int64		environment_born;
-
-	values[0] = reading->source;
-	values[1] = Int64GetDatum(reading->history->project_id);
-	values[2] = Int64GetDatum(reading->environment_id);
-	values[3] = TimestampTzGetDatum(reading->known_at);
-	(void) fsw_read_run(FSW_PLAN_READ_FACTS,
-			   "SELECT (SELECT a.created_date FROM flagsmith.audit_log a"
-			   "  WHERE a.source = $1 AND a.project_id = $2 AND NOT a.is_test AND a.stored_at <= $4"
-			   "  ORDER BY a.created_date DESC LIMIT 1),"
-			   " (SELECT pg_catalog.min(t.at) FROM flagsmith.touch t"
-			   "  WHERE t.source = $1 AND t.environment_id = $3 AND t.kind = 'environment_created'"
-			   "  AND t.stored_at <= $4)",
-			   4, types, values);
-	flag->news = fsw_read_int64(0, 1, FSW_NEVER);
-	environment_born = fsw_read_int64(0, 2, FSW_NEVER);
-	if (reading->feature_born != FSW_NEVER)
-		flag->born = Max(reading->feature_born, environment_born);
-	SPI_freetuptable(SPI_tuptable);
-}
-
-/* Two states under one time: which is right, the audit entries tell. */
-static bool
-has_torn_events(const FswFlag *flag)
-{
-	int64	   *times = palloc_array(int64, flag->nevidence);
-	int			ntimes = 0;
-	bool		result = false;
-
-	for (int i = 0; i < flag->nevidence; i++)
+	for (int i = 0; i < nsegments; i++)
 	{
-		if (flag->evidence[i].kind == FSW_EV_BODY && flag->evidence[i].scope == 0)
-			times[ntimes++] = flag->evidence[i].at;
+		Override	override = {.is_segment = true, .segment_id = segments[i]};
+		bool		again = false;
+
+		for (int j = 0; j < i && !again; j++)
+			again = segments[j] == segments[i];
+		if (!again)
+			read_scope(reading, &override, least);
 	}
-	qsort(times, ntimes, sizeof(int64), compare_int64);
-	for (int i = 1; i < ntimes; i++)
-		result = result || times[i] == times[i - 1];
-	pfree(times);
-	return result;
+	if (asked->identity != NULL)
+		read_identity_near(reading, asked->identity);
 }
 
 /* Has the environment default more events than that? */
-bool
-fsw_history_is_longer(Datum source, int64 environment_id, int64 feature_id, int64 nchanges)
+static bool
+is_longer(FswReader *reader, const FswLife *life, int limit)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, INT8OID};
-	Datum		values[4];
-	int64		n;
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DEFAULT);
+	Datum		values[FSW_INDEX_KEYS];
+	bool		nulls[FSW_INDEX_KEYS];
+	int			n = 0;
 
-	values[0] = source;
-	values[1] = Int64GetDatum(environment_id);
-	values[2] = Int64GetDatum(feature_id);
-	values[3] = Int64GetDatum(nchanges + 1);
-	(void) fsw_read_run(FSW_PLAN_COUNT_DEFAULTS,
-			   "SELECT pg_catalog.count(*) FROM (SELECT FROM flagsmith.flag_change f"
-			   " WHERE f.source = $1 AND f.environment_id = $2 AND f.feature_id = $3"
-			   " AND NOT f.is_test" DEFAULTS " LIMIT $4) s",
-			   4, types, values);
-	n = fsw_read_int64(0, 1, 0);
-	SPI_freetuptable(SPI_tuptable);
-	return n > nchanges;
+	fsw_scan_flag(scan, life);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (n <= limit && fsw_scan_next_entry(scan, values, nulls))
+		n++;
+	return n > limit;
 }
 
 /*
  * Read and build the history of one flag, all of it or what is around one
- * instant.  The states of the environment default are the same in each mode,
- * so the cheapest leaves out what only makes an answer surer.
+ * instant.
  */
 FswHistory *
-fsw_history_read(MemoryContext mcxt, Datum source, int64 environment_id, int64 feature_id,
-				 TimestampTz known_at, FswReadMode mode, const int64 *near)
+fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, const int64 *near)
 {
-	FswHistoryReading		reading = {0};
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "flag history",
-											   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(work);
-	FswHistory *history = MemoryContextAllocZero(mcxt, sizeof(FswHistory));
+	FswHistoryReading reading = {0};
+	FswHistory *history = palloc0_object(FswHistory);
+	FswFlag    *flag = &history->flag;
+	bool		from_start = false;
 
-	reading.history = history;
-	reading.mcxt = mcxt;
-	reading.states.history = history;
-	reading.states.mcxt = mcxt;
-	reading.source = source;
-	reading.environment_id = environment_id;
-	reading.feature_id = feature_id;
-	reading.known_at = known_at;
-	reading.mode = mode;
+	if (near != NULL && life->versioned && !is_longer(reader, life, FSW_LONG_VERSIONED))
+		near = NULL;
+	reading.reader = reader;
+	reading.life = life;
+	reading.asked = asked;
 	reading.near = near;
-	reading.feature_born = FSW_NEVER;
-	history->flag.born = FSW_NEVER;
-	history->flag.gone = FSW_FOREVER;
-	history->flag.news = FSW_NEVER;
-	history->flag.defaults = FSW_NOT_TOLD;
+	reading.history = history;
+	reading.states.history = history;
+	reading.states.mcxt = CurrentMemoryContext;
+	reading.born = FSW_NEVER;
 	(void) add_scope(&reading, FSW_SCOPE_DEFAULT);
+	fsw_environment_facts(reader, life->environment);
+	flag->versioned = life->versioned;
+	flag->gone = life->gone;
+	flag->gone_exactly = life->gone_exactly;
+	flag->news = life->environment->news;
+	flag->born = FSW_NEVER;
+	flag->defaults = FSW_NOT_TOLD;
 
-	read_names(&reading);
-	read_changes(&reading, false);
-	read_creation(&reading);
-	if (mode == FSW_READ_STATES)
-	{
-		fsw_read_touches(&reading);
-		fsw_read_versions(&reading);
-		if (reading.versioned || has_torn_events(&history->flag))
-		{
-			MemoryContextSwitchTo(old);
-			MemoryContextDelete(work);
-			return fsw_history_read(mcxt, source, environment_id, feature_id, known_at,
-									FSW_READ_SEGMENTS, near);
-		}
-	}
+	if (life->versioned)
+		read_deletions(&reading);
+	if (near != NULL)
+		read_around(&reading);
 	else
 	{
-		read_changes(&reading, true);
-		fsw_read_segments(&reading);
-		fsw_read_touches(&reading);
-		fsw_read_versions(&reading);
-		if (near != NULL && reading.versioned &&
-			!fsw_history_is_longer(source, environment_id, feature_id, LONG_VERSIONED))
-		{
-			MemoryContextSwitchTo(old);
-			MemoryContextDelete(work);
-			return fsw_history_read(mcxt, source, environment_id, feature_id, known_at,
-									mode, NULL);
-		}
+		FswScan    *scan = scan_scope(&reading, NULL);
+
+		(void) read_changes(&reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
+		read_overrides(&reading, asked->everything || asked->identity != NULL);
 	}
 
-	/*
-	 * A webhook that was registered when the flag had existed for long says
-	 * nothing of the time before: then the defaults are a mere deduction.
-	 */
-	if (!reading.creation_told)
-		history->flag.defaults_complete = false;
-	read_facts(&reading);
+	/* what was there before the first event, where that can matter */
+	for (int i = 0; i < flag->nscopes; i++)
+		from_start = from_start || reading.ranges[i].from == FSW_NEVER;
+	if (from_start || life->versioned)
+	{
+		FswCreation creation = fsw_creation_read(reader, life);
 
-	MemoryContextSwitchTo(mcxt);
-	history->timeline = fsw_timeline_build(&history->flag);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(work);
+		reading.born = life->created != FSW_NEVER ? life->created : creation.created;
+		flag->born = fsw_life_born(reader, life, reading.born);
+		for (int i = 0; i < flag->nscopes; i++)
+			flag->scopes[i].born = reading.ranges[i].from == FSW_NEVER ? flag->born : FSW_NEVER;
+		if (creation.has_defaults)
+			flag->defaults = fsw_intern_state(&reading.states, creation.enabled, creation.value, false,
+											  (Datum) 0, true);
+
+		/*
+		 * A webhook that was registered when the flag had existed for long
+		 * says nothing of the time before: then the defaults are a mere
+		 * deduction.
+		 */
+		flag->defaults_complete = creation.has_defaults && !creation.multivariate &&
+			life->created != FSW_NEVER;
+	}
+	else if (life->created != FSW_NEVER)
+		reading.born = life->created;
+
+	fsw_read_scope_names(&reading);
+	fsw_read_touches(&reading);
+	if (life->versioned)
+		fsw_read_versions(&reading);
+	history->timeline = fsw_timeline_build(flag);
 	return history;
 }
 

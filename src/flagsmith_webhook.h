@@ -56,22 +56,6 @@ typedef enum FswPlanId
 	FSW_PLAN_READMITTED,
 	FSW_PLAN_UNDECODED,
 	FSW_PLAN_DECODED,
-	FSW_PLAN_READ_NAMES,
-	FSW_PLAN_READ_DEFAULTS,
-	FSW_PLAN_READ_OVERRIDES,
-	FSW_PLAN_READ_DEFAULTS_NEAR,
-	FSW_PLAN_COUNT_DEFAULTS,
-	FSW_PLAN_READ_CREATION,
-	FSW_PLAN_READ_TOUCHES,
-	FSW_PLAN_READ_LIFE,
-	FSW_PLAN_READ_TOUCHES_NEAR,
-	FSW_PLAN_READ_SEGMENTS,
-	FSW_PLAN_READ_VERSIONS,
-	FSW_PLAN_READ_VERSIONS_NEAR,
-	FSW_PLAN_READ_FACTS,
-	FSW_PLAN_RESOLVE,
-	FSW_PLAN_RESOLVE_ENVIRONMENT,
-	FSW_PLAN_FEATURES,
 	FSW_PLAN_ENVIRONMENT,
 	FSW_PLAN_REBUILD_DELETE,	/* one for each typed table */
 	FSW_PLAN_REBUILD_DELETE_LAST = FSW_PLAN_REBUILD_DELETE + 3,
@@ -97,19 +81,6 @@ extern void fsw_leave_owner(FswOwner saved);
 extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only,
 						long count);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
-extern SPIPlanPtr fsw_plan_generic(FswPlanId id, const char *sql, int nargs,
-								   const Oid *argtypes);
-
-/* ---- lookup.c: reading as the owner ---- */
-
-typedef struct FswReading
-{
-	FswOwner	owner;
-	int			guc_nest_level;
-} FswReading;
-
-extern FswReading fsw_begin_reading(void);
-extern void fsw_end_reading(FswReading reading);
 
 /* ---- signature.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
 

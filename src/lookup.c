@@ -4,8 +4,8 @@
  *	  is_feature_enabled() and get_feature_value(), with their cache.
  *
  * A pair of names has one timeline of what the environment default was, all
- * confidences alike; a call is a binary search in it.  The timelines are kept
- * at the call site for as long as what is visible cannot have changed: while
+ * confidences alike; a call is a search in it.  The timelines are kept at the
+ * call site, within work_mem x hash_mem_multiplier, for as long as what is visible cannot have changed: while
  * the active snapshot is equal by value, and no transaction or subtransaction
  * ended.  A STABLE function's call site outlives its statement in plpgsql and
  * in triggers, so the snapshot alone would not do.
@@ -18,7 +18,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -28,43 +27,63 @@
 PG_FUNCTION_INFO_V1(fsw_is_feature_enabled);
 PG_FUNCTION_INFO_V1(fsw_get_feature_value);
 
-/* From an instant on, the names mean this. */
-typedef struct Step
-{
-	int64		from;
-	int			state;			/* index of values; -1: no state, or unclear */
-} Step;
-
-/* The timeline of one pair of names. */
+/*
+ * What one pair of names means.  While it has been looked up a few times
+ * only, what is around the instant is read anew each time, a probe; after
+ * that, all of its history is kept as steps.
+ *
+ * A row of its own flag makes the processor wait for memory at each place it
+ * has not seen for long, so there are few: the names stand behind the entry,
+ * and a step is one number, its instant and in the last two bits a StepState.
+ */
 typedef struct Entry
 {
 	struct Entry *next;			/* with the same bucket */
 	uint32		hash;
-	text	   *environment;
-	text	   *feature;
+	int			environment_length;
+	int			feature_length;
+	bool		whole;
+	bool		refused;		/* whole, for want of memory */
+	int			last;			/* the step that the last call found */
 	int			nsteps;
-	Step	   *steps;
-	int			last;			/* where the last call found its instant */
-	int			probes;			/* of a long history: lookups so far; else -1 */
-	bool	   *enabled;		/* by state */
-	Datum	   *values;			/* by state; NULL pointers are SQL NULL */
+	int64	   *steps;
+	int32	   *value_index;	/* by step, only if values are asked for */
+	Datum	   *values;			/* by that; NULL pointers are SQL NULL */
+	int64		lookups;
+	int			npairs;			/* what the names mean, until it is whole */
+	FswPair    *pairs;
+	FswLife   **lives;
+	char		names[FLEXIBLE_ARRAY_MEMBER];	/* environment, feature */
 } Entry;
+
+typedef enum StepState
+{
+	STEP_NONE,					/* no state, or unclear */
+	STEP_DISABLED,
+	STEP_ENABLED
+} StepState;
+
+#define STEP_STATE(step)	((StepState) ((step) & 3))
+
+/* What lies further from 2000, 36,000 years, is one instant to the steps. */
+#define FAR_AWAY			(INT64CONST(1) << 60)
 
 #define NUM_BUCKETS 1024
 
 /*
- * A lookup that reads what is around its instant alone, a probe, takes about
- * as long as reading so many changes of the whole history.  So a history is
- * read as a whole once it is no longer than the probes it has cost so far.
+ * Reading all of a history is tried at the 2nd, 8th, 32nd ... lookup, with a
+ * limit that grows as they do: what is read in vain, or for no further lookup,
+ * then costs no more than a few times what was spent on probes before.
  */
 #define PROBE_WORTH 512
-
-/* Memory for each change while a history is read, generously. */
-#define CHANGE_SIZE 512
 
 typedef struct Cache
 {
 	MemoryContext entries_mcxt;
+	MemoryContext probe_mcxt;
+	bool		values;			/* get_feature_value(), not is_feature_enabled() */
+	int64		nheld;			/* steps in all entries */
+	int64		nrefused;		/* probes of entries that were refused */
 	bool		filled;
 	uint64		counter;		/* fsw_xact_counter() */
 	TransactionId xmin;
@@ -79,41 +98,6 @@ typedef struct Cache
 	Entry	   *recent;
 	Entry	   *buckets[NUM_BUCKETS];
 } Cache;
-
-/*
- * Read as the owner, with names of pg_catalog only: what a caller put into
- * search_path must not run with the owner's rights.
- */
-FswReading
-fsw_begin_reading(void)
-{
-	/* the rest keeps each of our statements to a scan of an index */
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"enable_seqscan", "off"},
-		{"enable_bitmapscan", "off"},
-		{"max_parallel_workers_per_gather", "0"},
-		{"jit", "off"}
-	};
-	FswReading	reading;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	reading.owner = fsw_enter_owner();
-	reading.guc_nest_level = NewGUCNestLevel();
-	for (int i = 0; i < (int) lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	return reading;
-}
-
-void
-fsw_end_reading(FswReading reading)
-{
-	AtEOXact_GUC(true, reading.guc_nest_level);
-	fsw_leave_owner(reading.owner);
-	SPI_finish();
-}
 
 /* Is what the cache holds what a new look would show? */
 static bool
@@ -136,14 +120,22 @@ cache_is_valid(const Cache *cache, const SnapshotData *snapshot)
 }
 
 static void
+cache_forget(Cache *cache)
+{
+	MemoryContextReset(cache->entries_mcxt);
+	memset(cache->buckets, 0, sizeof(cache->buckets));
+	cache->recent = NULL;
+	cache->nheld = 0;
+	cache->nrefused = 0;
+}
+
+static void
 cache_reset(Cache *cache, const SnapshotData *snapshot)
 {
 	int			nxids = snapshot->xcnt + snapshot->subxcnt;
 
 	cache->filled = false;
-	MemoryContextReset(cache->entries_mcxt);
-	memset(cache->buckets, 0, sizeof(cache->buckets));
-	cache->recent = NULL;
+	cache_forget(cache);
 	if (nxids > cache->maxxids)
 	{
 		cache->xids = repalloc(cache->xids, nxids * sizeof(TransactionId));
@@ -164,12 +156,16 @@ cache_reset(Cache *cache, const SnapshotData *snapshot)
 }
 
 static Cache *
-cache_create(FmgrInfo *flinfo)
+cache_create(FmgrInfo *flinfo, bool values)
 {
 	Cache	   *cache = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(Cache));
 
-	cache->entries_mcxt = AllocSetContextCreate(flinfo->fn_mcxt, "flag timelines",
-												ALLOCSET_DEFAULT_SIZES);
+	/* nothing in it is freed by itself, and its size is to be told closely */
+	cache->entries_mcxt = GenerationContextCreate(flinfo->fn_mcxt, "flag timelines",
+												  0, 8 * 1024, 64 * 1024);
+	cache->probe_mcxt = AllocSetContextCreate(flinfo->fn_mcxt, "flag lookup",
+											  ALLOCSET_DEFAULT_SIZES);
+	cache->values = values;
 	cache->maxxids = 16;
 	cache->xids = MemoryContextAlloc(flinfo->fn_mcxt, cache->maxxids * sizeof(TransactionId));
 	flinfo->fn_extra = cache;
@@ -185,187 +181,265 @@ compare_int64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/*
- * Put the timelines of all that the names ever meant together to one.  Where
- * they mean flags of several projects, those that are gone do not count.
- */
-static void
-fill_entry(Entry *entry, const FswPair *pairs, FswHistory **histories, int npairs)
+static void *
+copy_array(const void *array, Size size)
 {
-	int		   *found = palloc_array(int, Max(npairs, 1));
-	int64	   *bounds;
-	int			nbounds = 0;
-	int			maxbounds = 0;
-	int			nstates = 0;
-	int		   *first_state = palloc_array(int, Max(npairs, 1));
-
-	for (int i = 0; i < npairs; i++)
-	{
-		maxbounds += histories[i]->timeline->nperiods + 4;
-		first_state[i] = nstates;
-		nstates += histories[i]->flag.nstates;
-	}
-	bounds = palloc_array(int64, Max(maxbounds, 1));
-	for (int i = 0; i < npairs; i++)
-	{
-		const FswTimeline *timeline = histories[i]->timeline;
-
-		bounds[nbounds++] = pairs[i].from;
-		bounds[nbounds++] = pairs[i].to;
-		bounds[nbounds++] = pairs[i].environment_sight;
-		bounds[nbounds++] = pairs[i].feature_sight;
-		for (int j = 0; j < timeline->nperiods && timeline->periods[j].scope == 0; j++)
-			bounds[nbounds++] = timeline->periods[j].from;
-	}
-	qsort(bounds, nbounds, sizeof(int64), compare_int64);
-
-	entry->steps = palloc_array(Step, Max(nbounds, 1));
-	entry->enabled = palloc_array(bool, Max(nstates, 1));
-	entry->values = palloc_array(Datum, Max(nstates, 1));
-	for (int i = 0; i < npairs; i++)
-	{
-		for (int j = 0; j < histories[i]->flag.nstates; j++)
-		{
-			Datum		value = histories[i]->shown_states[j].value;
-
-			entry->enabled[first_state[i] + j] = histories[i]->flag.states[j].enabled;
-			entry->values[first_state[i] + j] =
-				DatumGetPointer(value) == NULL ? (Datum) 0 : datumCopy(value, false, -1);
-		}
-	}
-
-	for (int i = 0; i < nbounds; i++)
-	{
-		int			nfound;
-		int			nlive = 0;
-		int			state = -1;
-
-		if (i > 0 && bounds[i] == bounds[i - 1])
-			continue;
-		nfound = fsw_resolve_at(pairs, npairs, bounds[i], found);
-		for (int j = 0; j < nfound; j++)
-		{
-			const FswPeriod *period = fsw_timeline_at(histories[found[j]]->timeline, 0, bounds[i]);
-
-			if (period != NULL && period->state != FSW_NOT_LIVE)
-			{
-				nlive++;
-				state = period->state < 0 ? -1 : first_state[found[j]] + period->state;
-			}
-		}
-		if (nlive != 1)
-			state = -1;
-		if (entry->nsteps > 0 && entry->steps[entry->nsteps - 1].state == state)
-			continue;
-		entry->steps[entry->nsteps].from = bounds[i];
-		entry->steps[entry->nsteps++].state = state;
-	}
-	pfree(bounds);
-	pfree(found);
-	pfree(first_state);
+	return size == 0 ? NULL : memcpy(palloc(size), array, size);
 }
 
-/* Is any history of the names longer than that? */
-static bool
-is_longer(const FswPair *pairs, int npairs, int64 nchanges)
+/* A copy of what is to know of a flag before any state. */
+static FswLife *
+copy_life(const FswLife *life, const FswPair *pair)
 {
-	for (int i = 0; i < npairs; i++)
+	FswLife    *copy = copy_array(life, sizeof(FswLife));
+
+	copy->environment = fsw_environment(pair, DT_NOEND);
+	copy->feature = pair->feature;
+	copy->updates = copy_array(life->updates, life->nupdates * sizeof(FswUpdate));
+	copy->removals = copy_array(life->removals, life->nremovals * sizeof(int64));
+	copy->webhooks = copy_array(life->webhooks, life->nwebhooks * sizeof(text *));
+	for (int i = 0; i < life->nwebhooks; i++)
 	{
-		if (fsw_history_is_longer(pairs[i].source, pairs[i].environment_id,
-								  pairs[i].feature_id, nchanges))
-			return true;
+		if (life->webhooks[i] != NULL)
+			copy->webhooks[i] = copy_array(life->webhooks[i], VARSIZE_ANY(life->webhooks[i]));
 	}
-	return false;
+	return copy;
 }
 
 /*
- * Read the histories of an entry and fill it: what is around an instant, or,
- * where near is NULL, all of them if none has more than limit changes.
- * Longer ones are left for later, and probes is no longer negative.
+ * The meanings of an entry's names, with what is to know before any state.
+ * Only that is kept of what is read to find it.
  */
 static void
-read_entry(Entry *entry, MemoryContext mcxt, const int64 *near, int64 limit)
+read_meanings(const Cache *cache, Entry *entry, FswReader *reader, const text *environment,
+			  const text *feature)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "flag lookup",
-											   ALLOCSET_DEFAULT_SIZES);
-	FswReading	reading = fsw_begin_reading();
 	FswPair    *pairs;
-	FswHistory **histories;
-	int			npairs;
+	int			npairs = fsw_resolve(reader, environment, feature, &pairs);
+	FswLife   **lives = palloc_array(FswLife *, npairs + 1);
 
-	MemoryContextSwitchTo(work);
-	npairs = fsw_resolve(work, entry->environment, entry->feature, &pairs);
-	limit = Min(limit, (int64) (get_hash_memory_limit() / CHANGE_SIZE));
-	if (near == NULL && is_longer(pairs, npairs, limit))
-		entry->probes = Max(entry->probes, 0);
-	else
+	for (int i = 0; i < npairs; i++)
+		lives[i] = fsw_life_read(reader, fsw_environment(&pairs[i], DT_NOEND), &pairs[i].feature);
+
+	MemoryContextSwitchTo(cache->entries_mcxt);
+	entry->npairs = npairs;
+	entry->pairs = copy_array(pairs, npairs * sizeof(FswPair));
+	entry->lives = copy_array(lives, npairs * sizeof(FswLife *));
+	for (int i = 0; i < npairs; i++)
 	{
-		histories = palloc_array(FswHistory *, Max(npairs, 1));
-		for (int i = 0; i < npairs; i++)
-			histories[i] = fsw_history_read(work, pairs[i].source, pairs[i].environment_id,
-											pairs[i].feature_id, DT_NOEND, FSW_READ_STATES, near);
-		MemoryContextSwitchTo(mcxt);
-		fill_entry(entry, pairs, histories, npairs);
-		entry->probes = -1;
+		FswPair    *pair = &entry->pairs[i];
+
+		pair->source = datumCopy(pair->source, false, -1);
+		pair->feature.names = copy_array(pair->feature.names, pair->feature.nnames * sizeof(int64));
+		entry->lives[i] = copy_life(lives[i], pair);
 	}
-	fsw_end_reading(reading);
 	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(work);
+}
+
+/*
+ * Which of the pairs the names mean at an instant, and its state, by the
+ * steps of each; -1 for no state.  Where they mean flags of several projects,
+ * those that are gone do not count.
+ */
+static int
+find_pair(const Entry *entry, FswSteps *const *steps, int64 at, int *found, int *state)
+{
+	int			nfound = fsw_resolve_at(entry->pairs, entry->npairs, at, found);
+	int			nlive = 0;
+	int			result = -1;
+
+	for (int i = 0; i < nfound; i++)
+	{
+		int			then = steps[found[i]] == NULL ? FSW_NOT_SEEN : fsw_steps_at(steps[found[i]], at);
+
+		if (then == FSW_NOT_SEEN || then == FSW_NOT_LIVE)
+			continue;
+		nlive++;
+		*state = then;
+		result = found[i];
+	}
+	return nlive == 1 && *state >= 0 ? result : -1;
+}
+
+static inline int64
+pack_step(int64 at, int bits)
+{
+	return Max(-FAR_AWAY, Min(FAR_AWAY, at)) * 4 + bits;
+}
+
+/* Put the steps of all that the names ever meant together to one. */
+static void
+keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
+{
+	MemoryContext work = CurrentMemoryContext;
+	int			npairs = entry->npairs;
+	int		   *found = palloc_array(int, npairs + 1);
+	int		   *first_state = palloc_array(int, npairs + 1);
+	int64	   *bounds;
+	int64	   *kept;
+	int32	   *index;
+	int			nbounds = 0;
+	int			n = 0;
+
+	first_state[0] = 0;
+	for (int i = 0; i < npairs; i++)
+	{
+		nbounds += steps[i]->n + 4;
+		first_state[i + 1] = first_state[i] + steps[i]->nstates;
+	}
+	bounds = MemoryContextAllocHuge(work, Max(nbounds, 1) * sizeof(int64));
+	nbounds = 0;
+	for (int i = 0; i < npairs; i++)
+	{
+		bounds[nbounds++] = entry->pairs[i].from;
+		bounds[nbounds++] = entry->pairs[i].to;
+		bounds[nbounds++] = entry->pairs[i].environment_sight;
+		bounds[nbounds++] = entry->pairs[i].feature_sight;
+		memcpy(bounds + nbounds, steps[i]->from, steps[i]->n * sizeof(int64));
+		nbounds += steps[i]->n;
+	}
+	qsort(bounds, nbounds, sizeof(int64), compare_int64);
+	/* there are never more steps than bounds looked at */
+	kept = bounds;
+	index = cache->values ? MemoryContextAllocHuge(work, Max(nbounds, 1) * sizeof(int32)) : NULL;
+	for (int i = 0; i < nbounds; i++)
+	{
+		int64		at = bounds[i];
+		int			state;
+		int			pair = find_pair(entry, steps, at, found, &state);
+		StepState	then = pair < 0 ? STEP_NONE :
+			steps[pair]->states[state].enabled ? STEP_ENABLED : STEP_DISABLED;
+		int			value = pair < 0 ? -1 : first_state[pair] + state;
+
+		if (n > 0 && STEP_STATE(kept[n - 1]) == then && (index == NULL || index[n - 1] == value))
+			continue;
+		/* far away, instants become one: the last counts */
+		if (n > 0 && kept[n - 1] >> 2 == pack_step(at, STEP_NONE) >> 2)
+			n--;
+		kept[n] = pack_step(at, then);
+		if (index != NULL)
+			index[n] = value;
+		n++;
+	}
+
+	MemoryContextSwitchTo(cache->entries_mcxt);
+	entry->nsteps = n;
+	entry->steps = MemoryContextAllocHuge(cache->entries_mcxt, Max(n, 1) * sizeof(int64));
+	memcpy(entry->steps, kept, n * sizeof(int64));
+	if (cache->values)
+	{
+		entry->value_index = MemoryContextAllocHuge(cache->entries_mcxt, Max(n, 1) * sizeof(int32));
+		memcpy(entry->value_index, index, n * sizeof(int32));
+		entry->values = palloc0_array(Datum, first_state[npairs] + 1);
+		for (int i = 0; i < npairs; i++)
+		{
+			for (int j = 0; j < steps[i]->nstates; j++)
+			{
+				Datum		value = steps[i]->shown[j].value;
+
+				if (DatumGetPointer(value) != NULL)
+					entry->values[first_state[i] + j] = datumCopy(value, false, -1);
+			}
+		}
+	}
+	MemoryContextSwitchTo(work);
+	entry->whole = true;
+	cache->nheld += n;
+}
+
+/* Read the whole histories of an entry and keep them, if there is room. */
+static void
+read_whole(Cache *cache, Entry *entry, FswReader *reader)
+{
+	FswSteps  **steps = palloc_array(FswSteps *, entry->npairs + 1);
+	Size		allowed = get_hash_memory_limit();
+	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
+	FswStepsLimit limit = {.changes = entry->lookups * PROBE_WORTH};
+
+	limit.memory = used >= allowed ? 0 : allowed - used;
+	for (int i = 0; i < entry->npairs; i++)
+	{
+		/* for one instant, too, all of it would be read */
+		if (entry->lives[i]->versioned)
+			limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
+		steps[i] = fsw_steps_read(reader, entry->lives[i], cache->values, NULL, &limit);
+		entry->refused = limit.no_memory;
+		if (steps[i] == NULL)
+			return;
+	}
+	keep_steps(cache, entry, steps);
+}
+
+/* The state at an instant, by reading what is around it. */
+static bool
+probe(Cache *cache, const Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
+{
+	int		   *found = palloc_array(int, entry->npairs + 1);
+	FswSteps  **steps = palloc0_array(FswSteps *, entry->npairs + 1);
+	int			nfound = fsw_resolve_at(entry->pairs, entry->npairs, at, found);
+	int			state = -1;
+	int			pair;
+
+	for (int i = 0; i < nfound; i++)
+		steps[found[i]] = fsw_steps_read(reader, entry->lives[found[i]], cache->values, &at, NULL);
+	pair = find_pair(entry, steps, at, found, &state);
+	if (pair < 0)
+		return false;
+	*enabled = steps[pair]->states[state].enabled;
+	*value = cache->values ? steps[pair]->shown[state].value : (Datum) 0;
+	return true;
+}
+
+static inline bool
+entry_is_of(const Entry *entry, const text *environment, const text *feature)
+{
+	return entry->feature_length == (int) VARSIZE_ANY_EXHDR(feature) &&
+		entry->environment_length == (int) VARSIZE_ANY_EXHDR(environment) &&
+		memcmp(entry->names + entry->environment_length, VARDATA_ANY(feature),
+			   entry->feature_length) == 0 &&
+		memcmp(entry->names, VARDATA_ANY(environment), entry->environment_length) == 0;
 }
 
 static Entry *
 make_entry(Cache *cache, const text *environment, const text *feature, uint32 hash)
 {
-	MemoryContext caller;
+	int			environment_length = VARSIZE_ANY_EXHDR(environment);
+	int			feature_length = VARSIZE_ANY_EXHDR(feature);
 	Entry	   *entry;
 
-	if (MemoryContextMemAllocated(cache->entries_mcxt, true) > get_hash_memory_limit())
-	{
-		MemoryContextReset(cache->entries_mcxt);
-		memset(cache->buckets, 0, sizeof(cache->buckets));
-		cache->recent = NULL;
-	}
+	/*
+	 * Where the histories kept leave no room for others that are asked for as
+	 * often, it is time for these.
+	 */
+	if (MemoryContextMemAllocated(cache->entries_mcxt, false) > get_hash_memory_limit() ||
+		cache->nrefused > cache->nheld)
+		cache_forget(cache);
 
-	caller = MemoryContextSwitchTo(cache->entries_mcxt);
-	entry = palloc0_object(Entry);
+	entry = MemoryContextAllocZero(cache->entries_mcxt,
+								   offsetof(Entry, names) + environment_length + feature_length);
 	entry->hash = hash;
-	entry->probes = -1;
-	entry->environment = (text *) DatumGetPointer(datumCopy(PointerGetDatum(environment), false, -1));
-	entry->feature = (text *) DatumGetPointer(datumCopy(PointerGetDatum(feature), false, -1));
-	MemoryContextSwitchTo(caller);
-	read_entry(entry, cache->entries_mcxt, NULL, PROBE_WORTH);
+	entry->environment_length = environment_length;
+	entry->feature_length = feature_length;
+	memcpy(entry->names, VARDATA_ANY(environment), environment_length);
+	memcpy(entry->names + environment_length, VARDATA_ANY(feature), feature_length);
 	entry->next = cache->buckets[hash % NUM_BUCKETS];
 	cache->buckets[hash % NUM_BUCKETS] = entry;
 	return entry;
 }
 
-static inline bool
-same_text(const text *a, const text *b)
-{
-	size_t		length = VARSIZE_ANY_EXHDR(a);
-
-	return length == VARSIZE_ANY_EXHDR(b) && memcmp(VARDATA_ANY(a), VARDATA_ANY(b), length) == 0;
-}
-
 static Entry *
-find_entry(FunctionCallInfo fcinfo)
+find_entry(Cache *cache, const text *environment, const text *feature)
 {
-	text	   *environment = PG_GETARG_TEXT_PP(0);
-	text	   *feature = PG_GETARG_TEXT_PP(1);
-	Cache	   *cache = fcinfo->flinfo->fn_extra;
 	Snapshot	snapshot = GetActiveSnapshot();
 	Entry	   *entry;
 	uint32		hash;
 
-	if (cache == NULL)
-		cache = cache_create(fcinfo->flinfo);
 	if (!cache_is_valid(cache, snapshot))
 		cache_reset(cache, snapshot);
 
 	entry = cache->recent;
-	if (entry != NULL && same_text(entry->feature, feature) &&
-		same_text(entry->environment, environment))
+	if (entry != NULL && entry_is_of(entry, environment, feature))
 		return entry;
 
 	hash = hash_combine(hash_bytes((unsigned char *) VARDATA_ANY(environment),
@@ -374,8 +448,7 @@ find_entry(FunctionCallInfo fcinfo)
 								   VARSIZE_ANY_EXHDR(feature)));
 	for (entry = cache->buckets[hash % NUM_BUCKETS]; entry != NULL; entry = entry->next)
 	{
-		if (entry->hash == hash && same_text(entry->feature, feature) &&
-			same_text(entry->environment, environment))
+		if (entry->hash == hash && entry_is_of(entry, environment, feature))
 			break;
 	}
 	if (entry == NULL)
@@ -384,80 +457,166 @@ find_entry(FunctionCallInfo fcinfo)
 	return entry;
 }
 
-/* The state at an instant, or after all evidence; -1 for none. */
-static int
-find_state(FunctionCallInfo fcinfo, Entry **entry_found)
+/*
+ * The last of n sorted instants, at least one, that is not later than at; -1
+ * if all are.  Changes are often spread evenly enough to guess the place.
+ */
+static inline int
+find_instant(const int64 *from, int n, int64 at)
 {
-	Entry	   *entry = find_entry(fcinfo);
-	int			low = 0;
-	int			high = entry->nsteps;
-	int64		at = PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2);
+	int			low;			/* from[low] <= at */
+	int			high;			/* at < from[high], or n */
+	int			reach = 8;
 
-	if (entry->probes >= 0)
-	{
-		Cache	   *cache = fcinfo->flinfo->fn_extra;
-
-		/* counting, too, costs something: at 2, 4, 8, ... probes */
-		entry->probes++;
-		if (entry->probes > 1 && (entry->probes & (entry->probes - 1)) == 0)
-			read_entry(entry, cache->entries_mcxt, NULL, (int64) entry->probes * PROBE_WORTH);
-		if (entry->probes >= 0)
-		{
-			Entry	   *probe = palloc0_object(Entry);
-
-			probe->environment = entry->environment;
-			probe->feature = entry->feature;
-			read_entry(probe, CurrentMemoryContext, &at, 0);
-			entry = probe;
-		}
-		high = entry->nsteps;
-	}
-
-	*entry_found = entry;
-	if (entry->nsteps == 0)
+	if (at < from[0])
 		return -1;
-	if (PG_NARGS() < 3)
-		return entry->steps[entry->nsteps - 1].state;
-
-	/* instants are often near each other */
-	if (entry->steps[entry->last].from <= at &&
-		(entry->last + 1 == entry->nsteps || at < entry->steps[entry->last + 1].from))
-		return entry->steps[entry->last].state;
-	while (low < high)
+	if (at >= from[n - 1])
+		return n - 1;
+	low = (int) (((double) at - (double) from[0]) / ((double) from[n - 1] - (double) from[0]) * (n - 1));
+	low = Max(0, Min(low, n - 2));
+	if (from[low] <= at)
+	{
+		for (high = low + reach; high < n && from[high] <= at; high += reach)
+		{
+			low = high;
+			reach *= 2;
+		}
+		high = Min(high, n);
+	}
+	else
+	{
+		high = low;
+		for (low = high - reach; low > 0 && from[low] > at; low -= reach)
+		{
+			high = low;
+			reach *= 2;
+		}
+		low = Max(low, 0);
+	}
+	while (high - low > 1)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (entry->steps[middle].from <= at)
-			low = middle + 1;
+		if (from[middle] <= at)
+			low = middle;
 		else
 			high = middle;
 	}
-	if (low == 0)
+	return low;
+}
+
+/* The step that holds at an instant, -1 for none. */
+static inline int
+kept_step(Entry *entry, int64 at)
+{
+	int64		key = pack_step(at, 3);
+
+	if (entry->nsteps == 0)
 		return -1;
-	entry->last = low - 1;
-	return entry->steps[low - 1].state;
+	/* instants are often near each other */
+	if (entry->steps[entry->last] <= key &&
+		(entry->last + 1 == entry->nsteps || key < entry->steps[entry->last + 1]))
+		return entry->last;
+	return find_instant(entry->steps, entry->nsteps, key);
+}
+
+/* Look up what is not kept as steps yet; false for no state. */
+static bool
+look_up(Cache *cache, Entry *entry, const text *environment, const text *feature, int64 at,
+		bool *enabled, Datum *value)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	FswReader  *reader;
+	bool		found = false;
+
+	MemoryContextSwitchTo(cache->probe_mcxt);
+	reader = fsw_reader_open();
+	if (entry->lookups++ == 0)
+	{
+		bool		versioned = false;
+
+		read_meanings(cache, entry, reader, environment, feature);
+		for (int i = 0; i < entry->npairs; i++)
+			versioned = versioned || entry->lives[i]->versioned;
+		if (versioned)
+			read_whole(cache, entry, reader);
+	}
+	/* at 2, 8, 32 ... */
+	else if ((entry->lookups & (entry->lookups - 1)) == 0 &&
+			 (entry->lookups & INT64CONST(0x2AAAAAAAAAAAAAAA)) != 0)
+		read_whole(cache, entry, reader);
+	if (!entry->whole)
+	{
+		cache->nrefused += entry->refused;
+		found = probe(cache, entry, reader, at, enabled, value);
+	}
+	fsw_reader_close(reader);
+	MemoryContextSwitchTo(caller);
+	if (found && DatumGetPointer(*value) != NULL)
+		*value = datumCopy(*value, false, -1);
+	MemoryContextReset(cache->probe_mcxt);
+	return found;
+}
+
+/* The state of a call's arguments; false for none. */
+static bool
+find_state(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
+{
+	Cache	   *cache = fcinfo->flinfo->fn_extra;
+	text	   *environment = PG_GETARG_TEXT_PP(0);
+	text	   *feature = PG_GETARG_TEXT_PP(1);
+	int64		at = PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2);
+	Entry	   *entry;
+	StepState	then;
+	int			step;
+
+	if (cache == NULL)
+		cache = cache_create(fcinfo->flinfo, values);
+	entry = find_entry(cache, environment, feature);
+	if (!entry->whole)
+	{
+		bool		found = look_up(cache, entry, environment, feature, at, enabled, value);
+
+		if (!entry->whole)
+			return found;
+	}
+	step = kept_step(entry, at);
+	if (step < 0)
+		return false;
+	entry->last = step;
+	then = STEP_STATE(entry->steps[step]);
+	if (then == STEP_NONE)
+		return false;
+	*enabled = then == STEP_ENABLED;
+	*value = (Datum) 0;
+	if (values && DatumGetPointer(entry->values[entry->value_index[step]]) != NULL)
+	{
+		/* the next call can throw away what is kept */
+		*value = datumCopy(entry->values[entry->value_index[step]], false, -1);
+	}
+	return true;
 }
 
 /* is_feature_enabled(environment text, feature text [, at timestamptz]) */
 Datum
 fsw_is_feature_enabled(PG_FUNCTION_ARGS)
 {
-	Entry	   *entry;
-	int			state = find_state(fcinfo, &entry);
+	bool		enabled;
+	Datum		value;
 
-	if (state < 0)
+	if (!find_state(fcinfo, false, &enabled, &value))
 		PG_RETURN_NULL();
-	PG_RETURN_BOOL(entry->enabled[state]);
+	PG_RETURN_BOOL(enabled);
 }
 
 /* get_feature_value(environment text, feature text [, at timestamptz]) */
 Datum
 fsw_get_feature_value(PG_FUNCTION_ARGS)
 {
-	Entry	   *entry;
-	int			state = find_state(fcinfo, &entry);
+	bool		enabled;
+	Datum		value;
 
-	if (state < 0 || DatumGetPointer(entry->values[state]) == NULL)
+	if (!find_state(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(entry->values[state]);
+	PG_RETURN_DATUM(value);
 }

@@ -142,18 +142,6 @@ fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
 }
 
 /*
- * The same for a statement that reads a few rows by index, whatever the
- * parameters: planning it for each execution would take longer than running
- * it.  fsw_begin_reading() sees to it that the plan is one by index even if
- * the tables were empty when it was made.
- */
-SPIPlanPtr
-fsw_plan_generic(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
-{
-	return find_plan(id, sql, nargs, argtypes, CURSOR_OPT_GENERIC_PLAN);
-}
-
-/*
  * SPI_execute_plan() that leaves the current memory context alone.  SPI's own
  * call ends in its procedure context, and what is allocated there afterwards
  * is gone at SPI_finish().

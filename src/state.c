@@ -24,9 +24,6 @@ PG_FUNCTION_INFO_V1(fsw_flag_periods);
 PG_FUNCTION_INFO_V1(fsw_feature_state);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
 
-/* Up to this, reading all is as fast as reading a part. */
-#define LONG_HISTORY 256
-
 static const char *const confidence_names[] = {
 	[FSW_UNKNOWN] = "unknown",
 	[FSW_INFERRED] = "inferred",
@@ -165,9 +162,10 @@ Datum
 fsw_flag_periods(PG_FUNCTION_ARGS)
 {
 	Output		output = {0};
-	FswReading	reading;
+	FswAsked	asked = {.everything = true};
+	FswReader  *reader;
+	FswPair    *pair;
 	FswHistory *history;
-	MemoryContext mcxt = CurrentMemoryContext;
 
 	InitMaterializedSRF(fcinfo, 0);
 	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -177,12 +175,15 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 			return (Datum) 0;
 	}
 
-	reading = fsw_begin_reading();
-	history = fsw_history_read(mcxt, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
-							   PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
-							   FSW_READ_ALL, NULL);
-	fsw_end_reading(reading);
-	MemoryContextSwitchTo(mcxt);
+	reader = fsw_reader_open();
+	pair = fsw_resolve_ids(reader, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	history = fsw_history_read(reader,
+							   fsw_life_read(reader,
+											 fsw_environment(pair, PG_ARGISNULL(3) ? DT_NOEND :
+															 PG_GETARG_TIMESTAMPTZ(3)),
+											 &pair->feature),
+							   &asked, NULL);
+	fsw_reader_close(reader);
 
 	for (int i = 0; i < history->timeline->nperiods; i++)
 	{
@@ -209,14 +210,6 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 		write_row(&output);
 	}
 	return (Datum) 0;
-}
-
-/* Of a long history, only what is around the instant is read. */
-static const int64 *
-near_if_long(const FswPair *pair, const int64 *at)
-{
-	return fsw_history_is_longer(pair->source, pair->environment_id, pair->feature_id,
-								 LONG_HISTORY) ? at : NULL;
 }
 
 static void
@@ -260,19 +253,18 @@ compare_candidates(const void *a, const void *b)
 
 /* Is the scope one of the identity or of the segments asked about? */
 static bool
-is_asked(const FswHistory *history, int scope, const int64 *segments, int nsegments,
-		 const char *identity)
+is_asked(const FswHistory *history, int scope, const FswAsked *asked)
 {
 	const FswShownScope *shown = &history->shown_scopes[scope];
 
 	if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
-		return identity != NULL &&
-			(strcmp(shown->identity, identity) == 0 ||
+		return asked->identity != NULL &&
+			(strcmp(shown->identity, asked->identity) == 0 ||
 			 (shown->identity_identifier != NULL &&
-			  strcmp(shown->identity_identifier, identity) == 0));
-	for (int i = 0; i < nsegments; i++)
+			  strcmp(shown->identity_identifier, asked->identity) == 0));
+	for (int i = 0; i < asked->nsegments; i++)
 	{
-		if (segments[i] == shown->segment_id)
+		if (asked->segments[i] == shown->segment_id)
 			return true;
 	}
 	return false;
@@ -295,8 +287,7 @@ Datum
 fsw_feature_state(PG_FUNCTION_ARGS)
 {
 	Output		output = {0};
-	MemoryContext mcxt = CurrentMemoryContext;
-	FswReading	reading;
+	FswReader  *reader;
 	FswPair    *pairs;
 	FswHistory *history = NULL;
 	const FswPair *pair = NULL;
@@ -305,9 +296,7 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	FswConfidence lowest = FSW_CONFIRMED;
 	FswScopeKind kind;
 	int64		at;
-	int64	   *segments = NULL;
-	int			nsegments = 0;
-	char	   *identity = NULL;
+	FswAsked	asked = {0};
 	TimestampTz known_at;
 	int		   *found;
 	int			npairs;
@@ -324,24 +313,26 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	{
 		Datum	   *elements;
 		bool	   *nulls;
+		int64	   *segments;
 
 		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), INT8OID, 8, FLOAT8PASSBYVAL,
-						  TYPALIGN_DOUBLE, &elements, &nulls, &nsegments);
-		segments = palloc_array(int64, nsegments);
-		for (int i = 0; i < nsegments; i++)
+						  TYPALIGN_DOUBLE, &elements, &nulls, &asked.nsegments);
+		segments = palloc_array(int64, asked.nsegments);
+		for (int i = 0; i < asked.nsegments; i++)
 			segments[i] = nulls[i] ? -1 : DatumGetInt64(elements[i]);
+		asked.segments = segments;
 	}
 	if (!PG_ARGISNULL(4))
-		identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
+		asked.identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
 	known_at = PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5);
 
-	reading = fsw_begin_reading();
-	npairs = fsw_resolve(mcxt, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &pairs);
+	reader = fsw_reader_open();
+	npairs = fsw_resolve(reader, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &pairs);
 	if (npairs == 0)
 	{
 		FswPair    *environments;
 
-		if (fsw_resolve(mcxt, PG_GETARG_TEXT_PP(0), NULL, &environments) == 0)
+		if (fsw_resolve(reader, PG_GETARG_TEXT_PP(0), NULL, &environments) == 0)
 			raise_unknown("environment", PG_GETARG_TEXT_PP(0));
 		raise_unknown("feature", PG_GETARG_TEXT_PP(1));
 	}
@@ -349,11 +340,9 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	nfound = fsw_resolve_at(pairs, npairs, at, found);
 	for (int i = 0; i < nfound; i++)
 	{
-		FswHistory *one = fsw_history_read(mcxt, pairs[found[i]].source,
-										   pairs[found[i]].environment_id,
-										   pairs[found[i]].feature_id,
-										   known_at, identity != NULL ? FSW_READ_ALL : FSW_READ_SEGMENTS,
-										   near_if_long(&pairs[found[i]], &at));
+		const FswPair *meant = &pairs[found[i]];
+		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, known_at), &meant->feature);
+		FswHistory *one = fsw_history_read(reader, life, &asked, &at);
 
 		/* where several are meant, those that are gone do not count */
 		period = fsw_timeline_at(one->timeline, 0, at);
@@ -362,10 +351,9 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 		else if (history != NULL)
 			continue;
 		history = one;
-		pair = &pairs[found[i]];
+		pair = meant;
 	}
-	fsw_end_reading(reading);
-	MemoryContextSwitchTo(mcxt);
+	fsw_reader_close(reader);
 	if (nlive > 1)
 		raise_ambiguous(PG_GETARG_TEXT_PP(0));
 	if (history == NULL)
@@ -377,7 +365,7 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	{
 		const FswPeriod *override;
 
-		if (!is_asked(history, scope, segments, nsegments, identity))
+		if (!is_asked(history, scope, &asked))
 			continue;
 		override = fsw_timeline_at(history->timeline, scope, at);
 		if (override == NULL)
@@ -405,7 +393,7 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	kind = history->flag.scopes[period->scope].kind;
 	put(&output, pair->source, false);
 	put(&output, Int64GetDatum(pair->environment_id), false);
-	put(&output, Int64GetDatum(pair->feature_id), false);
+	put(&output, Int64GetDatum(pair->feature.id), false);
 	put_state(&output, history, period->state);
 	put_text(&output, kind == FSW_SCOPE_IDENTITY ? "identity" :
 			 kind == FSW_SCOPE_SEGMENT ? "segment" : "environment");
@@ -424,32 +412,28 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 Datum
 fsw_environment_state(PG_FUNCTION_ARGS)
 {
-	static const Oid types[] = {TEXTOID, TEXTOID, TIMESTAMPTZOID};
 	Output		output = {0};
+	FswAsked	asked = {0};
 	MemoryContext mcxt = CurrentMemoryContext;
 	MemoryContext work;
-	FswReading	reading;
+	FswReader  *reader;
 	FswPair    *pairs;
-	Datum		values[3];
+	FswEnvironment *environment;
+	FswFeature *features;
 	TimestampTz at;
-	TimestampTz known_at;
 	int		   *found;
 	int			npairs;
 	int			nfound;
 	int			nfeatures;
-	int64	   *ids;
-	char	  **names;
-	FswPair		flag;
 
 	InitMaterializedSRF(fcinfo, 0);
 	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(1);
-	known_at = PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2);
 
-	reading = fsw_begin_reading();
-	npairs = fsw_resolve(mcxt, PG_GETARG_TEXT_PP(0), NULL, &pairs);
+	reader = fsw_reader_open();
+	npairs = fsw_resolve(reader, PG_GETARG_TEXT_PP(0), NULL, &pairs);
 	if (npairs == 0)
 		raise_unknown("environment", PG_GETARG_TEXT_PP(0));
 	found = palloc_array(int, npairs);
@@ -458,66 +442,36 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 		raise_ambiguous(PG_GETARG_TEXT_PP(0));
 	if (nfound == 0)
 	{
-		fsw_end_reading(reading);
+		fsw_reader_close(reader);
 		return (Datum) 0;
 	}
+	environment = fsw_environment(&pairs[found[0]],
+								  PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2));
+	nfeatures = fsw_resolve_features(reader, &pairs[found[0]], at, &features);
 
-	values[0] = pairs[found[0]].source;
-	values[1] = pairs[found[0]].has_project ?
-		CStringGetTextDatum(psprintf(INT64_FORMAT, pairs[found[0]].project_id)) :
-		CStringGetTextDatum("");
-	values[2] = TimestampTzGetDatum(at);
-	if (fsw_execute(fsw_plan(FSW_PLAN_FEATURES,
-								  "SELECT DISTINCT ON (n.id) n.id::bigint, n.name FROM flagsmith.name n"
-								  " WHERE n.source = $1 AND n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$'"
-								  " AND (SELECT pg_catalog.max(m.project_id) FROM flagsmith.name m"
-								  "  WHERE m.source = n.source AND m.kind = 'feature' AND m.id = n.id)"
-								  " IS NOT DISTINCT FROM NULLIF($2, '')::bigint"
-								  " ORDER BY n.id, n.since > $3, CASE WHEN n.since <= $3 THEN n.since END DESC,"
-								  " n.since", 3, types),
-						 values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the features of an environment");
-	nfeatures = (int) SPI_processed;
-	MemoryContextSwitchTo(mcxt);
-	ids = palloc_array(int64, Max(nfeatures, 1));
-	names = palloc_array(char *, Max(nfeatures, 1));
-	for (int i = 0; i < nfeatures; i++)
-	{
-		bool		isnull;
-
-		ids[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
-											 &isnull));
-		names[i] = TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[i],
-													 SPI_tuptable->tupdesc, 2, &isnull));
-	}
-	SPI_freetuptable(SPI_tuptable);
-
-	flag = pairs[found[0]];
 	work = AllocSetContextCreate(mcxt, "environment state", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(work);
 	for (int i = 0; i < nfeatures; i++)
 	{
+		const FswFeature *feature = &features[i];
 		FswHistory *history;
 		const FswPeriod *period;
 
 		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(work);
-		flag.feature_id = ids[i];
-		history = fsw_history_read(work, pairs[found[0]].source, pairs[found[0]].environment_id,
-								   ids[i], known_at, FSW_READ_SEGMENTS, near_if_long(&flag, &at));
-		MemoryContextSwitchTo(work);
+		history = fsw_history_read(reader, fsw_life_read(reader, environment, feature), &asked, &at);
 		period = fsw_timeline_at(history->timeline, 0, at);
 		if (period != NULL && period->state != FSW_NOT_LIVE)
 		{
-			put_text(&output, names[i]);
-			put(&output, Int64GetDatum(ids[i]), false);
+			put_text(&output, feature->name);
+			put(&output, Int64GetDatum(feature->id), false);
 			put_state(&output, history, period->state);
 			put_since(&output, history, period);
 			write_row(&output);
 		}
 		MemoryContextReset(work);
 	}
-	fsw_end_reading(reading);
 	MemoryContextSwitchTo(mcxt);
+	fsw_reader_close(reader);
 	MemoryContextDelete(work);
 	return (Datum) 0;
 }

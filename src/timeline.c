@@ -21,12 +21,6 @@
 
 #include "src/timeline.h"
 
-/*
- * One request saves the state, its value and its percentages one after the
- * other; each save has an audit entry of its own instant.
- */
-#define SAME_ACT			INT64CONST(500000)
-
 /* A task that reads a state runs this long after the save that queued it. */
 #define TASK_DELAY			INT64CONST(1000000)
 
@@ -265,7 +259,7 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 	body = scope->bodies[last - 1];
 	if (torn)
 	{
-		int			next = touch_from(scope, act.at + SAME_ACT + 1);
+		int			next = touch_from(scope, act.at + FSW_SAME_ACT + 1);
 		int64		next_at = next < scope->ntouches ? scope->touches[next]->at : FSW_NEVER;
 
 		if (body->arrived > next_at)
@@ -292,8 +286,8 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 		return act;
 	}
 
-	for (i = touch_from(scope, act.at - SAME_ACT);
-		 i < scope->ntouches && scope->touches[i]->at <= act.at + SAME_ACT; i++)
+	for (i = touch_from(scope, act.at - FSW_SAME_ACT);
+		 i < scope->ntouches && scope->touches[i]->at <= act.at + FSW_SAME_ACT; i++)
 	{
 		FswEvidence *touch = scope->touches[i];
 
@@ -342,8 +336,8 @@ touch_is_told(const ScopeEvidence *scope, const FswEvidence *touch)
 	}
 	if (touch->kind == FSW_EV_STATE)
 		return low < scope->nbodies && scope->bodies[low]->at == touch->at;
-	return (low < scope->nbodies && scope->bodies[low]->at - touch->at <= SAME_ACT) ||
-		(low > 0 && touch->at - scope->bodies[low - 1]->at <= SAME_ACT);
+	return (low < scope->nbodies && scope->bodies[low]->at - touch->at <= FSW_SAME_ACT) ||
+		(low > 0 && touch->at - scope->bodies[low - 1]->at <= FSW_SAME_ACT);
 }
 
 static int
@@ -359,7 +353,7 @@ compare_acts(const void *a, const void *b)
 	/* a body of the instant of a removal is what was there before it */
 	if ((x->state == FSW_NOT_LIVE) != (y->state == FSW_NOT_LIVE))
 		return x->state == FSW_NOT_LIVE ? 1 : -1;
-	return 0;
+	return x->evidence < y->evidence ? -1 : x->evidence > y->evidence;
 }
 
 static void
@@ -439,7 +433,7 @@ static void
 doubt_variants(const int64 *times, int n, FswConfidence at_most, FswCause cause,
 			   FswTimeline *timeline, int first, const Act *act, int64 to)
 {
-	for (int i = fsw_timeline_first(times, n, act->at - SAME_ACT); i < n && times[i] < to; i++)
+	for (int i = fsw_timeline_first(times, n, act->at - FSW_SAME_ACT); i < n && times[i] < to; i++)
 	{
 		/* made together with the feature, before the state was read */
 		if (act->cause != FSW_CAUSE_DEFAULTS && times[i] <= act->at + TASK_DELAY &&
@@ -504,12 +498,12 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 	weigh_acts(flag, scope->kind, acts, nacts);
 
 	/* What was there before the first act? */
-	if (flag->born != FSW_NEVER)
+	if (scope->born != FSW_NEVER)
 	{
 		Act			start = {0};
 
-		start.at = flag->born;
-		start.arrived = flag->born;
+		start.at = scope->born;
+		start.arrived = scope->born;
 		start.before = FSW_NOT_TOLD;
 		start.first_entry = FSW_FOREVER;
 		start.first_value = FSW_FOREVER;
@@ -520,8 +514,8 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 		if (scope->kind == FSW_SCOPE_DEFAULT)
 		{
 			/* the first event tells what it was created with */
-			if (nacts == 0 || flag->born < acts[0].at - 2 * TASK_DELAY ||
-				(!acts[0].told && flag->born < acts[0].at))
+			if (nacts == 0 || scope->born < acts[0].at - 2 * TASK_DELAY ||
+				(!acts[0].told && scope->born < acts[0].at))
 			{
 				if (flag->defaults >= 0)
 				{
@@ -535,7 +529,7 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 			}
 		}
 		else if (nacts > 0 && acts[0].told && acts[0].state >= 0 &&
-				 acts[0].before >= 0 && flag->born < acts[0].at)
+				 acts[0].before >= 0 && scope->born < acts[0].at)
 		{
 			/* an override that the first event says was there already */
 			start.state = FSW_NOT_LIVE;
@@ -632,7 +626,8 @@ compare_evidence(const void *a, const void *b)
 		return x->kind < y->kind ? -1 : 1;
 	if (x->scope != y->scope)
 		return x->scope < y->scope ? -1 : 1;
-	return 0;
+	/* the same but for the delivery: as they were read */
+	return x->row < y->row ? -1 : x->row > y->row;
 }
 
 /*
@@ -687,11 +682,8 @@ fsw_timeline_build(FswFlag *flag)
 					flag->nupdates++;
 					break;
 				case FSW_EV_DELETED:
-					break;
 				case FSW_EV_VERSION:
 				case FSW_EV_LIST:
-					if (versioned == NULL)
-						versioned = palloc0_array(FswTimeline *, flag->nscopes);
 					break;
 			}
 		}
@@ -708,8 +700,11 @@ fsw_timeline_build(FswFlag *flag)
 			scopes[i].ntouches = 0;
 		}
 	}
-	if (versioned != NULL)
+	if (flag->versioned)
+	{
+		versioned = palloc0_array(FswTimeline *, flag->nscopes);
 		fsw_version_build(flag, versioned);
+	}
 
 	for (i = 0; i < flag->nscopes; i++)
 	{

@@ -18,9 +18,16 @@
 /* In place of the index of a state. */
 #define FSW_NOT_LIVE	(-1)	/* the scope has no state of its own */
 #define FSW_NOT_TOLD	(-2)	/* nobody said which */
+#define FSW_NOT_SEEN	(-3)	/* nothing was read so far */
 
 #define FSW_NEVER		PG_INT64_MIN
 #define FSW_FOREVER		PG_INT64_MAX
+
+/*
+ * One request saves the state, its value and its percentages one after the
+ * other; each save has an audit entry of its own instant.  Microseconds.
+ */
+#define FSW_SAME_ACT	INT64CONST(500000)
 
 /* Ordered: what is greater is surer.  The names are those of the SQL enum. */
 typedef enum FswConfidence
@@ -109,6 +116,8 @@ typedef enum FswScopeKind
 typedef struct FswScope
 {
 	FswScopeKind kind;
+	int64		born;			/* as of the flag, if the evidence about the
+								 * scope begins there */
 	int64		ended;			/* when its segment was deleted */
 } FswScope;
 
@@ -120,6 +129,7 @@ typedef struct FswFlag
 	int64		gone;			/* the feature was deleted; FSW_FOREVER */
 	bool		gone_exactly;	/* an audit entry tells gone to the
 								 * microsecond */
+	bool		versioned;		/* published in versions */
 	int64		news;			/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it can have no variants */

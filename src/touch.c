@@ -9,116 +9,104 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "common/hashfn.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 
+#include "src/flagsmith_webhook.h"
+#include "src/event.h"
 #include "src/reading.h"
 
-/* A flag is named in an entry up to this long before or after it existed. */
-#define LIFE_SPREAD INT64CONST(1000000)
-
-static int
-compare_since(const void *a, const void *b)
+/* A name of a scope, as touch.scope_hash has it. */
+static void
+add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, const char *kind,
+			   const char *name)
 {
-	const FswNameSince *x = a;
-	const FswNameSince *y = b;
+	char	   *text = psprintf("%s:%s", kind, name);
+	FswNameSince *added;
 
-	if (x->since != y->since)
-		return x->since < y->since ? -1 : 1;
-	return x->hash < y->hash ? -1 : x->hash > y->hash;
+	if (reading->nscope_names[scope] == *max)
+	{
+		*max = Max(2, *max * 2);
+		reading->scope_names[scope] = reading->scope_names[scope] == NULL ?
+			palloc_array(FswNameSince, *max) :
+			repalloc_array(reading->scope_names[scope], FswNameSince, *max);
+	}
+	added = &reading->scope_names[scope][reading->nscope_names[scope]++];
+	added->since = since;
+	added->hash = DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0));
+	pfree(text);
 }
 
-/* Names and ends of the segments that override the flag. */
-void
-fsw_read_segments(FswHistoryReading *reading)
+static uint64
+hash_text(Datum value)
 {
-	static const Oid types[] = {TEXTOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID};
+	text	   *content = DatumGetTextPP(value);
+
+	return DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(content),
+											VARSIZE_ANY_EXHDR(content), 0));
+}
+
+/* The names of a segment, and when it was deleted. */
+static void
+read_segment(FswHistoryReading *reading, int scope)
+{
+	const FswEnvironment *environment = reading->life->environment;
+	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
+	FswScan    *scan = fsw_scan_names_of(reading->reader, "segment", segment_id);
+	int			max = 0;
+
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_name_is_of(scan, environment->source, "segment", segment_id))
+			add_scope_name(reading, scope, &max, fsw_scan_int64(scan, NAME_since, 0), "segment",
+						   fsw_scan_cstring(scan, NAME_name));
+	}
+
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH_SEGMENT);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(segment_id));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (!fsw_is_known(scan, TOUCH_stored_at, environment))
+			continue;
+		reading->history->flag.scopes[scope].ended = fsw_scan_int64(scan, TOUCH_at, FSW_FOREVER);
+		break;
+	}
+}
+
+/* By which names audit entries mean the overrides. */
+void
+fsw_read_scope_names(FswHistoryReading *reading)
+{
 	FswHistory *history = reading->history;
 	FswFlag    *flag = &history->flag;
-	Datum	   *texts = palloc_array(Datum, flag->nscopes);
-	Datum	   *ids = palloc_array(Datum, flag->nscopes);
-	Datum		values[4];
-	int			nsegments = 0;
-	int			n;
 
-	reading->segment_names = palloc0_array(FswNameSince *, flag->nscopes);
-	reading->nsegment_names = palloc0_array(int, flag->nscopes);
-	reading->identity_hashes = palloc0_array(int64, flag->nscopes);
-	for (int i = 1; i < flag->nscopes; i++)
-	{
-		const FswShownScope *shown = &history->shown_scopes[i];
-
-		if (flag->scopes[i].kind == FSW_SCOPE_SEGMENT)
-		{
-			ids[nsegments] = Int64GetDatum(shown->segment_id);
-			texts[nsegments++] = CStringGetTextDatum(psprintf(INT64_FORMAT, shown->segment_id));
-		}
-		else if (shown->identity_identifier != NULL)
-		{
-			char	   *text = psprintf("identity:%s", shown->identity_identifier);
-
-			reading->identity_hashes[i] =
-				DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0));
-		}
-	}
-	if (nsegments == 0)
-		return;
-
-	values[0] = reading->source;
-	values[1] = PointerGetDatum(construct_array(texts, nsegments, TEXTOID, -1, false, TYPALIGN_INT));
-	values[2] = PointerGetDatum(construct_array(ids, nsegments, INT8OID, 8, FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
-	values[3] = TimestampTzGetDatum(reading->known_at);
-	n = fsw_read_run(FSW_PLAN_READ_SEGMENTS,
-			"SELECT n.id::bigint, n.since, pg_catalog.hashtextextended('segment:' || n.name, 0)"
-			" FROM flagsmith.name n WHERE n.source = $1 AND n.kind = 'segment' AND n.id = ANY ($2)"
-			" UNION ALL SELECT t.segment_id, t.at, NULL"
-			" FROM flagsmith.touch t WHERE t.source = $1 AND t.segment_id = ANY ($3)"
-			" AND t.kind = 'segment_deleted' AND t.stored_at <= $4",
-			4, types, values);
+	reading->scope_names = palloc0_array(FswNameSince *, flag->nscopes);
+	reading->nscope_names = palloc0_array(int, flag->nscopes);
 	for (int scope = 1; scope < flag->nscopes; scope++)
 	{
-		if (flag->scopes[scope].kind != FSW_SCOPE_SEGMENT)
-			continue;
-		reading->segment_names[scope] = palloc_array(FswNameSince, n);
-		for (int i = 0; i < n; i++)
-		{
-			bool		isnull;
-			Datum		hash;
+		const char *identifier = history->shown_scopes[scope].identity_identifier;
+		int			max = 0;
 
-			if (fsw_read_int64(i, 1, 0) != history->shown_scopes[scope].segment_id)
-				continue;
-			hash = fsw_read_column(i, 3, &isnull);
-			if (isnull)
-				flag->scopes[scope].ended = Min(flag->scopes[scope].ended, fsw_read_int64(i, 2, 0));
-			else
-			{
-				FswNameSince  *name = &reading->segment_names[scope][reading->nsegment_names[scope]++];
-
-				name->since = fsw_read_int64(i, 2, 0);
-				name->hash = DatumGetInt64(hash);
-			}
-		}
-		qsort(reading->segment_names[scope], reading->nsegment_names[scope], sizeof(FswNameSince),
-			  compare_since);
+		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT)
+			read_segment(reading, scope);
+		else if (identifier != NULL)
+			add_scope_name(reading, scope, &max, FSW_NEVER, "identity", identifier);
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /* Had the scope's segment or identity this name then? */
 static bool
 scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at)
 {
-	const FswNameSince *names = reading->segment_names[scope];
+	const FswNameSince *names = reading->scope_names[scope];
 	int			i;
 
-	if (reading->history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
-		return reading->identity_hashes[scope] == hash;
-	if (reading->nsegment_names[scope] == 0)
+	if (reading->nscope_names[scope] == 0)
 		return false;
-	for (i = reading->nsegment_names[scope] - 1; i > 0; i--)
+	for (i = reading->nscope_names[scope] - 1; i > 0; i--)
 	{
 		if (names[i].since <= at)
 			break;
@@ -126,32 +114,243 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 	return names[i].hash == hash;
 }
 
-#define TOUCHES_NAMED(match) \
-	"SELECT t.kind, t.environment_id IS NULL, t.feature_id, t.scope_hash," \
-	" pg_catalog.hashtextextended(t.version, 0), t.at, t.received_at, t.delivery," \
-	" t.kind = 'removal' AND EXISTS (SELECT FROM flagsmith.touch o, flagsmith.name n" \
-	"  WHERE o.delivery = t.delivery AND o.ordinal = t.ordinal AND o.split <> t.split" \
-	"  AND n.kind = 'feature' AND pg_catalog.hashtextextended(n.name, 0) = o.feature_hash" \
-	"  AND n.source = t.source AND n.project_id = t.project_id" \
-	"  AND (o.scope_hash IS NULL OR EXISTS (SELECT FROM flagsmith.name s" \
-	"   WHERE s.source = t.source AND (s.project_id = t.project_id AND s.kind = 'segment' AND" \
-	"   pg_catalog.hashtextextended('segment:' || s.name, 0) = o.scope_hash OR" \
-	"   s.kind = 'identity' AND pg_catalog.hashtextextended('identity:' || s.name, 0) = o.scope_hash))))" \
-	" FROM flagsmith.touch t WHERE t.source = $1 AND t.project_id = $2" \
-	" AND t.feature_hash = " match \
-	" AND (t.environment_id = $4 OR t.environment_id IS NULL) AND t.stored_at <= $5"
+/* Is any name that a scan finds, with its kind before it, the one hashed? */
+static bool
+any_name_is(FswScan *scan, const char *kind, int64 hash)
+{
+	while (fsw_scan_next(scan))
+	{
+		char	   *text = psprintf("%s:%s", kind, fsw_scan_cstring(scan, NAME_name));
 
-#define TOUCHES TOUCHES_NAMED("ANY ($3)")
-#define DEFAULT_TOUCHES " AND t.scope_hash IS NULL"
+		if (DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0)) == hash)
+			return true;
+		pfree(text);
+	}
+	return false;
+}
 
-/* Around an instant, one name alone keeps to the order of the index. */
-#define NEAR_TOUCHES TOUCHES_NAMED("($3)[1]") DEFAULT_TOUCHES
+/* Do a feature and an override of these names exist in the project? */
+static bool
+names_exist(FswHistoryReading *reading, int64 feature_hash, bool has_scope, int64 scope_hash)
+{
+	const FswEnvironment *environment = reading->life->environment;
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_HASH);
+	bool		found = false;
 
-/* The creation and the end of the feature, which may be far from an instant. */
-#define LIFE_TOUCHES \
-	"SELECT t.kind, true, t.feature_id, t.scope_hash, NULL::bigint, t.at, t.received_at, t.delivery, false" \
-	" FROM flagsmith.touch t WHERE t.source = $1 AND t.feature_id = $9 AND t.environment_id IS NULL" \
-	" AND t.kind IN ('feature_created', 'feature_deleted') AND t.stored_at <= $5"
+	fsw_scan_equal(scan, Int64GetDatum(feature_hash));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature"));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (!found && fsw_scan_next(scan))
+	{
+		bool		isnull;
+
+		found = fsw_scan_int64(scan, NAME_project_id, -1) == environment->project_id &&
+			fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), environment->source);
+	}
+	if (!found || !has_scope)
+		return found;
+
+	scan = fsw_scan_names_in(reading->reader, "segment", environment->source, true,
+							 environment->project_id);
+	if (any_name_is(scan, "segment", scope_hash))
+		return true;
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, CStringGetTextDatum("identity"));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return any_name_is(scan, "identity", scope_hash);
+}
+
+/* Can the message be split in another way that names something known? */
+static bool
+is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH);
+
+	fsw_scan_equal(scan, Int64GetDatum(delivery));
+	fsw_scan_equal(scan, Int32GetDatum(ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		bool		feature_isnull;
+		bool		scope_isnull;
+		bool		isnull;
+		int64		feature_hash = DatumGetInt64(fsw_scan_column(scan, TOUCH_feature_hash, &feature_isnull));
+		int64		scope_hash = DatumGetInt64(fsw_scan_column(scan, TOUCH_scope_hash, &scope_isnull));
+
+		if (DatumGetInt32(fsw_scan_column(scan, TOUCH_split, &isnull)) != split &&
+			!feature_isnull && names_exist(reading, feature_hash, !scope_isnull, scope_hash))
+			return true;
+	}
+	return false;
+}
+
+/* An audit entry, or one way to split it, as evidence. */
+static void
+read_touch(FswHistoryReading *reading, FswScan *scan)
+{
+	FswFlag    *flag = &reading->history->flag;
+	bool		project_level;
+	bool		isnull;
+	int64		at = fsw_scan_int64(scan, TOUCH_at, 0);
+	int64		arrived = fsw_scan_int64(scan, TOUCH_received_at, 0);
+	int64		delivery = fsw_scan_int64(scan, TOUCH_delivery, 0);
+	Datum		scope_hash;
+	FswEvidence *piece;
+	FswEvidenceKind what;
+	int			row;
+
+	if (!fsw_entry_is_of(scan, reading->life) || !fsw_life_has(reading->life, reading->born, at))
+		return;
+	(void) fsw_scan_column(scan, TOUCH_environment_id, &project_level);
+
+	if (fsw_scan_is(scan, TOUCH_kind, "version"))
+	{
+		bool		uuid_isnull;
+		Datum		uuid = fsw_scan_column(scan, TOUCH_version, &uuid_isnull);
+
+		if (project_level)
+			return;
+		piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
+		piece->version = uuid_isnull ? 0 : hash_text(uuid);
+		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+		return;
+	}
+	if (fsw_scan_is(scan, TOUCH_kind, "feature_updated"))
+	{
+		(void) fsw_read_evidence(reading, FSW_EV_UPDATED, 0, at, arrived);
+		return;
+	}
+	if (project_level && !fsw_scan_is(scan, TOUCH_kind, "removal"))
+		return;
+
+	if (fsw_scan_is(scan, TOUCH_kind, "state") || fsw_scan_is(scan, TOUCH_kind, "override"))
+		what = FSW_EV_STATE;
+	else if (fsw_scan_is(scan, TOUCH_kind, "value"))
+		what = FSW_EV_VALUE;
+	else if (fsw_scan_is(scan, TOUCH_kind, "variant") || fsw_scan_is(scan, TOUCH_kind, "feature_created"))
+		what = FSW_EV_NEAR;
+	else if (fsw_scan_is(scan, TOUCH_kind, "feature_deleted"))
+		what = FSW_EV_STATE_DELETED;
+	else if (fsw_scan_is(scan, TOUCH_kind, "removal"))
+		what = is_ambiguous(reading, delivery,
+							DatumGetInt32(fsw_scan_column(scan, TOUCH_ordinal, &isnull)),
+							DatumGetInt32(fsw_scan_column(scan, TOUCH_split, &isnull))) ?
+			FSW_EV_DOUBT : FSW_EV_REMOVAL;
+	else
+		return;
+
+	scope_hash = fsw_scan_column(scan, TOUCH_scope_hash, &isnull);
+	if (isnull)
+	{
+		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, TOUCH_kind, "override"))
+			return;
+		row = fsw_read_row(reading, delivery, NULL, false, 0);
+		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
+		return;
+	}
+	row = fsw_read_row(reading, delivery, NULL, false, 0);
+	for (int scope = 1; scope < flag->nscopes; scope++)
+	{
+		if (scope_is_named(reading, scope, DatumGetInt64(scope_hash), at))
+			fsw_read_evidence(reading, what, scope, at, arrived)->row = row;
+	}
+}
+
+/* Which entries: those of an environment or of the project, about a scope. */
+typedef struct Entries
+{
+	int64		name;			/* of the feature, hashed */
+	bool		of_project;
+	bool		of_default;
+	bool		of_scope;		/* neither: of all overrides */
+	int64		scope_hash;
+} Entries;
+
+static FswScan *
+scan_entries(FswHistoryReading *reading, const Entries *entries)
+{
+	FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, entries->name,
+										entries->of_project);
+
+	if (entries->of_scope)
+		fsw_scan_equal(scan, Int64GetDatum(entries->scope_hash));
+	else
+		fsw_scan_key_null(scan, entries->of_default);
+	return scan;
+}
+
+/* The entries of a range, in one direction; at most limit. Returns how many. */
+static int
+read_range(FswHistoryReading *reading, const Entries *entries, int64 from, int64 to,
+		   ScanDirection direction, int limit)
+{
+	FswScan    *scan = scan_entries(reading, entries);
+	int			n = 0;
+
+	if (from != FSW_NEVER)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
+	if (to != FSW_FOREVER)
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(to));
+	fsw_scan_begin(scan, direction);
+	while (n < limit && fsw_scan_next(scan))
+	{
+		read_touch(reading, scan);
+		n++;
+	}
+	return n;
+}
+
+/*
+ * The entries of a range around the instant: those within, or where these are
+ * many, the nearest ones.
+ */
+static void
+read_entries_near(FswHistoryReading *reading, const Entries *entries, int64 from, int64 to)
+{
+	FswFlag    *flag = &reading->history->flag;
+	int			nevidence = flag->nevidence;
+
+	if (from != FSW_NEVER)
+		from -= FSW_SAME_ACT;
+	if (to != FSW_FOREVER)
+		to += FSW_SAME_ACT;
+	if (read_range(reading, entries, from, to, ForwardScanDirection, 2 * FSW_WINDOW) < 2 * FSW_WINDOW)
+		return;
+	flag->nevidence = nevidence;
+	(void) read_range(reading, entries, from, *reading->near, BackwardScanDirection, FSW_WINDOW);
+	(void) read_range(reading, entries, *reading->near + 1, to, ForwardScanDirection, FSW_WINDOW);
+}
+
+/* The entries about a scope, or about all overrides where scope is negative. */
+static void
+read_entries(FswHistoryReading *reading, Entries *entries, int scope)
+{
+	const FswLife *life = reading->life;
+	FswRange	range;
+
+	entries->of_default = scope == 0;
+	entries->of_scope = scope > 0;
+	if (reading->near == NULL)
+	{
+		(void) read_range(reading, entries, FSW_NEVER, FSW_FOREVER, ForwardScanDirection, PG_INT32_MAX);
+		return;
+	}
+
+	range = reading->ranges[scope];
+	/* a torn read is judged by the next entry, however late */
+	if (range.torn || life->versioned)
+		range.to = FSW_FOREVER;
+	if (life->versioned)
+		range.from = FSW_NEVER;
+	if (scope == 0)
+		read_entries_near(reading, entries, range.from, range.to);
+	for (int i = 0; scope > 0 && i < reading->nscope_names[scope]; i++)
+	{
+		entries->scope_hash = reading->scope_names[scope][i].hash;
+		read_entries_near(reading, entries, range.from, range.to);
+	}
+}
 
 /*
  * What audit entries say may have changed.  Entries of a flag of the same
@@ -161,228 +360,151 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 void
 fsw_read_touches(FswHistoryReading *reading)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, INT8ARRAYOID, INT8OID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, INT8OID, BOOLOID, INT8OID};
+	const FswLife *life = reading->life;
 	FswFlag    *flag = &reading->history->flag;
-	Datum		values[9];
-	int64		born = reading->feature_born;
-	int64		gone = FSW_FOREVER;
-	int			n;
 
-	if (reading->nfeature_names == 0 || !reading->history->has_project)
-		return;
-	values[0] = reading->source;
-	values[1] = Int64GetDatum(reading->history->project_id);
-	values[2] = PointerGetDatum(construct_array(reading->feature_hashes, reading->nfeature_names,
-												INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[3] = Int64GetDatum(reading->environment_id);
-	values[4] = TimestampTzGetDatum(reading->known_at);
-	values[7] = BoolGetDatum(flag->nscopes > 1);
-	values[8] = Int64GetDatum(reading->feature_id);
-	values[5] = TimestampTzGetDatum(reading->near == NULL ? 0 : *reading->near);
-	values[6] = Int64GetDatum(FSW_WINDOW);
-	if (reading->near != NULL)
-		n = fsw_read_run(FSW_PLAN_READ_TOUCHES_NEAR,
-				"(" NEAR_TOUCHES " AND t.at <= $6 ORDER BY t.scope_hash DESC, t.at DESC LIMIT $7)"
-				" UNION (" NEAR_TOUCHES " AND t.at > $6 ORDER BY t.scope_hash, t.at LIMIT $7)"
-				" UNION (" LIFE_TOUCHES ")"
-				" UNION (" TOUCHES " AND t.scope_hash IS NOT NULL AND $8)"
-				" ORDER BY 6", 9, types, values);
-	else if (reading->mode == FSW_READ_STATES)
-		n = fsw_read_run(FSW_PLAN_READ_LIFE,
-				TOUCHES DEFAULT_TOUCHES " AND t.kind IN ('version', 'feature_created', 'feature_deleted', 'variant')"
-				" ORDER BY t.at", 5, types, values);
-	else
-		n = fsw_read_run(FSW_PLAN_READ_TOUCHES, TOUCHES " ORDER BY t.at", 5, types, values);
-
-	/* The feature's own life first. */
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < life->nupdates; i++)
 	{
-		char	   *kind = fsw_read_cstring(i, 1);
+		const FswUpdate *update = &life->updates[i];
 
-		if (!fsw_read_bool(i, 2) || fsw_read_int64(i, 3, reading->feature_id) != reading->feature_id)
+		if (!fsw_life_has(life, reading->born, update->at))
 			continue;
-		if (strcmp(kind, "feature_created") == 0)
-		{
-			born = fsw_read_int64(i, 6, 0);
-			reading->creation_told = true;
-		}
-		else if (strcmp(kind, "feature_deleted") == 0)
-			gone = Min(gone, fsw_read_int64(i, 6, 0));
-	}
-	reading->feature_born = born;
-	if (gone != FSW_FOREVER)
-	{
-		flag->gone = gone;
-		flag->gone_exactly = true;
-	}
-
-	for (int i = 0; i < n; i++)
-	{
-		char	   *kind = fsw_read_cstring(i, 1);
-		bool		project_level = fsw_read_bool(i, 2);
-		int64		feature_id = fsw_read_int64(i, 3, reading->feature_id);
-		int64		at = fsw_read_int64(i, 6, 0);
-		int64		arrived = fsw_read_int64(i, 7, 0);
-		bool		ambiguous = fsw_read_bool(i, 9);
-		FswEvidenceKind what;
-		bool		scope_isnull;
-		Datum		scope_hash = fsw_read_column(i, 4, &scope_isnull);
-		int			row;
-
-		if (feature_id != reading->feature_id)
-			continue;
-		if ((born != FSW_NEVER && at < born - LIFE_SPREAD) ||
-			(flag->gone != FSW_FOREVER && at > flag->gone + LIFE_SPREAD))
-			continue;
-
-		if (strcmp(kind, "version") == 0)
-		{
-			FswEvidence *piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
-
-			piece->version = (uint64) fsw_read_int64(i, 5, 0);
-			piece->row = fsw_read_row(reading, fsw_read_int64(i, 8, 0), NULL, false, 0);
-			reading->versioned = true;
-			continue;
-		}
-		if (strcmp(kind, "variant") == 0 && project_level)
-		{
-			fsw_read_evidence(reading, FSW_EV_OPTION, 0, at, arrived);
+		(void) fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
+								 update->at, update->arrived);
+		if (update->variants)
 			flag->defaults_complete = false;
-			continue;
-		}
-		if (strcmp(kind, "feature_updated") == 0)
-		{
-			fsw_read_evidence(reading, FSW_EV_UPDATED, 0, at, arrived);
-			continue;
-		}
-		if (project_level && strcmp(kind, "removal") != 0)
-			continue;
+	}
 
-		if (strcmp(kind, "state") == 0 || strcmp(kind, "override") == 0)
-			what = FSW_EV_STATE;
-		else if (strcmp(kind, "value") == 0)
-			what = FSW_EV_VALUE;
-		else if (strcmp(kind, "variant") == 0 || strcmp(kind, "feature_created") == 0)
-			what = FSW_EV_NEAR;
-		else if (strcmp(kind, "feature_deleted") == 0)
-			what = FSW_EV_STATE_DELETED;
-		else if (strcmp(kind, "removal") == 0)
-			what = ambiguous ? FSW_EV_DOUBT : FSW_EV_REMOVAL;
-		else
-			continue;
+	if (!life->environment->has_project)
+		return;
+	for (int i = 0; i < life->feature.nnames; i++)
+	{
+		Entries		entries = {.name = life->feature.names[i]};
 
-		row = fsw_read_row(reading, fsw_read_int64(i, 8, 0), NULL, false, 0);
-		if (scope_isnull)
-		{
-			if (what != FSW_EV_REMOVAL && what != FSW_EV_DOUBT && strcmp(kind, "override") != 0)
-				fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
+		read_entries(reading, &entries, 0);
+		if (flag->nscopes == 1)
 			continue;
-		}
-		for (int scope = 1; scope < flag->nscopes; scope++)
+		for (int of_project = 0; of_project < 2; of_project++)
 		{
-			if (scope_is_named(reading, scope, DatumGetInt64(scope_hash), at))
-				fsw_read_evidence(reading, what, scope, at, arrived)->row = row;
+			entries.of_project = of_project;
+			if (reading->near == NULL)
+				read_entries(reading, &entries, -1);
+			for (int scope = 1; reading->near != NULL && scope < flag->nscopes; scope++)
+				read_entries(reading, &entries, scope);
 		}
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
-#define VERSIONS \
-	"SELECT pg_catalog.hashtextextended(v.uuid, 0)," \
-	" LEAST(v.received_at, (SELECT pg_catalog.min(r.first_received_at)" \
-	"  FROM flagsmith.delivery_repeat r WHERE r.delivery = v.delivery))," \
-	" v.states, v.delivery FROM flagsmith.version_published v" \
-	" WHERE v.source = $1 AND v.feature_id = $2 AND v.stored_at <= $4" \
-	" AND COALESCE((SELECT w.environment_id FROM flagsmith.webhook w WHERE w.name = v.webhook)," \
-	"  (SELECT pg_catalog.min(t.environment_id) FROM flagsmith.touch t" \
-	"   WHERE pg_catalog.hashtextextended(t.version, 0) = pg_catalog.hashtextextended(v.uuid, 0)" \
-	"   AND t.version IS NOT NULL AND t.version = v.uuid AND t.source = $1)," \
-	"  (SELECT CASE WHEN pg_catalog.min(s.e) = pg_catalog.max(s.e) THEN pg_catalog.min(s.e) END" \
-	"   FROM (SELECT f.environment_id AS e FROM flagsmith.delivery d, flagsmith.flag_change f" \
-	"    WHERE d.webhook = v.webhook AND f.delivery = d.id AND f.environment_id IS NOT NULL" \
-	"    ORDER BY d.received_at DESC LIMIT 64) s)) = $3"
+/* The states of a version's list, in its order. */
+static int
+read_list(FswHistoryReading *reading, Jsonb *list, int **states)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+	int			n = 0;
+
+	if (!JB_ROOT_IS_ARRAY(list))
+		return 0;
+	*states = palloc_array(int, Max(1, JB_ROOT_COUNT(list)));
+	iterator = JsonbIteratorInit(&list->root);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		JsonbContainer *object;
+		JsonbValue *enabled;
+		JsonbValue *value;
+		JsonbValue *variants;
+
+		if (token != WJB_ELEM || element.type != jbvBinary ||
+			!JsonContainerIsObject(element.val.binary.data))
+			continue;
+		object = element.val.binary.data;
+		enabled = getKeyJsonValueFromContainer(object, "enabled", 7, NULL);
+		value = getKeyJsonValueFromContainer(object, "value", 5, NULL);
+		variants = getKeyJsonValueFromContainer(object, "multivariate_feature_state_values",
+												strlen("multivariate_feature_state_values"),
+												NULL);
+		if (enabled == NULL || enabled->type != jbvBool)
+			continue;
+		(*states)[n++] = fsw_intern_state(&reading->states, enabled->val.boolean,
+										  value == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(value)),
+										  value == NULL,
+										  variants == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(variants)),
+										  variants == NULL);
+	}
+	return n;
+}
+
+/* The lists that a scan finds; at most limit of them. */
+static void
+read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, int limit)
+{
+	int			n = 0;
+
+	fsw_scan_begin(scan, direction);
+	while (n < limit && fsw_scan_next(scan))
+	{
+		FswEvidence *piece;
+		int64		delivery = fsw_scan_int64(scan, VERSION_delivery, 0);
+		int64		arrived;
+		int			index;
+		int		   *states = NULL;
+		int			nstates = 0;
+		bool		isnull;
+		Datum		value;
+
+		if (!fsw_is_known(scan, VERSION_stored_at, reading->life->environment) ||
+			!fsw_list_is_of(reading->reader, scan, reading->life->environment))
+			continue;
+		n++;
+		arrived = fsw_first_arrival(reading->reader, delivery, fsw_scan_int64(scan, VERSION_received_at, 0));
+		piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
+		index = reading->history->flag.nevidence - 1;
+		value = fsw_scan_column(scan, VERSION_uuid, &isnull);
+		piece->version = isnull ? 0 : hash_text(value);
+		piece->digest = piece->version;
+		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+		value = fsw_scan_column(scan, VERSION_states, &isnull);
+		if (!isnull)
+			nstates = read_list(reading, DatumGetJsonbP(value), &states);
+		piece = &reading->history->flag.evidence[index];
+		piece->list = states;
+		piece->nlist = nstates;
+	}
+}
 
 /*
- * The lists of published versions.  Their environment is that of the webhook,
- * else that of the audit entry with the same uuid, else the only one that the
- * webhook brings flag events of.
+ * The lists of published versions: all, or of each webhook those around the
+ * instant.
  */
 void
 fsw_read_versions(FswHistoryReading *reading)
 {
-	static const Oid types[] = {TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	INT8OID};
-	Datum		values[6];
-	int			n;
+	const FswLife *life = reading->life;
+	FswScan    *scan;
 
-	values[0] = reading->source;
-	values[1] = Int64GetDatum(reading->feature_id);
-	values[2] = Int64GetDatum(reading->environment_id);
-	values[3] = TimestampTzGetDatum(reading->known_at);
 	if (reading->near == NULL)
-		n = fsw_read_run(FSW_PLAN_READ_VERSIONS, VERSIONS, 4, types, values);
-	else
 	{
-		values[4] = TimestampTzGetDatum(*reading->near);
-		values[5] = Int64GetDatum(FSW_WINDOW);
-		n = fsw_read_run(FSW_PLAN_READ_VERSIONS_NEAR,
-				"(" VERSIONS " AND v.received_at <= $5 ORDER BY v.received_at DESC LIMIT $6)"
-				" UNION ALL (" VERSIONS " AND v.received_at > $5 ORDER BY v.received_at LIMIT $6)",
-				6, types, values);
+		scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
+		fsw_scan_equal(scan, life->environment->source);
+		fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+		read_lists(reading, scan, ForwardScanDirection, PG_INT32_MAX);
+		return;
 	}
-	reading->versioned = reading->versioned || n > 0;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < life->nwebhooks; i++)
 	{
-		bool		isnull;
-		Datum		states = fsw_read_column(i, 3, &isnull);
-		int64		arrived = fsw_read_int64(i, 2, 0);
-		FswEvidence *piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
-		JsonbIterator *iterator;
-		JsonbIteratorToken token;
-		JsonbValue	element;
-		Jsonb	   *list;
-		int			index = reading->history->flag.nevidence - 1;
-		int		   *ids;
-		int			nids = 0;
-
-		piece->version = (uint64) fsw_read_int64(i, 1, 0);
-		piece->digest = piece->version;
-		piece->row = fsw_read_row(reading, fsw_read_int64(i, 4, 0), NULL, false, 0);
-		if (isnull)
-			continue;
-		list = DatumGetJsonbP(states);
-		if (!JB_ROOT_IS_ARRAY(list))
-			continue;
-		ids = MemoryContextAlloc(reading->mcxt, Max(1, JB_ROOT_COUNT(list)) * sizeof(int));
-		iterator = JsonbIteratorInit(&list->root);
-		while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+		for (int before = 0; before < 2; before++)
 		{
-			JsonbContainer *object;
-			JsonbValue *enabled;
-			JsonbValue *value;
-			JsonbValue *variants;
-
-			if (token != WJB_ELEM || element.type != jbvBinary ||
-				!JsonContainerIsObject(element.val.binary.data))
-				continue;
-			object = element.val.binary.data;
-			enabled = getKeyJsonValueFromContainer(object, "enabled", 7, NULL);
-			value = getKeyJsonValueFromContainer(object, "value", 5, NULL);
-			variants = getKeyJsonValueFromContainer(object, "multivariate_feature_state_values",
-													strlen("multivariate_feature_state_values"),
-													NULL);
-			if (enabled == NULL || enabled->type != jbvBool)
-				continue;
-			ids[nids++] = fsw_intern_state(&reading->states, enabled->val.boolean,
-									   value == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(value)),
-									   value == NULL,
-									   variants == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(variants)),
-									   variants == NULL);
+			scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
+			fsw_scan_equal(scan, life->environment->source);
+			fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+			if (life->webhooks[i] == NULL)
+				fsw_scan_key_null(scan, true);
+			else
+				fsw_scan_equal(scan, PointerGetDatum(life->webhooks[i]));
+			fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+						 TimestampTzGetDatum(*reading->near));
+			read_lists(reading, scan, before ? BackwardScanDirection : ForwardScanDirection, FSW_WINDOW);
 		}
-		piece = &reading->history->flag.evidence[index];
-		piece->list = ids;
-		piece->nlist = nids;
 	}
-	SPI_freetuptable(SPI_tuptable);
 }

@@ -10,9 +10,8 @@
 
 #include "src/timeline.h"
 
-/* Carried between versions, beside what a state can be. */
-#define FSW_NOT_SEEN			(-3)	/* nothing was told so far */
-#define FSW_LOST				(-4)	/* something was told that does not fit */
+/* Carried between versions, beside what a state can be: told, but does not fit. */
+#define FSW_LOST				(-4)
 
 /* One published version, as far as it was told. */
 typedef struct FswVersion

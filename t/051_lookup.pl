@@ -86,14 +86,6 @@ FROM flagsmith.name WHERE kind IN ('project', 'environment', 'feature')
 WINDOW i AS (PARTITION BY kind, id), w AS (PARTITION BY kind, id ORDER BY since);
 CREATE INDEX ON called (kind, name);
 
--- A part of a long history does not show that a variant was added far away, which makes defaults a mere deduction.
-CREATE FUNCTION sure(feature_id bigint, cause text, confidence flagsmith.confidence) RETURNS flagsmith.confidence
-    LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN feature_id NOT IN (41, 43, 53) OR cause <> 'feature defaults' THEN confidence END $$;
-
--- Of two audit entries of one instant, either can be the delivery that is named.
-CREATE FUNCTION named(cause text, delivery_id bigint) RETURNS bigint
-    LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN cause IN ('flag event', 'import') THEN delivery_id END $$;
-
 -- What "environment" or "project/environment" and a feature mean at an instant: in each project the youngest seen by then.
 CREATE FUNCTION meant(environment text, feature text, at timestamptz, OUT environment_id bigint, OUT feature_id bigint) RETURNS SETOF record
     LANGUAGE sql STABLE AS $$
@@ -181,9 +173,9 @@ FROM (SELECT q, a, (a.is_enabled, a.got) IS DISTINCT FROM ((q.told).enabled, (q.
 SQL
 check('feature_state() by itself', <<'SQL', 200);
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT q, a, (a.enabled, a.value, a.variants, sure(q.feature_id, a.cause, a.confidence), a.cause, a.since, a.until, a.changed_by, named(a.cause, a.delivery_id)) IS DISTINCT FROM
-          ((q.told).enabled, (q.told).value, (q.told).variants, sure(q.feature_id, (q.told).cause, (q.told).confidence), (q.told).cause, (q.told).since, (q.told).until,
-           (q.told).changed_by, named((q.told).cause, (q.told).delivery_id)) AS bad
+FROM (SELECT q, a, (a.enabled, a.value, a.variants, a.confidence, a.cause, a.since, a.until, a.changed_by, a.delivery_id) IS DISTINCT FROM
+          ((q.told).enabled, (q.told).value, (q.told).variants, (q.told).confidence, (q.told).cause, (q.told).since, (q.told).until,
+           (q.told).changed_by, (q.told).delivery_id) AS bad
       FROM answer a JOIN question q USING (n) WHERE NOT q.unclear) q
 SQL
 
@@ -213,9 +205,9 @@ LEFT JOIN period d ON d.environment_id = a.environment_id AND d.feature_id = a.f
 SQL
 check('overrides', <<'SQL', 300);
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT a, s, o, (s.enabled, s.value, s.variants, sure(a.feature_id, s.cause, s.confidence), s.cause, s.since, s.next_change, s.changed_by, named(s.cause, s.delivery_id), s.segment_id, s.scope)
-          IS DISTINCT FROM ((o.told).enabled, (o.told).value, (o.told).variants, sure(a.feature_id, (o.told).cause, o.confidence), (o.told).cause, (o.told).since, (o.told).until,
-           (o.told).changed_by, named((o.told).cause, (o.told).delivery_id), (o.told).segment_id, CASE WHEN (o.told).segment_id IS NOT NULL THEN 'segment'
+FROM (SELECT a, s, o, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id, s.segment_id, s.scope)
+          IS DISTINCT FROM ((o.told).enabled, (o.told).value, (o.told).variants, o.confidence, (o.told).cause, (o.told).since, (o.told).until,
+           (o.told).changed_by, (o.told).delivery_id, (o.told).segment_id, CASE WHEN (o.told).segment_id IS NOT NULL THEN 'segment'
                WHEN (o.told).identity IS NOT NULL THEN 'identity' WHEN (o.told).scope = '' THEN 'environment' END) AS bad
       FROM asked a JOIN override o USING (n)
       LEFT JOIN LATERAL flagsmith.feature_state(a.environment, a.feature, a.at, a.segments, a.identity) s ON true WHERE n <= 400) q
@@ -233,8 +225,8 @@ WITH said AS (SELECT s.* FROM called e JOIN called p ON p.kind = 'project' AND p
     told AS (SELECT p.*, f.name AS feature FROM period p JOIN called f ON f.kind = 'feature' AND f.id = p.feature_id AND f.lo <= '$at' AND '$at' < f.hi
         WHERE p.environment_id = $environment AND p.scope = '' AND NOT p.removed AND p."from" <= '$at' AND ('$at' < p."to" OR p."to" IS NULL))
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT s, t, (s.feature, s.feature_id, s.enabled, s.value, s.variants, sure(s.feature_id, s.cause, s.confidence), s.cause, s.since, s.next_change, s.changed_by, named(s.cause, s.delivery_id)) IS DISTINCT FROM
-          (t.feature, t.feature_id, t.enabled, t.value, t.variants, sure(t.feature_id, t.cause, t.confidence), t.cause, t.since, t.until, t.changed_by, named(t.cause, t.delivery_id)) AS bad
+FROM (SELECT s, t, (s.feature, s.feature_id, s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
+          (t.feature, t.feature_id, t.enabled, t.value, t.variants, t.confidence, t.cause, t.since, t.until, t.changed_by, t.delivery_id) AS bad
       FROM said s FULL JOIN told t USING (feature_id)) q
 SQL
 }
@@ -262,8 +254,8 @@ WITH after AS MATERIALIZED (SELECT f.environment_id, f.feature_id, COALESCE(p.se
     boundary AS (SELECT *, GREATEST("from", '$horizon') AS at FROM period WHERE ("to" IS NULL OR "to" > '$horizon') AND environment_id <> 2
         AND cause NOT IN ('feature deleted', 'feature defaults'))
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT b, a, (a.enabled, a.value, a.variants, a.removed, a.confidence, a.cause, a.changed_by, named(a.cause, a.delivery_id))
-          IS DISTINCT FROM (b.enabled, b.value, b.variants, b.removed, b.confidence, b.cause, b.changed_by, named(b.cause, b.delivery_id)) AS bad
+FROM (SELECT b, a, (a.enabled, a.value, a.variants, a.removed, a.confidence, a.cause, a.changed_by, a.delivery_id)
+          IS DISTINCT FROM (b.enabled, b.value, b.variants, b.removed, b.confidence, b.cause, b.changed_by, b.delivery_id) AS bad
       FROM boundary b LEFT JOIN after a ON a.environment_id = b.environment_id AND a.feature_id = b.feature_id AND a.scope = b.scope
           AND a."from" <= b.at AND (b.at < a."to" OR a."to" IS NULL)) q
 SQL
