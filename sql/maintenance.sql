@@ -153,5 +153,68 @@ SELECT flagsmith.prune_bodies(NULL);
 SELECT flagsmith.prune_history(now(), 0);
 \echo :LAST_ERROR_SQLSTATE
 
+-- What nothing else tells stays: deletions, defaults, how an identity is called, and what was said of a segment by a name that is
+-- now another's.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SELECT count(*) FROM flagsmith.add_webhook('pruned', NULL, source => 'pruned', scope => 'organisation', allow_unsigned => true, max_spool_age => NULL);
+CREATE FUNCTION pg_temp.take_in(body jsonb, at timestamptz) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at) VALUES ('pruned', convert_to(body::text, 'UTF8'), at) $$;
+CREATE FUNCTION pg_temp.event(at timestamptz, environment int, feature int, value int, override jsonb DEFAULT '{}') RETURNS void LANGUAGE sql AS $$
+    SELECT pg_temp.take_in(jsonb_build_object('event_type', CASE WHEN value IS NULL THEN 'FLAG_DELETED' ELSE 'FLAG_UPDATED' END, 'data',
+        jsonb_build_object('changed_by', 'ada', 'timestamp', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'new_state', NULL)
+        || jsonb_build_object(CASE WHEN value IS NULL THEN 'previous_state' ELSE 'new_state' END, jsonb_build_object('enabled', true,
+            'feature_state_value', value, 'multivariate_feature_state_values', '[]'::jsonb, 'identity', NULL, 'identity_identifier', NULL,
+            'feature_segment', NULL, 'environment', jsonb_build_object('id', environment, 'name', 'E' || environment),
+            'feature', jsonb_build_object('id', feature, 'name', 'f' || feature, 'type', 'STANDARD', 'default_enabled', false,
+                'initial_value', 'x', 'created_date', '2026-01-01T00:00:00Z', 'description', NULL,
+                'project', jsonb_build_object('id', 7, 'name', 'P'))) || override)), at + interval '1 s') $$;
+CREATE FUNCTION pg_temp.entry(at timestamptz, type text, id int, log text) RETURNS void LANGUAGE sql AS $$
+    SELECT pg_temp.take_in(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object('id', extract(epoch FROM at)::bigint,
+        'created_date', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'log', log, 'author', NULL, 'is_system_event', false,
+        'related_object_id', id, 'related_object_type', type, 'related_object_uuid', NULL,
+        'project', jsonb_build_object('id', 7, 'name', 'P', 'organisation', 1),
+        'environment', jsonb_build_object('id', 1, 'name', 'E1'))), at + interval '2 s') $$;
+CREATE FUNCTION pg_temp.segment(id int, name text) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('feature_segment', jsonb_build_object('priority', id, 'segment',
+        jsonb_build_object('id', id, 'name', name, 'description', NULL))) $$;
+DO $$
+BEGIN
+    -- f1 and f2 are deleted; a late body of f1 and the import of f2 say otherwise
+    PERFORM pg_temp.event('2026-01-01 01:00Z', 1, f, 1), pg_temp.event('2026-01-01 02:00Z', 1, f, NULL) FROM generate_series(1, 2) f;
+    PERFORM pg_temp.event('2026-01-01 02:05Z', 1, 1, 3);
+    -- of f3 in E2, only the body of E1 tells anything, and an import follows
+    PERFORM pg_temp.event('2026-01-01 01:00Z', 1, f, 1) FROM generate_series(3, 5) f;
+    PERFORM pg_temp.event('2026-01-01 01:00Z', 2, 5, 1);
+    -- an identity that the import does not name
+    PERFORM pg_temp.event('2026-01-01 01:00Z', 1, 5, 5, '{"identity": 8, "identity_identifier": "ada"}');
+    PERFORM flagsmith.import_feature_states(jsonb_agg(jsonb_build_object('id', f, 'feature', LEAST(f, 5), 'environment', 1, 'enabled', true,
+        'identity', CASE WHEN f = 6 THEN 8 END, 'feature_segment', NULL, 'feature_state_value', 9))::text, 'pruned/P/E1', '2026-01-01 03:00Z')
+    FROM generate_series(2, 6) f;
+    -- "beta" is segment 1, whose override of f6 is removed and of f7 changed to nobody knows what, and then segment 2
+    PERFORM pg_temp.event('2026-01-01 01:00Z', 1, f, 1), pg_temp.event('2026-01-01 01:10Z', 1, f, 2, pg_temp.segment(1, 'beta'))
+    FROM generate_series(6, 7) f;
+    PERFORM pg_temp.entry('2026-01-01 01:20Z', 'FEATURE', 6, 'Flag state / Remote config value deleted for feature ''f6'' and segment ''beta''');
+    PERFORM pg_temp.entry('2026-01-01 01:21Z', 'FEATURE_STATE', 4, 'Flag state / Remote config value updated for feature ''f7'' and segment ''beta''');
+    PERFORM pg_temp.event('2026-01-01 01:30Z', 1, 1, 2, pg_temp.segment(1, 'gamma'));
+    PERFORM pg_temp.event('2026-01-01 01:40Z', 1, f, 3, pg_temp.segment(2, 'beta')) FROM generate_series(6, 7) f;
+    PERFORM pg_temp.entry('2026-01-01 01:50Z', 'FEATURE', 6, 'Flag state / Remote config value deleted for feature ''f6'' and segment ''beta''');
+    PERFORM pg_temp.entry('2026-01-01 01:51Z', 'FEATURE_STATE', 4, 'Flag state / Remote config value updated for feature ''f7'' and segment ''beta''');
+END $$;
+CREATE TEMP VIEW answer AS
+SELECT e, f, q.segments, q.identity, s.enabled, s.value, s.scope, s.confidence, s.cause
+FROM generate_series(1, 2) e, generate_series(1, 7) f, (VALUES (NULL::bigint[], NULL), (NULL, 'ada'), ('{1}', NULL), ('{2}', NULL)) q (segments, identity),
+    flagsmith.feature_state('pruned/P/E' || e, 'f' || f, '2026-01-05Z', q.segments, q.identity) s;
+CREATE TEMP TABLE answer_before AS TABLE answer;
+SELECT * FROM answer WHERE e = 1 AND COALESCE(segments::text, identity) IS NULL OR e = 2 AND f = 3 AND COALESCE(segments::text, identity) IS NULL
+    OR f = 5 AND identity IS NOT NULL OR f > 5 AND segments IS NOT NULL AND e = 1
+ORDER BY e, f, segments, identity;
+SELECT flagsmith.prune_history('2026-01-04Z') > 0 AS pruned;
+SELECT * FROM answer EXCEPT TABLE answer_before ORDER BY e, f, segments, identity;
+SELECT count(*) FROM (TABLE answer_before EXCEPT TABLE answer) lost;
+SELECT feature_id, segment_id, identity, event_at, origin, deleted FROM flagsmith.flag_change WHERE source = 'pruned' AND environment_id = 1
+ORDER BY feature_id, event_at, segment_id, ordinal;
+ROLLBACK;
+
 DELETE FROM flagsmith.webhook_secret WHERE webhook = 'maintained';
 DELETE FROM flagsmith.webhook WHERE name = 'maintained';
