@@ -300,7 +300,8 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 	FswFlag    *flag = &reading->history->flag;
 	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
 	bool		first = nearest->n == 0;
-	int			n = 0;
+	int			n = 0;			/* events */
+	int			ntimes = 0;
 	int			scope = 0;
 	int64		last_at = 0;
 	int			last_state = FSW_NOT_SEEN;
@@ -319,7 +320,7 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 
 		if (n > 0 && at != last_at)
 		{
-			if (n >= FSW_WINDOW ||
+			if (++ntimes >= FSW_WINDOW ||
 				(n >= least && !torn && last_state != FSW_NOT_SEEN && !is_nearest(nearest, last_state)))
 			{
 				whole = false;
@@ -563,7 +564,8 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 		FswScan    *scan = scan_scope(&reading, NULL);
 
 		(void) read_changes(&reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
-		read_overrides(&reading, asked->everything || asked->identity != NULL);
+		if (asked->everything || life->versioned)
+			read_overrides(&reading, asked->everything || asked->identity != NULL);
 	}
 
 	/* what was there before the first event, where that can matter */

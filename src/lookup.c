@@ -268,6 +268,18 @@ pack_step(int64 at, int bits)
 	return Max(-FAR_AWAY, Min(FAR_AWAY, at)) * 4 + bits;
 }
 
+/* Put an instant in its place among n sorted ones. */
+static void
+add_bound(int64 *bounds, int n, int64 at)
+{
+	int			place = n;
+
+	while (place > 0 && bounds[place - 1] > at)
+		place--;
+	memmove(bounds + place + 1, bounds + place, (n - place) * sizeof(int64));
+	bounds[place] = at;
+}
+
 /* Put the steps of all that the names ever meant together to one. */
 static void
 keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
@@ -292,14 +304,18 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 	nbounds = 0;
 	for (int i = 0; i < npairs; i++)
 	{
-		bounds[nbounds++] = entry->pairs[i].from;
-		bounds[nbounds++] = entry->pairs[i].to;
-		bounds[nbounds++] = entry->pairs[i].environment_sight;
-		bounds[nbounds++] = entry->pairs[i].feature_sight;
 		memcpy(bounds + nbounds, steps[i]->from, steps[i]->n * sizeof(int64));
 		nbounds += steps[i]->n;
 	}
-	qsort(bounds, nbounds, sizeof(int64), compare_int64);
+	if (npairs > 1)
+		qsort(bounds, nbounds, sizeof(int64), compare_int64);
+	for (int i = 0; i < npairs; i++)
+	{
+		add_bound(bounds, nbounds++, entry->pairs[i].from);
+		add_bound(bounds, nbounds++, entry->pairs[i].to);
+		add_bound(bounds, nbounds++, entry->pairs[i].environment_sight);
+		add_bound(bounds, nbounds++, entry->pairs[i].feature_sight);
+	}
 	/* there are never more steps than bounds looked at */
 	kept = bounds;
 	index = cache->values ? MemoryContextAllocHuge(work, Max(nbounds, 1) * sizeof(int32)) : NULL;
@@ -353,7 +369,8 @@ static void
 read_whole(Cache *cache, Entry *entry, FswReader *reader)
 {
 	FswSteps  **steps = palloc_array(FswSteps *, entry->npairs + 1);
-	Size		allowed = get_hash_memory_limit();
+	/* the rest is for names, which come first */
+	Size		allowed = get_hash_memory_limit() / 4 * 3;
 	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
 	FswStepsLimit limit = {.changes = entry->lookups * PROBE_WORTH};
 

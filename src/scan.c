@@ -105,6 +105,7 @@ fsw_reader_open(void)
 	return reader;
 }
 
+/* Locks stay until the end of the transaction, as those of a SELECT do. */
 void
 fsw_reader_close(FswReader *reader)
 {
@@ -122,13 +123,13 @@ fsw_reader_close(FswReader *reader)
 		if (BufferIsValid(scan->vmbuffer))
 			ReleaseBuffer(scan->vmbuffer);
 		ExecDropSingleTupleTableSlot(scan->slot);
-		index_close(scan->index, AccessShareLock);
+		index_close(scan->index, NoLock);
 		pfree(scan);
 	}
 	for (int i = 0; i < FSW_READ_TABLE_COUNT; i++)
 	{
 		if (reader->tables[i] != NULL)
-			table_close(reader->tables[i], AccessShareLock);
+			table_close(reader->tables[i], NoLock);
 	}
 	pfree(reader);
 }
