@@ -213,7 +213,7 @@ SELECT flagsmith.prune_history('2026-01-04Z') > 0 AS pruned;
 SELECT * FROM answer EXCEPT TABLE answer_before ORDER BY e, f, segments, identity;
 SELECT count(*) FROM (TABLE answer_before EXCEPT TABLE answer) lost;
 SELECT feature_id, segment_id, identity, event_at, origin, deleted FROM flagsmith.flag_change WHERE source = 'pruned' AND environment_id = 1
-ORDER BY feature_id, event_at, segment_id, ordinal;
+ORDER BY feature_id, event_at, segment_id, identity, origin;
 ROLLBACK;
 
 DELETE FROM flagsmith.webhook_secret WHERE webhook = 'maintained';
