@@ -14,35 +14,35 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 
 OBJS = \
 	flagsmith_webhook.o \
-	src/decode.o \
-	src/evidence.o \
-	src/field.o \
-	src/explain.o \
-	src/guard.o \
-	src/import.o \
-	src/inbox.o \
-	src/intern.o \
-	src/json.o \
-	src/life.o \
-	src/lookup.o \
-	src/message.o \
-	src/message_template.o \
-	src/page.o \
-	src/payload.o \
-	src/plan.o \
-	src/prune.o \
-	src/rebuild.o \
-	src/resolve.o \
-	src/scan.o \
-	src/signature.o \
-	src/state.o \
-	src/steps.o \
-	src/store.o \
-	src/timeline.o \
-	src/touch.o \
-	src/version.o \
-	src/version_order.o \
-	src/webhook.o
+	src/base/guard.o \
+	src/base/plan.o \
+	src/base/signature.o \
+	src/decode/body.o \
+	src/decode/decode.o \
+	src/decode/explain.o \
+	src/decode/field.o \
+	src/decode/json.o \
+	src/decode/message.o \
+	src/decode/message_template.o \
+	src/decode/page.o \
+	src/timeline/timeline.o \
+	src/timeline/version.o \
+	src/timeline/version_order.o \
+	src/read/audit.o \
+	src/read/builder.o \
+	src/read/flag_facts.o \
+	src/read/resolve.o \
+	src/read/scan.o \
+	src/read/state_set.o \
+	src/ingest/import.o \
+	src/ingest/inbox.o \
+	src/ingest/row_store.o \
+	src/ingest/secret.o \
+	src/answer/flag_state.o \
+	src/answer/lookup.o \
+	src/answer/steps.o \
+	src/maintain/prune.o \
+	src/maintain/rebuild.o
 
 # The order of the install script is data: a part may use what stands before it.
 SCHEMA_PARTS = \
@@ -105,7 +105,7 @@ endif
 
 DATA_built = flagsmith_webhook--$(EXTVERSION).sql
 DATA = $(wildcard updates/*--*--*.sql)
-EXTRA_CLEAN = src/*.gcda src/*.gcno *.gcda *.gcno
+EXTRA_CLEAN = src/*/*.gcda src/*/*.gcno *.gcda *.gcno
 
 # As system headers, the server's own do not drown our code in -Wextra warnings.
 PG_CPPFLAGS = -DFSW_VERSION='"$(EXTVERSION)"' -isystem $(shell $(PG_CONFIG) --includedir-server)
@@ -138,7 +138,10 @@ flagsmith_webhook--$(EXTVERSION).sql: $(patsubst %,schema/%.sql,$(SCHEMA_PARTS))
 	@mv $@.tmp $@
 
 # PGXS tracks no headers unless the server was built to.
-$(OBJS): $(wildcard $(srcdir)/src/*.h)
+$(OBJS): $(wildcard $(srcdir)/src/*/*.h)
+
+# A build in another directory (VPATH) has none of the folders; a rule would find those of the source and be content.
+$(shell mkdir -p $(dir $(OBJS)))
 
 # A program of its own, with a Makefile of its own: PGXS builds a module or a program, not both.
 receiver:

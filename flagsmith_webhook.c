@@ -6,26 +6,31 @@
  *
  * One delivery, step by step, and where each step lives:
  *
- *	1. INSERT INTO flagsmith.inbox fires	src/inbox.c (schema/inbox.sql)
- *	   fsw_inbox_insert(): the webhook must be registered and enabled
- *	2. size limit, signature over the		src/signature.c
- *	   bytes against every live secret
- *	3. UTF-8 -> jsonb -> event and time		src/json.c, src/payload.c over
- *											src/field.c; log messages in
- *											src/message.c
- *	4. the key (source, event_at, digest)	src/inbox.c
- *	   decides: new, or a duplicate
- *	5. delivery and typed rows are stored	src/store.c, plans in src/plan.c
- *	6. notification, where asked for		src/inbox.c
+ *	1. INSERT INTO flagsmith.inbox fires fsw_inbox_insert(): the webhook must
+ *	   be registered and enabled			src/ingest/inbox.c
+ *	2. size limit, signature over the bytes against every live secret
+ *											src/base/signature.c
+ *	3. UTF-8 -> jsonb -> event and time		src/decode/json.c, body.c over
+ *											field.c, message.c
+ *	4. the key (source, event_at, digest) decides: new, or a duplicate
+ *											src/ingest/inbox.c
+ *	5. delivery and typed rows are stored	src/ingest/row_store.c
+ *	6. notification, where asked for		src/ingest/inbox.c
  *
- * Answers go the other way: src/lookup.c and src/state.c are the doors,
- * src/resolve.c turns names into ids, src/life.c finds when a flag existed and
- * how it is told, src/evidence.c and src/touch.c read what is known of it, all
- * by way of src/scan.c, and src/timeline.c with src/version.c, a pure function
- * over that evidence, makes periods of it; src/steps.c is the short way to the
- * mere states.  Pages of the REST API come in
- * through src/import.c and src/page.c; src/rebuild.c and src/prune.c look
- * after what is stored.
+ * Answers go the other way.  src/answer/ has the doors.  src/read/ turns names
+ * into ids, finds when a flag existed, and reads what is known of it, by index
+ * alone (scan.c).  src/timeline/, a pure function over that evidence, makes
+ * periods of it.
+ *
+ * A room uses only the rooms before it:
+ *
+ *	src/base/		plans, rights, guards, OpenSSL
+ *	src/decode/		pure: the bytes of a body to rows
+ *	src/timeline/	pure: arrays of evidence to periods
+ *	src/read/		tables to arrays of evidence
+ *	src/ingest/		deliveries and pages into the tables
+ *	src/answer/		the doors
+ *	src/maintain/	rebuilding and pruning
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +39,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
-#include "src/flagsmith_webhook.h"
+#include "src/base/fsw.h"
 
 FSW_MODULE_MAGIC;
 

@@ -62,7 +62,7 @@ none()
 compare "in only one of SCHEMA_PARTS and schema/" "$(list SCHEMA_PARTS)" "$(names schema/*.sql)"
 compare "in only one of REGRESS and sql/" "$(list REGRESS)" "$(names sql/*.sql)"
 compare "in only one of ISOLATION and specs/" "$(list ISOLATION)" "$(names specs/*.spec)"
-compare "in only one of OBJS and src/" "$(list OBJS | sed -n 's|^src/\(.*\)\.o$|\1|p')" "$(names src/*.c)"
+compare "in only one of OBJS and src/" "$(list OBJS | sed -n 's|^src/\(.*\)\.o$|\1|p')" "$(find src -name '*.c' | sed 's|^src/\(.*\)\.c$|\1|' | sort)"
 compare "in only one of sql/ and specs/ on one side and expected/ on the other" \
     "$({ names sql/*.sql; names specs/*.spec; } | sort)" "$(names expected/*.out | sed 's/_[0-9]$//' | sort -u)"
 compare "a name in both sql/ and specs/, which share expected/" \
@@ -78,7 +78,7 @@ esac
 [ "$meta" = "$version" ] || finding "META.json: version $meta, but the control file says $version"
 
 # Code.
-none "PG_VERSION_NUM outside src/compat.h" --include='*.[ch]' --exclude=compat.h PG_VERSION_NUM .
+none "PG_VERSION_NUM outside src/base/compat.h" --include='*.[ch]' --exclude=compat.h PG_VERSION_NUM .
 none "OR REPLACE or IF NOT EXISTS in the install script" --include='*.sql' -i 'or replace|if not exists' schema
 none "an unfinished mark" --include='*.[ch]' --include='*.sql' --include='*.pl' --include='*.sh' --include='*.spec' \
     --include='*.py' --include='*.md' '\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b' .
@@ -86,15 +86,33 @@ none "trailing white space" --include='*.[ch]' --include='*.sql' --include='*.pl
     --include='*.md' --include=Makefile '[[:blank:]]+$' .
 none "a tab" --include='*.sql' --include='*.md' --include='*.sh' --include='*.spec' --exclude-dir=data $'\t' .
 none "a path of one machine" --exclude-dir=data '(/wor[k]/|/far[m]/|/hom[e]/[a-z]|/roo[t]/)' .
-for file in *.c src/*.[ch] receiver/*.[ch] schema/*.sql sql/*.sql t/*.pl; do
+for file in *.c src/*/*.[ch] receiver/*.[ch] schema/*.sql sql/*.sql t/*.pl; do
     [ ! -e "$file" ] || [ "$(wc -l <"$file")" -le 900 ] || finding "$file: more than 900 lines"
 done
-for type in $(cat ./*.c src/*.[ch] receiver/*.[ch] 2>/dev/null | sed -n 's/^} \([A-Z][A-Za-z0-9_]*\);.*/\1/p' | sort -u); do
+for type in $(cat ./*.c src/*/*.[ch] receiver/*.[ch] 2>/dev/null | sed -n 's/^} \([A-Z][A-Za-z0-9_]*\);.*/\1/p' | sort -u); do
     grep -qx "$type" tools/typedefs.list || finding "tools/typedefs.list: no $type"
 done
 
+# Rooms: src/ROOM may include of src/ only what stands before it, and the pure ones nothing that reads a table.
+walls()
+{
+    local room=$1 allowed=$2 hits
+
+    hits=$(grep -nE '^#include "src/' src/"$room"/*.[ch] | grep -vE "\"src/($allowed|$room)/") || true
+    [ -z "$hits" ] || finding "src/$room/ includes what it must not:"$'\n'"$hits"
+}
+walls base base
+walls decode base
+walls timeline base
+walls read 'base|decode|timeline'
+walls ingest 'base|decode'
+walls answer 'base|decode|timeline|read'
+walls maintain 'base|decode|ingest'
+none "a pure room includes a header of the executor, of SPI or of access methods" \
+    '^#include "(executor|access/(relation|table|genam|heapam|relscan|nbtree)|catalog/namespace|utils/(rel|relcache|snapmgr))' src/timeline
+
 # Tests: each SQLSTATE that the extension makes, its own and the documented ones of core, is pinned by some test.
-codes="$(sed -n "s/.*MAKE_SQLSTATE(\(.*\))/\1/p" src/flagsmith_webhook.h | tr -d "', ")"
+codes="$(sed -n "s/.*MAKE_SQLSTATE(\(.*\))/\1/p" src/base/fsw.h | tr -d "', ")"
 for code in $codes 22003 22021 22P02 22P05 39P01 42704 54000 54001 55000; do
     grep -rqs "$code" expected t --include='*.out' --include='*.pl' || finding "no test expects SQLSTATE $code"
 done

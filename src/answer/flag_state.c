@@ -1,0 +1,477 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/answer/flag_state.c
+ *	  The doors that return rows: feature_state(), environment_state(), and
+ *	  the periods behind the views.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
+#include "src/base/fsw.h"
+#include "src/read/read.h"
+
+PG_FUNCTION_INFO_V1(fsw_flag_periods);
+PG_FUNCTION_INFO_V1(fsw_feature_state);
+PG_FUNCTION_INFO_V1(fsw_environment_state);
+
+static const char *const confidence_names[] = {
+	[FSW_UNKNOWN] = "unknown",
+	[FSW_INFERRED] = "inferred",
+	[FSW_REPORTED] = "reported",
+	[FSW_CONFIRMED] = "confirmed"
+};
+
+static const char *const cause_names[] = {
+	[FSW_CAUSE_EVENT] = "flag event",
+	[FSW_CAUSE_IMPORT] = "import",
+	[FSW_CAUSE_DEFAULTS] = "feature defaults",
+	[FSW_CAUSE_PREVIOUS_STATE] = "previous state of a later event",
+	[FSW_CAUSE_VERSION_LIST] = "version list",
+	[FSW_CAUSE_OVERRIDE_REMOVED] = "override removed",
+	[FSW_CAUSE_SEGMENT_DELETED] = "segment deleted",
+	[FSW_CAUSE_FEATURE_DELETED] = "feature deleted",
+	[FSW_CAUSE_STATE_DELETED] = "state deleted",
+	[FSW_CAUSE_UNTOLD_CHANGE] = "change without an event",
+	[FSW_CAUSE_UNTOLD_VERSION] = "version without an event",
+	[FSW_CAUSE_UNTOLD_START] = "nothing told yet",
+	[FSW_CAUSE_VARIANTS] = "variants added or removed",
+	[FSW_CAUSE_FEATURE_UPDATED] = "feature updated",
+	[FSW_CAUSE_CONTRADICTED] = "contradicted by a later event",
+	[FSW_CAUSE_TORN] = "read during a change",
+	[FSW_CAUSE_CROWDED] = "several changes at once",
+	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous version list",
+	[FSW_CAUSE_PUBLISHING] = "version being published",
+	[FSW_CAUSE_DELETING] = "feature being deleted"
+};
+
+/* A row in the making: by position, NULL unless put. */
+typedef struct Output
+{
+	ReturnSetInfo *rsinfo;
+	Datum		values[24];
+	bool		nulls[24];
+	int			n;
+} Output;
+
+static void
+put(Output *output, Datum value, bool isnull)
+{
+	output->values[output->n] = value;
+	output->nulls[output->n++] = isnull;
+}
+
+static void
+put_text(Output *output, const char *text_or_null)
+{
+	put(output, text_or_null == NULL ? (Datum) 0 : CStringGetTextDatum(text_or_null),
+		text_or_null == NULL);
+}
+
+/* The bounds of timelines are those of timestamptz; an open end is NULL. */
+static void
+put_time(Output *output, int64 at)
+{
+	put(output, TimestampTzGetDatum(at), at == FSW_FOREVER);
+}
+
+static void
+put_confidence(Output *output, FswConfidence confidence)
+{
+	Oid			type = TupleDescAttr(output->rsinfo->setDesc, output->n)->atttypid;
+
+	put(output, DirectFunctionCall2(enum_in, CStringGetDatum(confidence_names[confidence]),
+									ObjectIdGetDatum(type)), false);
+}
+
+/* enabled, value, variants */
+static void
+put_state(Output *output, const FswHistory *history, int state)
+{
+	if (state < 0)
+	{
+		put(output, (Datum) 0, true);
+		put(output, (Datum) 0, true);
+		put(output, (Datum) 0, true);
+		return;
+	}
+	put(output, BoolGetDatum(history->flag.states[state].enabled), false);
+	put(output, history->shown_states[state].value,
+		DatumGetPointer(history->shown_states[state].value) == NULL);
+	if (DatumGetPointer(history->shown_states[state].variants) != NULL)
+		put(output, history->shown_states[state].variants, false);
+	else
+		put(output, DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false);
+}
+
+static void
+write_row(Output *output)
+{
+	tuplestore_putvalues(output->rsinfo->setResult, output->rsinfo->setDesc,
+						 output->values, output->nulls);
+	output->n = 0;
+}
+
+/* Since when, and until when, is the state of a period unchanged? */
+static void
+find_run(const FswTimeline *timeline, const FswPeriod *period, int64 *since, int64 *until)
+{
+	const FswPeriod *first = period;
+	const FswPeriod *last = period;
+	const FswPeriod *end = timeline->periods + timeline->nperiods;
+
+	while (first > timeline->periods && first[-1].scope == period->scope &&
+		   first[-1].state == period->state)
+		first--;
+	while (last + 1 < end && last[1].scope == period->scope && last[1].state == period->state)
+		last++;
+	*since = first->from;
+	*until = last->to;
+}
+
+static void
+put_since(Output *output, const FswHistory *history, const FswPeriod *period)
+{
+	const FswShownRow *row = fsw_history_row(history, period);
+	int64		since;
+	int64		until;
+
+	find_run(history->timeline, period, &since, &until);
+	put_time(output, since);
+	put_text(output, row == NULL ? NULL : row->changed_by);
+	put_text(output, cause_names[period->cause]);
+	put_time(output, until);
+	put_confidence(output, period->confidence);
+	put(output, row == NULL ? (Datum) 0 : Int64GetDatum(row->delivery), row == NULL);
+}
+
+/*
+ * _flag_periods(source, environment_id, feature_id, known_at): all periods of
+ * all scopes of one flag.
+ */
+Datum
+fsw_flag_periods(PG_FUNCTION_ARGS)
+{
+	Output		output = {0};
+	FswAsked	asked = {.everything = true};
+	FswReader  *reader;
+	FswPair    *pair;
+	FswHistory *history;
+
+	InitMaterializedSRF(fcinfo, 0);
+	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	for (int i = 0; i < 3; i++)
+	{
+		if (PG_ARGISNULL(i))
+			return (Datum) 0;
+	}
+
+	reader = fsw_reader_open();
+	pair = fsw_resolve_ids(reader, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	history = fsw_history_read(reader,
+							   fsw_life_read(reader,
+											 fsw_environment(pair, PG_ARGISNULL(3) ? DT_NOEND :
+															 PG_GETARG_TIMESTAMPTZ(3)),
+											 &pair->feature),
+							   &asked, NULL);
+	fsw_reader_close(reader);
+
+	for (int i = 0; i < history->timeline->nperiods; i++)
+	{
+		const FswPeriod *period = &history->timeline->periods[i];
+		const FswShownScope *scope = &history->shown_scopes[period->scope];
+		const FswShownRow *row = fsw_history_row(history, period);
+		FswScopeKind kind = history->flag.scopes[period->scope].kind;
+
+		CHECK_FOR_INTERRUPTS();
+		put(&output, Int64GetDatum(scope->segment_id), kind != FSW_SCOPE_SEGMENT);
+		put(&output, row != NULL ? Int64GetDatum(row->priority) : (Datum) 0,
+			kind != FSW_SCOPE_SEGMENT || period->state < 0 || row == NULL || !row->has_priority);
+		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity_kind : NULL);
+		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity : NULL);
+		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity_identifier : NULL);
+		put_time(&output, period->from);
+		put_time(&output, period->to);
+		put_state(&output, history, period->state);
+		put_confidence(&output, period->confidence);
+		put_text(&output, cause_names[period->cause]);
+		put_text(&output, row == NULL ? NULL : row->changed_by);
+		put(&output, row == NULL ? (Datum) 0 : Int64GetDatum(row->delivery), row == NULL);
+		put(&output, BoolGetDatum(period->state == FSW_NOT_LIVE), false);
+		write_row(&output);
+	}
+	return (Datum) 0;
+}
+
+static void
+raise_unknown(const char *what, const text *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s \"%s\" is not known", what, text_to_cstring(name)),
+			 errhint("The names that have been seen are in flagsmith.name; they are compared case-sensitively.")));
+}
+
+static void
+raise_ambiguous(const text *environment)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+			 errmsg("environment \"%s\" is ambiguous", text_to_cstring(environment)),
+			 errhint("Write \"project/environment\" or \"source/project/environment\".")));
+}
+
+/* An override that a question is about, and what it was then. */
+typedef struct Candidate
+{
+	const FswPeriod *period;
+	int			rank;			/* identities before segments */
+	int64		priority;
+} Candidate;
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const Candidate *x = a;
+	const Candidate *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	return x->period->scope < y->period->scope ? -1 : x->period->scope > y->period->scope;
+}
+
+/* Is the scope one of the identity or of the segments asked about? */
+static bool
+is_asked(const FswHistory *history, int scope, const FswAsked *asked)
+{
+	const FswShownScope *shown = &history->shown_scopes[scope];
+
+	if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
+		return asked->identity != NULL &&
+			(strcmp(shown->identity, asked->identity) == 0 ||
+			 (shown->identity_identifier != NULL &&
+			  strcmp(shown->identity_identifier, asked->identity) == 0));
+	for (int i = 0; i < asked->nsegments; i++)
+	{
+		if (asked->segments[i] == shown->segment_id)
+			return true;
+	}
+	return false;
+}
+
+static int64
+priority_of(const FswHistory *history, const FswPeriod *period)
+{
+	const FswShownRow *row = fsw_history_row(history, period);
+
+	return row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
+}
+
+/*
+ * feature_state(environment, feature, at, segments, identity, known_at): what
+ * a user in these segments, or of this identity, was given, and how sure that
+ * is: no surer than any scope that had to be looked at on the way.
+ */
+Datum
+fsw_feature_state(PG_FUNCTION_ARGS)
+{
+	Output		output = {0};
+	FswReader  *reader;
+	FswPair    *pairs;
+	FswHistory *history = NULL;
+	const FswPair *pair = NULL;
+	const FswPeriod *period;
+	Candidate  *candidates;
+	FswConfidence lowest = FSW_CONFIRMED;
+	FswScopeKind kind;
+	int64		at;
+	FswAsked	asked = {0};
+	TimestampTz known_at;
+	int		   *found;
+	int			npairs;
+	int			nfound;
+	int			nlive = 0;
+	int			ncandidates = 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		return (Datum) 0;
+	at = PG_GETARG_TIMESTAMPTZ(2);
+	if (!PG_ARGISNULL(3))
+	{
+		Datum	   *elements;
+		bool	   *nulls;
+		int64	   *segments;
+
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), INT8OID, 8, FLOAT8PASSBYVAL,
+						  TYPALIGN_DOUBLE, &elements, &nulls, &asked.nsegments);
+		segments = palloc_array(int64, asked.nsegments);
+		for (int i = 0; i < asked.nsegments; i++)
+			segments[i] = nulls[i] ? -1 : DatumGetInt64(elements[i]);
+		asked.segments = segments;
+	}
+	if (!PG_ARGISNULL(4))
+		asked.identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	known_at = PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5);
+
+	reader = fsw_reader_open();
+	npairs = fsw_resolve(reader, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &pairs);
+	if (npairs == 0)
+	{
+		FswPair    *environments;
+
+		if (fsw_resolve(reader, PG_GETARG_TEXT_PP(0), NULL, &environments) == 0)
+			raise_unknown("environment", PG_GETARG_TEXT_PP(0));
+		raise_unknown("feature", PG_GETARG_TEXT_PP(1));
+	}
+	found = palloc_array(int, npairs);
+	nfound = fsw_resolve_at(pairs, npairs, at, found);
+	for (int i = 0; i < nfound; i++)
+	{
+		const FswPair *meant = &pairs[found[i]];
+		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, known_at), &meant->feature);
+		FswHistory *one = fsw_history_read(reader, life, &asked, &at);
+
+		/* where several are meant, those that are gone do not count */
+		period = fsw_timeline_at(one->timeline, 0, at);
+		if (period != NULL && period->state != FSW_NOT_LIVE)
+			nlive++;
+		else if (history != NULL)
+			continue;
+		history = one;
+		pair = meant;
+	}
+	fsw_reader_close(reader);
+	if (nlive > 1)
+		raise_ambiguous(PG_GETARG_TEXT_PP(0));
+	if (history == NULL)
+		return (Datum) 0;
+	period = fsw_timeline_at(history->timeline, 0, at);
+
+	candidates = palloc_array(Candidate, history->flag.nscopes);
+	for (int scope = 1; scope < history->flag.nscopes; scope++)
+	{
+		const FswPeriod *override;
+
+		if (!is_asked(history, scope, &asked))
+			continue;
+		override = fsw_timeline_at(history->timeline, scope, at);
+		if (override == NULL)
+			continue;
+		kind = history->flag.scopes[scope].kind;
+		candidates[ncandidates].period = override;
+		candidates[ncandidates].rank = kind == FSW_SCOPE_IDENTITY ? 0 : 1;
+		/* one that is absent had to be looked at before any other */
+		candidates[ncandidates++].priority =
+			override->state < 0 ? -1 : priority_of(history, override);
+	}
+	qsort(candidates, ncandidates, sizeof(Candidate), compare_candidates);
+	for (int i = 0; i < ncandidates; i++)
+	{
+		lowest = Min(lowest, candidates[i].period->confidence);
+		if (candidates[i].period->state >= 0)
+		{
+			period = candidates[i].period;
+			break;
+		}
+	}
+	if (period == NULL)
+		return (Datum) 0;
+
+	kind = history->flag.scopes[period->scope].kind;
+	put(&output, pair->source, false);
+	put(&output, Int64GetDatum(pair->environment_id), false);
+	put(&output, Int64GetDatum(pair->feature.id), false);
+	put_state(&output, history, period->state);
+	put_text(&output, kind == FSW_SCOPE_IDENTITY ? "identity" :
+			 kind == FSW_SCOPE_SEGMENT ? "segment" : "environment");
+	put(&output, Int64GetDatum(history->shown_scopes[period->scope].segment_id),
+		kind != FSW_SCOPE_SEGMENT);
+	put_since(&output, history, period);
+	/* the confidence is the last but one column */
+	output.n -= 2;
+	put_confidence(&output, Min(lowest, period->confidence));
+	output.n++;
+	write_row(&output);
+	return (Datum) 0;
+}
+
+/* environment_state(environment, at, known_at): every feature that was live. */
+Datum
+fsw_environment_state(PG_FUNCTION_ARGS)
+{
+	Output		output = {0};
+	FswAsked	asked = {0};
+	MemoryContext mcxt = CurrentMemoryContext;
+	MemoryContext work;
+	FswReader  *reader;
+	FswPair    *pairs;
+	FswEnvironment *environment;
+	FswFeature *features;
+	TimestampTz at;
+	int		   *found;
+	int			npairs;
+	int			nfound;
+	int			nfeatures;
+
+	InitMaterializedSRF(fcinfo, 0);
+	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return (Datum) 0;
+	at = PG_GETARG_TIMESTAMPTZ(1);
+
+	reader = fsw_reader_open();
+	npairs = fsw_resolve(reader, PG_GETARG_TEXT_PP(0), NULL, &pairs);
+	if (npairs == 0)
+		raise_unknown("environment", PG_GETARG_TEXT_PP(0));
+	found = palloc_array(int, npairs);
+	nfound = fsw_resolve_at(pairs, npairs, at, found);
+	if (nfound > 1)
+		raise_ambiguous(PG_GETARG_TEXT_PP(0));
+	if (nfound == 0)
+	{
+		fsw_reader_close(reader);
+		return (Datum) 0;
+	}
+	environment = fsw_environment(&pairs[found[0]],
+								  PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2));
+	nfeatures = fsw_resolve_features(reader, &pairs[found[0]], at, &features);
+
+	work = AllocSetContextCreate(mcxt, "environment state", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(work);
+	for (int i = 0; i < nfeatures; i++)
+	{
+		const FswFeature *feature = &features[i];
+		FswHistory *history;
+		const FswPeriod *period;
+
+		CHECK_FOR_INTERRUPTS();
+		history = fsw_history_read(reader, fsw_life_read(reader, environment, feature), &asked, &at);
+		period = fsw_timeline_at(history->timeline, 0, at);
+		if (period != NULL && period->state != FSW_NOT_LIVE)
+		{
+			put_text(&output, feature->name);
+			put(&output, Int64GetDatum(feature->id), false);
+			put_state(&output, history, period->state);
+			put_since(&output, history, period);
+			write_row(&output);
+		}
+		MemoryContextReset(work);
+	}
+	MemoryContextSwitchTo(mcxt);
+	fsw_reader_close(reader);
+	MemoryContextDelete(work);
+	return (Datum) 0;
+}

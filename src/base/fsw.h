@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/base/fsw.h
+ *	  What the C files of the module share, a section for each file.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_H
+#define FSW_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/jsonb.h"
+
+#include "src/base/compat.h"
+
+/*
+ * SQLSTATEs of our own, as subclasses of standard classes: a caller can tell
+ * "reject" from "retry" by the class alone.
+ */
+#define ERRCODE_FSW_SIGNATURE_MISMATCH		MAKE_SQLSTATE('2', '8', 'W', '0', '1')
+#define ERRCODE_FSW_SIGNATURE_MISSING		MAKE_SQLSTATE('2', '8', 'W', '0', '2')
+#define ERRCODE_FSW_SIGNATURE_MALFORMED		MAKE_SQLSTATE('2', '8', 'W', '0', '3')
+#define ERRCODE_FSW_INVALID_PAYLOAD			MAKE_SQLSTATE('2', '2', 'W', '0', '1')
+#define ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT	MAKE_SQLSTATE('0', '1', 'W', '0', '1')
+
+/* ---- flagsmith_webhook.c ---- */
+
+extern PGDLLEXPORT void _PG_init(void);
+extern int	fsw_max_body_size;
+
+/* ---- guard.c: append-only tables, and the one way around ---- */
+
+extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls);
+
+/* ---- plan.c: saved SPI plans, the owner's rights, the cache clock ---- */
+
+typedef enum FswPlanId
+{
+	FSW_PLAN_WEBHOOK,
+	FSW_PLAN_WEBHOOK_EXISTS,
+	FSW_PLAN_SECRETS,
+	FSW_PLAN_DELIVERY_INSERT,
+	FSW_PLAN_DELIVERY_FIND,
+	FSW_PLAN_REPEAT,
+	FSW_PLAN_AUDIT_LOG,
+	FSW_PLAN_FLAG_CHANGE,
+	FSW_PLAN_TOUCH,
+	FSW_PLAN_VERSION,
+	FSW_PLAN_NAME,
+	FSW_PLAN_REJECTED,
+	FSW_PLAN_RING,
+	FSW_PLAN_READMITTED,
+	FSW_PLAN_UNDECODED,
+	FSW_PLAN_DECODED,
+	FSW_PLAN_ENVIRONMENT,
+	FSW_PLAN_REBUILD_DELETE,	/* one for each typed table */
+	FSW_PLAN_REBUILD_DELETE_LAST = FSW_PLAN_REBUILD_DELETE + 3,
+	FSW_PLAN_REBUILD_DELIVERY,
+	FSW_PLAN_PRUNE_BODIES,
+	FSW_PLAN_PRUNE_HISTORY,
+	FSW_PLAN_PRUNE_LOG,
+	FSW_PLAN_COUNT
+} FswPlanId;
+
+/* The caller's identity, given back by fsw_leave_owner(). */
+typedef struct FswOwner
+{
+	Oid			userid;
+	int			sec_context;
+} FswOwner;
+
+extern void fsw_xact_init(void);
+extern uint64 fsw_xact_counter(void);
+extern void fsw_xact_counter_reset(uint64 counter);
+extern FswOwner fsw_enter_owner(void);
+extern void fsw_leave_owner(FswOwner saved);
+extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only,
+						long count);
+extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
+
+/* ---- signature.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
+
+#define FSW_DIGEST_LENGTH 32
+
+typedef struct FswKey FswKey;
+
+extern FswKey *fsw_key_create(MemoryContext mcxt, const char *secret, size_t len);
+extern void fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac);
+extern bool fsw_signature_parse(const char *hex, size_t len, uint8 *mac);
+extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
+extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
+
+/* ---- json.c: bytes to jsonb, softly ---- */
+
+extern Jsonb *fsw_json_parse(const uint8 *body, size_t len, char **reason);
+
+#endif							/* FSW_H */

@@ -1,0 +1,356 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/decode/explain.c
+ *	  A JSON body written again in the forms that it may have had when it was
+ *	  signed, for explain_signature().
+ *
+ * Never on the way of a delivery: a signature is verified over the bytes that
+ * came.  Here they are known not to verify, and the question is what somebody
+ * in between did to them.  Numbers are kept as they are written, so that a
+ * form differs from the body in blanks, escapes and the order of keys alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "src/base/fsw.h"
+
+#define DEPTH_LIMIT 512
+
+typedef struct Form
+{
+	bool		sorted;			/* keys by code point, as Flagsmith has them */
+	bool		ascii;			/* escapes as Python writes them */
+	int			indent;			/* 0: none */
+	const char *comma;
+	const char *colon;
+} Form;
+
+typedef struct Reader
+{
+	const char *at;
+	const char *end;
+	const Form *form;
+	int			depth;
+} Reader;
+
+/* One member of an object, as text that is ready to be put out. */
+typedef struct Member
+{
+	char	   *name;			/* without escapes, to sort by */
+	char	   *text;
+} Member;
+
+static bool write_value(Reader *r, StringInfo out);
+
+static void
+skip_blanks(Reader *r)
+{
+	while (r->at < r->end &&
+		   (*r->at == ' ' || *r->at == '\t' || *r->at == '\r' || *r->at == '\n'))
+		r->at++;
+}
+
+static int
+hex4(Reader *r)
+{
+	int			value = 0;
+
+	if (r->end - r->at < 4)
+		return -1;
+	for (int i = 0; i < 4; i++)
+	{
+		char		c = *r->at++;
+		int			digit = (c >= '0' && c <= '9') ? c - '0' :
+			(c >= 'a' && c <= 'f') ? c - 'a' + 10 :
+			(c >= 'A' && c <= 'F') ? c - 'A' + 10 : -1;
+
+		if (digit < 0)
+			return -1;
+		value = value * 16 + digit;
+	}
+	return value;
+}
+
+/* Write one code point, or a surrogate, as the form has it. */
+static void
+write_character(StringInfo out, const Form *form, uint32 c)
+{
+	static const char control[] = "\bb\ff\nn\rr\tt";
+
+	if (c == '"' || c == '\\')
+	{
+		appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, (char) c);
+		return;
+	}
+	for (int i = 0; c < 0x20 && control[i] != '\0'; i += 2)
+	{
+		if ((uint32) control[i] == c)
+		{
+			appendStringInfoChar(out, '\\');
+			appendStringInfoChar(out, control[i + 1]);
+			return;
+		}
+	}
+	if (c >= 0x10000 && form->ascii)
+		appendStringInfo(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+						 0xdc00 + ((c - 0x10000) & 0x3ff));
+	else if (c < 0x20 || (c >= 0x7f && form->ascii) || (c >= 0xd800 && c <= 0xdfff))
+		appendStringInfo(out, "\\u%04x", c);
+	else
+	{
+		unsigned char utf8[8];
+
+		unicode_to_utf8(c, utf8);
+		appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+	}
+}
+
+/*
+ * A string, and in *name (where wanted) what it says, for sorting.
+ */
+static bool
+write_string(Reader *r, StringInfo out, StringInfo name)
+{
+	const Form	spelled = {.ascii = false};
+
+	r->at++;
+	appendStringInfoChar(out, '"');
+	while (r->at < r->end && *r->at != '"')
+	{
+		unsigned char c = (unsigned char) *r->at;
+		uint32		code;
+
+		if (c == '\\')
+		{
+			if (r->end - r->at < 2)
+				return false;
+			c = (unsigned char) r->at[1];
+			r->at += 2;
+			if (c == 'u')
+			{
+				int			first = hex4(r);
+
+				if (first < 0)
+					return false;
+				code = (uint32) first;
+				if (first >= 0xd800 && first <= 0xdbff && r->end - r->at >= 6 &&
+					r->at[0] == '\\' && r->at[1] == 'u')
+				{
+					const char *back = r->at;
+					int			second;
+
+					r->at += 2;
+					second = hex4(r);
+					if (second >= 0xdc00 && second <= 0xdfff)
+						code = 0x10000 + ((code - 0xd800) << 10) + ((uint32) second - 0xdc00);
+					else
+						r->at = back;
+				}
+			}
+			else
+			{
+				static const char from[] = "\"\\/bfnrt";
+				static const char to[] = "\"\\/\b\f\n\r\t";
+
+				if (c == '\0' || strchr(from, c) == NULL)
+					return false;
+				code = (uint32) (unsigned char) to[strchr(from, c) - from];
+			}
+		}
+		else if (c < 0x20)
+			return false;
+		else
+		{
+			int			len = pg_utf_mblen((const unsigned char *) r->at);
+
+			if (r->end - r->at < len || !pg_utf8_islegal((const unsigned char *) r->at, len))
+				return false;
+			code = utf8_to_unicode((const unsigned char *) r->at);
+			r->at += len;
+		}
+		write_character(out, r->form, code);
+		if (name != NULL)
+			write_character(name, &spelled, code);
+	}
+	if (r->at >= r->end)
+		return false;
+	r->at++;
+	appendStringInfoChar(out, '"');
+	return true;
+}
+
+static void
+new_line(const Reader *r, StringInfo out, int depth)
+{
+	if (r->form->indent == 0)
+		return;
+	appendStringInfoChar(out, '\n');
+	appendStringInfoSpaces(out, depth * r->form->indent);
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+	/* UTF-8 sorts by code point */
+	return strcmp(((const Member *) a)->name, ((const Member *) b)->name);
+}
+
+/* An object or an array, from behind its bracket on. */
+static bool
+write_container(Reader *r, StringInfo out, bool object)
+{
+	char		closing = object ? '}' : ']';
+	Member	   *members = NULL;
+	int			count = 0;
+	int			room = 0;
+
+	appendStringInfoChar(out, *r->at++);
+	skip_blanks(r);
+	if (r->at < r->end && *r->at == closing)
+	{
+		appendStringInfoChar(out, *r->at++);
+		return true;
+	}
+	for (;;)
+	{
+		StringInfoData text;
+		StringInfoData name;
+
+		CHECK_FOR_INTERRUPTS();
+		initStringInfo(&text);
+		initStringInfo(&name);
+		skip_blanks(r);
+		if (object)
+		{
+			if (r->at >= r->end || *r->at != '"' || !write_string(r, &text, &name))
+				return false;
+			skip_blanks(r);
+			if (r->at >= r->end || *r->at++ != ':')
+				return false;
+			appendStringInfoString(&text, r->form->colon);
+		}
+		if (!write_value(r, &text))
+			return false;
+		if (count == room)
+		{
+			room = room == 0 ? 8 : room * 2;
+			members = members == NULL ? palloc(sizeof(Member) * room) :
+				repalloc(members, sizeof(Member) * room);
+		}
+		members[count].name = name.data;
+		members[count++].text = text.data;
+
+		skip_blanks(r);
+		if (r->at >= r->end)
+			return false;
+		if (*r->at == closing)
+			break;
+		if (*r->at++ != ',')
+			return false;
+	}
+	r->at++;
+
+	if (object && r->form->sorted)
+		qsort(members, count, sizeof(Member), compare_members);
+	for (int i = 0; i < count; i++)
+	{
+		if (i > 0)
+			appendStringInfoString(out, r->form->comma);
+		new_line(r, out, r->depth);
+		appendStringInfoString(out, members[i].text);
+		pfree(members[i].name);
+		pfree(members[i].text);
+	}
+	new_line(r, out, r->depth - 1);
+	appendStringInfoChar(out, closing);
+	pfree(members);
+	return true;
+}
+
+static bool
+write_value(Reader *r, StringInfo out)
+{
+	const char *begin;
+	bool		ok;
+
+	skip_blanks(r);
+	if (r->at >= r->end)
+		return false;
+	if (*r->at == '"')
+		return write_string(r, out, NULL);
+	if (*r->at == '{' || *r->at == '[')
+	{
+		if (++r->depth > DEPTH_LIMIT)
+			return false;
+		ok = write_container(r, out, *r->at == '{');
+		r->depth--;
+		return ok;
+	}
+
+	/* a number or a word, as it stands; it need not be one that JSON knows */
+	for (begin = r->at; r->at < r->end && strchr(",]} \t\r\n", *r->at) == NULL; r->at++)
+	{
+		if (!((*r->at >= '0' && *r->at <= '9') || (*r->at >= 'a' && *r->at <= 'z') ||
+			  (*r->at >= 'A' && *r->at <= 'Z') || strchr("+-.", *r->at) != NULL))
+			return false;
+	}
+	appendBinaryStringInfo(out, begin, (int) (r->at - begin));
+	return r->at > begin;
+}
+
+/*
+ * _json_form(body bytea, form text) returns bytea
+ */
+PG_FUNCTION_INFO_V1(fsw_json_form);
+
+Datum
+fsw_json_form(PG_FUNCTION_ARGS)
+{
+	static const struct
+	{
+		const char *name;
+		Form		form;
+	}			forms[] = {
+		{"flagsmith", {true, true, 0, ", ", ": "}},
+		{"sorted", {true, true, 0, ",", ":"}},
+		{"spaced", {false, false, 0, ", ", ": "}},
+		{"compact", {false, false, 0, ",", ":"}},
+		{"indent 2", {false, false, 2, ",", ": "}},
+		{"indent 4", {false, false, 4, ",", ": "}}
+	};
+	bytea	   *body = PG_GETARG_BYTEA_PP(0);
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Reader		r = {.at = VARDATA_ANY(body),.end = VARDATA_ANY(body) + VARSIZE_ANY_EXHDR(body)};
+	StringInfoData out;
+	bytea	   *result;
+
+	for (size_t i = 0; i < lengthof(forms); i++)
+		if (strcmp(forms[i].name, name) == 0)
+			r.form = &forms[i].form;
+	if (r.form == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized form of JSON: \"%s\"", name)));
+
+	/* a byte order mark is no part of the text */
+	if (r.end - r.at >= 3 && memcmp(r.at, "\xef\xbb\xbf", 3) == 0)
+		r.at += 3;
+	initStringInfo(&out);
+	if (!write_value(&r, &out))
+		PG_RETURN_NULL();
+	skip_blanks(&r);
+	if (r.at != r.end)
+		PG_RETURN_NULL();
+
+	result = palloc(VARHDRSZ + out.len);
+	SET_VARSIZE(result, VARHDRSZ + out.len);
+	memcpy(VARDATA(result), out.data, out.len);
+	PG_RETURN_BYTEA_P(result);
+}

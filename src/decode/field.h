@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/decode/field.h
+ *	  Walking a body by lists of fields: interface of field.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_FIELD_H
+#define FSW_FIELD_H
+
+#include "src/decode/row.h"
+
+typedef enum FswFieldKind
+{
+	FIELD_BIGINT,
+	FIELD_BOOL,
+	FIELD_TEXT,
+	FIELD_TIME,					/* text that is kept in extra where it is no time */
+	FIELD_SCALAR,				/* jsonb of any scalar type, JSON null included */
+	FIELD_ARRAY,				/* jsonb array */
+	FIELD_IDENTITY,				/* number: core; string: edge */
+	FIELD_OBJECT,				/* nested, with fields of its own; may be null */
+	FIELD_REFERENCE,			/* an object, or a bare id for its first field */
+	FIELD_DROP					/* must not be kept: the client SDK key */
+} FswFieldKind;
+
+typedef struct FswField
+{
+	const char *key;
+	FswFieldKind kind;
+	bool		required;		/* must be there and not null */
+	int			column;
+	const struct FswField *fields;	/* of a nested object, ended by a NULL key */
+} FswField;
+
+/* Ends a list of fields. */
+#define FIELD_END {NULL, FIELD_DROP, false, 0, NULL}
+
+/*
+ * Where a decoder is in the body, for the reason of an undecoded one: a chain
+ * of keys on the stack.
+ */
+typedef struct FswPath
+{
+	const struct FswPath *parent;
+	const char *key;
+} FswPath;
+
+/* Keys that have no column, collected as an object. */
+typedef struct FswExtra
+{
+	JsonbPair  *pairs;
+	int			npairs;
+	int			size;
+} FswExtra;
+
+extern bool fsw_json_is_null(const JsonbValue *value);
+extern bool fsw_json_is_string(const JsonbValue *value);
+extern bool fsw_json_equal(JsonbValue *a, JsonbValue *b);
+extern JsonbContainer *fsw_json_object(const JsonbValue *value);
+extern JsonbValue *fsw_json_key(JsonbContainer *object, const char *key);
+extern char *fsw_invalid_payload(const FswPath *path, const char *expected);
+extern void fsw_extra_add(FswExtra *extra, const char *name, const FswExtra *nested);
+extern void fsw_row_set_extra(FswRow *row, int column, const FswExtra *extra);
+extern FswRow *fsw_row_create(FswTableId id, int ordinal);
+extern void fsw_row_set(FswRow *row, int column, Datum value);
+extern void fsw_row_set_cstring(FswRow *row, int column, const char *value);
+extern char *fsw_decode_object(JsonbContainer *object, const FswField *fields,
+							   const FswPath *path, FswRow *row, FswExtra *extra);
+
+/* body.c, for page.c */
+extern char *fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path,
+							  int ordinal, FswExtra *outer);
+extern void fsw_add_flag_names(FswEvent *event, const FswRow *row);
+
+/* page.c */
+extern char *fsw_decode_page(FswEvent *event, JsonbContainer *root);
+
+#endif							/* FSW_FIELD_H */

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/decode/message.h
+ *	  What the log text of an audit entry says: interface of message.c, and
+ *	  the table it works from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_MESSAGE_H
+#define FSW_MESSAGE_H
+
+/*
+ * No message is split in more ways than this.  A message that has this many
+ * splits may have more.
+ */
+#define FSW_LOG_MAX_SPLITS 64
+
+/* What a message says may have changed; the names are those of touch.kind. */
+typedef enum FswTouchKind
+{
+	FSW_TOUCH_NONE = 0,
+	FSW_TOUCH_STATE,
+	FSW_TOUCH_VALUE,
+	FSW_TOUCH_OVERRIDE,
+	FSW_TOUCH_REMOVAL,
+	FSW_TOUCH_VARIANT,
+	FSW_TOUCH_VERSION,
+	FSW_TOUCH_FEATURE_CREATED,
+	FSW_TOUCH_FEATURE_UPDATED,
+	FSW_TOUCH_FEATURE_DELETED,
+	FSW_TOUCH_ENVIRONMENT_CREATED,
+	FSW_TOUCH_SEGMENT_DELETED,
+	FSW_TOUCH_SCHEDULED
+} FswTouchKind;
+
+/*
+ * One way of splitting a message into names.  Each string is palloc'd, or
+ * NULL where the message has no such name.
+ */
+typedef struct FswLogSplit
+{
+	char	   *feature;
+	char	   *segment;
+	char	   *identity;
+	char	   *environment;
+	char	   *change_request;
+	char	   *name;			/* of what has no column of its own: a release
+								 * pipeline, an experiment, a metric, a health
+								 * provider */
+	char	   *scheduled_for;	/* as written in the message */
+	bool		weak;			/* takes words of a longer template for part
+								 * of a name; true only where a name really
+								 * contains them */
+} FswLogSplit;
+
+typedef struct FswLog
+{
+	const char *action;			/* NULL: not recognized (or, in an ambiguous
+								 * message, not certain) */
+	const char *object;
+	FswTouchKind touch;
+	bool		ambiguous;		/* more than one split is not weak */
+	FswLogSplit agreed;			/* what all splits that are not weak agree on;
+								 * shares its strings with splits */
+	int			nsplits;		/* 0: not recognized */
+	FswLogSplit *splits;		/* the weak ones last */
+} FswLog;
+
+extern FswLog *fsw_parse_log(const char *log, size_t len,
+							 const char *related_object_type);
+extern const char *fsw_touch_kind_name(FswTouchKind kind);
+
+/* ---- message_template.c, for message.c alone ---- */
+
+/* The bits of FswLogTemplate.types, in the order of the names below. */
+extern const char *const fsw_log_type_names[];
+extern const int fsw_log_type_count;
+
+#define FSW_LOG_OF_ANY (~0)
+
+/* The most placeholders in one template. */
+#define FSW_LOG_MAX_GAPS 5
+
+typedef struct FswLogTemplate
+{
+	const char *text;
+	int			types;			/* related_object_type of such an entry */
+	const char *action;
+	const char *object;
+	FswTouchKind touch;
+} FswLogTemplate;
+
+extern const FswLogTemplate fsw_log_templates[];
+extern const int fsw_log_template_count;
+
+#endif							/* FSW_MESSAGE_H */

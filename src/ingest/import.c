@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/ingest/import.c
+ *	  Back-fill: pages of the REST API into history.
+ *
+ * A page is a delivery without a webhook, its text the body, so that there is
+ * one path from bytes to typed rows.  Unlike the inbox, these functions refuse
+ * what they cannot decode: whoever calls them still has the page.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type_d.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+
+/* A text of the database as jsonb; raises what the parser has against it. */
+static Jsonb *
+parse_page(const text *page)
+{
+	char	   *reason;
+	char	   *utf8 = pg_server_to_any(VARDATA_ANY(page), VARSIZE_ANY_EXHDR(page), PG_UTF8);
+	size_t		len = utf8 == VARDATA_ANY(page) ? VARSIZE_ANY_EXHDR(page) : strlen(utf8);
+	Jsonb	   *result = fsw_json_parse((const uint8 *) utf8, len, &reason);
+
+	if (result == NULL)
+		fsw_raise_reason(reason, psprintf("The page has %zu bytes.", len));
+	return result;
+}
+
+/*
+ * Store a page and return (delivery_id, outcome, entries).  source and
+ * received_at are what the typed rows take from the delivery.
+ */
+static Datum
+import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
+			TimestampTz received_at, const char *expected)
+{
+	FswDelivery delivery = {0};
+	FswEvent   *event;
+	char	   *utf8 = pg_server_to_any(page, len, PG_UTF8);
+	bytea	   *body;
+	Jsonb	   *jsonb;
+	char	   *reason;
+	int64		entries = 0;
+	bool		stored;
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+	ListCell   *lc;
+
+	if (utf8 != page)
+		len = strlen(utf8);
+	body = palloc(VARHDRSZ + len);
+	SET_VARSIZE(body, VARHDRSZ + len);
+	memcpy(VARDATA(body), utf8, len);
+
+	jsonb = fsw_json_parse((const uint8 *) utf8, len, &reason);
+	if (jsonb == NULL)
+		fsw_raise_reason(reason, psprintf("The page has %zu bytes.", len));
+	event = fsw_event_decode(jsonb, true);
+	if (event->reason != NULL)
+		fsw_raise_reason(event->reason, psprintf("The page has %zu bytes.", len));
+	if (strcmp(event->event_type, expected) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FSW_INVALID_PAYLOAD),
+				 errmsg("page is not one of the audit log"),
+				 errhidestmt(true)));
+
+	delivery.source = source;
+	delivery.received_at = received_at;
+	delivery.stored_at = GetCurrentTimestamp();
+	delivery.event_at = event->event_at;
+	SPI_connect();
+	stored = fsw_store_delivery(&delivery, event, body, NULL, 0);
+	SPI_finish();
+
+	foreach(lc, event->rows)
+	{
+		const FswRow *row = lfirst(lc);
+
+		if (row->table != &fsw_tables[FSW_TABLE_TOUCH])
+			entries++;
+	}
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = Int64GetDatum(delivery.id);
+	values[1] = CStringGetTextDatum(stored ? "stored" : "duplicate");
+	values[2] = Int64GetDatum(entries);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+static void
+require_arguments(FunctionCallInfo fcinfo, int count, const char *names)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", names),
+					 errhidestmt(true)));
+	}
+}
+
+PG_FUNCTION_INFO_V1(fsw_import_audit_log);
+
+/*
+ * import_audit_log(page text, source text) - a page of the REST audit API, or
+ * one entry of it with its details.
+ *
+ * Raises 22004 for a NULL, 22W01 or the parser's code for what is no such
+ * page.
+ */
+Datum
+fsw_import_audit_log(PG_FUNCTION_ARGS)
+{
+	text	   *page;
+
+	require_arguments(fcinfo, 2, "page and source");
+	page = PG_GETARG_TEXT_PP(0);
+	return import_page(fcinfo, VARDATA_ANY(page), VARSIZE_ANY_EXHDR(page),
+					   PG_GETARG_TEXT_PP(1), GetCurrentTimestamp(), FSW_AUDIT_PAGE);
+}
+
+/* An environment as a page is wrapped with it. */
+typedef struct Environment
+{
+	text	   *source;
+	char	   *id;
+	char	   *name;
+	char	   *project_id;		/* NULL where no delivery told it */
+	char	   *project;
+} Environment;
+
+/*
+ * The environment that a caller means, by its newest name.  page_environment
+ * decides between several of one name.
+ */
+static Environment
+find_environment(text *argument, int64 page_environment)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID};
+	Datum		args[] = {PointerGetDatum(argument),
+	page_environment == 0 ? (Datum) 0 : CStringGetTextDatum(psprintf(INT64_FORMAT, page_environment))};
+	MemoryContext caller = CurrentMemoryContext;
+	Environment result;
+	MemoryContext old;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	bool		isnull;
+
+	SPI_connect();
+	fsw_execute(fsw_plan(FSW_PLAN_ENVIRONMENT,
+							  "SELECT e.source, e.id, e.name, e.project_id::pg_catalog.text, p.name"
+							  " FROM (SELECT DISTINCT ON (n.source, n.id) n.source, n.id, n.name, n.project_id"
+							  "  FROM flagsmith.name n WHERE n.kind = 'environment'"
+							  "  ORDER BY n.source, n.id, n.since DESC) e"
+							  " LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n"
+							  "  WHERE n.source = e.source AND n.kind = 'project' AND n.id = e.project_id::pg_catalog.text"
+							  "  ORDER BY n.since DESC LIMIT 1) p ON true"
+							  " WHERE $1 IN (e.name, p.name || '/' || e.name, e.source || '/' || p.name || '/' || e.name)"
+							  " ORDER BY e.id IS NOT DISTINCT FROM $2 DESC",
+							  2, types),
+					 args, page_environment == 0 ? " n" : "  ", true, 0);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("environment \"%s\" is not known", text_to_cstring(argument)),
+				 errhint("Import the audit log first, or let a webhook bring a body that names it."),
+				 errhidestmt(true)));
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	old = MemoryContextSwitchTo(caller);
+	result.source = DatumGetTextPCopy(SPI_getbinval(tuple, desc, 1, &isnull));
+	result.id = SPI_getvalue(tuple, desc, 2);
+	result.name = SPI_getvalue(tuple, desc, 3);
+	result.project_id = SPI_getvalue(tuple, desc, 4);
+	result.project = SPI_getvalue(tuple, desc, 5);
+	MemoryContextSwitchTo(old);
+	if (SPI_processed > 1 &&
+		(page_environment == 0 || strcmp(result.id, psprintf(INT64_FORMAT, page_environment)) != 0 ||
+		 strcmp(SPI_getvalue(SPI_tuptable->vals[1], desc, 2), result.id) == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("environment \"%s\" is ambiguous", text_to_cstring(argument)),
+				 errhint("Write \"project/environment\" or \"source/project/environment\"."),
+				 errhidestmt(true)));
+	SPI_finish();
+	return result;
+}
+
+PG_FUNCTION_INFO_V1(fsw_import_feature_states);
+
+/*
+ * import_feature_states(page text, environment text, at timestamptz,
+ * segments text) - what was live in an environment at an instant.
+ *
+ * The page is stored verbatim within the wrapper that src/decode/page.c describes.
+ * Raises 22004 for a NULL, 22023 for an instant that is not in the past,
+ * 42704 and 42P08 for an environment that is not known or is several, 22W01
+ * or the parser's code for what is no page of its states.
+ */
+Datum
+fsw_import_feature_states(PG_FUNCTION_ARGS)
+{
+	text	   *page;
+	TimestampTz at;
+	Environment environment;
+	StringInfoData body;
+	char		time[MAXDATELEN + 1];
+	int			utc = 0;
+
+	require_arguments(fcinfo, 3, "page, environment and at");
+	page = PG_GETARG_TEXT_PP(0);
+	at = PG_GETARG_TIMESTAMPTZ(2);
+	if (TIMESTAMP_NOT_FINITE(at) || at > GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("at must be an instant in the past"),
+				 errhidestmt(true)));
+	environment = find_environment(PG_GETARG_TEXT_PP(1), fsw_page_environment(parse_page(page)));
+
+	initStringInfo(&body);
+	JsonEncodeDateTime(time, TimestampTzGetDatum(at), TIMESTAMPTZOID, &utc);
+	appendStringInfo(&body, "{\"flagsmith_import\": \"feature_states\", \"at\": \"%s\", \"environment\": {\"id\": %s, \"name\": ",
+					 time, environment.id);
+	escape_json(&body, environment.name);
+	appendStringInfoChar(&body, '}');
+	if (environment.project_id != NULL)
+	{
+		appendStringInfo(&body, ", \"project\": {\"id\": %s, \"name\": ", environment.project_id);
+		if (environment.project != NULL)
+			escape_json(&body, environment.project);
+		else
+			appendStringInfoString(&body, "null");
+		appendStringInfoChar(&body, '}');
+	}
+	appendStringInfoString(&body, ", \"pages\": [");
+	appendBinaryStringInfo(&body, VARDATA_ANY(page), VARSIZE_ANY_EXHDR(page));
+	appendStringInfoChar(&body, ']');
+	if (!PG_ARGISNULL(3))
+	{
+		text	   *segments = PG_GETARG_TEXT_PP(3);
+
+		/* Each text must be JSON by itself, or the wrapper could be something else. */
+		pfree(parse_page(segments));
+		appendStringInfoString(&body, ", \"segments\": [");
+		appendBinaryStringInfo(&body, VARDATA_ANY(segments), VARSIZE_ANY_EXHDR(segments));
+		appendStringInfoChar(&body, ']');
+	}
+	appendStringInfoChar(&body, '}');
+	return import_page(fcinfo, body.data, body.len, environment.source, at, FSW_STATES_PAGE);
+}

@@ -1,0 +1,495 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/maintain/rebuild.c
+ *	  Every stored body decoded again and compared with its typed rows.
+ *
+ * Deliveries and the typed tables are read side by side in the order of their
+ * keys, through one cursor each, so that memory stays flat whatever their
+ * size.  Columns are compared as Datums; nothing is printed.
+ *
+ * A typed row of a delivery whose body was pruned is left as it is; names are
+ * a hint for reading and not compared.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type_d.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+
+/* Rows that a cursor fetches at a time. */
+#define FETCH_COUNT 500
+
+/* Deliveries between two reports of progress. */
+#define PROGRESS_COUNT 100000
+
+/* A cursor over rows in the order of a key, and the row it stands on. */
+typedef struct Reader
+{
+	Portal		portal;
+	SPITupleTable *batch;
+	uint64		size;
+	uint64		next;
+	MemoryContext mcxt;			/* what the current row was deformed into */
+	Datum	   *values;
+	bool	   *nulls;
+	bool		done;
+} Reader;
+
+/* Where a typed row stands: its key within its table. */
+typedef struct RowKey
+{
+	int64		delivery;
+	int32		ordinal;
+	int32		split;			/* 0 but for touch */
+} RowKey;
+
+typedef struct Rebuild
+{
+	bool		dry_run;
+	Reader		deliveries;
+	Reader		rows[FSW_TABLE_COUNT];
+	Tuplestorestate *result;
+	TupleDesc	desc;
+	MemoryContext mcxt;			/* reset for each delivery */
+	int64		compared;
+	int64		pruned;
+	int64		differences;
+} Rebuild;
+
+/* Columns of the delivery cursor. */
+enum
+{
+	BODY_id,
+	BODY_webhook,
+	BODY_source,
+	BODY_received_at,
+	BODY_stored_at,
+	BODY_event_at,
+	BODY_event_type,
+	BODY_undecoded_reason,
+	BODY_body
+};
+
+/* ---- reading ---- */
+
+static void
+reader_open(Reader *reader, const char *sql, Datum *range)
+{
+	static Oid	types[] = {INT8OID, INT8OID};
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, 2, types, CURSOR_OPT_NO_SCROLL | CURSOR_OPT_FAST_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor returned %s", SPI_result_code_string(SPI_result));
+	reader->portal = SPI_cursor_open(NULL, plan, range, NULL, true);
+	SPI_freeplan(plan);
+	reader->mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook reader",
+										 ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Step to the next row; false at the end. */
+static bool
+reader_next(Reader *reader)
+{
+	MemoryContext old;
+	TupleDesc	desc;
+
+	if (reader->done)
+		return false;
+	if (reader->next == reader->size)
+	{
+		if (reader->batch != NULL)
+			SPI_freetuptable(reader->batch);
+		SPI_cursor_fetch(reader->portal, true, FETCH_COUNT);
+		reader->batch = SPI_tuptable;
+		reader->size = SPI_processed;
+		reader->next = 0;
+		if (reader->size == 0)
+		{
+			reader->done = true;
+			return false;
+		}
+	}
+	MemoryContextReset(reader->mcxt);
+	old = MemoryContextSwitchTo(reader->mcxt);
+	desc = reader->batch->tupdesc;
+	reader->values = palloc(desc->natts * sizeof(Datum));
+	reader->nulls = palloc(desc->natts * sizeof(bool));
+	heap_deform_tuple(reader->batch->vals[reader->next++], desc, reader->values, reader->nulls);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+reader_close(Reader *reader)
+{
+	SPI_cursor_close(reader->portal);
+	MemoryContextDelete(reader->mcxt);
+}
+
+static const char *
+table_query(const FswTable *table)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < table->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", table->columns[i]);
+	appendStringInfo(&sql, " FROM flagsmith.%s WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal%s",
+					 table->name, table == &fsw_tables[FSW_TABLE_TOUCH] ? ", split" : "");
+	return sql.data;
+}
+
+static RowKey
+row_key(const FswTable *table, const Datum *values)
+{
+	RowKey		key;
+
+	key.delivery = DatumGetInt64(values[ROW_delivery]);
+	key.ordinal = DatumGetInt32(values[ROW_ordinal]);
+	key.split = table == &fsw_tables[FSW_TABLE_TOUCH] ? DatumGetInt32(values[TOUCH_split]) : 0;
+	return key;
+}
+
+static int
+compare_keys(RowKey a, RowKey b)
+{
+	if (a.delivery != b.delivery)
+		return a.delivery < b.delivery ? -1 : 1;
+	if (a.ordinal != b.ordinal)
+		return a.ordinal < b.ordinal ? -1 : 1;
+	return a.split == b.split ? 0 : (a.split < b.split ? -1 : 1);
+}
+
+/* ---- comparing ---- */
+
+/*
+ * Whether two values of a column are the same.  Of jsonb, documents that
+ * print alike are, however they are laid out.
+ */
+static bool
+same_value(Oid type, Datum a, Datum b)
+{
+	struct varlena *x;
+	struct varlena *y;
+
+	if (type == BOOLOID)
+		return DatumGetBool(a) == DatumGetBool(b);
+	if (type == INT4OID)
+		return DatumGetInt32(a) == DatumGetInt32(b);
+	if (type == INT8OID || type == TIMESTAMPTZOID)
+		return DatumGetInt64(a) == DatumGetInt64(b);
+
+	x = PG_DETOAST_DATUM_PACKED(a);
+	y = PG_DETOAST_DATUM_PACKED(b);
+	if (VARSIZE_ANY_EXHDR(x) == VARSIZE_ANY_EXHDR(y) &&
+		memcmp(VARDATA_ANY(x), VARDATA_ANY(y), VARSIZE_ANY_EXHDR(x)) == 0)
+		return true;
+	if (type == JSONBOID)
+	{
+		Jsonb	   *first = DatumGetJsonbP(a);
+		Jsonb	   *second = DatumGetJsonbP(b);
+
+		return strcmp(JsonbToCString(NULL, &first->root, VARSIZE(first)),
+					  JsonbToCString(NULL, &second->root, VARSIZE(second))) == 0;
+	}
+	return false;
+}
+
+/* One line of the result.  columns is NULL unless the difference is in some. */
+static void
+report(Rebuild *rebuild, const char *table, RowKey key, const char *difference, Datum columns)
+{
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	values[0] = CStringGetTextDatum(table);
+	values[1] = Int64GetDatum(key.delivery);
+	values[2] = Int32GetDatum(key.ordinal);
+	nulls[2] = key.ordinal == 0;
+	values[3] = Int32GetDatum(key.split);
+	nulls[3] = key.split == 0;
+	values[4] = CStringGetTextDatum(difference);
+	values[5] = columns;
+	nulls[5] = columns == (Datum) 0;
+	tuplestore_putvalues(rebuild->result, rebuild->desc, values, nulls);
+	rebuild->differences++;
+}
+
+/* The names of the columns in which a stored row differs, or 0. */
+static Datum
+different_columns(const FswTable *table, const FswRow *row, const Datum *values, const bool *nulls)
+{
+	Datum	   *names = NULL;
+	int			count = 0;
+
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		if (row->nulls[i] == nulls[i] &&
+			(nulls[i] || same_value(table->types[i], row->values[i], values[i])))
+			continue;
+		if (names == NULL)
+			names = palloc(table->ncolumns * sizeof(Datum));
+		names[count++] = CStringGetTextDatum(table->columns[i]);
+	}
+	if (count == 0)
+		return (Datum) 0;
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static void
+delete_row(FswTableId id, RowKey key)
+{
+	static const char *const statements[FSW_TABLE_COUNT] = {
+		[FSW_TABLE_AUDIT_LOG] = "DELETE FROM flagsmith.audit_log WHERE delivery = $1 AND ordinal = $2",
+		[FSW_TABLE_FLAG_CHANGE] = "DELETE FROM flagsmith.flag_change WHERE delivery = $1 AND ordinal = $2",
+		[FSW_TABLE_TOUCH] = "DELETE FROM flagsmith.touch WHERE delivery = $1 AND ordinal = $2 AND split = $3",
+		[FSW_TABLE_VERSION_PUBLISHED] = "DELETE FROM flagsmith.version_published WHERE delivery = $1 AND ordinal = $2",
+	};
+	static const Oid types[] = {INT8OID, INT4OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(key.delivery), Int32GetDatum(key.ordinal), Int32GetDatum(key.split)};
+
+	fsw_execute_on_history(fsw_plan(FSW_PLAN_REBUILD_DELETE + id, statements[id],
+									id == FSW_TABLE_TOUCH ? 3 : 2, types),
+						   values, NULL);
+}
+
+/*
+ * Stored rows of one table before a key, or all of a delivery that is left:
+ * nothing decodes to them.
+ */
+static void
+remove_rows_before(Rebuild *rebuild, FswTableId id, RowKey key)
+{
+	const FswTable *table = &fsw_tables[id];
+	Reader	   *reader = &rebuild->rows[id];
+
+	while (!reader->done && compare_keys(row_key(table, reader->values), key) < 0)
+	{
+		RowKey		extra = row_key(table, reader->values);
+
+		report(rebuild, table->name, extra, "extra", (Datum) 0);
+		if (!rebuild->dry_run)
+			delete_row(id, extra);
+		(void) reader_next(reader);
+	}
+}
+
+static void
+skip_rows(Rebuild *rebuild, FswTableId id, int64 delivery)
+{
+	Reader	   *reader = &rebuild->rows[id];
+
+	while (!reader->done && DatumGetInt64(reader->values[ROW_delivery]) == delivery)
+		(void) reader_next(reader);
+}
+
+/* One decoded row against the stored one. */
+static void
+compare_row(Rebuild *rebuild, FswRow *row)
+{
+	const FswTable *table = row->table;
+	FswTableId	id = table - fsw_tables;
+	Reader	   *reader = &rebuild->rows[id];
+	RowKey		key = row_key(table, row->values);
+	Datum		columns;
+
+	remove_rows_before(rebuild, id, key);
+	if (reader->done || compare_keys(row_key(table, reader->values), key) > 0)
+	{
+		report(rebuild, table->name, key, "missing", (Datum) 0);
+		if (!rebuild->dry_run)
+			fsw_insert_row(row);
+		return;
+	}
+	columns = different_columns(table, row, reader->values, reader->nulls);
+	if (columns != (Datum) 0)
+	{
+		report(rebuild, table->name, key, "different", columns);
+		if (!rebuild->dry_run)
+		{
+			delete_row(id, key);
+			fsw_insert_row(row);
+		}
+	}
+	(void) reader_next(reader);
+}
+
+/* What the delivery itself says of its event: type, and why it is undecoded. */
+static void
+compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
+{
+	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID};
+	Reader	   *reader = &rebuild->deliveries;
+	const char *reason = fsw_undecoded_reason(event);
+	Datum		values[3];
+	char		nulls[] = "   ";
+	Datum		names[2];
+	int			count = 0;
+
+	values[0] = Int64GetDatum(id);
+	if (event->event_type == NULL)
+		nulls[1] = 'n';
+	else
+		values[1] = CStringGetTextDatum(event->event_type);
+	if (reason == NULL)
+		nulls[2] = 'n';
+	else
+		values[2] = CStringGetTextDatum(reason);
+
+	if ((nulls[1] == 'n') != reader->nulls[BODY_event_type] ||
+		(nulls[1] != 'n' && !same_value(TEXTOID, values[1], reader->values[BODY_event_type])))
+		names[count++] = CStringGetTextDatum("event_type");
+	if ((nulls[2] == 'n') != reader->nulls[BODY_undecoded_reason] ||
+		(nulls[2] != 'n' && !same_value(TEXTOID, values[2], reader->values[BODY_undecoded_reason])))
+		names[count++] = CStringGetTextDatum("undecoded_reason");
+	if (count == 0)
+		return;
+
+	report(rebuild, "delivery", (RowKey) {id, 0, 0}, "different",
+		   PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT)));
+	if (!rebuild->dry_run)
+		fsw_execute_on_history(fsw_plan(FSW_PLAN_REBUILD_DELIVERY,
+										"UPDATE flagsmith.delivery SET event_type = $2, undecoded_reason = $3"
+										" WHERE id = $1",
+										3, types),
+							   values, nulls);
+}
+
+/* The delivery that the cursor stands on: its body decoded, its rows compared. */
+static void
+rebuild_delivery(Rebuild *rebuild)
+{
+	Reader	   *reader = &rebuild->deliveries;
+	FswDelivery delivery;
+	FswEvent   *event;
+	bytea	   *body;
+	Jsonb	   *jsonb;
+	char	   *reason;
+	ListCell   *lc;
+	RowKey		start;
+
+	delivery.id = DatumGetInt64(reader->values[BODY_id]);
+	start = (RowKey) {delivery.id, PG_INT32_MIN, PG_INT32_MIN};
+	for (int id = 0; id < FSW_TABLE_COUNT; id++)
+		remove_rows_before(rebuild, id, start);
+	if (reader->nulls[BODY_body])
+	{
+		for (int id = 0; id < FSW_TABLE_COUNT; id++)
+			skip_rows(rebuild, id, delivery.id);
+		rebuild->pruned++;
+		return;
+	}
+
+	delivery.webhook = reader->nulls[BODY_webhook] ? NULL : DatumGetTextPP(reader->values[BODY_webhook]);
+	delivery.source = DatumGetTextPP(reader->values[BODY_source]);
+	delivery.received_at = DatumGetTimestampTz(reader->values[BODY_received_at]);
+	delivery.stored_at = DatumGetTimestampTz(reader->values[BODY_stored_at]);
+	delivery.event_at = DatumGetTimestampTz(reader->values[BODY_event_at]);
+	body = DatumGetByteaPP(reader->values[BODY_body]);
+	jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &reason);
+	if (jsonb != NULL)
+		event = fsw_event_decode(jsonb, delivery.webhook == NULL);
+	else
+	{
+		event = palloc0(sizeof(FswEvent));
+		event->reason = reason;
+	}
+
+	/* Rows of one table come in the order of their keys. */
+	foreach(lc, event->rows)
+	{
+		FswRow	   *row = lfirst(lc);
+
+		fsw_complete_row(row, &delivery);
+		compare_row(rebuild, row);
+	}
+	start.delivery++;
+	for (int id = 0; id < FSW_TABLE_COUNT; id++)
+		remove_rows_before(rebuild, id, start);
+	compare_delivery(rebuild, delivery.id, event);
+	rebuild->compared++;
+}
+
+static void
+report_progress(const Rebuild *rebuild)
+{
+	char	   *text = psprintf("compared %lld deliveries, %lld differences",
+								(long long) rebuild->compared, (long long) rebuild->differences);
+
+	pgstat_report_activity(STATE_RUNNING, psprintf("flagsmith.rebuild: %s", text));
+	ereport(NOTICE, (errmsg_internal("%s", text)));
+}
+
+PG_FUNCTION_INFO_V1(fsw_rebuild);
+
+/*
+ * rebuild(dry_run boolean, first bigint, last bigint) - one row for each typed
+ * row that differs from what its body decodes to; unless dry_run, make them
+ * equal.
+ */
+Datum
+fsw_rebuild(PG_FUNCTION_ARGS)
+{
+	Rebuild		rebuild = {0};
+	Datum		range[2];
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	rebuild.dry_run = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	range[0] = PG_ARGISNULL(1) ? Int64GetDatum(PG_INT64_MIN) : PG_GETARG_DATUM(1);
+	range[1] = PG_ARGISNULL(2) ? Int64GetDatum(PG_INT64_MAX) : PG_GETARG_DATUM(2);
+	InitMaterializedSRF(fcinfo, 0);
+	rebuild.result = rsinfo->setResult;
+	rebuild.desc = rsinfo->setDesc;
+
+	SPI_connect();
+	rebuild.mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook rebuild",
+										 ALLOCSET_DEFAULT_SIZES);
+	reader_open(&rebuild.deliveries,
+				"SELECT id, webhook, source, received_at, stored_at, event_at, event_type, undecoded_reason, body"
+				" FROM flagsmith.delivery WHERE id BETWEEN $1 AND $2 ORDER BY id",
+				range);
+	for (int id = 0; id < FSW_TABLE_COUNT; id++)
+	{
+		reader_open(&rebuild.rows[id], table_query(&fsw_tables[id]), range);
+		(void) reader_next(&rebuild.rows[id]);
+	}
+
+	while (reader_next(&rebuild.deliveries))
+	{
+		MemoryContext old = MemoryContextSwitchTo(rebuild.mcxt);
+
+		rebuild_delivery(&rebuild);
+		if (rebuild.compared > 0 && rebuild.compared % PROGRESS_COUNT == 0 &&
+			!rebuild.deliveries.nulls[BODY_body])
+			report_progress(&rebuild);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(rebuild.mcxt);
+		CHECK_FOR_INTERRUPTS();
+	}
+	for (int id = 0; id < FSW_TABLE_COUNT; id++)
+	{
+		remove_rows_before(&rebuild, id, (RowKey) {PG_INT64_MAX, PG_INT32_MAX, PG_INT32_MAX});
+		reader_close(&rebuild.rows[id]);
+	}
+	reader_close(&rebuild.deliveries);
+	if (rebuild.pruned > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%lld delivery has no body any more: its typed rows were left as they are",
+							   "%lld deliveries have no body any more: their typed rows were left as they are",
+							   rebuild.pruned, (long long) rebuild.pruned)));
+	SPI_finish();
+	return (Datum) 0;
+}

@@ -1,0 +1,510 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/audit.c
+ *	  Audit entries and published versions as evidence about one flag.
+ *
+ * See builder.c, which reads the rest.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/builder.h"
+
+/* A name of a scope, as touch.scope_hash has it. */
+static void
+add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, const char *kind,
+			   const char *name)
+{
+	char	   *text = psprintf("%s:%s", kind, name);
+	FswNameSince *added;
+
+	if (reading->nscope_names[scope] == *max)
+	{
+		*max = Max(2, *max * 2);
+		reading->scope_names[scope] = reading->scope_names[scope] == NULL ?
+			palloc_array(FswNameSince, *max) :
+			repalloc_array(reading->scope_names[scope], FswNameSince, *max);
+	}
+	added = &reading->scope_names[scope][reading->nscope_names[scope]++];
+	added->since = since;
+	added->hash = DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0));
+	pfree(text);
+}
+
+static uint64
+hash_text(Datum value)
+{
+	text	   *content = DatumGetTextPP(value);
+
+	return DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(content),
+											VARSIZE_ANY_EXHDR(content), 0));
+}
+
+/* The names of a segment, and when it was deleted. */
+static void
+read_segment(FswHistoryReading *reading, int scope)
+{
+	const FswEnvironment *environment = reading->life->environment;
+	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
+	FswScan    *scan = fsw_scan_names_of(reading->reader, "segment", segment_id);
+	int			max = 0;
+
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_name_is_of(scan, environment->source, "segment", segment_id))
+			add_scope_name(reading, scope, &max, fsw_scan_int64(scan, NAME_since, 0), "segment",
+						   fsw_scan_cstring(scan, NAME_name));
+	}
+
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH_SEGMENT);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(segment_id));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (!fsw_is_known(scan, TOUCH_stored_at, environment))
+			continue;
+		reading->history->flag.scopes[scope].ended = fsw_scan_int64(scan, TOUCH_at, FSW_FOREVER);
+		break;
+	}
+}
+
+/* By which names audit entries mean the overrides. */
+void
+fsw_read_scope_names(FswHistoryReading *reading)
+{
+	FswHistory *history = reading->history;
+	FswFlag    *flag = &history->flag;
+
+	reading->scope_names = palloc0_array(FswNameSince *, flag->nscopes);
+	reading->nscope_names = palloc0_array(int, flag->nscopes);
+	for (int scope = 1; scope < flag->nscopes; scope++)
+	{
+		const char *identifier = history->shown_scopes[scope].identity_identifier;
+		int			max = 0;
+
+		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT)
+			read_segment(reading, scope);
+		else if (identifier != NULL)
+			add_scope_name(reading, scope, &max, FSW_NEVER, "identity", identifier);
+	}
+}
+
+/* Had the scope's segment or identity this name then? */
+static bool
+scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at)
+{
+	const FswNameSince *names = reading->scope_names[scope];
+	int			i;
+
+	if (reading->nscope_names[scope] == 0)
+		return false;
+	for (i = reading->nscope_names[scope] - 1; i > 0; i--)
+	{
+		if (names[i].since <= at)
+			break;
+	}
+	return names[i].hash == hash;
+}
+
+/* Is any name that a scan finds, with its kind before it, the one hashed? */
+static bool
+any_name_is(FswScan *scan, const char *kind, int64 hash)
+{
+	while (fsw_scan_next(scan))
+	{
+		char	   *text = psprintf("%s:%s", kind, fsw_scan_cstring(scan, NAME_name));
+
+		if (DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0)) == hash)
+			return true;
+		pfree(text);
+	}
+	return false;
+}
+
+/* Do a feature and an override of these names exist in the project? */
+static bool
+names_exist(FswHistoryReading *reading, int64 feature_hash, bool has_scope, int64 scope_hash)
+{
+	const FswEnvironment *environment = reading->life->environment;
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_HASH);
+	bool		found = false;
+
+	fsw_scan_equal(scan, Int64GetDatum(feature_hash));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature"));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (!found && fsw_scan_next(scan))
+	{
+		bool		isnull;
+
+		found = fsw_scan_int64(scan, NAME_project_id, -1) == environment->project_id &&
+			fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), environment->source);
+	}
+	if (!found || !has_scope)
+		return found;
+
+	scan = fsw_scan_names_in(reading->reader, "segment", environment->source, true,
+							 environment->project_id);
+	if (any_name_is(scan, "segment", scope_hash))
+		return true;
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, CStringGetTextDatum("identity"));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return any_name_is(scan, "identity", scope_hash);
+}
+
+/* Can the message be split in another way that names something known? */
+static bool
+is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH);
+
+	fsw_scan_equal(scan, Int64GetDatum(delivery));
+	fsw_scan_equal(scan, Int32GetDatum(ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		bool		feature_isnull;
+		bool		scope_isnull;
+		bool		isnull;
+		int64		feature_hash = DatumGetInt64(fsw_scan_column(scan, TOUCH_feature_hash, &feature_isnull));
+		int64		scope_hash = DatumGetInt64(fsw_scan_column(scan, TOUCH_scope_hash, &scope_isnull));
+
+		if (DatumGetInt32(fsw_scan_column(scan, TOUCH_split, &isnull)) != split &&
+			!feature_isnull && names_exist(reading, feature_hash, !scope_isnull, scope_hash))
+			return true;
+	}
+	return false;
+}
+
+/* An audit entry, or one way to split it, as evidence. */
+static void
+read_touch(FswHistoryReading *reading, FswScan *scan)
+{
+	FswFlag    *flag = &reading->history->flag;
+	bool		project_level;
+	bool		isnull;
+	int64		at = fsw_scan_int64(scan, TOUCH_at, 0);
+	int64		arrived = fsw_scan_int64(scan, TOUCH_received_at, 0);
+	int64		delivery = fsw_scan_int64(scan, TOUCH_delivery, 0);
+	Datum		scope_hash;
+	FswEvidence *piece;
+	FswEvidenceKind what;
+	int			row;
+
+	if (!fsw_entry_is_of(scan, reading->life) || !fsw_life_has(reading->life, reading->born, at))
+		return;
+	(void) fsw_scan_column(scan, TOUCH_environment_id, &project_level);
+
+	if (fsw_scan_is(scan, TOUCH_kind, "version"))
+	{
+		bool		uuid_isnull;
+		Datum		uuid = fsw_scan_column(scan, TOUCH_version, &uuid_isnull);
+
+		if (project_level)
+			return;
+		piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
+		piece->version = uuid_isnull ? 0 : hash_text(uuid);
+		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+		return;
+	}
+	if (fsw_scan_is(scan, TOUCH_kind, "feature_updated"))
+	{
+		(void) fsw_read_evidence(reading, FSW_EV_UPDATED, 0, at, arrived);
+		return;
+	}
+	if (project_level && !fsw_scan_is(scan, TOUCH_kind, "removal"))
+		return;
+
+	if (fsw_scan_is(scan, TOUCH_kind, "state") || fsw_scan_is(scan, TOUCH_kind, "override"))
+		what = FSW_EV_STATE;
+	else if (fsw_scan_is(scan, TOUCH_kind, "value"))
+		what = FSW_EV_VALUE;
+	else if (fsw_scan_is(scan, TOUCH_kind, "variant") || fsw_scan_is(scan, TOUCH_kind, "feature_created"))
+		what = FSW_EV_NEAR;
+	else if (fsw_scan_is(scan, TOUCH_kind, "feature_deleted"))
+		what = FSW_EV_STATE_DELETED;
+	else if (fsw_scan_is(scan, TOUCH_kind, "removal"))
+		what = is_ambiguous(reading, delivery,
+							DatumGetInt32(fsw_scan_column(scan, TOUCH_ordinal, &isnull)),
+							DatumGetInt32(fsw_scan_column(scan, TOUCH_split, &isnull))) ?
+			FSW_EV_DOUBT : FSW_EV_REMOVAL;
+	else
+		return;
+
+	scope_hash = fsw_scan_column(scan, TOUCH_scope_hash, &isnull);
+	if (isnull)
+	{
+		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, TOUCH_kind, "override"))
+			return;
+		row = fsw_read_row(reading, delivery, NULL, false, 0);
+		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
+		return;
+	}
+	row = fsw_read_row(reading, delivery, NULL, false, 0);
+	for (int scope = 1; scope < flag->nscopes; scope++)
+	{
+		if (scope_is_named(reading, scope, DatumGetInt64(scope_hash), at))
+			fsw_read_evidence(reading, what, scope, at, arrived)->row = row;
+	}
+}
+
+/* Which entries: those of an environment or of the project, about a scope. */
+typedef struct Entries
+{
+	int64		name;			/* of the feature, hashed */
+	bool		of_project;
+	bool		of_default;
+	bool		of_scope;		/* neither: of all overrides */
+	int64		scope_hash;
+} Entries;
+
+static FswScan *
+scan_entries(FswHistoryReading *reading, const Entries *entries)
+{
+	FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, entries->name,
+										entries->of_project);
+
+	if (entries->of_scope)
+		fsw_scan_equal(scan, Int64GetDatum(entries->scope_hash));
+	else
+		fsw_scan_key_null(scan, entries->of_default);
+	return scan;
+}
+
+/* The entries of a range, in one direction; at most limit. Returns how many. */
+static int
+read_range(FswHistoryReading *reading, const Entries *entries, int64 from, int64 to,
+		   ScanDirection direction, int limit)
+{
+	FswScan    *scan = scan_entries(reading, entries);
+	int			n = 0;
+
+	if (from != FSW_NEVER)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
+	if (to != FSW_FOREVER)
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(to));
+	fsw_scan_begin(scan, direction);
+	while (n < limit && fsw_scan_next(scan))
+	{
+		read_touch(reading, scan);
+		n++;
+	}
+	return n;
+}
+
+/*
+ * The entries of a range around the instant: those within, or where these are
+ * many, the nearest ones.
+ */
+static void
+read_entries_near(FswHistoryReading *reading, const Entries *entries, int64 from, int64 to)
+{
+	FswFlag    *flag = &reading->history->flag;
+	int			nevidence = flag->nevidence;
+
+	if (from != FSW_NEVER)
+		from -= FSW_SAME_ACT;
+	if (to != FSW_FOREVER)
+		to += FSW_SAME_ACT;
+	if (read_range(reading, entries, from, to, ForwardScanDirection, 2 * FSW_WINDOW) < 2 * FSW_WINDOW)
+		return;
+	flag->nevidence = nevidence;
+	(void) read_range(reading, entries, from, *reading->near, BackwardScanDirection, FSW_WINDOW);
+	(void) read_range(reading, entries, *reading->near + 1, to, ForwardScanDirection, FSW_WINDOW);
+}
+
+/* The entries about a scope, or about all overrides where scope is negative. */
+static void
+read_entries(FswHistoryReading *reading, Entries *entries, int scope)
+{
+	const FswLife *life = reading->life;
+	FswRange	range;
+
+	entries->of_default = scope == 0;
+	entries->of_scope = scope > 0;
+	if (reading->near == NULL)
+	{
+		(void) read_range(reading, entries, FSW_NEVER, FSW_FOREVER, ForwardScanDirection, PG_INT32_MAX);
+		return;
+	}
+
+	range = reading->ranges[scope];
+	/* a torn read is judged by the next entry, however late */
+	if (range.torn || life->versioned)
+		range.to = FSW_FOREVER;
+	if (life->versioned)
+		range.from = FSW_NEVER;
+	if (scope == 0)
+		read_entries_near(reading, entries, range.from, range.to);
+	for (int i = 0; scope > 0 && i < reading->nscope_names[scope]; i++)
+	{
+		entries->scope_hash = reading->scope_names[scope][i].hash;
+		read_entries_near(reading, entries, range.from, range.to);
+	}
+}
+
+/*
+ * What audit entries say may have changed.  Entries of a flag of the same
+ * name, deleted before or created after, are left out by their ids and, where
+ * they give none, by their time.
+ */
+void
+fsw_read_touches(FswHistoryReading *reading)
+{
+	const FswLife *life = reading->life;
+	FswFlag    *flag = &reading->history->flag;
+
+	for (int i = 0; i < life->nupdates; i++)
+	{
+		const FswUpdate *update = &life->updates[i];
+
+		if (!fsw_life_has(life, reading->born, update->at))
+			continue;
+		(void) fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
+								 update->at, update->arrived);
+		if (update->variants)
+			flag->defaults_complete = false;
+	}
+
+	if (!life->environment->has_project)
+		return;
+	for (int i = 0; i < life->feature.nnames; i++)
+	{
+		Entries		entries = {.name = life->feature.names[i]};
+
+		read_entries(reading, &entries, 0);
+		if (flag->nscopes == 1)
+			continue;
+		for (int of_project = 0; of_project < 2; of_project++)
+		{
+			entries.of_project = of_project;
+			if (reading->near == NULL)
+				read_entries(reading, &entries, -1);
+			for (int scope = 1; reading->near != NULL && scope < flag->nscopes; scope++)
+				read_entries(reading, &entries, scope);
+		}
+	}
+}
+
+/* The states of a version's list, in its order. */
+static int
+read_list(FswHistoryReading *reading, Jsonb *list, int **states)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+	int			n = 0;
+
+	if (!JB_ROOT_IS_ARRAY(list))
+		return 0;
+	*states = palloc_array(int, Max(1, JB_ROOT_COUNT(list)));
+	iterator = JsonbIteratorInit(&list->root);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		JsonbContainer *object;
+		JsonbValue *enabled;
+		JsonbValue *value;
+		JsonbValue *variants;
+
+		if (token != WJB_ELEM || element.type != jbvBinary ||
+			!JsonContainerIsObject(element.val.binary.data))
+			continue;
+		object = element.val.binary.data;
+		enabled = getKeyJsonValueFromContainer(object, "enabled", 7, NULL);
+		value = getKeyJsonValueFromContainer(object, "value", 5, NULL);
+		variants = getKeyJsonValueFromContainer(object, "multivariate_feature_state_values",
+												strlen("multivariate_feature_state_values"),
+												NULL);
+		if (enabled == NULL || enabled->type != jbvBool)
+			continue;
+		(*states)[n++] = fsw_intern_state(&reading->states, enabled->val.boolean,
+										  value == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(value)),
+										  value == NULL,
+										  variants == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(variants)),
+										  variants == NULL);
+	}
+	return n;
+}
+
+/* The lists that a scan finds; at most limit of them. */
+static void
+read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, int limit)
+{
+	int			n = 0;
+
+	fsw_scan_begin(scan, direction);
+	while (n < limit && fsw_scan_next(scan))
+	{
+		FswEvidence *piece;
+		int64		delivery = fsw_scan_int64(scan, VERSION_delivery, 0);
+		int64		arrived;
+		int			index;
+		int		   *states = NULL;
+		int			nstates = 0;
+		bool		isnull;
+		Datum		value;
+
+		if (!fsw_is_known(scan, VERSION_stored_at, reading->life->environment) ||
+			!fsw_list_is_of(reading->reader, scan, reading->life->environment))
+			continue;
+		n++;
+		arrived = fsw_first_arrival(reading->reader, delivery, fsw_scan_int64(scan, VERSION_received_at, 0));
+		piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
+		index = reading->history->flag.nevidence - 1;
+		value = fsw_scan_column(scan, VERSION_uuid, &isnull);
+		piece->version = isnull ? 0 : hash_text(value);
+		piece->digest = piece->version;
+		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+		value = fsw_scan_column(scan, VERSION_states, &isnull);
+		if (!isnull)
+			nstates = read_list(reading, DatumGetJsonbP(value), &states);
+		piece = &reading->history->flag.evidence[index];
+		piece->list = states;
+		piece->nlist = nstates;
+	}
+}
+
+/*
+ * The lists of published versions: all, or of each webhook those around the
+ * instant.
+ */
+void
+fsw_read_versions(FswHistoryReading *reading)
+{
+	const FswLife *life = reading->life;
+	FswScan    *scan;
+
+	if (reading->near == NULL)
+	{
+		scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
+		fsw_scan_equal(scan, life->environment->source);
+		fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+		read_lists(reading, scan, ForwardScanDirection, PG_INT32_MAX);
+		return;
+	}
+	for (int i = 0; i < life->nwebhooks; i++)
+	{
+		for (int before = 0; before < 2; before++)
+		{
+			scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
+			fsw_scan_equal(scan, life->environment->source);
+			fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+			if (life->webhooks[i] == NULL)
+				fsw_scan_key_null(scan, true);
+			else
+				fsw_scan_equal(scan, PointerGetDatum(life->webhooks[i]));
+			fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+						 TimestampTzGetDatum(*reading->near));
+			read_lists(reading, scan, before ? BackwardScanDirection : ForwardScanDirection, FSW_WINDOW);
+		}
+	}
+}

@@ -1,0 +1,615 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/builder.c
+ *	  The history of one flag: evidence read from the tables by index.
+ *
+ * Flag events and imported states are read here, audit entries and version
+ * lists in audit.c.  Of an instant, only what can tell of it is read: the
+ * events around it, to the next other state on either side, and the entries
+ * between these.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/builder.h"
+#include "src/read/read.h"
+
+/* Where the entries of the indexes have event_at. */
+#define DEFAULT_EVENT_AT	3
+#define OVERRIDE_EVENT_AT	5
+
+static void *
+grow(void *array, int *max, size_t size)
+{
+	int			old = *max;
+
+	*max = Max(16, old * 2);
+	if (array == NULL)
+		return MemoryContextAllocExtended(CurrentMemoryContext, *max * size,
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	array = repalloc_huge(array, *max * size);
+	memset((char *) array + old * size, 0, (*max - old) * size);
+	return array;
+}
+
+FswEvidence *
+fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind, int scope, int64 at, int64 arrived)
+{
+	FswFlag    *flag = &reading->history->flag;
+	FswEvidence *piece;
+
+	if (flag->nevidence == reading->maxevidence)
+		flag->evidence = grow(flag->evidence, &reading->maxevidence, sizeof(FswEvidence));
+	piece = &flag->evidence[flag->nevidence++];
+	piece->kind = kind;
+	piece->scope = scope;
+	piece->at = at;
+	piece->arrived = arrived;
+	piece->digest = 0;
+	piece->version = 0;
+	piece->state = FSW_NOT_TOLD;
+	piece->before = FSW_NOT_TOLD;
+	piece->nlist = 0;
+	piece->list = NULL;
+	piece->row = -1;
+	return piece;
+}
+
+int
+fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by, bool has_priority, int64 priority)
+{
+	FswHistory *history = reading->history;
+	FswShownRow *row;
+
+	if (reading->nrows == reading->maxrows)
+		history->shown_rows = grow(history->shown_rows, &reading->maxrows, sizeof(FswShownRow));
+	row = &history->shown_rows[reading->nrows];
+	row->delivery = delivery;
+	row->changed_by = unconstify(char *, changed_by);
+	row->has_priority = has_priority;
+	row->priority = priority;
+	return reading->nrows++;
+}
+
+static int
+add_scope(FswHistoryReading *reading, FswScopeKind kind)
+{
+	FswHistory *history = reading->history;
+	FswFlag    *flag = &history->flag;
+
+	if (flag->nscopes == reading->maxscopes)
+	{
+		int			max = reading->maxscopes;
+
+		history->shown_scopes = grow(history->shown_scopes, &max, sizeof(FswShownScope));
+		max = reading->maxscopes;
+		reading->ranges = grow(reading->ranges, &max, sizeof(FswRange));
+		flag->scopes = grow(flag->scopes, &reading->maxscopes, sizeof(FswScope));
+	}
+	flag->scopes[flag->nscopes].kind = kind;
+	flag->scopes[flag->nscopes].born = FSW_NEVER;
+	flag->scopes[flag->nscopes].ended = FSW_FOREVER;
+	reading->ranges[flag->nscopes].from = FSW_NEVER;
+	reading->ranges[flag->nscopes].to = FSW_FOREVER;
+	reading->ranges[flag->nscopes].torn = false;
+	return flag->nscopes++;
+}
+
+/* The scope of an override, made when it is met for the first time. */
+static int
+override_scope(FswHistoryReading *reading, FswScan *scan)
+{
+	FswHistory *history = reading->history;
+	FswShownScope *shown;
+	bool		isnull;
+	Datum		segment = fsw_scan_column(scan, FLAG_segment_id, &isnull);
+	char	   *kind;
+	int			scope;
+
+	/* the rows of one scope follow each other, so the last one is likely */
+	if (!isnull)
+	{
+		for (scope = history->flag.nscopes - 1; scope > 0; scope--)
+		{
+			if (history->flag.scopes[scope].kind == FSW_SCOPE_SEGMENT &&
+				history->shown_scopes[scope].segment_id == DatumGetInt64(segment))
+				return scope;
+		}
+		scope = add_scope(reading, FSW_SCOPE_SEGMENT);
+		history->shown_scopes[scope].segment_id = DatumGetInt64(segment);
+		return scope;
+	}
+
+	kind = fsw_scan_cstring(scan, FLAG_identity_kind);
+	if (kind == NULL)
+		kind = "";
+	for (scope = history->flag.nscopes - 1; scope > 0; scope--)
+	{
+		shown = &history->shown_scopes[scope];
+		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY &&
+			fsw_scan_is(scan, FLAG_identity, shown->identity) &&
+			strcmp(shown->identity_kind, kind) == 0)
+		{
+			/* an import does not give it */
+			if (shown->identity_identifier == NULL)
+				shown->identity_identifier = fsw_scan_cstring(scan, FLAG_identity_identifier);
+			return scope;
+		}
+	}
+	scope = add_scope(reading, FSW_SCOPE_IDENTITY);
+	shown = &history->shown_scopes[scope];
+	shown->identity = fsw_scan_cstring(scan, FLAG_identity);
+	shown->identity_kind = kind;
+	shown->identity_identifier = fsw_scan_cstring(scan, FLAG_identity_identifier);
+	return scope;
+}
+
+/* The state in three columns of a flag event. */
+static int
+read_state(FswHistoryReading *reading, FswScan *scan, int enabled_column, int value_column,
+		   int variants_column, int otherwise)
+{
+	bool		isnull;
+	bool		value_isnull;
+	bool		variants_isnull;
+	Datum		enabled = fsw_scan_column(scan, enabled_column, &isnull);
+	Datum		value;
+	Datum		variants;
+
+	if (isnull)
+		return otherwise;
+	value = fsw_scan_column(scan, value_column, &value_isnull);
+	variants = fsw_scan_column(scan, variants_column, &variants_isnull);
+	return fsw_intern_state(&reading->states, DatumGetBool(enabled), value, value_isnull,
+							variants, variants_isnull);
+}
+
+/* A flag event or an imported state as evidence about its scope. */
+static void
+read_change(FswHistoryReading *reading, FswScan *scan, int scope)
+{
+	FswFlag    *flag = &reading->history->flag;
+	bool		deleted = fsw_scan_bool(scan, FLAG_deleted);
+	bool		imported = fsw_scan_is(scan, FLAG_origin, "import");
+	int64		delivery = fsw_scan_int64(scan, FLAG_delivery, 0);
+	int64		priority;
+	bool		priority_isnull;
+	FswEvidence *piece;
+
+	if (reading->born == FSW_NEVER)
+		reading->born = fsw_scan_int64(scan, FLAG_feature_created_date, FSW_NEVER);
+	priority = DatumGetInt64(fsw_scan_column(scan, FLAG_segment_priority, &priority_isnull));
+	piece = fsw_read_evidence(reading,
+							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
+							  fsw_scan_int64(scan, FLAG_event_at, 0),
+							  fsw_first_arrival(reading->reader, delivery,
+												fsw_scan_int64(scan, FLAG_received_at, 0)));
+	piece->row = fsw_read_row(reading, delivery, fsw_scan_cstring(scan, FLAG_changed_by),
+							  !priority_isnull, priority);
+	/* a state without one is a deletion in old releases */
+	if (!deleted)
+		piece->state = read_state(reading, scan, FLAG_enabled, FLAG_value, FLAG_variants, FSW_NOT_LIVE);
+	piece->before = read_state(reading, scan, FLAG_enabled_before, FLAG_value_before,
+							   FLAG_variants_before, imported ? FSW_NOT_TOLD : FSW_NOT_LIVE);
+	if (piece->state >= 0)
+		piece->digest = hash_combine64(flag->states[piece->state].rest, flag->states[piece->state].enabled);
+	if (piece->before >= 0)
+		piece->digest = hash_combine64(piece->digest, flag->states[piece->before].rest);
+}
+
+/* Read the rows of a scan from its begin on: of one scope, or of overrides. */
+static int
+read_changes(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, bool overrides,
+			 int limit)
+{
+	int			n = 0;
+
+	fsw_scan_begin(scan, direction);
+	while (n < limit && fsw_scan_next(scan))
+	{
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+			continue;
+		read_change(reading, scan, overrides ? override_scope(reading, scan) : 0);
+		n++;
+	}
+	return n;
+}
+
+/* The deletions of the environment default: few, and far from their time. */
+static void
+read_deletions(FswHistoryReading *reading)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_DELETED);
+
+	fsw_scan_flag(scan, reading->life);
+	(void) read_changes(reading, scan, ForwardScanDirection, false,
+						reading->near == NULL ? PG_INT32_MAX : FSW_WINDOW);
+}
+
+/* Which of the overrides in an index: a segment's, an identity's, or NULL. */
+typedef struct Override
+{
+	bool		is_segment;
+	int64		segment_id;
+	int64		identity;		/* hash */
+} Override;
+
+static FswScan *
+scan_scope(FswHistoryReading *reading, const Override *override)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader,
+								   override == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->life);
+	if (override == NULL)
+		return scan;
+	if (override->is_segment)
+	{
+		fsw_scan_equal(scan, Int64GetDatum(override->segment_id));
+		fsw_scan_key_null(scan, true);
+	}
+	else
+	{
+		fsw_scan_key_null(scan, true);
+		fsw_scan_equal(scan, Int64GetDatum(override->identity));
+	}
+	return scan;
+}
+
+/*
+ * The states under the time nearest to an instant, one unless it was torn.
+ * More than there is room for are as good as all.
+ */
+typedef struct Nearest
+{
+	int			n;
+	int			states[4];
+} Nearest;
+
+static bool
+is_nearest(const Nearest *nearest, int state)
+{
+	if (nearest->n > (int) lengthof(nearest->states))
+		return true;
+	for (int i = 0; i < nearest->n; i++)
+	{
+		if (nearest->states[i] == state)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The events of a scope around an instant, in one direction: at least so
+ * many, and up to a time with one state that is another than the nearest.
+ * The neighbours of an act are all that its confidence depends on; more are
+ * read only to know since when and until when the state is the same.
+ */
+static void
+read_near(FswHistoryReading *reading, const Override *override, bool before, int least,
+		  Nearest *nearest)
+{
+	FswScan    *scan = scan_scope(reading, override);
+	FswFlag    *flag = &reading->history->flag;
+	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
+	bool		first = nearest->n == 0;
+	int			n = 0;			/* events */
+	int			ntimes = 0;
+	int			scope = 0;
+	int64		last_at = 0;
+	int			last_state = FSW_NOT_SEEN;
+	bool		torn = false;	/* the time last seen */
+	bool		whole = true;
+	Datum		values[FSW_INDEX_KEYS];
+	bool		nulls[FSW_INDEX_KEYS];
+
+	fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+				 TimestampTzGetDatum(*reading->near));
+	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+	while (fsw_scan_next_entry(scan, values, nulls))
+	{
+		int64		at = DatumGetTimestampTz(values[event_at]);
+		const FswEvidence *piece;
+
+		if (n > 0 && at != last_at)
+		{
+			if (++ntimes >= FSW_WINDOW ||
+				(n >= least && !torn && last_state != FSW_NOT_SEEN && !is_nearest(nearest, last_state)))
+			{
+				whole = false;
+				break;
+			}
+			first = first && last_state == FSW_NOT_SEEN;
+			torn = false;
+			last_state = FSW_NOT_SEEN;
+		}
+		fsw_scan_fetch(scan);
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+			continue;
+		if (override != NULL)
+			scope = override_scope(reading, scan);
+		read_change(reading, scan, scope);
+		last_at = at;
+		n++;
+		piece = &flag->evidence[flag->nevidence - 1];
+		if (piece->kind == FSW_EV_DELETED)
+			continue;
+		if (last_state != FSW_NOT_SEEN && piece->state != last_state)
+		{
+			torn = true;
+			reading->ranges[scope].torn = true;
+		}
+		last_state = piece->state;
+		if (first && !is_nearest(nearest, piece->state) &&
+			nearest->n++ < (int) lengthof(nearest->states))
+			nearest->states[nearest->n - 1] = piece->state;
+	}
+	if (whole || n == 0)
+		return;
+	if (before)
+		reading->ranges[scope].from = last_at;
+	else
+		reading->ranges[scope].to = last_at;
+}
+
+/* Around an instant: what came much later than the time it tells, too. */
+static void
+read_late(FswHistoryReading *reading)
+{
+	FswRange   *range = &reading->ranges[0];
+
+	for (int before = 0; before < 2; before++)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_LATE);
+		int			n = 0;
+
+		fsw_scan_flag(scan, reading->life);
+		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+					 TimestampTzGetDatum(*reading->near));
+		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+		while (n < FSW_WINDOW && fsw_scan_next(scan))
+		{
+			int64		at = fsw_scan_int64(scan, FLAG_event_at, 0);
+
+			if ((at >= range->from && at <= range->to) ||
+				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+				continue;
+			read_change(reading, scan, 0);
+			n++;
+		}
+	}
+}
+
+/* All overrides, or those of segments alone. */
+static void
+read_overrides(FswHistoryReading *reading, bool identities)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->life);
+	if (!identities)
+		fsw_scan_key_null(scan, false);
+	(void) read_changes(reading, scan, ForwardScanDirection, true, PG_INT32_MAX);
+}
+
+/* The segments that ever had an override of the flag. */
+static int64 *
+find_segments(FswHistoryReading *reading, int *n)
+{
+	int			max = 8;
+	int64	   *segments = palloc_array(int64, max);
+
+	*n = 0;
+	for (;;)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+		fsw_scan_flag(scan, reading->life);
+		if (*n > 0)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(segments[*n - 1]));
+		else
+			fsw_scan_key_null(scan, false);
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			return segments;
+		if (*n == max)
+		{
+			max *= 2;
+			segments = repalloc_array(segments, int64, max);
+		}
+		segments[(*n)++] = fsw_scan_int64(scan, FLAG_segment_id, 0);
+	}
+}
+
+/* The events of one scope around the instant. */
+static void
+read_scope(FswHistoryReading *reading, const Override *override, int least)
+{
+	Nearest		nearest = {0};
+
+	read_near(reading, override, true, least, &nearest);
+	read_near(reading, override, false, least, &nearest);
+}
+
+/* The overrides of an identity, which is given by its key or its identifier. */
+static void
+read_identity_near(FswHistoryReading *reading, const char *identity)
+{
+	FswScan    *scan = fsw_scan_name(reading->reader, "identity", identity, strlen(identity));
+	Override	override = {0};
+	int			max = 4;
+	int			n = 1;
+	int64	   *hashes = palloc_array(int64, max);
+
+	hashes[0] = DatumGetInt64(hash_any_extended((const unsigned char *) identity, strlen(identity), 0));
+	while (fsw_scan_next(scan))
+	{
+		char	   *id = fsw_scan_cstring(scan, NAME_id);
+		char	   *key = strchr(id, ':');
+		int64		hash;
+		bool		found = false;
+
+		if (key == NULL)
+			continue;
+		key++;
+		hash = DatumGetInt64(hash_any_extended((unsigned char *) key, strlen(key), 0));
+		for (int i = 0; i < n && !found; i++)
+			found = hashes[i] == hash;
+		if (found)
+			continue;
+		if (n == max)
+		{
+			max *= 2;
+			hashes = repalloc_array(hashes, int64, max);
+		}
+		hashes[n++] = hash;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		override.identity = hashes[i];
+		read_scope(reading, &override, 1);
+	}
+}
+
+/* What is around the instant, of the scopes that are asked about. */
+static void
+read_around(FswHistoryReading *reading)
+{
+	const FswAsked *asked = reading->asked;
+	bool		versioned = reading->life->versioned;
+	int			nsegments = asked->nsegments;
+	const int64 *segments = asked->segments;
+	int			least = versioned ? FSW_WINDOW : 1;
+
+	read_scope(reading, NULL, least);
+	if (versioned)
+	{
+		read_late(reading);
+		segments = find_segments(reading, &nsegments);
+	}
+	for (int i = 0; i < nsegments; i++)
+	{
+		Override	override = {.is_segment = true, .segment_id = segments[i]};
+		bool		again = false;
+
+		for (int j = 0; j < i && !again; j++)
+			again = segments[j] == segments[i];
+		if (!again)
+			read_scope(reading, &override, least);
+	}
+	if (asked->identity != NULL)
+		read_identity_near(reading, asked->identity);
+}
+
+/* Has the environment default more events than that? */
+static bool
+is_longer(FswReader *reader, const FswLife *life, int limit)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DEFAULT);
+	Datum		values[FSW_INDEX_KEYS];
+	bool		nulls[FSW_INDEX_KEYS];
+	int			n = 0;
+
+	fsw_scan_flag(scan, life);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (n <= limit && fsw_scan_next_entry(scan, values, nulls))
+		n++;
+	return n > limit;
+}
+
+/*
+ * Read and build the history of one flag, all of it or what is around one
+ * instant.
+ */
+FswHistory *
+fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, const int64 *near)
+{
+	FswHistoryReading reading = {0};
+	FswHistory *history = palloc0_object(FswHistory);
+	FswFlag    *flag = &history->flag;
+	bool		from_start = false;
+
+	if (near != NULL && life->versioned && !is_longer(reader, life, FSW_LONG_VERSIONED))
+		near = NULL;
+	reading.reader = reader;
+	reading.life = life;
+	reading.asked = asked;
+	reading.near = near;
+	reading.history = history;
+	reading.states.history = history;
+	reading.states.mcxt = CurrentMemoryContext;
+	reading.born = FSW_NEVER;
+	(void) add_scope(&reading, FSW_SCOPE_DEFAULT);
+	fsw_environment_facts(reader, life->environment);
+	flag->versioned = life->versioned;
+	flag->gone = life->gone;
+	flag->gone_exactly = life->gone_exactly;
+	flag->news = life->environment->news;
+	flag->born = FSW_NEVER;
+	flag->defaults = FSW_NOT_TOLD;
+
+	if (life->versioned)
+		read_deletions(&reading);
+	if (near != NULL)
+		read_around(&reading);
+	else
+	{
+		FswScan    *scan = scan_scope(&reading, NULL);
+
+		(void) read_changes(&reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
+		if (asked->everything || life->versioned)
+			read_overrides(&reading, asked->everything || asked->identity != NULL);
+	}
+
+	/* what was there before the first event, where that can matter */
+	for (int i = 0; i < flag->nscopes; i++)
+		from_start = from_start || reading.ranges[i].from == FSW_NEVER;
+	if (from_start || life->versioned)
+	{
+		FswCreation creation = fsw_creation_read(reader, life);
+
+		reading.born = life->created != FSW_NEVER ? life->created : creation.created;
+		flag->born = fsw_life_born(reader, life, reading.born);
+		for (int i = 0; i < flag->nscopes; i++)
+			flag->scopes[i].born = reading.ranges[i].from == FSW_NEVER ? flag->born : FSW_NEVER;
+		if (creation.has_defaults)
+			flag->defaults = fsw_intern_state(&reading.states, creation.enabled, creation.value, false,
+											  (Datum) 0, true);
+
+		/*
+		 * A webhook that was registered when the flag had existed for long
+		 * says nothing of the time before: then the defaults are a mere
+		 * deduction.
+		 */
+		flag->defaults_complete = creation.has_defaults && !creation.multivariate &&
+			life->created != FSW_NEVER;
+	}
+	else if (life->created != FSW_NEVER)
+		reading.born = life->created;
+
+	fsw_read_scope_names(&reading);
+	fsw_read_touches(&reading);
+	if (life->versioned)
+		fsw_read_versions(&reading);
+	history->timeline = fsw_timeline_build(flag);
+	return history;
+}
+
+/* Where the state of a period came from, NULL if from no delivery. */
+const FswShownRow *
+fsw_history_row(const FswHistory *history, const FswPeriod *period)
+{
+	int			row;
+
+	if (period->evidence < 0)
+		return NULL;
+	row = history->flag.evidence[period->evidence].row;
+	return row < 0 ? NULL : &history->shown_rows[row];
+}

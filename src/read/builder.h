@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/builder.h
+ *	  What builder.c and audit.c share while they read a history.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_BUILDER_H
+#define FSW_BUILDER_H
+
+#include "src/base/fsw.h"
+#include "src/read/read.h"
+
+typedef struct FswNameSince
+{
+	int64		since;
+	int64		hash;
+} FswNameSince;
+
+/* What has been read of a scope: its events from the first to the last time. */
+typedef struct FswRange
+{
+	int64		from;			/* FSW_NEVER: from the first */
+	int64		to;				/* FSW_FOREVER: to the last */
+	bool		torn;			/* two states under one time */
+} FswRange;
+
+/* What is needed only while reading. */
+typedef struct FswHistoryReading
+{
+	FswReader  *reader;
+	const FswLife *life;
+	const FswAsked *asked;
+	const int64 *near;			/* NULL: all of the history */
+	FswHistory *history;
+	int			maxevidence;
+	int			maxscopes;
+	int			nrows;
+	int			maxrows;
+	FswStateTable states;
+	FswRange   *ranges;			/* by scope */
+	FswNameSince **scope_names; /* by scope: hashes, as in touch.scope_hash */
+	int		   *nscope_names;
+	int64		born;			/* of the feature, as far as it was read */
+} FswHistoryReading;
+
+/* builder.c */
+extern FswEvidence *fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind,
+									  int scope, int64 at, int64 arrived);
+extern int	fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
+						 bool has_priority, int64 priority);
+
+/* audit.c */
+extern void fsw_read_scope_names(FswHistoryReading *reading);
+extern void fsw_read_touches(FswHistoryReading *reading);
+extern void fsw_read_versions(FswHistoryReading *reading);
+
+#endif							/* FSW_BUILDER_H */

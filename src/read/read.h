@@ -1,0 +1,223 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/read.h
+ *	  The history of one flag, read from the tables: interface of builder.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_READ_H
+#define FSW_READ_H
+
+#include "fmgr.h"
+#include "utils/timestamp.h"
+
+#include "src/read/scan.h"
+#include "src/timeline/model.h"
+
+/* What a state is shown as; both can be NULL pointers. */
+typedef struct FswShownState
+{
+	Datum		value;			/* jsonb */
+	Datum		variants;		/* jsonb: percentage by option id */
+} FswShownState;
+
+/* Which override a scope is. */
+typedef struct FswShownScope
+{
+	int64		segment_id;
+	char	   *identity_kind;
+	char	   *identity;
+	char	   *identity_identifier;
+} FswShownScope;
+
+/* Where a piece of evidence came from. */
+typedef struct FswShownRow
+{
+	int64		delivery;
+	char	   *changed_by;
+	bool		has_priority;
+	int64		priority;
+} FswShownRow;
+
+typedef struct FswHistory
+{
+	FswFlag		flag;
+	FswTimeline *timeline;
+	FswShownState *shown_states;
+	FswShownScope *shown_scopes;
+	FswShownRow *shown_rows;
+} FswHistory;
+
+/* An environment of which flags are read, and what is the same for all. */
+typedef struct FswEnvironment
+{
+	Datum		source;			/* text */
+	int64		source_hash;
+	int64		environment_id;
+	bool		has_project;
+	int64		project_id;
+	TimestampTz known_at;		/* what was stored later does not count */
+	bool		has_facts;		/* the rest is read when it is needed */
+	int64		news;			/* latest audit entry of the project */
+	int64		born;
+	int			nsiblings;		/* environments of the project */
+	int64	   *siblings;
+} FswEnvironment;
+
+/* A feature, with hashtextextended() of all names that it ever had. */
+typedef struct FswFeature
+{
+	int64		id;
+	char	   *name;			/* of the instant asked about */
+	int			nnames;
+	int64	   *names;
+} FswFeature;
+
+/* An audit entry says that the feature or its variants were changed. */
+typedef struct FswUpdate
+{
+	int64		at;
+	int64		arrived;
+	bool		variants;
+} FswUpdate;
+
+/* Whether a flag's states count at all, whatever they are. */
+typedef struct FswLife
+{
+	FswEnvironment *environment;
+	FswFeature	feature;
+	bool		versioned;		/* published in versions */
+	int			nwebhooks;		/* that brought lists of versions */
+	text	  **webhooks;		/* NULL: without one */
+	int64		created;		/* as an audit entry tells; FSW_NEVER */
+	int64		gone;			/* the feature was deleted; FSW_FOREVER */
+	bool		gone_exactly;	/* an audit entry tells gone */
+	int			nremovals;		/* deleted in this environment, by time */
+	int64	   *removals;
+	int			nupdates;		/* of the feature in all environments */
+	FswUpdate  *updates;
+} FswLife;
+
+/* What the feature's defaults make of a state that nobody told. */
+typedef struct FswCreation
+{
+	int64		created;		/* as its flag events say; FSW_NEVER */
+	bool		has_defaults;
+	bool		enabled;
+	Datum		value;			/* jsonb */
+	bool		multivariate;
+} FswCreation;
+
+/* The overrides that a question is about; those of versions always are. */
+typedef struct FswAsked
+{
+	bool		everything;
+	int			nsegments;
+	const int64 *segments;
+	const char *identity;		/* key or identifier, or NULL */
+} FswAsked;
+
+/*
+ * Around one instant, this many pieces of evidence to either side are read at
+ * most.  At most 5 events of one scope overlap in a busy installation; the
+ * rest is for outages, after which everything arrives at once.
+ */
+#define FSW_WINDOW 64
+
+/* While a history is read: the states it has so far. */
+typedef struct FswStateTable
+{
+	FswHistory *history;
+	MemoryContext mcxt;			/* of the history */
+	int			maxstates;
+	int			nbuckets;		/* a power of two */
+	int		   *buckets;		/* index of a state + 1 */
+} FswStateTable;
+
+extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
+							 bool value_isnull, Datum variants,
+							 bool variants_isnull);
+
+/* An environment and a feature that a pair of names means in [from, to). */
+typedef struct FswPair
+{
+	Datum		source;			/* text */
+	bool		has_project;
+	int64		project_id;
+	int64		environment_id;
+	FswFeature	feature;		/* 0 where an environment alone is meant */
+	int64		from;
+	int64		to;
+	int64		environment_sight;	/* when the names were seen first */
+	int64		feature_sight;
+} FswPair;
+
+/* The steps of an environment default: from an instant on, this state. */
+typedef struct FswSteps
+{
+	int			n;
+	int64	   *from;
+	int		   *state;			/* FSW_NOT_LIVE, FSW_NOT_TOLD, or an index */
+	int			nstates;
+	FswState   *states;
+	FswShownState *shown;		/* by state; not read for enabled alone */
+} FswSteps;
+
+/* How much of a history may be read for its steps. */
+typedef struct FswStepsLimit
+{
+	int64		changes;
+	Size		memory;			/* bytes, while reading and of the result */
+	bool		no_memory;		/* set where that was the reason to stop */
+} FswStepsLimit;
+
+/*
+ * With versions, the states of all scopes are carried from one to the next,
+ * so a part of the history can be told differently than all of it where
+ * versions overlap: up to this, all of it is read for any instant.
+ */
+#define FSW_LONG_VERSIONED 2000
+
+/* resolve.c */
+extern bool fsw_same_text(Datum a, Datum b);
+extern FswScan *fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length);
+extern FswScan *fsw_scan_names_of(FswReader *reader, const char *kind, int64 id);
+extern bool fsw_name_is_of(FswScan *scan, Datum source, const char *kind, int64 id);
+extern FswScan *fsw_scan_names_in(FswReader *reader, const char *kind, Datum source,
+								  bool has_project, int64 project_id);
+extern int	fsw_resolve(FswReader *reader, const text *environment,
+						const text *feature, FswPair **pairs);
+extern int	fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found);
+extern FswPair *fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id,
+								int64 feature_id);
+extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,
+								 int64 at, FswFeature **features);
+
+/* flag_facts.c */
+extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);
+extern void fsw_environment_facts(FswReader *reader, FswEnvironment *environment);
+extern FswLife *fsw_life_read(FswReader *reader, FswEnvironment *environment,
+							  const FswFeature *feature);
+extern FswCreation fsw_creation_read(FswReader *reader, const FswLife *life);
+extern bool fsw_life_has(const FswLife *life, int64 created, int64 at);
+extern int64 fsw_life_born(FswReader *reader, const FswLife *life, int64 created);
+extern bool fsw_is_known(FswScan *scan, int column, const FswEnvironment *environment);
+extern int64 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at);
+extern void fsw_scan_flag(FswScan *scan, const FswLife *life);
+extern FswScan *fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name,
+								 bool of_project);
+extern bool fsw_entry_is_of(FswScan *scan, const FswLife *life);
+extern bool fsw_list_is_of(FswReader *reader, FswScan *scan, const FswEnvironment *environment);
+
+/* builder.c */
+extern FswHistory *fsw_history_read(FswReader *reader, const FswLife *life,
+									const FswAsked *asked, const int64 *near);
+extern const FswShownRow *fsw_history_row(const FswHistory *history,
+										  const FswPeriod *period);
+
+/* steps.c */
+extern FswSteps *fsw_steps_read(FswReader *reader, const FswLife *life, bool values,
+								const int64 *near, FswStepsLimit *limit);
+extern int	fsw_steps_at(const FswSteps *steps, int64 at);
+
+#endif							/* FSW_READ_H */

@@ -1,0 +1,429 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/scan.c
+ *	  Rows of the extension's own tables, by index.
+ *
+ * A question about one flag reads a few rows here and there.  Each through a
+ * statement of its own would cost several times what the descent of the
+ * B-tree does, so the indexes are searched directly, as the server searches
+ * its catalogs, under the active snapshot.  No name is looked up in
+ * search_path and no privilege is needed but that of calling the function.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/visibilitymap.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/scan.h"
+
+#define READ_NAME(T, column) #column,
+static const char *const name_columns[] = {FSW_NAME_COLUMNS(READ_NAME, NAME)};
+static const char *const delivery_columns[] = {FSW_DELIVERY_READ_COLUMNS(READ_NAME, DELIVERY)};
+static const char *const repeat_columns[] = {FSW_REPEAT_COLUMNS(READ_NAME, REPEAT)};
+static const char *const webhook_columns[] = {FSW_WEBHOOK_COLUMNS(READ_NAME, WEBHOOK)};
+
+typedef struct ReadTable
+{
+	const char *name;
+	int			ncolumns;
+	const char *const *columns; /* NULL: those of fsw_tables */
+} ReadTable;
+
+static const ReadTable read_tables[FSW_READ_TABLE_COUNT] = {
+	[FSW_READ_AUDIT_LOG] = {"audit_log", AUDIT_COUNT, NULL},
+	[FSW_READ_FLAG_CHANGE] = {"flag_change", FLAG_COUNT, NULL},
+	[FSW_READ_TOUCH] = {"touch", TOUCH_COUNT, NULL},
+	[FSW_READ_VERSION_PUBLISHED] = {"version_published", VERSION_COUNT, NULL},
+	[FSW_READ_NAME] = {"name", NAME_COUNT, name_columns},
+	[FSW_READ_DELIVERY] = {"delivery", DELIVERY_COUNT, delivery_columns},
+	[FSW_READ_REPEAT] = {"delivery_repeat", REPEAT_COUNT, repeat_columns},
+	[FSW_READ_WEBHOOK] = {"webhook", WEBHOOK_COUNT, webhook_columns}
+};
+
+static const struct
+{
+	const char *name;
+	FswReadTable table;
+}			read_indexes[FSW_INDEX_COUNT] =
+{
+	[FSW_INDEX_NAME] = {"name_pkey", FSW_READ_NAME},
+	[FSW_INDEX_NAME_HASH] = {"name_name_idx", FSW_READ_NAME},
+	[FSW_INDEX_NAME_THING] = {"name_thing_idx", FSW_READ_NAME},
+	[FSW_INDEX_NAME_PROJECT] = {"name_project_idx", FSW_READ_NAME},
+	[FSW_INDEX_DEFAULT] = {"flag_change_default_idx", FSW_READ_FLAG_CHANGE},
+	[FSW_INDEX_DELETED] = {"flag_change_deletion_idx", FSW_READ_FLAG_CHANGE},
+	[FSW_INDEX_OVERRIDE] = {"flag_change_override_idx", FSW_READ_FLAG_CHANGE},
+	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE},
+	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE},
+	[FSW_INDEX_TOUCH_FEATURE] = {"touch_feature_hash_idx", FSW_READ_TOUCH},
+	[FSW_INDEX_TOUCH_LIFE] = {"touch_life_idx", FSW_READ_TOUCH},
+	[FSW_INDEX_TOUCH_SEGMENT] = {"touch_segment_idx", FSW_READ_TOUCH},
+	[FSW_INDEX_TOUCH_ENVIRONMENT] = {"touch_environment_idx", FSW_READ_TOUCH},
+	[FSW_INDEX_TOUCH_VERSION] = {"touch_version_idx", FSW_READ_TOUCH},
+	[FSW_INDEX_TOUCH] = {"touch_pkey", FSW_READ_TOUCH},
+	[FSW_INDEX_VERSION_FEATURE] = {"version_published_feature_idx", FSW_READ_VERSION_PUBLISHED},
+	[FSW_INDEX_AUDIT_PROJECT] = {"audit_log_project_idx", FSW_READ_AUDIT_LOG},
+	[FSW_INDEX_DELIVERY_WEBHOOK] = {"delivery_webhook_idx", FSW_READ_DELIVERY},
+	[FSW_INDEX_REPEAT] = {"delivery_repeat_key", FSW_READ_REPEAT},
+	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK}
+};
+
+/* Where the columns are; a column keeps its number as long as its table lives. */
+static struct
+{
+	Oid			relid;
+	AttrNumber	attnums[Max(AUDIT_COUNT, FLAG_COUNT)];
+}			layouts[FSW_READ_TABLE_COUNT];
+
+FswReader *
+fsw_reader_open(void)
+{
+	FswReader  *reader = palloc0_object(FswReader);
+
+	reader->mcxt = CurrentMemoryContext;
+	reader->snapshot = GetActiveSnapshot();
+	reader->schema = get_namespace_oid("flagsmith", false);
+	return reader;
+}
+
+/* Locks stay until the end of the transaction, as those of a SELECT do. */
+void
+fsw_reader_close(FswReader *reader)
+{
+	for (int i = 0; i < FSW_INDEX_COUNT; i++)
+	{
+		FswScan    *scan = reader->scans[i];
+
+		if (scan == NULL)
+			continue;
+		for (int n = 0; n <= FSW_INDEX_KEYS; n++)
+		{
+			if (scan->descs[n] != NULL)
+				index_endscan(scan->descs[n]);
+		}
+		if (BufferIsValid(scan->vmbuffer))
+			ReleaseBuffer(scan->vmbuffer);
+		ExecDropSingleTupleTableSlot(scan->slot);
+		index_close(scan->index, NoLock);
+		pfree(scan);
+	}
+	for (int i = 0; i < FSW_READ_TABLE_COUNT; i++)
+	{
+		if (reader->tables[i] != NULL)
+			table_close(reader->tables[i], NoLock);
+	}
+	pfree(reader);
+}
+
+static Oid
+find_relation(const FswReader *reader, const char *name)
+{
+	Oid			relid = get_relname_relid(name, reader->schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"flagsmith.%s\" does not exist", name)));
+	return relid;
+}
+
+static Relation
+open_table(FswReader *reader, FswReadTable id)
+{
+	const ReadTable *table = &read_tables[id];
+	const char *const *columns;
+
+	if (reader->tables[id] != NULL)
+		return reader->tables[id];
+
+	reader->tables[id] = table_open(find_relation(reader, table->name), AccessShareLock);
+	if (layouts[id].relid != RelationGetRelid(reader->tables[id]))
+	{
+		layouts[id].relid = InvalidOid;
+		columns = table->columns != NULL ? table->columns : fsw_tables[id].columns;
+		for (int i = 0; i < table->ncolumns; i++)
+		{
+			AttrNumber	attnum = get_attnum(RelationGetRelid(reader->tables[id]), columns[i]);
+
+			if (attnum == InvalidAttrNumber)
+				ereport(ERROR,
+						(errcode(ERRCODE_UNDEFINED_COLUMN),
+						 errmsg("column \"%s\" of relation \"flagsmith.%s\" does not exist",
+								columns[i], table->name)));
+			layouts[id].attnums[i] = attnum;
+		}
+		layouts[id].relid = RelationGetRelid(reader->tables[id]);
+	}
+	return reader->tables[id];
+}
+
+/* The search of an index, to be given its keys, in the order of its columns. */
+FswScan *
+fsw_scan_of(FswReader *reader, FswIndex index)
+{
+	FswScan    *scan = reader->scans[index];
+
+	if (scan == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(reader->mcxt);
+		FswReadTable table = read_indexes[index].table;
+		Relation	relation = open_table(reader, table);
+
+		scan = palloc0_object(FswScan);
+		scan->reader = reader;
+		scan->index_id = index;
+		scan->attnums = layouts[table].attnums;
+		scan->index = index_open(find_relation(reader, read_indexes[index].name), AccessShareLock);
+		if (!scan->index->rd_index->indisvalid)
+			ereport(ERROR,
+					(errcode(ERRCODE_INDEX_CORRUPTED),
+					 errmsg("index \"flagsmith.%s\" is not valid", read_indexes[index].name),
+					 errhint("REINDEX it.")));
+		scan->slot = table_slot_create(relation, NULL);
+		scan->vmbuffer = InvalidBuffer;
+		reader->scans[index] = scan;
+		MemoryContextSwitchTo(caller);
+	}
+	scan->nkeys = 0;
+	return scan;
+}
+
+/* The comparison of a column with a value, by the type of the column. */
+static RegProcedure
+comparison(Oid type, StrategyNumber strategy)
+{
+	static const struct
+	{
+		Oid			type;
+		RegProcedure procedures[BTMaxStrategyNumber + 1];
+	}			known[] =
+	{
+		{INT8OID, {0, F_INT8LT, F_INT8LE, F_INT8EQ, F_INT8GE, F_INT8GT}},
+		{TIMESTAMPTZOID, {0, F_TIMESTAMPTZ_LT, F_TIMESTAMPTZ_LE, F_TIMESTAMPTZ_EQ,
+		F_TIMESTAMPTZ_GE, F_TIMESTAMPTZ_GT}},
+		{TEXTOID, {0, F_TEXT_LT, F_TEXT_LE, F_TEXTEQ, F_TEXT_GE, F_TEXT_GT}},
+		{INT4OID, {0, F_INT4LT, F_INT4LE, F_INT4EQ, F_INT4GE, F_INT4GT}}
+	};
+
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (known[i].type == type)
+			return known[i].procedures[strategy];
+	}
+	elog(ERROR, "no comparison for type %u", type);
+}
+
+/* Is the index read by fsw_scan_next_entry()? */
+static bool
+has_entries(FswIndex index)
+{
+	return index == FSW_INDEX_DEFAULT || index == FSW_INDEX_OVERRIDE;
+}
+
+static ScanKey
+next_key(FswScan *scan)
+{
+	Assert(scan->nkeys < FSW_INDEX_KEYS);
+	return &scan->keys[scan->nkeys++];
+}
+
+/*
+ * The next column of the index compares with the value so.  A comparison
+ * other than equal is given last; both ends of a range may be.
+ */
+void
+fsw_scan_key(FswScan *scan, StrategyNumber strategy, Datum value)
+{
+	ScanKey		previous = scan->nkeys > 0 ? &scan->keys[scan->nkeys - 1] : NULL;
+	AttrNumber	attno = previous == NULL ? 1 :
+		previous->sk_strategy == BTEqualStrategyNumber || (previous->sk_flags & SK_SEARCHNULL) ?
+		previous->sk_attno + 1 : previous->sk_attno;
+	Oid			type = TupleDescAttr(RelationGetDescr(scan->index), attno - 1)->atttypid;
+
+	ScanKeyEntryInitialize(next_key(scan), 0, attno, strategy, InvalidOid,
+						   scan->index->rd_indcollation[attno - 1],
+						   comparison(type, strategy), value);
+}
+
+/* The next column of the index is NULL, or is not. */
+void
+fsw_scan_key_null(FswScan *scan, bool is_null)
+{
+	AttrNumber	attno = scan->nkeys == 0 ? 1 : scan->keys[scan->nkeys - 1].sk_attno + 1;
+
+	ScanKeyEntryInitialize(next_key(scan),
+						   SK_ISNULL | (is_null ? SK_SEARCHNULL : SK_SEARCHNOTNULL),
+						   attno, InvalidStrategy, InvalidOid, InvalidOid, InvalidOid, (Datum) 0);
+}
+
+void
+fsw_scan_begin(FswScan *scan, ScanDirection direction)
+{
+	FswReader  *reader = scan->reader;
+	IndexScanDesc desc = scan->descs[scan->nkeys];
+	MemoryContext caller = MemoryContextSwitchTo(reader->mcxt);
+
+	if (desc == NULL)
+	{
+		desc = fsw_index_beginscan(reader->tables[read_indexes[scan->index_id].table], scan->index,
+								   reader->snapshot, scan->nkeys);
+		desc->xs_want_itup = has_entries(scan->index_id);
+		scan->descs[scan->nkeys] = desc;
+	}
+	index_rescan(desc, scan->keys, scan->nkeys, NULL, 0);
+	MemoryContextSwitchTo(caller);
+	scan->desc = desc;
+	scan->direction = direction;
+}
+
+/* The next row that the snapshot sees. */
+bool
+fsw_scan_next(FswScan *scan)
+{
+	/* what the index keeps for itself lives as long as the search */
+	MemoryContext caller = MemoryContextSwitchTo(scan->reader->mcxt);
+	bool		found;
+
+	CHECK_FOR_INTERRUPTS();
+	scan->only_index = false;
+	found = index_getnext_slot(scan->desc, scan->direction, scan->slot);
+	MemoryContextSwitchTo(caller);
+	return found;
+}
+
+/*
+ * The next entry whose row the snapshot sees, by the index alone where the
+ * visibility map says that all see the row.  Of the row's other columns
+ * nothing is known before fsw_scan_fetch().  Only for indexes of states.
+ */
+bool
+fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull)
+{
+	IndexScanDesc desc = scan->desc;
+	MemoryContext caller = MemoryContextSwitchTo(scan->reader->mcxt);
+	ItemPointer tid;
+
+	Assert(has_entries(scan->index_id));
+	CHECK_FOR_INTERRUPTS();
+	while ((tid = index_getnext_tid(desc, scan->direction)) != NULL)
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(tid);
+
+		scan->only_index = VM_ALL_VISIBLE(desc->heapRelation, block, &scan->vmbuffer);
+		if (!scan->only_index)
+		{
+			if (!index_fetch_heap(desc, scan->slot))
+				continue;
+		}
+		else
+			PredicateLockPage(desc->heapRelation, block, scan->reader->snapshot);
+		index_deform_tuple(desc->xs_itup, desc->xs_itupdesc, values, isnull);
+		break;
+	}
+	MemoryContextSwitchTo(caller);
+	return tid != NULL;
+}
+
+/* Read the row of the entry that fsw_scan_next_entry() found. */
+void
+fsw_scan_fetch(FswScan *scan)
+{
+	if (!scan->only_index)
+		return;
+	if (!index_fetch_heap(scan->desc, scan->slot))
+		elog(ERROR, "could not find the row of an entry of index \"%s\"",
+			 RelationGetRelationName(scan->index));
+	scan->only_index = false;
+}
+
+Datum
+fsw_scan_column(FswScan *scan, int column, bool *isnull)
+{
+	return slot_getattr(scan->slot, scan->attnums[column], isnull);
+}
+
+int64
+fsw_scan_int64(FswScan *scan, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+bool
+fsw_scan_bool(FswScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/* Is the column, a text, this word? */
+bool
+fsw_scan_is(FswScan *scan, int column, const char *word)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+	text	   *content;
+
+	if (isnull)
+		return false;
+	content = DatumGetTextPP(value);
+	return VARSIZE_ANY_EXHDR(content) == strlen(word) &&
+		memcmp(VARDATA_ANY(content), word, VARSIZE_ANY_EXHDR(content)) == 0;
+}
+
+/* The column, a text, as an id; false if it is none. */
+bool
+fsw_scan_id(FswScan *scan, int column, int64 *id)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+	const char *digits;
+	int			length;
+
+	if (isnull)
+		return false;
+	digits = VARDATA_ANY(DatumGetPointer(value));
+	length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+	if (length < 1 || length > 18)
+		return false;
+	*id = 0;
+	for (int i = 0; i < length; i++)
+	{
+		if (digits[i] < '0' || digits[i] > '9')
+			return false;
+		*id = *id * 10 + (digits[i] - '0');
+	}
+	return true;
+}
+
+char *
+fsw_scan_cstring(FswScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}

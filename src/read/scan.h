@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/scan.h
+ *	  Rows of the extension's own tables, by index: interface of scan.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_SCAN_H
+#define FSW_SCAN_H
+
+#include "access/genam.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "executor/tuptable.h"
+#include "storage/buf.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+#include "utils/timestamp.h"
+
+/* The columns that are read of tables which row.h does not list. */
+#define FSW_NAME_COLUMNS(X, T) \
+	X(T, source) X(T, kind) X(T, id) X(T, since) X(T, name) X(T, project_id)
+
+#define FSW_DELIVERY_READ_COLUMNS(X, T) \
+	X(T, id) X(T, webhook) X(T, received_at)
+
+#define FSW_REPEAT_COLUMNS(X, T) \
+	X(T, delivery) X(T, first_received_at)
+
+#define FSW_WEBHOOK_COLUMNS(X, T) \
+	X(T, name) X(T, environment_id)
+
+#define FSW_READ_ENUM(T, column) T##_##column,
+enum { FSW_NAME_COLUMNS(FSW_READ_ENUM, NAME) NAME_COUNT };
+enum { FSW_DELIVERY_READ_COLUMNS(FSW_READ_ENUM, DELIVERY) DELIVERY_COUNT };
+enum { FSW_REPEAT_COLUMNS(FSW_READ_ENUM, REPEAT) REPEAT_COUNT };
+enum { FSW_WEBHOOK_COLUMNS(FSW_READ_ENUM, WEBHOOK) WEBHOOK_COUNT };
+
+/* Tables that are read; the typed ones first, as in row.h. */
+typedef enum FswReadTable
+{
+	FSW_READ_AUDIT_LOG,
+	FSW_READ_FLAG_CHANGE,
+	FSW_READ_TOUCH,
+	FSW_READ_VERSION_PUBLISHED,
+	FSW_READ_NAME,
+	FSW_READ_DELIVERY,
+	FSW_READ_REPEAT,
+	FSW_READ_WEBHOOK
+} FswReadTable;
+
+#define FSW_READ_TABLE_COUNT (FSW_READ_WEBHOOK + 1)
+
+/* Indexes that are read by; their columns are in schema/. */
+typedef enum FswIndex
+{
+	FSW_INDEX_NAME,
+	FSW_INDEX_NAME_HASH,
+	FSW_INDEX_NAME_THING,
+	FSW_INDEX_NAME_PROJECT,
+	FSW_INDEX_DEFAULT,
+	FSW_INDEX_DELETED,
+	FSW_INDEX_OVERRIDE,
+	FSW_INDEX_LATE,
+	FSW_INDEX_FLAG_CHANGE,
+	FSW_INDEX_TOUCH_FEATURE,
+	FSW_INDEX_TOUCH_LIFE,
+	FSW_INDEX_TOUCH_SEGMENT,
+	FSW_INDEX_TOUCH_ENVIRONMENT,
+	FSW_INDEX_TOUCH_VERSION,
+	FSW_INDEX_TOUCH,
+	FSW_INDEX_VERSION_FEATURE,
+	FSW_INDEX_AUDIT_PROJECT,
+	FSW_INDEX_DELIVERY_WEBHOOK,
+	FSW_INDEX_REPEAT,
+	FSW_INDEX_WEBHOOK
+} FswIndex;
+
+#define FSW_INDEX_COUNT (FSW_INDEX_WEBHOOK + 1)
+
+/* No index is searched by more columns. */
+#define FSW_INDEX_KEYS 7
+
+/* A search in one index; of each index, one at a time. */
+typedef struct FswScan
+{
+	struct FswReader *reader;
+	Relation	index;
+	IndexScanDesc descs[FSW_INDEX_KEYS + 1];	/* by number of keys */
+	IndexScanDesc desc;			/* the one in progress */
+	const AttrNumber *attnums;	/* of the table's columns */
+	TupleTableSlot *slot;
+	Buffer		vmbuffer;
+	ScanDirection direction;
+	bool		only_index;		/* the row in slot is not read */
+	int			nkeys;
+	ScanKeyData keys[FSW_INDEX_KEYS];
+	int			index_id;
+} FswScan;
+
+/* Tables and indexes opened while one question is answered. */
+typedef struct FswReader
+{
+	MemoryContext mcxt;
+	Snapshot	snapshot;
+	Oid			schema;
+	Relation	tables[FSW_READ_TABLE_COUNT];
+	FswScan    *scans[FSW_INDEX_COUNT];
+} FswReader;
+
+extern FswReader *fsw_reader_open(void);
+extern void fsw_reader_close(FswReader *reader);
+
+extern FswScan *fsw_scan_of(FswReader *reader, FswIndex index);
+extern void fsw_scan_key(FswScan *scan, StrategyNumber strategy, Datum value);
+extern void fsw_scan_key_null(FswScan *scan, bool is_null);
+extern void fsw_scan_begin(FswScan *scan, ScanDirection direction);
+extern bool fsw_scan_next(FswScan *scan);
+extern bool fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull);
+extern void fsw_scan_fetch(FswScan *scan);
+
+extern Datum fsw_scan_column(FswScan *scan, int column, bool *isnull);
+extern int64 fsw_scan_int64(FswScan *scan, int column, int64 otherwise);
+extern bool fsw_scan_bool(FswScan *scan, int column);
+extern bool fsw_scan_is(FswScan *scan, int column, const char *word);
+extern bool fsw_scan_id(FswScan *scan, int column, int64 *id);
+extern char *fsw_scan_cstring(FswScan *scan, int column);
+
+static inline void
+fsw_scan_equal(FswScan *scan, Datum value)
+{
+	fsw_scan_key(scan, BTEqualStrategyNumber, value);
+}
+
+#endif							/* FSW_SCAN_H */

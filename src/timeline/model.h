@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/model.h
+ *	  From evidence to a timeline: interface of timeline.c and version.c.
+ *
+ * Nothing in here reads a table, a clock or a setting: a timeline is a
+ * function of the arrays given.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_MODEL_H
+#define FSW_MODEL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+/* In place of the index of a state. */
+#define FSW_NOT_LIVE	(-1)	/* the scope has no state of its own */
+#define FSW_NOT_TOLD	(-2)	/* nobody said which */
+#define FSW_NOT_SEEN	(-3)	/* nothing was read so far */
+
+#define FSW_NEVER		PG_INT64_MIN
+#define FSW_FOREVER		PG_INT64_MAX
+
+/*
+ * One request saves the state, its value and its percentages one after the
+ * other; each save has an audit entry of its own instant.  Microseconds.
+ */
+#define FSW_SAME_ACT	INT64CONST(500000)
+
+/* Ordered: what is greater is surer.  The names are those of the SQL enum. */
+typedef enum FswConfidence
+{
+	FSW_UNKNOWN,
+	FSW_INFERRED,
+	FSW_REPORTED,
+	FSW_CONFIRMED
+} FswConfidence;
+
+/* What a period rests on, or why it is in doubt. */
+typedef enum FswCause
+{
+	FSW_CAUSE_EVENT,
+	FSW_CAUSE_IMPORT,
+	FSW_CAUSE_DEFAULTS,
+	FSW_CAUSE_PREVIOUS_STATE,
+	FSW_CAUSE_VERSION_LIST,
+	FSW_CAUSE_OVERRIDE_REMOVED,
+	FSW_CAUSE_SEGMENT_DELETED,
+	FSW_CAUSE_FEATURE_DELETED,
+	FSW_CAUSE_STATE_DELETED,
+	FSW_CAUSE_UNTOLD_CHANGE,
+	FSW_CAUSE_UNTOLD_VERSION,
+	FSW_CAUSE_UNTOLD_START,
+	FSW_CAUSE_VARIANTS,
+	FSW_CAUSE_FEATURE_UPDATED,
+	FSW_CAUSE_CONTRADICTED,
+	FSW_CAUSE_TORN,
+	FSW_CAUSE_CROWDED,
+	FSW_CAUSE_AMBIGUOUS_LIST,
+	FSW_CAUSE_PUBLISHING,
+	FSW_CAUSE_DELETING
+} FswCause;
+
+/* One distinct state; the caller gives equal states the same index. */
+typedef struct FswState
+{
+	bool		enabled;
+	bool		has_variants;
+	uint64		value;			/* hash of the value */
+	uint64		rest;			/* hash of the value and the variants */
+} FswState;
+
+typedef enum FswEvidenceKind
+{
+	FSW_EV_BODY,				/* a flag event with a state */
+	FSW_EV_IMPORT,				/* a state read from the REST API */
+	FSW_EV_DELETED,				/* FLAG_DELETED; its before is a state once
+								 * held */
+	FSW_EV_STATE,				/* audit entry with exactly the time that the
+								 * body has too */
+	FSW_EV_VALUE,				/* audit entry of the value, some ms away */
+	FSW_EV_NEAR,				/* the same of a percentage, or a creation */
+	FSW_EV_DOUBT,				/* audit entry that may mean this scope */
+	FSW_EV_REMOVAL,				/* the override was removed */
+	FSW_EV_STATE_DELETED,		/* the state in this environment was deleted */
+	FSW_EV_OPTION,				/* a variant was added or removed, all scopes */
+	FSW_EV_UPDATED,				/* something about the feature changed */
+	FSW_EV_VERSION,				/* a version was published (audit entry) */
+	FSW_EV_LIST					/* a version was published, with its states */
+} FswEvidenceKind;
+
+typedef struct FswEvidence
+{
+	int64		at;				/* the time it tells; of a list, none */
+	int64		arrived;		/* earliest arrival */
+	uint64		digest;			/* for ties */
+	uint64		version;		/* hash of the version's uuid */
+	int			scope;			/* index; of versions and options, unused */
+	FswEvidenceKind kind;
+	int			state;			/* index of the state it tells */
+	int			before;			/* of previous_state; FSW_NOT_LIVE if absent */
+	int			nlist;			/* states of a version's list, in order */
+	int		   *list;
+	int			row;			/* for the caller */
+} FswEvidence;
+
+typedef enum FswScopeKind
+{
+	FSW_SCOPE_DEFAULT,			/* always the scope with index 0 */
+	FSW_SCOPE_SEGMENT,
+	FSW_SCOPE_IDENTITY
+} FswScopeKind;
+
+typedef struct FswScope
+{
+	FswScopeKind kind;
+	int64		born;			/* as of the flag, if the evidence about the
+								 * scope begins there */
+	int64		ended;			/* when its segment was deleted */
+} FswScope;
+
+/* All that is known about one feature in one environment. */
+typedef struct FswFlag
+{
+	int64		born;			/* feature and environment both exist from
+								 * here; FSW_NEVER if not known */
+	int64		gone;			/* the feature was deleted; FSW_FOREVER */
+	bool		gone_exactly;	/* an audit entry tells gone to the
+								 * microsecond */
+	bool		versioned;		/* published in versions */
+	int64		news;			/* latest audit entry of the project */
+	int			defaults;		/* state that the feature's defaults make */
+	bool		defaults_complete;	/* it can have no variants */
+	int			nstates;
+	FswState   *states;
+	int			nscopes;
+	FswScope   *scopes;
+	int			nevidence;
+	FswEvidence *evidence;
+	int			noptions;		/* the builder's: times of FSW_EV_OPTION */
+	int64	   *options;
+	int			nupdates;		/* and of FSW_EV_UPDATED */
+	int64	   *updates;
+} FswFlag;
+
+typedef struct FswPeriod
+{
+	int			scope;
+	int64		from;
+	int64		to;				/* exclusive */
+	int			state;			/* best estimate; FSW_NOT_LIVE, FSW_NOT_TOLD */
+	FswConfidence confidence;
+	FswCause	cause;
+	int			evidence;		/* what told the state; -1 */
+} FswPeriod;
+
+/* Periods by scope, then by time, without gaps within a scope. */
+typedef struct FswTimeline
+{
+	int			nperiods;
+	int			maxperiods;
+	FswPeriod  *periods;
+} FswTimeline;
+
+extern FswTimeline *fsw_timeline_build(FswFlag *flag);
+extern const FswPeriod *fsw_timeline_at(const FswTimeline *timeline, int scope,
+										int64 at);
+
+/* What timeline.c and version.c share. */
+extern void fsw_timeline_add(FswTimeline *timeline, int scope, int64 from,
+							 int64 to, int state, FswConfidence confidence,
+							 FswCause cause, int evidence);
+extern void fsw_timeline_lower(FswTimeline *timeline, int first, int64 from,
+							   int64 to, FswConfidence at_most, FswCause cause);
+extern void fsw_timeline_cut(FswTimeline *timeline, int first, int scope,
+							 int64 at, FswConfidence confidence,
+							 FswCause cause);
+extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
+extern void fsw_version_build(FswFlag *flag, FswTimeline **per_scope);
+
+#endif							/* FSW_MODEL_H */
