@@ -15,6 +15,7 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 OBJS = \
 	flagsmith_webhook.o \
 	src/base/guard.o \
+	src/base/hash.o \
 	src/base/plan.o \
 	src/base/signature.o \
 	src/decode/body.o \
@@ -25,21 +26,25 @@ OBJS = \
 	src/decode/message.o \
 	src/decode/message_template.o \
 	src/decode/page.o \
+	src/timeline/naming.o \
 	src/timeline/timeline.o \
 	src/timeline/version.o \
 	src/timeline/version_order.o \
 	src/read/audit.o \
 	src/read/builder.o \
 	src/read/flag_facts.o \
+	src/read/names.o \
 	src/read/resolve.o \
 	src/read/scan.o \
 	src/read/state_set.o \
 	src/ingest/import.o \
 	src/ingest/inbox.o \
+	src/ingest/name_store.o \
 	src/ingest/row_store.o \
 	src/ingest/secret.o \
 	src/answer/flag_state.o \
 	src/answer/lookup.o \
+	src/answer/name.o \
 	src/answer/steps.o \
 	src/maintain/prune.o \
 	src/maintain/rebuild.o
@@ -48,6 +53,7 @@ OBJS = \
 SCHEMA_PARTS = \
 	prologue \
 	guard \
+	hash \
 	webhook \
 	delivery \
 	audit_log \
@@ -85,6 +91,7 @@ REGRESS = \
 	guard \
 	privilege \
 	timeline \
+	name \
 	snapshot \
 	maintenance \
 	uninstall

@@ -29,8 +29,8 @@ CREATE INDEX flag_change_long_idx ON flagsmith.flag_change (event_at)
 CREATE INDEX flag_change_deleted_idx ON flagsmith.flag_change (received_at) WHERE deleted;
 CREATE INDEX flag_change_deleted_feature_idx ON flagsmith.flag_change (source, feature_id) WHERE deleted;
 -- What lies near an instant and concerns one feature, of any length of name.
-CREATE INDEX audit_log_near_idx ON flagsmith.audit_log (hashtextextended(coalesce(feature, ''), 0), created_date);
-CREATE INDEX flag_change_near_idx ON flagsmith.flag_change (hashtextextended(coalesce(feature, ''), 0), event_at);
+CREATE INDEX audit_log_near_idx ON flagsmith.audit_log (flagsmith._hash('feature:' || coalesce(feature, '')), created_date);
+CREATE INDEX flag_change_near_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), event_at);
 
 -- The audit entries, each once: rows of one source with one audit_id are one entry, a webhook's before one of the REST API.
 CREATE VIEW flagsmith._entry WITH (security_invoker = false) AS
@@ -67,9 +67,9 @@ CROSS JOIN LATERAL (
         WHERE t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
-            AND t.feature_hash = hashtextextended(f.feature, 0)
-            AND t.scope_hash = hashtextextended(CASE WHEN f.identity IS NOT NULL THEN 'identity:' || f.identity_identifier
-                ELSE 'segment:' || f.segment END, 0)
+            AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
+            AND t.scope_hash = flagsmith._hash(CASE WHEN f.identity IS NOT NULL THEN 'identity:' || f.identity_identifier
+                ELSE 'segment:' || f.segment END)
             AND t.at BETWEEN f.event_at - interval '1 second' AND f.event_at + interval '1 second'
             AND t.environment_id = f.environment_id
         UNION ALL
@@ -79,7 +79,7 @@ CROSS JOIN LATERAL (
         WHERE t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
-            AND t.feature_hash = hashtextextended(f.feature, 0)
+            AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash IS NULL
             AND t.at BETWEEN f.event_at - interval '1 second' AND f.event_at + interval '5 minutes'
             AND t.environment_id = f.environment_id
@@ -95,7 +95,7 @@ CROSS JOIN LATERAL (
             AND t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
-            AND t.feature_hash = hashtextextended(f.feature, 0)
+            AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash IS NULL
             AND t.at BETWEEN f.received_at - interval '10 seconds' AND f.received_at + interval '2 seconds'
             AND t.environment_id = f.environment_id
@@ -189,11 +189,11 @@ BEGIN
         IF NOT FOUND THEN
             RETURN;
         END IF;
-        hash := hashtextextended(coalesce(a.feature, ''), 0);
+        hash := flagsmith._hash('feature:' || coalesce(a.feature, ''));
         -- It begins an act if none of the same act comes in the second before it.
         IF EXISTS (
             SELECT FROM flagsmith._entry p
-            WHERE hashtextextended(coalesce(p.feature, ''), 0) = hash
+            WHERE flagsmith._hash('feature:' || coalesce(p.feature, '')) = hash
                 AND p.at BETWEEN a.at - interval '1 second' AND a.at
                 AND p.source = a.source
                 AND p.act_key = a.act_key
@@ -209,11 +209,11 @@ BEGIN
             IF (a.author_email IS NOT NULL OR a.is_system_event) AND a.feature IS NOT NULL THEN
                 RETURN;
             END IF;
-            hash := hashtextextended(coalesce(a.feature, ''), 0);
+            hash := flagsmith._hash('feature:' || coalesce(a.feature, ''));
             LOOP
                 SELECT * INTO e
                 FROM flagsmith._entry p
-                WHERE hashtextextended(coalesce(p.feature, ''), 0) = hash
+                WHERE flagsmith._hash('feature:' || coalesce(p.feature, '')) = hash
                     AND p.at BETWEEN a.at - interval '1 second' AND a.at
                     AND p.source = a.source
                     AND p.act_key = a.act_key
@@ -228,7 +228,7 @@ BEGIN
             SELECT * INTO c FROM flagsmith.flag_change t WHERE t.delivery = _act.delivery AND t.ordinal = _act.ordinal;
             IF EXISTS (
                 SELECT FROM flagsmith._unexplained p
-                WHERE hashtextextended(coalesce(p.feature, ''), 0) = hashtextextended(coalesce(c.feature, ''), 0)
+                WHERE flagsmith._hash('feature:' || coalesce(p.feature, '')) = flagsmith._hash('feature:' || coalesce(c.feature, ''))
                     AND p.event_at BETWEEN c.event_at - interval '1 second' AND c.event_at
                     AND p.source = c.source AND p.environment_id IS NOT DISTINCT FROM c.environment_id
                     AND p.feature_id IS NOT DISTINCT FROM c.feature_id AND p.identity IS NOT DISTINCT FROM c.identity
@@ -259,7 +259,7 @@ BEGIN
         LOOP
             SELECT max(n.at) INTO near
             FROM flagsmith._entry n
-            WHERE hashtextextended(coalesce(n.feature, ''), 0) = hash
+            WHERE flagsmith._hash('feature:' || coalesce(n.feature, '')) = hash
                 AND n.at > until AND n.at <= until + interval '1 second'
                 AND n.source = a.source
                 AND n.act_key = a.act_key;
@@ -274,7 +274,7 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT t.*
                 FROM flagsmith._explained t
-                WHERE hashtextextended(coalesce(t.feature, ''), 0) = w.feature_hash
+                WHERE flagsmith._hash('feature:' || coalesce(t.feature, '')) = w.feature_hash
                     AND t.event_at BETWEEN since - interval '5 minutes' AND until + interval '1 second'
                     AND t.source = a.source
                     AND t.entry_at BETWEEN since AND until
@@ -308,7 +308,7 @@ BEGIN
                 AND v.source = e.source
             OFFSET 0
         ) r
-        WHERE hashtextextended(coalesce(e.feature, ''), 0) = hash
+        WHERE flagsmith._hash('feature:' || coalesce(e.feature, '')) = hash
             AND e.at BETWEEN since AND until
             AND e.source = a.source
             AND e.act_key = a.act_key;
@@ -333,8 +333,8 @@ BEGIN
                     t.delivery DESC))[1], min(t.event_at)
             INTO delivery_ids, id, near
             FROM flagsmith._explained t
-            WHERE hashtextextended(coalesce(t.feature, ''), 0)
-                    = CASE WHEN kind = 'change' THEN hashtextextended(coalesce(x.feature, ''), 0) ELSE hash END
+            WHERE flagsmith._hash('feature:' || coalesce(t.feature, ''))
+                    = CASE WHEN kind = 'change' THEN flagsmith._hash('feature:' || coalesce(x.feature, '')) ELSE hash END
                 AND t.event_at BETWEEN since - interval '5 minutes' AND until + interval '1 second'
                 AND t.source = a.source
                 AND t.entry_at BETWEEN since AND until
@@ -366,7 +366,7 @@ BEGIN
             LOOP
                 SELECT max(n.event_at) INTO near
                 FROM flagsmith._unexplained n
-                WHERE hashtextextended(coalesce(n.feature, ''), 0) = hashtextextended(coalesce(c.feature, ''), 0)
+                WHERE flagsmith._hash('feature:' || coalesce(n.feature, '')) = flagsmith._hash('feature:' || coalesce(c.feature, ''))
                     AND n.event_at > until AND n.event_at <= until + interval '1 second'
                     AND n.source = c.source AND n.environment_id IS NOT DISTINCT FROM c.environment_id
                     AND n.feature_id IS NOT DISTINCT FROM c.feature_id AND n.identity IS NOT DISTINCT FROM c.identity
@@ -379,7 +379,7 @@ BEGIN
                     t.delivery DESC))[1]
             INTO delivery_ids, id
             FROM flagsmith._unexplained t
-            WHERE hashtextextended(coalesce(t.feature, ''), 0) = hashtextextended(coalesce(c.feature, ''), 0)
+            WHERE flagsmith._hash('feature:' || coalesce(t.feature, '')) = flagsmith._hash('feature:' || coalesce(c.feature, ''))
                 AND t.event_at BETWEEN since AND until
                 AND t.source = c.source AND t.environment_id IS NOT DISTINCT FROM c.environment_id
                     AND t.feature_id IS NOT DISTINCT FROM c.feature_id AND t.identity IS NOT DISTINCT FROM c.identity
@@ -441,9 +441,9 @@ BEGIN
                     SELECT FROM flagsmith.touch t
                     WHERE t.source = b.source AND hashtextextended(t.source, 0) = hashtextextended(b.source, 0)
                         AND t.project_id = b.project_id
-                        AND t.feature_hash = hashtextextended(b.feature, 0)
-                        AND t.scope_hash = hashtextextended(CASE WHEN b.identity IS NOT NULL THEN 'identity:' || b.identity_identifier
-                            ELSE 'segment:' || b.segment END, 0)
+                        AND t.feature_hash = flagsmith._hash('feature:' || b.feature)
+                        AND t.scope_hash = flagsmith._hash(CASE WHEN b.identity IS NOT NULL THEN 'identity:' || b.identity_identifier
+                            ELSE 'segment:' || b.segment END)
                         AND t.at > b.event_at AND t.at < near
                         AND t.environment_id = b.environment_id
                         AND t.kind = 'removal')
@@ -472,7 +472,7 @@ BEGIN
                 AND b.event_at < a.at
             OFFSET 0
         ) b
-        WHERE i.source = a.source AND i.kind = 'feature' AND hashtextextended(i.name, 0) = hash AND i.name = a.feature
+        WHERE i.source = a.source AND i.kind = 'feature' AND flagsmith._hash('feature:' || i.name) = hash AND i.name = a.feature
             AND i.project_id = a.project_id AND i.id ~ '^[0-9]{1,18}$'
         ORDER BY b.event_at DESC, b.received_at DESC
         LIMIT 1;

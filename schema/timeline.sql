@@ -53,6 +53,11 @@ CREATE FUNCTION flagsmith._flag_periods(source text, environment_id bigint, feat
     AS 'MODULE_PATHNAME', 'fsw_flag_periods';
 COMMENT ON FUNCTION flagsmith._flag_periods(text, bigint, bigint, timestamptz) IS 'the periods of all scopes of one flag';
 
+CREATE FUNCTION flagsmith._name(source text, kind text, id text, at timestamptz DEFAULT 'infinity') RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20
+    AS 'MODULE_PATHNAME', 'fsw_name';
+COMMENT ON FUNCTION flagsmith._name(text, text, text, timestamptz) IS 'what a thing was called at an instant, else at first; NULL if never heard of';
+
 -- A pair of an environment and a feature of one project is a flag, whether or not anything was told of it.
 CREATE VIEW flagsmith._flag WITH (security_invoker = false) AS
     SELECT e.source, e.project_id, e.id AS environment_id, f.id AS feature_id
@@ -64,25 +69,15 @@ CREATE VIEW flagsmith._flag WITH (security_invoker = false) AS
 COMMENT ON VIEW flagsmith._flag IS 'Every feature in every environment of its project.';
 
 CREATE VIEW flagsmith.flag_history WITH (security_invoker = false) AS
-    SELECT v.source, v.project_id, p.name AS project, v.environment_id, e.name AS environment,
-        v.feature_id, f.name AS feature, t.segment_id, s.name AS segment, t.priority,
+    SELECT v.source, v.project_id, flagsmith._name(v.source, 'project', v.project_id::text, t."from") AS project,
+        v.environment_id, flagsmith._name(v.source, 'environment', v.environment_id::text, t."from") AS environment,
+        v.feature_id, flagsmith._name(v.source, 'feature', v.feature_id::text, t."from") AS feature,
+        t.segment_id, flagsmith._name(v.source, 'segment', t.segment_id::text, t."from") AS segment, t.priority,
         t.identity_kind, t.identity, t.identity_identifier,
         tstzrange(t."from", t."to", '[)') AS period,
         t.enabled, t.value, t.variants, t.confidence, t.cause, t.changed_by, t.delivery_id
     FROM flagsmith._flag v
-    CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t
-    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
-        WHERE n.source = v.source AND n.kind = 'project' AND n.id = v.project_id::text
-        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) p ON true
-    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
-        WHERE n.source = v.source AND n.kind = 'environment' AND n.id = v.environment_id::text
-        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) e ON true
-    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
-        WHERE n.source = v.source AND n.kind = 'feature' AND n.id = v.feature_id::text
-        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) f ON true
-    LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n
-        WHERE n.source = v.source AND n.kind = 'segment' AND n.id = t.segment_id::text
-        ORDER BY n.since > t."from", CASE WHEN n.since <= t."from" THEN n.since END DESC, n.since LIMIT 1) s ON true;
+    CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t;
 COMMENT ON VIEW flagsmith.flag_history IS 'What each flag was and when, as periods, with overrides by segment and identity, and how sure that is.';
 COMMENT ON COLUMN flagsmith.flag_history.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
 COMMENT ON COLUMN flagsmith.flag_history.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
@@ -92,8 +87,16 @@ COMMENT ON COLUMN flagsmith.flag_history.changed_by IS 'Who made the change, as 
 COMMENT ON COLUMN flagsmith.flag_history.environment IS 'Names are those of the start of the period.';
 
 CREATE VIEW flagsmith.current_state WITH (security_invoker = false) AS
-    SELECT h.* FROM flagsmith.flag_history h
-    WHERE upper_inf(h.period) AND (h.enabled IS NOT NULL OR h.confidence = 'unknown');
+    SELECT v.source, v.project_id, flagsmith._name(v.source, 'project', v.project_id::text) AS project,
+        v.environment_id, flagsmith._name(v.source, 'environment', v.environment_id::text) AS environment,
+        v.feature_id, flagsmith._name(v.source, 'feature', v.feature_id::text) AS feature,
+        t.segment_id, flagsmith._name(v.source, 'segment', t.segment_id::text) AS segment, t.priority,
+        t.identity_kind, t.identity, t.identity_identifier,
+        tstzrange(t."from", t."to", '[)') AS period,
+        t.enabled, t.value, t.variants, t.confidence, t.cause, t.changed_by, t.delivery_id
+    FROM flagsmith._flag v
+    CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t
+    WHERE t."to" IS NULL AND (t.enabled IS NOT NULL OR t.confidence = 'unknown');
 COMMENT ON VIEW flagsmith.current_state IS 'The state of every scope of every flag after all evidence.';
 
 CREATE VIEW flagsmith.history_gap WITH (security_invoker = false) AS

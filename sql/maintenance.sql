@@ -75,7 +75,7 @@ SELECT outcome, entries FROM flagsmith.import_feature_states(
 SELECT f.event_at, f.origin, f.project, f.environment, f.feature_id, f.feature, f.feature_type, f.feature_created_date, f.feature_default_enabled,
     f.feature_initial_value, f.enabled, f.value, f.variants, f.extra
 FROM flagsmith.flag_change f WHERE f.source = 'maintenance' AND f.feature_id > 4102 ORDER BY f.ordinal;
-SELECT id, name, since, project_id FROM flagsmith.name WHERE source = 'maintenance' AND kind = 'feature' AND id > '4102' ORDER BY id;
+SELECT id, name, seen_at, project_id FROM flagsmith.name WHERE source = 'maintenance' AND kind = 'feature' AND id > '4102' ORDER BY id;
 SELECT feature, enabled, value, variants, confidence, cause, since
 FROM flagsmith.environment_state('maintenance/Shop/Production', '2026-08-22 12:00Z') WHERE feature_id > 4102 ORDER BY feature_id;
 SELECT at, flagsmith.is_feature_enabled('maintenance/Shop/Production', 'banner/blue', at) AS enabled,

@@ -297,7 +297,7 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 	first_state[0] = 0;
 	for (int i = 0; i < npairs; i++)
 	{
-		nbounds += steps[i]->n + 4;
+		nbounds += steps[i]->n + FSW_PAIR_BOUNDS;
 		first_state[i + 1] = first_state[i] + steps[i]->nstates;
 	}
 	bounds = MemoryContextAllocHuge(work, Max(nbounds, 1) * sizeof(int64));
@@ -311,10 +311,11 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 		qsort(bounds, nbounds, sizeof(int64), compare_int64);
 	for (int i = 0; i < npairs; i++)
 	{
-		add_bound(bounds, nbounds++, entry->pairs[i].from);
-		add_bound(bounds, nbounds++, entry->pairs[i].to);
-		add_bound(bounds, nbounds++, entry->pairs[i].environment_sight);
-		add_bound(bounds, nbounds++, entry->pairs[i].feature_sight);
+		int64		changes[FSW_PAIR_BOUNDS];
+
+		fsw_pair_bounds(&entry->pairs[i], changes);
+		for (int j = 0; j < FSW_PAIR_BOUNDS; j++)
+			add_bound(bounds, nbounds++, changes[j]);
 	}
 	/* there are never more steps than bounds looked at */
 	kept = bounds;

@@ -94,6 +94,11 @@ extern bool fsw_signature_parse(const char *hex, size_t len, uint8 *mac);
 extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
 extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
 
+/* ---- hash.c: what stands for a text in stored columns and indexes ---- */
+
+extern uint64 fsw_siphash(const uint8 *bytes, size_t length);
+extern int64 fsw_hash(const char *prefix, const char *text, size_t length);
+
 /* ---- json.c: bytes to jsonb, softly ---- */
 
 extern Jsonb *fsw_json_parse(const uint8 *body, size_t len, char **reason);

@@ -17,7 +17,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 
 #include "src/base/fsw.h"
@@ -194,10 +193,10 @@ const FswTable fsw_tables[FSW_TABLE_COUNT] = {
 /* ---- names ---- */
 
 /*
- * A name that was used at the row's own time, or when the body arrived where
- * it has none.  project_column is -1 where the row does not tell the project.
+ * A name that a body shows; its thing existed at the row's own time.
+ * project_column is -1 where the row does not tell the project.
  */
-static void
+static FswName *
 add_name(FswEvent *event, const char *kind, const char *id, Datum name,
 		 const FswRow *row, int project_column)
 {
@@ -213,10 +212,11 @@ add_name(FswEvent *event, const char *kind, const char *id, Datum name,
 	}
 	if (row->table->types[ROW_own] == TIMESTAMPTZOID && !row->nulls[ROW_own])
 	{
-		result->has_since = true;
-		result->since = DatumGetTimestampTz(row->values[ROW_own]);
+		result->has_existed = true;
+		result->existed_at = DatumGetTimestampTz(row->values[ROW_own]);
 	}
 	event->names = lappend(event->names, result);
+	return result;
 }
 
 /* The name in one column for the id in another, where a row has both. */
@@ -416,9 +416,7 @@ decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool del
 static Datum
 name_hash(const char *prefix, const char *name)
 {
-	char	   *text = psprintf("%s%s", prefix, name);
-
-	return hash_any_extended((const unsigned char *) text, strlen(text), 0);
+	return Int64GetDatum(fsw_hash(prefix, name, strlen(name)));
 }
 
 /* One touch for each way to split the message. */
@@ -439,7 +437,7 @@ add_touches(FswEvent *event, const FswRow *audit, const FswLog *log)
 		row->nulls[TOUCH_environment_id] = audit->nulls[AUDIT_environment_id];
 		fsw_row_set_cstring(row, TOUCH_kind, fsw_touch_kind_name(log->touch));
 		if (split->feature != NULL)
-			fsw_row_set(row, TOUCH_feature_hash, name_hash("", split->feature));
+			fsw_row_set(row, TOUCH_feature_hash, name_hash("feature:", split->feature));
 		if (split->segment != NULL)
 			fsw_row_set(row, TOUCH_scope_hash, name_hash("segment:", split->segment));
 		else if (split->identity != NULL)
@@ -467,6 +465,7 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 {
 	const char *kind = NULL;
 	const char *name = NULL;
+	FswName    *added;
 
 	/*
 	 * Not from a message that can be split in a second way, however unlikely:
@@ -486,10 +485,19 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 		kind = "segment";
 		name = log->agreed.segment;
 	}
-	if (kind != NULL && name != NULL)
-		add_name(event, kind,
-				 psprintf(INT64_FORMAT, DatumGetInt64(row->values[AUDIT_related_object_id])),
-				 CStringGetTextDatum(name), row, AUDIT_project_id);
+	else if (column_is(row, AUDIT_related_object_type, "ENVIRONMENT"))
+	{
+		kind = "environment";
+		name = log->agreed.environment;
+	}
+	if (kind == NULL || name == NULL)
+		return;
+	added = add_name(event, kind,
+					 psprintf(INT64_FORMAT, DatumGetInt64(row->values[AUDIT_related_object_id])),
+					 CStringGetTextDatum(name), row, AUDIT_project_id);
+	added->exact = !column_is(row, AUDIT_related_object_type, "FEATURE") &&
+		!column_is(row, AUDIT_related_object_type, "FEATURE_STATE") && added->has_existed;
+	added->seen_at = added->existed_at;
 }
 
 /*

@@ -166,7 +166,11 @@ typedef struct FswRow
 	bool	   *nulls;
 } FswRow;
 
-/* A name seen in a body, of the kinds of flagsmith.name. */
+/*
+ * A name seen in a body, of the kinds of flagsmith.name.  A body shows names as
+ * of when it was built, close to its arrival; an entry about the thing itself
+ * shows one of its own time.
+ */
 typedef struct FswName
 {
 	const char *kind;
@@ -174,8 +178,10 @@ typedef struct FswName
 	text	   *name;
 	bool		has_project;
 	int64		project_id;
-	bool		has_since;
-	TimestampTz since;			/* else the delivery's own time */
+	bool		exact;			/* seen at seen_at, else when the body came */
+	TimestampTz seen_at;
+	bool		has_existed;
+	TimestampTz existed_at;		/* the thing existed at this instant */
 } FswName;
 
 typedef struct FswEvent
@@ -216,6 +222,7 @@ typedef struct FswDelivery
 } FswDelivery;
 
 extern void fsw_store_rows(FswEvent *event, const FswDelivery *delivery);
+extern void fsw_store_names(const FswEvent *event, const FswDelivery *delivery);	/* name_store.c */
 extern void fsw_complete_row(FswRow *row, const FswDelivery *delivery);
 extern void fsw_insert_row(const FswRow *row);
 

@@ -161,13 +161,12 @@ find_environment(text *argument, int64 page_environment)
 
 	SPI_connect();
 	fsw_execute(fsw_plan(FSW_PLAN_ENVIRONMENT,
-							  "SELECT e.source, e.id, e.name, e.project_id::pg_catalog.text, p.name"
-							  " FROM (SELECT DISTINCT ON (n.source, n.id) n.source, n.id, n.name, n.project_id"
+							  "SELECT e.source, e.id, e.name, e.project_id, p.name"
+							  " FROM (SELECT n.source, n.id, max(n.project_id)::pg_catalog.text AS project_id,"
+							  "  flagsmith._name(n.source, 'environment', n.id) AS name"
 							  "  FROM flagsmith.name n WHERE n.kind = 'environment'"
-							  "  ORDER BY n.source, n.id, n.since DESC) e"
-							  " LEFT JOIN LATERAL (SELECT n.name FROM flagsmith.name n"
-							  "  WHERE n.source = e.source AND n.kind = 'project' AND n.id = e.project_id::pg_catalog.text"
-							  "  ORDER BY n.since DESC LIMIT 1) p ON true"
+							  "  GROUP BY n.source, n.id OFFSET 0) e"
+							  " CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'project', e.project_id) AS name) p"
 							  " WHERE $1 IN (e.name, p.name || '/' || e.name, e.source || '/' || p.name || '/' || e.name)"
 							  " ORDER BY e.id IS NOT DISTINCT FROM $2 DESC",
 							  2, types),

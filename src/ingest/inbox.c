@@ -480,6 +480,7 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	Datum		values[11];
 	char		nulls[12] = "           ";
 	char	   *reason = fsw_undecoded_reason(event);
+	TimestampTz first;
 	bool		isnull;
 
 	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
@@ -528,7 +529,7 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 		Datum		key[] = {values[1], values[7], values[8]};
 
 		fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_FIND,
-								  "SELECT id FROM flagsmith.delivery"
+								  "SELECT id, received_at FROM flagsmith.delivery"
 								  " WHERE source = $1 AND event_at = $2 AND digest = $3",
 								  3, find_types),
 						 key, NULL, false, 0);
@@ -537,7 +538,11 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 		elog(ERROR, "could not find the delivery that an insertion met");
 	delivery->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 											   SPI_tuptable->tupdesc, 1, &isnull));
+	first = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	SPI_freetuptable(SPI_tuptable);
+	/* it was built earlier than was known: so are its names */
+	if (delivery->received_at < first)
+		fsw_store_names(event, delivery);
 	count_repeat(delivery->id, delivery->webhook, delivery->received_at);
 	return false;
 }

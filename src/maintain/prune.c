@@ -130,7 +130,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	" UNION SELECT t.source, n.id::bigint" \
 	"  FROM (SELECT DISTINCT source, feature_hash FROM flagsmith.touch WHERE kind = 'version') AS t" \
 	"  JOIN flagsmith.name AS n ON n.source = t.source AND n.kind = 'feature'" \
-	"   AND hashtextextended(n.name, 0) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$')," \
+	"   AND flagsmith._hash('feature:' || n.name) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$')," \
 	" kept AS MATERIALIZED (" \
 	" SELECT s.*, min(s.since) OVER (PARTITION BY s.source, s.feature_id) AS since_anywhere" \
 	" FROM (SELECT f.source, f.environment_id, f.feature_id," \
@@ -141,7 +141,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	"  FROM flagsmith._flag AS f JOIN versioned USING (source, feature_id)" \
 	"  WHERE EXISTS (SELECT" CHANGES_OF("f") ")) AS s)," \
 	" named AS MATERIALIZED (" \
-	" SELECT v.source, hashtextextended(n.name, 0) AS feature_hash, k.environment_id, min(k.since) AS since" \
+	" SELECT v.source, flagsmith._hash('feature:' || n.name) AS feature_hash, k.environment_id, min(k.since) AS since" \
 	" FROM versioned AS v" \
 	" JOIN flagsmith.name AS n ON n.source = v.source AND n.kind = 'feature' AND n.id = v.feature_id::text" \
 	" LEFT JOIN kept AS k ON k.source = v.source AND k.feature_id = v.feature_id" \
@@ -209,7 +209,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
  */
 #define TOUCHES \
 	" renamed AS MATERIALIZED (" \
-	" SELECT DISTINCT n.source, hashtextextended('segment:' || n.name, 0) AS scope_hash" \
+	" SELECT DISTINCT n.source, flagsmith._hash('segment:' || n.name) AS scope_hash" \
 	" FROM flagsmith.name AS n WHERE n.kind = 'segment' AND EXISTS (SELECT FROM flagsmith.name AS o" \
 	"  WHERE o.source = n.source AND o.kind = 'segment' AND o.id = n.id AND o.name <> n.name))," \
 	" touches AS (" \

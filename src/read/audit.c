@@ -17,12 +17,11 @@
 #include "src/decode/row.h"
 #include "src/read/builder.h"
 
-/* A name of a scope, as touch.scope_hash has it. */
+/* A name of a scope, as audit effects have its hash. */
 static void
-add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, const char *kind,
-			   const char *name)
+add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, const char *prefix,
+			   const char *name, size_t length)
 {
-	char	   *text = psprintf("%s:%s", kind, name);
 	FswNameSince *added;
 
 	if (reading->nscope_names[scope] == *max)
@@ -34,8 +33,7 @@ add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, con
 	}
 	added = &reading->scope_names[scope][reading->nscope_names[scope]++];
 	added->since = since;
-	added->hash = DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0));
-	pfree(text);
+	added->hash = fsw_hash(prefix, name, length);
 }
 
 static uint64
@@ -53,15 +51,16 @@ read_segment(FswHistoryReading *reading, int scope)
 {
 	const FswEnvironment *environment = reading->life->environment;
 	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
-	FswScan    *scan = fsw_scan_names_of(reading->reader, "segment", segment_id);
+	FswScan    *scan;
+	FswNames	names;
 	int			max = 0;
+	char		id[32];
 
-	while (fsw_scan_next(scan))
-	{
-		if (fsw_name_is_of(scan, environment->source, "segment", segment_id))
-			add_scope_name(reading, scope, &max, fsw_scan_int64(scan, NAME_since, 0), "segment",
-						   fsw_scan_cstring(scan, NAME_name));
-	}
+	snprintf(id, sizeof(id), INT64_FORMAT, segment_id);
+	fsw_names_read(reading->reader, environment->source, "segment", id, &names);
+	for (int i = 0; i < names.n; i++)
+		add_scope_name(reading, scope, &max, names.from[i], "segment:",
+					   VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
 
 	scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH_SEGMENT);
 	fsw_scan_equal(scan, environment->source);
@@ -93,7 +92,7 @@ fsw_read_scope_names(FswHistoryReading *reading)
 		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT)
 			read_segment(reading, scope);
 		else if (identifier != NULL)
-			add_scope_name(reading, scope, &max, FSW_NEVER, "identity", identifier);
+			add_scope_name(reading, scope, &max, FSW_NEVER, "identity:", identifier, strlen(identifier));
 	}
 }
 
@@ -114,17 +113,22 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 	return names[i].hash == hash;
 }
 
-/* Is any name that a scan finds, with its kind before it, the one hashed? */
+/* Is anything of the project called so? */
 static bool
-any_name_is(FswScan *scan, const char *kind, int64 hash)
+is_name_in_project(FswHistoryReading *reading, int64 hash)
 {
+	const FswEnvironment *environment = reading->life->environment;
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_HASH);
+
+	fsw_scan_equal(scan, Int64GetDatum(hash));
+	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		char	   *text = psprintf("%s:%s", kind, fsw_scan_cstring(scan, NAME_name));
+		bool		isnull;
 
-		if (DatumGetInt64(hash_any_extended((unsigned char *) text, strlen(text), 0)) == hash)
+		if (fsw_scan_int64(scan, NAME_project_id, -1) == environment->project_id &&
+			fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), environment->source))
 			return true;
-		pfree(text);
 	}
 	return false;
 }
@@ -133,32 +137,8 @@ any_name_is(FswScan *scan, const char *kind, int64 hash)
 static bool
 names_exist(FswHistoryReading *reading, int64 feature_hash, bool has_scope, int64 scope_hash)
 {
-	const FswEnvironment *environment = reading->life->environment;
-	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_HASH);
-	bool		found = false;
-
-	fsw_scan_equal(scan, Int64GetDatum(feature_hash));
-	fsw_scan_equal(scan, CStringGetTextDatum("feature"));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (!found && fsw_scan_next(scan))
-	{
-		bool		isnull;
-
-		found = fsw_scan_int64(scan, NAME_project_id, -1) == environment->project_id &&
-			fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), environment->source);
-	}
-	if (!found || !has_scope)
-		return found;
-
-	scan = fsw_scan_names_in(reading->reader, "segment", environment->source, true,
-							 environment->project_id);
-	if (any_name_is(scan, "segment", scope_hash))
-		return true;
-	scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, CStringGetTextDatum("identity"));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	return any_name_is(scan, "identity", scope_hash);
+	return is_name_in_project(reading, feature_hash) &&
+		(!has_scope || is_name_in_project(reading, scope_hash));
 }
 
 /* Can the message be split in another way that names something known? */

@@ -75,6 +75,7 @@ void
 fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 {
 	FswScan    *scan;
+	char	   *last = NULL;
 	int			maxsiblings = 16;
 
 	if (environment->has_facts)
@@ -108,14 +109,19 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	/* the facts live as long as the environment */
 	environment->siblings = MemoryContextAlloc(GetMemoryChunkContext(environment),
 											   maxsiblings * sizeof(int64));
-	scan = fsw_scan_names_in(reader, "environment", environment->source, true, environment->project_id);
-	while (fsw_scan_next(scan))
+	for (;;)
 	{
 		int64		id;
 
-		if (!fsw_scan_id(scan, NAME_id, &id) ||
-			(environment->nsiblings > 0 &&
-			 environment->siblings[environment->nsiblings - 1] == id))
+		/* by leaps, since an environment is seen each hour */
+		scan = fsw_scan_names_in(reader, "environment", environment->source, true, environment->project_id);
+		if (last != NULL)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			break;
+		last = fsw_scan_cstring(scan, NAME_id);
+		if (!fsw_scan_id(scan, NAME_id, &id))
 			continue;
 		if (environment->nsiblings == maxsiblings)
 		{

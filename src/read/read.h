@@ -64,7 +64,7 @@ typedef struct FswEnvironment
 	int64	   *siblings;
 } FswEnvironment;
 
-/* A feature, with hashtextextended() of all names that it ever had. */
+/* A feature, with the hashes of all names that it ever had. */
 typedef struct FswFeature
 {
 	int64		id;
@@ -138,7 +138,25 @@ extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
 
-/* An environment and a feature that a pair of names means in [from, to). */
+/* What a project, an environment, a segment or a feature was called, by time. */
+typedef struct FswNames
+{
+	int			n;
+	int64	   *from;			/* of the first: when the thing existed */
+	text	  **names;
+	bool		has_project;
+	int64		project_id;
+	int64		seen_until;		/* no later sighting is known */
+} FswNames;
+
+/* A stretch of time; to is exclusive, FSW_FOREVER has no end. */
+typedef struct FswSpan
+{
+	int64		from;
+	int64		to;
+} FswSpan;
+
+/* An environment and a feature that bore a pair of names at some time. */
 typedef struct FswPair
 {
 	Datum		source;			/* text */
@@ -146,11 +164,16 @@ typedef struct FswPair
 	int64		project_id;
 	int64		environment_id;
 	FswFeature	feature;		/* 0 where an environment alone is meant */
-	int64		from;
-	int64		to;
-	int64		environment_sight;	/* when the names were seen first */
-	int64		feature_sight;
+	FswSpan		project_named;	/* when each bore its name */
+	FswSpan		environment_named;
+	FswSpan		feature_named;
+	int64		environment_existed;
+	int64		feature_existed;
+	FswSpan		evidence;		/* of the project, as far as names tell */
 } FswPair;
+
+/* Instants at which what names mean can change, of one pair. */
+#define FSW_PAIR_BOUNDS 9
 
 /* The steps of an environment default: from an instant on, this state. */
 typedef struct FswSteps
@@ -180,14 +203,20 @@ typedef struct FswStepsLimit
 
 /* resolve.c */
 extern bool fsw_same_text(Datum a, Datum b);
+
+/* names.c */
 extern FswScan *fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length);
-extern FswScan *fsw_scan_names_of(FswReader *reader, const char *kind, int64 id);
-extern bool fsw_name_is_of(FswScan *scan, Datum source, const char *kind, int64 id);
+extern int64 fsw_thing_hash(Datum source, const char *kind, const char *id);
+extern bool fsw_name_is_of(FswScan *scan, Datum source, const char *kind, const char *id);
+extern void fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id,
+						   FswNames *names);
+extern const text *fsw_names_at(const FswNames *names, int64 at);
 extern FswScan *fsw_scan_names_in(FswReader *reader, const char *kind, Datum source,
 								  bool has_project, int64 project_id);
 extern int	fsw_resolve(FswReader *reader, const text *environment,
 						const text *feature, FswPair **pairs);
 extern int	fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found);
+extern void fsw_pair_bounds(const FswPair *pair, int64 *bounds);
 extern FswPair *fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id,
 								int64 feature_id);
 extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,

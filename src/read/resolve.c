@@ -5,16 +5,15 @@
  *
  * An environment is named by its name, by project/environment, or by
  * source/project/environment, compared as they stand, since every name may
- * contain "/".  Names change; at an instant, a name means what was called so
- * then, and before its first sight what it was called at first.  Within one
- * project the youngest of several wins, since flags are deleted and created
- * again under the same name.
+ * contain "/".  At an instant, a name means what bore it then; if nothing did,
+ * what bore it next; if nothing later did, what bore it last.  Of several that
+ * bore it then, the youngest that existed: flags and environments are deleted
+ * and made again under the same name.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
@@ -26,24 +25,19 @@ typedef struct Thing
 {
 	Datum		source;			/* text */
 	int64		id;
-	bool		has_project;
-	int64		project_id;
-	int			nperiods;		/* by time, from the beginning to the end */
-	int64	   *since;
-	text	  **names;
+	FswNames	names;
 	FswFeature	feature;		/* if it is one */
 } Thing;
 
-static int64
-period_from(const Thing *thing, int i)
+/* When a thing bore its name with this index. */
+static FswSpan
+span_of(const Thing *thing, int i)
 {
-	return i == 0 ? DT_NOBEGIN : thing->since[i];
-}
+	FswSpan		span = {thing->names.from[i], FSW_FOREVER};
 
-static int64
-period_to(const Thing *thing, int i)
-{
-	return i + 1 < thing->nperiods ? thing->since[i + 1] : DT_NOEND;
+	if (i + 1 < thing->names.n)
+		span.to = thing->names.from[i + 1];
+	return span;
 }
 
 static inline bool
@@ -61,45 +55,6 @@ fsw_same_text(Datum a, Datum b)
 	return same_text((text *) DatumGetPointer(a), (text *) DatumGetPointer(b));
 }
 
-/* Begin to search what was ever called so. */
-FswScan *
-fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
-
-	fsw_scan_equal(scan, hash_any_extended((const unsigned char *) name, length, 0));
-	fsw_scan_equal(scan, CStringGetTextDatum(kind));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	return scan;
-}
-
-/*
- * Begin to search the names of something, by time.  What is found may be of
- * another source: fsw_name_is_of() tells.
- */
-FswScan *
-fsw_scan_names_of(FswReader *reader, const char *kind, int64 id)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_THING);
-	char		thing[64];
-	int			length = snprintf(thing, sizeof(thing), "%s:" INT64_FORMAT, kind, id);
-
-	fsw_scan_equal(scan, hash_any_extended((unsigned char *) thing, length, 0));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	return scan;
-}
-
-/* Is the name that a scan found one of this thing? */
-bool
-fsw_name_is_of(FswScan *scan, Datum source, const char *kind, int64 id)
-{
-	bool		isnull;
-	int64		found;
-
-	return fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), source) &&
-		fsw_scan_is(scan, NAME_kind, kind) && fsw_scan_id(scan, NAME_id, &found) && found == id;
-}
-
 /* Begin to search the names of a kind in a project, or in none that is told. */
 FswScan *
 fsw_scan_names_in(FswReader *reader, const char *kind, Datum source, bool has_project, int64 project_id)
@@ -112,59 +67,30 @@ fsw_scan_names_in(FswReader *reader, const char *kind, Datum source, bool has_pr
 		fsw_scan_key_null(scan, true);
 	fsw_scan_equal(scan, CStringGetTextDatum(kind));
 	fsw_scan_equal(scan, source);
-	fsw_scan_begin(scan, ForwardScanDirection);
 	return scan;
 }
 
-/*
- * All names that something ever had.  Not every delivery that has a name says
- * of which project the thing is.
- */
 static void
 read_names(FswReader *reader, const char *kind, Thing *thing)
 {
-	FswScan    *scan = fsw_scan_names_of(reader, kind, thing->id);
-	int			max = 4;
+	char		id[32];
 
-	thing->since = palloc_array(int64, max);
-	thing->names = palloc_array(text *, max);
-	while (fsw_scan_next(scan))
-	{
-		bool		isnull;
-		int64		project_id;
-
-		if (!fsw_name_is_of(scan, thing->source, kind, thing->id))
-			continue;
-		if (thing->nperiods == max)
-		{
-			max *= 2;
-			thing->since = repalloc_array(thing->since, int64, max);
-			thing->names = repalloc_array(thing->names, text *, max);
-		}
-		thing->since[thing->nperiods] = fsw_scan_int64(scan, NAME_since, 0);
-		thing->names[thing->nperiods++] =
-			DatumGetTextPCopy(fsw_scan_column(scan, NAME_name, &isnull));
-		project_id = DatumGetInt64(fsw_scan_column(scan, NAME_project_id, &isnull));
-		if (!isnull)
-		{
-			thing->project_id = thing->has_project ? Max(thing->project_id, project_id) : project_id;
-			thing->has_project = true;
-		}
-	}
+	snprintf(id, sizeof(id), INT64_FORMAT, thing->id);
+	fsw_names_read(reader, thing->source, kind, id, &thing->names);
 }
 
-/* The hashes of a feature's names, as in touch.feature_hash. */
+/* The hashes of a feature's names, as audit effects have them. */
 static void
 hash_names(Thing *thing)
 {
 	FswFeature *feature = &thing->feature;
 
 	feature->id = thing->id;
-	feature->names = palloc_array(int64, Max(thing->nperiods, 1));
-	for (int i = 0; i < thing->nperiods; i++)
+	feature->names = palloc_array(int64, Max(thing->names.n, 1));
+	for (int i = 0; i < thing->names.n; i++)
 	{
-		int64		hash = DatumGetInt64(hash_any_extended((unsigned char *) VARDATA_ANY(thing->names[i]),
-														   VARSIZE_ANY_EXHDR(thing->names[i]), 0));
+		const text *name = thing->names.names[i];
+		int64		hash = fsw_hash("feature:", VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 		bool		found = false;
 
 		for (int j = 0; j < feature->nnames && !found; j++)
@@ -174,52 +100,60 @@ hash_names(Thing *thing)
 	}
 }
 
-/*
- * Everything of a kind that was ever called so, with all its names.  Where
- * others are given, only what can be of the same project as one of them.
- */
+/* Everything of a kind that was ever called so, by leaps from thing to thing. */
 static int
-find_things(FswReader *reader, const char *kind, const char *name, int length,
-			const Thing *others, int nothers, Thing **things)
+find_things(FswReader *reader, const char *kind, const char *name, int length, Thing **things)
 {
-	FswScan    *scan = fsw_scan_name(reader, kind, name, length);
+	char	   *prefix = psprintf("%s:", kind);
+	int64		hash = fsw_hash(prefix, name, length);
+	char	   *wanted = pnstrdup(name, length);
+	int64		last = FSW_NEVER;
 	int			max = 4;
 	int			n = 0;
 
 	*things = palloc_array(Thing, max);
-	while (fsw_scan_next(scan))
+	for (;;)
 	{
-		bool		has_project;
+		FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+		Thing	   *thing;
 		bool		isnull;
-		int64		project_id = DatumGetInt64(fsw_scan_column(scan, NAME_project_id, &isnull));
+		char	   *id;
 		Datum		source;
-		int64		id;
-		bool		wanted = others == NULL;
-		bool		found = false;
 
-		has_project = !isnull;
+		fsw_scan_equal(scan, Int64GetDatum(hash));
+		if (last != FSW_NEVER)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(last));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			break;
 		source = fsw_scan_column(scan, NAME_source, &isnull);
-		for (int i = 0; i < nothers && !wanted; i++)
-			wanted = fsw_same_text(others[i].source, source) &&
-				(!has_project || !others[i].has_project || others[i].project_id == project_id);
-		if (!wanted || !fsw_scan_id(scan, NAME_id, &id))
-			continue;
-		for (int i = 0; i < n && !found; i++)
-			found = (*things)[i].id == id && fsw_same_text((*things)[i].source, source);
-		if (found)
-			continue;
+		id = fsw_scan_cstring(scan, NAME_id);
+		last = fsw_thing_hash(source, fsw_scan_cstring(scan, NAME_kind), id);
 		if (n == max)
 		{
 			max *= 2;
 			*things = repalloc_array(*things, Thing, max);
 		}
-		memset(&(*things)[n], 0, sizeof(Thing));
-		(*things)[n].source = datumCopy(source, false, -1);
-		(*things)[n++].id = id;
+		thing = &(*things)[n];
+		memset(thing, 0, sizeof(Thing));
+		if (!fsw_scan_id(scan, NAME_id, &thing->id) || !fsw_scan_is(scan, NAME_kind, kind) ||
+			!fsw_scan_is(scan, NAME_name, wanted))
+			continue;
+		thing->source = datumCopy(source, false, -1);
+		n++;
 	}
 	for (int i = 0; i < n; i++)
 		read_names(reader, kind, &(*things)[i]);
+	pfree(prefix);
 	return n;
+}
+
+/* Can the two be in one project? */
+static bool
+in_one_project(const Thing *a, const Thing *b)
+{
+	return a->names.has_project == b->names.has_project &&
+		a->names.project_id == b->names.project_id && fsw_same_text(a->source, b->source);
 }
 
 /* Is the text what the parts, with slashes between them, make? */
@@ -249,49 +183,93 @@ typedef struct PairList
 	FswPair    *pairs;
 } PairList;
 
-/* The names of an environment mean it in [from, to): with each feature then. */
 static void
-add_pairs(PairList *list, const Thing *environment, int64 from, int64 to,
-		  const text *name, const Thing *features, int nfeatures)
+add_pair(PairList *list, const FswPair *pair)
 {
+	if (list->n == list->max)
+	{
+		list->max = Max(4, list->max * 2);
+		list->pairs = list->pairs == NULL ? palloc_array(FswPair, list->max) :
+			repalloc_array(list->pairs, FswPair, list->max);
+	}
+	list->pairs[list->n++] = *pair;
+}
+
+/* An environment that bore its name, with each feature that bore the other. */
+static void
+add_pairs(PairList *list, FswPair pair, const Thing *environment, const text *name,
+		  const Thing *features, int nfeatures)
+{
+	pair.source = environment->source;
+	pair.has_project = environment->names.has_project;
+	pair.project_id = environment->names.project_id;
+	pair.environment_id = environment->id;
+	pair.environment_existed = environment->names.from[0];
+	pair.evidence.from = Min(pair.evidence.from, environment->names.from[0]);
+	pair.evidence.to = Max(pair.evidence.to, environment->names.seen_until);
+	if (name == NULL)
+	{
+		pair.feature_named.to = FSW_FOREVER;
+		pair.feature_named.from = pair.feature_existed = FSW_NEVER;
+		add_pair(list, &pair);
+	}
+	for (int i = 0; i < nfeatures; i++)
+	{
+		const Thing *feature = &features[i];
+		FswPair		both = pair;
+
+		if (!in_one_project(feature, environment))
+			continue;
+		both.feature = feature->feature;
+		both.feature_existed = feature->names.from[0];
+		both.evidence.from = Min(both.evidence.from, feature->names.from[0]);
+		for (int j = 0; j < feature->names.n; j++)
+		{
+			if (!same_text(feature->names.names[j], name))
+				continue;
+			both.feature_named = span_of(feature, j);
+			add_pair(list, &both);
+		}
+	}
+}
+
+/* The pairs of one environment whose own name is the path's last part. */
+static void
+add_environment(PairList *list, FswReader *reader, const Thing *environment, const text *path,
+				int tail, const text *name, const Thing *features, int nfeatures)
+{
+	Thing		project = {0};
 	FswPair		pair = {0};
 
-	pair.source = environment->source;
-	pair.has_project = environment->has_project;
-	pair.project_id = environment->project_id;
-	pair.environment_id = environment->id;
-	pair.environment_sight = environment->since[0];
-	pair.feature_sight = environment->since[0];
-	for (int i = 0; i < Max(nfeatures, 1); i++)
+	if (environment->names.has_project)
 	{
-		const Thing *feature = nfeatures > 0 ? &features[i] : NULL;
+		project.source = environment->source;
+		project.id = environment->names.project_id;
+		read_names(reader, "project", &project);
+	}
+	pair.evidence.from = project.names.n > 0 ? project.names.from[0] : FSW_FOREVER;
+	pair.evidence.to = project.names.n > 0 ? project.names.seen_until : FSW_NEVER;
+	for (int j = 0; j < environment->names.n; j++)
+	{
+		const text *parts[3] = {(text *) DatumGetPointer(environment->source), NULL, environment->names.names[j]};
 
-		if (feature != NULL && (feature->has_project != environment->has_project ||
-								feature->project_id != environment->project_id ||
-								!fsw_same_text(feature->source, environment->source)))
+		if ((int) VARSIZE_ANY_EXHDR(parts[2]) != (int) VARSIZE_ANY_EXHDR(path) - tail)
 			continue;
-		for (int j = 0; j < (feature == NULL ? 1 : feature->nperiods); j++)
+		pair.environment_named = span_of(environment, j);
+		if (tail == 0)
 		{
-			pair.from = from;
-			pair.to = to;
-			if (feature != NULL)
-			{
-				if (!same_text(feature->names[j], name))
-					continue;
-				pair.feature = feature->feature;
-				pair.feature_sight = feature->since[0];
-				pair.from = Max(from, period_from(feature, j));
-				pair.to = Min(to, period_to(feature, j));
-			}
-			if (pair.from >= pair.to)
-				continue;
-			if (list->n == list->max)
-			{
-				list->max = Max(4, list->max * 2);
-				list->pairs = list->pairs == NULL ? palloc_array(FswPair, list->max) :
-					repalloc_array(list->pairs, FswPair, list->max);
-			}
-			list->pairs[list->n++] = pair;
+			pair.project_named.from = FSW_NEVER;
+			pair.project_named.to = FSW_FOREVER;
+			if (is_path(path, parts + 2, 1))
+				add_pairs(list, pair, environment, name, features, nfeatures);
+			continue;
+		}
+		for (int k = 0; k < project.names.n; k++)
+		{
+			parts[1] = project.names.names[k];
+			pair.project_named = span_of(&project, k);
+			if (is_path(path, parts + 1, 2) || is_path(path, parts, 3))
+				add_pairs(list, pair, environment, name, features, nfeatures);
 		}
 	}
 }
@@ -309,10 +287,11 @@ fsw_resolve(FswReader *reader, const text *environment, const text *feature, Fsw
 	Thing	   *features = NULL;
 	int			nfeatures = 0;
 
+	*pairs = NULL;
 	if (feature != NULL)
 	{
 		nfeatures = find_things(reader, "feature", VARDATA_ANY(feature), VARSIZE_ANY_EXHDR(feature),
-								NULL, 0, &features);
+								&features);
 		if (nfeatures == 0)
 			return 0;
 		for (int i = 0; i < nfeatures; i++)
@@ -327,37 +306,16 @@ fsw_resolve(FswReader *reader, const text *environment, const text *feature, Fsw
 
 		if (tail > 0 && name[tail - 1] != '/')
 			continue;
-		n = find_things(reader, "environment", name + tail, length - tail, features, nfeatures,
-						&environments);
+		n = find_things(reader, "environment", name + tail, length - tail, &environments);
 		for (int i = 0; i < n; i++)
 		{
-			const Thing *thing = &environments[i];
-			Thing		project = {0};
+			bool		wanted = feature == NULL;
 
-			if (tail > 0 && thing->has_project)
-			{
-				project.source = thing->source;
-				project.id = thing->project_id;
-				read_names(reader, "project", &project);
-			}
-			for (int j = 0; j < thing->nperiods; j++)
-			{
-				int64		from = period_from(thing, j);
-				int64		to = period_to(thing, j);
-				const text *parts[3] = {(text *) DatumGetPointer(thing->source), NULL, thing->names[j]};
-
-				if ((int) VARSIZE_ANY_EXHDR(thing->names[j]) != length - tail)
-					continue;
-				if (tail == 0 && is_path(environment, parts + 2, 1))
-					add_pairs(&list, thing, from, to, feature, features, nfeatures);
-				for (int k = 0; k < project.nperiods; k++)
-				{
-					parts[1] = project.names[k];
-					if (is_path(environment, parts + 1, 2) || is_path(environment, parts, 3))
-						add_pairs(&list, thing, Max(from, period_from(&project, k)),
-								  Min(to, period_to(&project, k)), feature, features, nfeatures);
-				}
-			}
+			for (int j = 0; j < nfeatures && !wanted; j++)
+				wanted = in_one_project(&features[j], &environments[i]);
+			if (wanted)
+				add_environment(&list, reader, &environments[i], environment, tail, feature,
+								features, nfeatures);
 		}
 	}
 	*pairs = list.pairs;
@@ -371,66 +329,51 @@ fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id, int64 fea
 	FswPair    *pair = palloc0_object(FswPair);
 	Thing		environment = {.source = source, .id = environment_id};
 	Thing		feature = {.source = source, .id = feature_id};
+	FswSpan		always = {FSW_NEVER, FSW_FOREVER};
 
 	read_names(reader, "environment", &environment);
 	read_names(reader, "feature", &feature);
 	hash_names(&feature);
 	pair->source = source;
-	pair->has_project = environment.has_project;
-	pair->project_id = environment.project_id;
+	pair->has_project = environment.names.has_project;
+	pair->project_id = environment.names.project_id;
 	pair->environment_id = environment_id;
 	pair->feature = feature.feature;
-	pair->from = DT_NOBEGIN;
-	pair->to = DT_NOEND;
+	pair->project_named = pair->environment_named = pair->feature_named = pair->evidence = always;
 	return pair;
 }
 
-/* One name of one feature. */
-typedef struct NameRow
-{
-	int64		id;
-	int64		since;
-	text	   *name;
-	bool		has_project;
-} NameRow;
-
 static int
-compare_name_rows(const void *a, const void *b)
+compare_ids(const void *a, const void *b)
 {
-	const NameRow *x = a;
-	const NameRow *y = b;
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
 
-	if (x->id != y->id)
-		return x->id < y->id ? -1 : 1;
-	return x->since < y->since ? -1 : x->since > y->since;
+	return x < y ? -1 : x > y;
 }
 
-/* The names of all features of a project, or of those of which none is told. */
-static NameRow *
-read_feature_names(FswReader *reader, const FswPair *environment, bool with_project,
-				   NameRow *rows, int *n, int *max)
+/* The features of a project, or those of which none is told; with repeats. */
+static int64 *
+find_features(FswReader *reader, const FswPair *environment, bool with_project,
+			  int64 *ids, int *n, int *max)
 {
 	FswScan    *scan = fsw_scan_names_in(reader, "feature", environment->source, with_project,
 										 environment->project_id);
+	int64		id;
 
+	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		bool		isnull;
-		NameRow		row;
-
-		if (!fsw_scan_id(scan, NAME_id, &row.id))
+		if (!fsw_scan_id(scan, NAME_id, &id) || (*n > 0 && ids[*n - 1] == id))
 			continue;
-		row.since = fsw_scan_int64(scan, NAME_since, 0);
-		row.name = DatumGetTextPCopy(fsw_scan_column(scan, NAME_name, &isnull));
-		row.has_project = with_project;
 		if (*n == *max)
 		{
 			*max *= 2;
-			rows = repalloc_huge(rows, *max * sizeof(NameRow));
+			ids = repalloc_huge(ids, *max * sizeof(int64));
 		}
-		rows[(*n)++] = row;
+		ids[(*n)++] = id;
 	}
-	return rows;
+	return ids;
 }
 
 /*
@@ -441,58 +384,107 @@ int
 fsw_resolve_features(FswReader *reader, const FswPair *environment, int64 at, FswFeature **features)
 {
 	int			max = 256;
-	int			nrows = 0;
+	int			nids = 0;
 	int			n = 0;
-	int			next;
-	NameRow    *rows = palloc_array(NameRow, max);
+	int64	   *ids = palloc_array(int64, max);
 
 	if (environment->has_project)
-		rows = read_feature_names(reader, environment, true, rows, &nrows, &max);
-	rows = read_feature_names(reader, environment, false, rows, &nrows, &max);
-	qsort(rows, nrows, sizeof(NameRow), compare_name_rows);
+		ids = find_features(reader, environment, true, ids, &nids, &max);
+	else
+		ids = find_features(reader, environment, false, ids, &nids, &max);
+	qsort(ids, nids, sizeof(int64), compare_ids);
 
-	*features = palloc_array(FswFeature, Max(nrows, 1));
-	for (int i = 0; i < nrows; i = next)
+	*features = palloc_array(FswFeature, Max(nids, 1));
+	for (int i = 0; i < nids; i++)
 	{
-		Thing		thing = {.source = environment->source, .id = rows[i].id};
-		text	   *name = rows[i].name;
+		Thing		thing = {.source = environment->source, .id = ids[i]};
 
-		for (next = i; next < nrows && rows[next].id == rows[i].id; next++)
-			thing.has_project = thing.has_project || rows[next].has_project;
-		thing.nperiods = next - i;
-		thing.names = palloc_array(text *, thing.nperiods);
-		for (int j = i; j < next; j++)
-		{
-			thing.names[j - i] = rows[j].name;
-			if (rows[j].since <= at)
-				name = rows[j].name;
-		}
-		if (!environment->has_project)
-		{
-			/* another row may say of which project it is */
-			Thing		whole = {.source = environment->source, .id = rows[i].id};
-
-			read_names(reader, "feature", &whole);
-			thing.has_project = whole.has_project;
-		}
-		if (thing.has_project != environment->has_project)
+		if (i > 0 && ids[i] == ids[i - 1])
+			continue;
+		/* another row may say that it is of another project by now */
+		read_names(reader, "feature", &thing);
+		if (thing.names.has_project != environment->has_project ||
+			thing.names.project_id != environment->project_id)
 			continue;
 		hash_names(&thing);
-		thing.feature.name = text_to_cstring(name);
+		thing.feature.name = text_to_cstring(fsw_names_at(&thing.names, at));
 		(*features)[n++] = thing.feature;
 	}
 	return n;
 }
 
-/* Is a better than b at an instant?  The youngest that was seen by then. */
+/* Which of then, next and last it is that a name was borne at an instant. */
 static int
-compare_sight(int64 a, int64 b, int64 at)
+level_of(const FswSpan *span, int64 at)
+{
+	if (span->from > at)
+		return 1;
+	return span->to <= at && span->to != FSW_FOREVER ? 2 : 0;
+}
+
+/* Positive if a was borne then rather than b: then, else next, else last. */
+static int
+compare_spans(const FswSpan *a, const FswSpan *b, int64 at)
+{
+	int			level = level_of(a, at);
+
+	if (level != level_of(b, at))
+		return level < level_of(b, at) ? 1 : -1;
+	if (level == 1 && a->from != b->from)
+		return a->from < b->from ? 1 : -1;
+	if (level == 2 && a->to != b->to)
+		return a->to > b->to ? 1 : -1;
+	return 0;
+}
+
+/* Of two with the same name: the one that existed then, the youngest first. */
+static int
+compare_existence(int64 a, int64 b, int64 at)
 {
 	if ((a <= at) != (b <= at))
 		return a <= at ? 1 : -1;
 	if (a == b)
 		return 0;
 	return (a > b) == (a <= at) ? 1 : -1;
+}
+
+/* Of two pairs of one project: positive if the names rather mean a. */
+static int
+compare_pairs(const FswPair *a, const FswPair *b, int64 at)
+{
+	int			better = compare_spans(&a->project_named, &b->project_named, at);
+
+	if (better == 0)
+		better = compare_spans(&a->environment_named, &b->environment_named, at);
+	if (better == 0)
+		better = compare_existence(a->environment_existed, b->environment_existed, at);
+	if (better == 0)
+		better = (a->environment_id > b->environment_id) - (a->environment_id < b->environment_id);
+	if (better == 0)
+		better = compare_spans(&a->feature_named, &b->feature_named, at);
+	if (better == 0)
+		better = compare_existence(a->feature_existed, b->feature_existed, at);
+	if (better == 0)
+		better = (a->feature.id > b->feature.id) - (a->feature.id < b->feature.id);
+	return better;
+}
+
+static int
+pair_level(const FswPair *pair, int64 at)
+{
+	return Max(level_of(&pair->project_named, at),
+			   Max(level_of(&pair->environment_named, at), level_of(&pair->feature_named, at)));
+}
+
+/*
+ * Does a's project give way to b's?  Projects are deleted without a word, so
+ * one of which all evidence ends before that of its namesake begins is gone.
+ */
+static bool
+gives_way(const FswPair *a, const FswPair *b, int64 at)
+{
+	return fsw_same_text(a->source, b->source) && a->evidence.to <= b->evidence.from &&
+		b->evidence.from <= at;
 }
 
 /*
@@ -503,38 +495,70 @@ int
 fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found)
 {
 	int			nfound = 0;
+	int			nkept = 0;
+	int			least = 2;
+	bool	   *gone;
 
 	for (int i = 0; i < npairs; i++)
 	{
 		const FswPair *pair = &pairs[i];
 		int			j;
 
-		if (pair->from > at || (pair->to <= at && pair->to != FSW_FOREVER))
-			continue;
 		for (j = 0; j < nfound; j++)
 		{
 			const FswPair *other = &pairs[found[j]];
-			int			better;
 
 			if (pair->has_project != other->has_project ||
 				pair->project_id != other->project_id ||
 				!fsw_same_text(pair->source, other->source))
 				continue;
-			better = compare_sight(pair->environment_sight, other->environment_sight, at);
-			if (better == 0)
-				better = (pair->environment_id > other->environment_id) -
-					(pair->environment_id < other->environment_id);
-			if (better == 0)
-				better = compare_sight(pair->feature_sight, other->feature_sight, at);
-			if (better == 0)
-				better = (pair->feature.id > other->feature.id) -
-					(pair->feature.id < other->feature.id);
-			if (better > 0)
+			if (compare_pairs(pair, other, at) > 0)
 				found[j] = i;
 			break;
 		}
 		if (j == nfound)
 			found[nfound++] = i;
 	}
-	return nfound;
+
+	/* of several projects, those in which the names were borne then */
+	for (int i = 0; i < nfound; i++)
+		least = Min(least, pair_level(&pairs[found[i]], at));
+	for (int i = 0; i < nfound; i++)
+	{
+		if (pair_level(&pairs[found[i]], at) == least)
+			found[nkept++] = found[i];
+	}
+	if (nkept == 1)
+		return 1;
+
+	nfound = nkept;
+	nkept = 0;
+	gone = palloc0_array(bool, nfound);
+	for (int i = 0; i < nfound; i++)
+	{
+		for (int j = 0; j < nfound && !gone[i]; j++)
+			gone[i] = gives_way(&pairs[found[i]], &pairs[found[j]], at);
+	}
+	for (int i = 0; i < nfound; i++)
+	{
+		if (!gone[i])
+			found[nkept++] = found[i];
+	}
+	pfree(gone);
+	return nkept;
+}
+
+/* The instants at which the meaning of names can change, as far as one pair goes. */
+void
+fsw_pair_bounds(const FswPair *pair, int64 *bounds)
+{
+	bounds[0] = pair->project_named.from;
+	bounds[1] = pair->project_named.to;
+	bounds[2] = pair->environment_named.from;
+	bounds[3] = pair->environment_named.to;
+	bounds[4] = pair->feature_named.from;
+	bounds[5] = pair->feature_named.to;
+	bounds[6] = pair->environment_existed;
+	bounds[7] = pair->feature_existed;
+	bounds[8] = pair->evidence.from;
 }

@@ -65,9 +65,9 @@ static const struct
 	FswReadTable table;
 }			read_indexes[FSW_INDEX_COUNT] =
 {
-	[FSW_INDEX_NAME] = {"name_pkey", FSW_READ_NAME},
 	[FSW_INDEX_NAME_HASH] = {"name_name_idx", FSW_READ_NAME},
 	[FSW_INDEX_NAME_THING] = {"name_thing_idx", FSW_READ_NAME},
+	[FSW_INDEX_NAME_EXISTED] = {"name_existed_idx", FSW_READ_NAME},
 	[FSW_INDEX_NAME_PROJECT] = {"name_project_idx", FSW_READ_NAME},
 	[FSW_INDEX_DEFAULT] = {"flag_change_default_idx", FSW_READ_FLAG_CHANGE},
 	[FSW_INDEX_DELETED] = {"flag_change_deletion_idx", FSW_READ_FLAG_CHANGE},

@@ -19,7 +19,8 @@
 
 /* The columns that are read of tables which row.h does not list. */
 #define FSW_NAME_COLUMNS(X, T) \
-	X(T, source) X(T, kind) X(T, id) X(T, since) X(T, name) X(T, project_id)
+	X(T, source) X(T, kind) X(T, id) X(T, name) X(T, project_id) X(T, seen_at) X(T, exact) \
+	X(T, existed_at)
 
 #define FSW_DELIVERY_READ_COLUMNS(X, T) \
 	X(T, id) X(T, webhook) X(T, received_at)
@@ -54,9 +55,9 @@ typedef enum FswReadTable
 /* Indexes that are read by; their columns are in schema/. */
 typedef enum FswIndex
 {
-	FSW_INDEX_NAME,
 	FSW_INDEX_NAME_HASH,
 	FSW_INDEX_NAME_THING,
+	FSW_INDEX_NAME_EXISTED,
 	FSW_INDEX_NAME_PROJECT,
 	FSW_INDEX_DEFAULT,
 	FSW_INDEX_DELETED,

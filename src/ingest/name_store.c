@@ -1,0 +1,164 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/ingest/name_store.c
+ *	  The names that a body shows, as sightings in flagsmith.name.
+ *
+ * Everything here expects a connected SPI and the owner's rights.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "utils/builtins.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+
+/*
+ * Ids are integers and UUIDs; a longer one, which only an invented body can
+ * have, is left out rather than refused by the index.
+ */
+#define MAX_NAME_ID 200
+
+/* What a session remembers of sightings that it has seen stored. */
+#define SIGHTINGS_REMEMBERED 1024
+
+typedef struct Sighting
+{
+	uint64		counter;		/* valid within one (sub)transaction only */
+	int64		thing;
+	int64		name;
+	int64		project_id;		/* -1: none */
+	TimestampTz from;			/* what is seen in [from, to) adds nothing */
+	TimestampTz to;
+	TimestampTz existed_at;		/* nor does an existence from then on */
+} Sighting;
+
+static Sighting remembered[SIGHTINGS_REMEMBERED];
+
+/* The hash of a thing, as the indexes of flagsmith.name have it. */
+static int64
+thing_hash(const FswName *name, const text *source)
+{
+	char	   *prefix = psprintf("%s/%s:", text_to_cstring(source), name->kind);
+	int64		result = fsw_hash(prefix, name->id, strlen(name->id));
+
+	pfree(prefix);
+	return result;
+}
+
+/*
+ * The stretch around an instant in which one sighting is enough: an hour for
+ * what can be renamed, all time for features and identities.
+ */
+static void
+same_sighting(const FswName *name, TimestampTz at, TimestampTz *from, TimestampTz *to)
+{
+	if (name->exact)
+	{
+		*from = at;
+		*to = at + 1;
+	}
+	else if (strcmp(name->kind, "feature") == 0 || strcmp(name->kind, "identity") == 0 ||
+			 TIMESTAMP_NOT_FINITE(at))
+	{
+		*from = DT_NOBEGIN;
+		*to = DT_NOEND;
+	}
+	else
+	{
+		*from = at - ((at % USECS_PER_HOUR) + USECS_PER_HOUR) % USECS_PER_HOUR;
+		*to = *from + USECS_PER_HOUR;
+	}
+}
+
+/*
+ * Store one sighting, unless it adds nothing: one of the same stretch is there
+ * that was not later, and some row tells that the thing existed by then.
+ *
+ * Rows are never changed and double ones are harmless, so two sessions that do
+ * the same at once need not know of each other.
+ */
+static void
+store_name(const FswName *name, const FswDelivery *delivery)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID,
+	BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID};
+	TimestampTz seen_at = name->exact ? name->seen_at : delivery->received_at;
+	TimestampTz existed_at = name->has_existed ? Min(name->existed_at, seen_at) : seen_at;
+	int64		project_id = name->has_project ? name->project_id : -1;
+	int64		thing;
+	int64		hash;
+	Sighting   *seen;
+	TimestampTz from;
+	TimestampTz to;
+	Datum		values[12];
+	char		nulls[13] = "            ";
+
+	if (strlen(name->id) > MAX_NAME_ID)
+		return;
+	thing = thing_hash(name, delivery->source);
+	hash = fsw_hash(psprintf("%s:", name->kind), VARDATA_ANY(name->name), VARSIZE_ANY_EXHDR(name->name));
+	same_sighting(name, seen_at, &from, &to);
+	seen = &remembered[(uint64) thing % SIGHTINGS_REMEMBERED];
+	if (seen->counter == fsw_xact_counter() && seen->thing == thing && seen->name == hash &&
+		seen->project_id == project_id && !name->exact &&
+		seen_at >= seen->from && seen_at < seen->to && existed_at >= seen->existed_at)
+		return;
+
+	values[0] = PointerGetDatum(delivery->source);
+	values[1] = CStringGetTextDatum(name->kind);
+	values[2] = CStringGetTextDatum(name->id);
+	values[3] = PointerGetDatum(name->name);
+	values[4] = Int64GetDatum(name->project_id);
+	if (!name->has_project)
+		nulls[4] = 'n';
+	values[5] = TimestampTzGetDatum(seen_at);
+	values[6] = BoolGetDatum(name->exact);
+	values[7] = TimestampTzGetDatum(existed_at);
+	values[8] = TimestampTzGetDatum(delivery->stored_at);
+	values[9] = Int64GetDatum(thing);
+	values[10] = Int64GetDatum(hash);
+	values[11] = TimestampTzGetDatum(from);
+	if (fsw_execute(fsw_plan(FSW_PLAN_NAME,
+							 "INSERT INTO flagsmith.name"
+							 " (source, kind, id, name, project_id, seen_at, exact, existed_at, stored_at)"
+							 " SELECT $1, $2, $3, $4, $5, $6, $7, CASE WHEN NOT k.existed THEN $8 END, $9"
+							 " FROM (SELECT EXISTS (SELECT FROM flagsmith.name n"
+							 "  WHERE flagsmith._hash(n.source || '/' || n.kind || ':' || n.id) = $10"
+							 "  AND n.existed_at <= $8 AND n.source = $1 AND n.kind = $2 AND n.id = $3) AS existed,"
+							 " EXISTS (SELECT FROM flagsmith.name n"
+							 "  WHERE flagsmith._hash(n.source || '/' || n.kind || ':' || n.id) = $10"
+							 "  AND flagsmith._hash(n.kind || ':' || n.name) = $11 AND n.seen_at BETWEEN $12 AND $6"
+							 "  AND n.source = $1 AND n.kind = $2 AND n.id = $3 AND n.name = $4"
+							 "  AND n.project_id IS NOT DISTINCT FROM $5 AND n.exact = $7) AS seen) k"
+							 " WHERE NOT (k.existed AND k.seen)",
+							 12, types),
+					values, nulls, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not store a name");
+
+	if (name->exact)
+		return;
+	seen->counter = fsw_xact_counter();
+	seen->thing = thing;
+	seen->name = hash;
+	seen->project_id = project_id;
+	seen->from = seen_at;
+	seen->to = to;
+	seen->existed_at = existed_at;
+}
+
+/*
+ * fsw_store_names() - the names that an event shows.  Called again where the
+ * same bytes turn out to have arrived earlier elsewhere: then they were built
+ * earlier, too.
+ */
+void
+fsw_store_names(const FswEvent *event, const FswDelivery *delivery)
+{
+	ListCell   *lc;
+
+	foreach(lc, event->names)
+		store_name(lfirst(lc), delivery);
+}

@@ -1,0 +1,316 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/names.c
+ *	  What a thing was called at which time, from flagsmith.name.
+ *
+ * A thing that was seen each hour for a year has thousands of rows and mostly
+ * one name.  So its names are found one by one, by hash, and of each only the
+ * sightings that can change the answer are read; src/timeline/naming.c decides.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/read.h"
+#include "src/timeline/naming.h"
+
+/* One of the names of a thing. */
+typedef struct NameOf
+{
+	text	   *name;
+	int64		hash;
+} NameOf;
+
+/* What is needed while the names of one thing are read. */
+typedef struct NameReading
+{
+	FswReader  *reader;
+	Datum		source;
+	const char *kind;
+	const char *id;
+	int64		thing;
+	int			n;
+	int			max;
+	NameOf	   *names;
+} NameReading;
+
+/* The hash of a name, as indexes and audit effects have it. */
+static int64
+name_hash(const char *kind, const char *name, size_t length)
+{
+	char		prefix[32];
+
+	snprintf(prefix, sizeof(prefix), "%s:", kind);
+	return fsw_hash(prefix, name, length);
+}
+
+/* The hash of a thing, as the indexes of flagsmith.name have it. */
+int64
+fsw_thing_hash(Datum source, const char *kind, const char *id)
+{
+	text	   *name = (text *) DatumGetPointer(source);
+	char	   *prefix = psprintf("%.*s/%s:", (int) VARSIZE_ANY_EXHDR(name), VARDATA_ANY(name), kind);
+	int64		result = fsw_hash(prefix, id, strlen(id));
+
+	pfree(prefix);
+	return result;
+}
+
+/* Begin to search what was ever called so. */
+FswScan *
+fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+
+	fsw_scan_equal(scan, Int64GetDatum(name_hash(kind, name, length)));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return scan;
+}
+
+/* Is the name that a scan found one of this thing? */
+bool
+fsw_name_is_of(FswScan *scan, Datum source, const char *kind, const char *id)
+{
+	bool		isnull;
+
+	return fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), source) &&
+		fsw_scan_is(scan, NAME_kind, kind) && fsw_scan_is(scan, NAME_id, id);
+}
+
+static bool
+is_of(const NameReading *reading, FswScan *scan)
+{
+	return fsw_name_is_of(scan, reading->source, reading->kind, reading->id);
+}
+
+/* The first columns of the index: the thing and, unless 0, one of its names. */
+static FswScan *
+scan_thing(const NameReading *reading, const NameOf *name)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_THING);
+
+	fsw_scan_equal(scan, Int64GetDatum(reading->thing));
+	if (name != NULL)
+		fsw_scan_equal(scan, Int64GetDatum(name->hash));
+	return scan;
+}
+
+/* Find the different names of the thing, by leaps from one to the next. */
+static void
+find_names(NameReading *reading)
+{
+	for (;;)
+	{
+		FswScan    *scan = scan_thing(reading, NULL);
+		bool		isnull;
+		NameOf	   *name;
+
+		if (reading->n > 0)
+			fsw_scan_key(scan, BTGreaterStrategyNumber,
+						 Int64GetDatum(reading->names[reading->n - 1].hash));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		do
+		{
+			if (!fsw_scan_next(scan))
+				return;
+		} while (!is_of(reading, scan));
+		if (reading->n == reading->max)
+		{
+			reading->max *= 2;
+			reading->names = repalloc_array(reading->names, NameOf, reading->max);
+		}
+		name = &reading->names[reading->n++];
+		name->name = DatumGetTextPCopy(fsw_scan_column(scan, NAME_name, &isnull));
+		name->hash = name_hash(reading->kind, VARDATA_ANY(name->name), VARSIZE_ANY_EXHDR(name->name));
+	}
+}
+
+/* The beginning of the hour: of other sightings than exact ones, its first counts. */
+static int64
+hour_of(int64 at)
+{
+	if (TIMESTAMP_NOT_FINITE(at))
+		return at;
+	return at - ((at % USECS_PER_HOUR) + USECS_PER_HOUR) % USECS_PER_HOUR;
+}
+
+/* Was the name seen in the same hour before? */
+static bool
+is_first_of_hour(const NameReading *reading, const NameOf *name, int64 at)
+{
+	FswScan    *scan = scan_thing(reading, name);
+
+	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(hour_of(at)));
+	fsw_scan_key(scan, BTLessStrategyNumber, TimestampTzGetDatum(at));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (is_of(reading, scan) && !fsw_scan_bool(scan, NAME_exact))
+			return false;
+	}
+	return true;
+}
+
+/* The next sighting of a name that counts, for naming.c. */
+static bool
+next_sighting(void *source, int index, int64 after, FswSighting *next)
+{
+	const NameReading *reading = source;
+	const NameOf *name = &reading->names[index];
+	int64		passed = FSW_NEVER; /* the hour whose first sighting is known */
+
+	for (;;)
+	{
+		FswScan    *scan = scan_thing(reading, name);
+		bool		again = false;
+
+		if (after != FSW_NEVER)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, TimestampTzGetDatum(after));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		while (!again && fsw_scan_next(scan))
+		{
+			if (!is_of(reading, scan))
+				continue;
+			next->at = fsw_scan_int64(scan, NAME_seen_at, 0);
+			next->exact = fsw_scan_bool(scan, NAME_exact);
+			if (next->exact)
+				return true;
+			if (hour_of(next->at) == passed)
+				continue;
+			/* the search ends here: there is one search in an index at a time */
+			if (is_first_of_hour(reading, name, next->at))
+				return true;
+			passed = hour_of(next->at);
+			after = next->at;
+			again = true;
+		}
+		if (!again)
+			return false;
+	}
+}
+
+/* The project that the latest sighting tells, and when the last one was. */
+static void
+read_project(const NameReading *reading, FswNames *names)
+{
+	int64		told_at = FSW_NEVER;
+
+	for (int i = 0; i < reading->n; i++)
+	{
+		FswScan    *scan = scan_thing(reading, &reading->names[i]);
+
+		fsw_scan_begin(scan, BackwardScanDirection);
+		while (fsw_scan_next(scan))
+		{
+			int64		at = fsw_scan_int64(scan, NAME_seen_at, 0);
+			bool		isnull;
+			int64		project_id;
+
+			if (!is_of(reading, scan))
+				continue;
+			/* of an hour, only the first is told apart */
+			names->seen_until = Max(names->seen_until, hour_of(at) + USECS_PER_HOUR);
+			project_id = fsw_scan_int64(scan, NAME_project_id, 0);
+			(void) fsw_scan_column(scan, NAME_project_id, &isnull);
+			if (isnull)
+				continue;
+			/* of one instant, the greater */
+			if (!names->has_project || at > told_at ||
+				(at == told_at && project_id > names->project_id))
+			{
+				names->has_project = true;
+				names->project_id = project_id;
+				told_at = at;
+			}
+			break;
+		}
+	}
+}
+
+/* The earliest instant at which the thing is known to have existed. */
+static int64
+read_existed(const NameReading *reading)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_EXISTED);
+
+	fsw_scan_equal(scan, Int64GetDatum(reading->thing));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (is_of(reading, scan))
+			return fsw_scan_int64(scan, NAME_existed_at, FSW_FOREVER);
+	}
+	return FSW_FOREVER;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const text *x = ((const NameOf *) a)->name;
+	const text *y = ((const NameOf *) b)->name;
+	int			x_length = VARSIZE_ANY_EXHDR(x);
+	int			y_length = VARSIZE_ANY_EXHDR(y);
+	int			order = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), Min(x_length, y_length));
+
+	return order != 0 ? order : (x_length > y_length) - (x_length < y_length);
+}
+
+/* All names of a thing by time; none if nothing is known of it. */
+void
+fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names)
+{
+	NameReading reading = {.reader = reader, .source = source, .kind = kind, .id = id};
+	FswNaming  *namings;
+	int64		existed;
+
+	reading.thing = fsw_thing_hash(source, kind, id);
+	reading.max = 4;
+	reading.names = palloc_array(NameOf, reading.max);
+	memset(names, 0, sizeof(FswNames));
+	names->seen_until = FSW_NEVER;
+	find_names(&reading);
+	if (reading.n == 0)
+		return;
+
+	read_project(&reading, names);
+	existed = read_existed(&reading);
+	/* in an order that no insertion decides */
+	qsort(reading.names, reading.n, sizeof(NameOf), compare_names);
+	if (reading.n == 1)
+	{
+		namings = palloc0_object(FswNaming);
+		namings->from = existed;
+		names->n = 1;
+	}
+	else
+		namings = fsw_naming_build(reading.n, next_sighting, &reading, &names->n);
+	namings[0].from = Min(namings[0].from, existed);
+
+	names->from = palloc_array(int64, names->n);
+	names->names = palloc_array(text *, names->n);
+	for (int i = 0; i < names->n; i++)
+	{
+		names->from[i] = namings[i].from;
+		names->names[i] = reading.names[namings[i].name].name;
+	}
+	pfree(namings);
+	pfree(reading.names);
+}
+
+/* What the thing was called at an instant, else at first; NULL if never. */
+const text *
+fsw_names_at(const FswNames *names, int64 at)
+{
+	int			i = names->n - 1;
+
+	if (i < 0)
+		return NULL;
+	while (i > 0 && names->from[i] > at)
+		i--;
+	return names->names[i];
+}
