@@ -33,23 +33,23 @@ FROM generate_series(0::bigint, :changes - 1) AS i,
 
 CREATE TABLE bench.feature AS SELECT id, 'flag_' || id AS flag FROM generate_series(1, 1000) AS id;
 -- Every project has a Production, and some flags bear the same name in two projects.
-INSERT INTO flagsmith.name (source, kind, id, since, name, project_id)
-SELECT 'default', kind, id, :from, name, project_id
+INSERT INTO flagsmith.name (source, kind, id, seen_at, exact, existed_at, stored_at, name, project_id)
+SELECT 'default', kind, id, :from, false, :from, :from, name, project_id
 FROM (VALUES ('project', '7', 'Shop', 7), ('project', '8', 'Office', 8)) v (kind, id, name, project_id)
 UNION ALL
-SELECT 'default', 'environment', ((project_id - 7) * 3 + e)::text, :from, (ARRAY['Production', 'Staging', 'Development'])[e], project_id
+SELECT 'default', 'environment', ((project_id - 7) * 3 + e)::text, :from, false, :from, :from, (ARRAY['Production', 'Staging', 'Development'])[e], project_id
 FROM generate_series(7, 8) AS project_id, generate_series(1, 3) AS e
 UNION ALL
-SELECT 'default', 'feature', f.id::text, :from, f.flag, 7 FROM bench.feature f
+SELECT 'default', 'feature', f.id::text, :from, false, :from, :from, f.flag, 7 FROM bench.feature f
 UNION ALL
-SELECT 'default', 'feature', (1000 + f.id)::text, :from, f.flag, 8 FROM bench.feature f WHERE f.id <= 10;
+SELECT 'default', 'feature', (1000 + f.id)::text, :from, false, :from, :from, f.flag, 8 FROM bench.feature f WHERE f.id <= 10;
 -- Project, environment and features were created the day before; of audit entries themselves only the newest is read.
 INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_id, feature_hash, at,
     received_at, stored_at)
 SELECT -1, 1, 1, 'default', 7, 1, 'environment_created', NULL, NULL, at, at + interval '2 s', at + interval '2 s'
 FROM (SELECT :from - interval '1 day' AS at) s
 UNION ALL
-SELECT -1 - f.id, 1, 1, 'default', 7, NULL, 'feature_created', f.id, hashtextextended(f.flag, 0), at, at + interval '2 s',
+SELECT -1 - f.id, 1, 1, 'default', 7, NULL, 'feature_created', f.id, flagsmith._hash('feature:' || f.flag), at, at + interval '2 s',
     at + interval '2 s'
 FROM bench.feature f, LATERAL (SELECT :from - interval '20 hours' + f.id * interval '1 min' AS at) s;
 
@@ -68,7 +68,7 @@ SELECT 2 * i + 1, 1, 'default', at, received_at, received_at, 'webhook', false, 
 FROM bench.change_of;
 INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, at, received_at,
     stored_at)
-SELECT 2 * i + 2, 1, 1, 'default', 7, 1, 'state', hashtextextended('flag_' || flag, 0), at, received_at, received_at
+SELECT 2 * i + 2, 1, 1, 'default', 7, 1, 'state', flagsmith._hash('feature:flag_' || flag), at, received_at, received_at
 FROM bench.change_of
 WHERE :touches;
 INSERT INTO flagsmith.audit_log (delivery, ordinal, source, received_at, stored_at, origin, is_test, audit_id, created_date, log,
@@ -135,7 +135,7 @@ SELECT which || ' is not filled as by the inbox: ' || rows FROM (
     FROM flagsmith.flag_change f, sent WHERE f.event_at = at
     UNION ALL
     SELECT 'touch', jsonb_agg(to_jsonb(t) - '{delivery,stored_at}'::text[]) FROM flagsmith.touch t, sent
-    WHERE t.feature_hash = hashtextextended('flag_' || flag, 0) AND t.at = sent.at
+    WHERE t.feature_hash = flagsmith._hash('feature:flag_' || flag) AND t.at = sent.at
     UNION ALL
     SELECT 'audit_log', jsonb_agg(to_jsonb(a) - '{delivery,stored_at}'::text[]) FROM flagsmith.audit_log a, sent
     WHERE a.created_date = at

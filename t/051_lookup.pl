@@ -81,22 +81,37 @@ FROM (SELECT p.*, count(*) FILTER (WHERE p.changed) OVER s AS run
 WINDOW r AS (PARTITION BY p.environment_id, p.feature_id, p.scope, p.run);
 CREATE INDEX ON period (environment_id, feature_id, scope, "from");
 CREATE TABLE called AS
-SELECT kind, id::bigint, max(project_id) OVER i AS project_id, name, min(since) OVER i AS sight,
-    CASE WHEN row_number() OVER w = 1 THEN '-infinity' ELSE since END AS lo, COALESCE(lead(since) OVER w, 'infinity') AS hi
-FROM flagsmith.name WHERE kind IN ('project', 'environment', 'feature')
-WINDOW i AS (PARTITION BY kind, id), w AS (PARTITION BY kind, id ORDER BY since);
+SELECT kind, id::bigint, project_id, name, sight, until, at AS lo, COALESCE(lead(at) OVER (PARTITION BY kind, id ORDER BY at), 'infinity') AS hi
+FROM (SELECT n.*, flagsmith._name(source, kind, id, at) AS name,
+          flagsmith._name(source, kind, id, at) IS DISTINCT FROM lag(flagsmith._name(source, kind, id, at)) OVER (PARTITION BY kind, id ORDER BY at) AS begins
+      FROM (SELECT DISTINCT n.source, n.kind, n.id, t.at, max(n.project_id) OVER i AS project_id, min(n.existed_at) OVER i AS sight,
+                max(date_trunc('hour', n.seen_at)) OVER i + interval '1 hour' AS until
+            FROM flagsmith.name n, LATERAL (VALUES (n.seen_at), (n.existed_at)) t (at) WHERE n.kind IN ('project', 'environment', 'feature') AND t.at IS NOT NULL
+            WINDOW i AS (PARTITION BY n.kind, n.id)) n) n
+WHERE begins;
 CREATE INDEX ON called (kind, name);
+CREATE FUNCTION level(called, timestamptz) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN $1.lo > $2 THEN 1 WHEN $1.hi <= $2 AND $1.hi <> 'infinity' THEN 2 ELSE 0 END $$;
+CREATE FUNCTION away(called, timestamptz) RETURNS interval LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE level($1, $2) WHEN 1 THEN $1.lo - timestamptz '2000-01-01Z' WHEN 2 THEN timestamptz '2000-01-01Z' - $1.hi END $$;
 
--- What "environment" or "project/environment" and a feature mean at an instant: in each project the youngest seen by then.
+-- What "environment" or "project/environment" and a feature mean at an instant: in each project what bore the names then, else next, else last,
+-- of several the youngest that existed by then; of several projects, those where they were borne then.
 CREATE FUNCTION meant(environment text, feature text, at timestamptz, OUT environment_id bigint, OUT feature_id bigint) RETURNS SETOF record
     LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT ON (p.id) e.id, f.id
-    FROM called e
-    JOIN called p ON p.kind = 'project' AND p.id = e.project_id AND p.lo <= at AND at < p.hi
-    JOIN called f ON f.kind = 'feature' AND f.project_id = p.id AND f.name = meant.feature AND f.lo <= at AND at < f.hi
-    WHERE e.kind = 'environment' AND e.lo <= at AND at < e.hi AND meant.environment IN (e.name, p.name || '/' || e.name)
-    ORDER BY p.id, e.sight <= at DESC, CASE WHEN e.sight <= at THEN e.sight END DESC, e.sight, e.id DESC,
-        f.sight <= at DESC, CASE WHEN f.sight <= at THEN f.sight END DESC, f.sight, f.id DESC $$;
+    WITH best AS (
+        SELECT DISTINCT ON (p.id) e.id AS environment, f.id AS feature, greatest(level(p, at), level(e, at), level(f, at)) AS level,
+            least(p.sight, e.sight, f.sight) AS evidence_from, greatest(p.until, e.until) AS evidence_to
+        FROM called e
+        JOIN called p ON p.kind = 'project' AND p.id = e.project_id
+        JOIN called f ON f.kind = 'feature' AND f.project_id = p.id AND f.name = meant.feature
+        WHERE e.kind = 'environment' AND meant.environment IN (e.name, p.name || '/' || e.name)
+        ORDER BY p.id, CASE WHEN meant.environment <> e.name THEN level(p, at) END, CASE WHEN meant.environment <> e.name THEN away(p, at) END, level(e, at), away(e, at),
+            e.sight <= at DESC, CASE WHEN e.sight <= at THEN e.sight END DESC, e.sight, e.id DESC,
+            level(f, at), away(f, at), f.sight <= at DESC, CASE WHEN f.sight <= at THEN f.sight END DESC, f.sight, f.id DESC),
+    nearest AS (SELECT * FROM best b WHERE b.level = (SELECT min(b.level) FROM best b))
+    SELECT t.environment, t.feature FROM nearest t
+    WHERE NOT EXISTS (SELECT FROM nearest o WHERE t.evidence_to <= o.evidence_from AND o.evidence_from <= at) $$;
 
 -- The question at each boundary of the environment defaults, and its answer: the only live one, or what became of the only one.
 CREATE TABLE question AS

@@ -116,8 +116,8 @@ ok(!-e $state, 'nothing is left to go on with');
 ($ok, $stdout, $stderr) = backfill('audit', $url, 1);
 like($stdout, qr/^page 1: duplicate/m, 'the same pages again are duplicates');
 
-my $name = $node->safe_psql('postgres', "SELECT p.name || '/' || e.name FROM flagsmith.name e JOIN flagsmith.name p ON p.kind = 'project' AND p.id = e.project_id::text"
-	. " WHERE e.kind = 'environment' AND e.id = '$environment->{id}' ORDER BY e.since DESC, p.since DESC LIMIT 1");
+my $name = $node->safe_psql('postgres', "SELECT flagsmith._name(e.source, 'project', e.project_id::text) || '/' || flagsmith._name(e.source, 'environment', e.id)"
+	. " FROM flagsmith.name e WHERE e.kind = 'environment' AND e.id = '$environment->{id}' AND e.project_id IS NOT NULL LIMIT 1");
 ($ok, $stdout, $stderr) = backfill('states', $url, $environment->{id}, $name);
 ok($ok, 'states are fetched') or diag($stderr);
 is($node->safe_psql('postgres', 'SELECT environment_id, feature_id, segment_id, segment_priority, enabled, value FROM flagsmith.flag_change ORDER BY ordinal'),

@@ -31,7 +31,7 @@ FROM public.entry;
 INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, scope_hash, at,
     received_at, stored_at)
 SELECT 2 * id, 1, 1, 'default', project_id, environment_id, CASE WHEN segment IS NULL THEN 'state' ELSE 'override' END,
-    hashtextextended(feature, 0), hashtextextended('segment:' || segment, 0), at + (k - 1) * interval '20 ms',
+    flagsmith._hash('feature:' || feature), flagsmith._hash('segment:' || segment), at + (k - 1) * interval '20 ms',
     at + interval '2 seconds', at + interval '2 seconds'
 FROM public.entry;
 INSERT INTO flagsmith.flag_change (delivery, ordinal, source, event_at, received_at, stored_at, origin, is_test, deleted, changed_by,
