@@ -35,6 +35,9 @@ typedef struct Head
 	const char *signature;
 	size_t		signature_len;
 	const char *length;
+	const char *encoding;
+	size_t		encoding_len;
+	bool		encoding_bare;	/* no blanks were cut off its end */
 	bool		malformed;
 } Head;
 
@@ -105,11 +108,38 @@ check_place(Head *head, const char *name, size_t name_len, const char *value,
 #endif
 }
 
+/* Two equal signatures are one that came through a clumsy proxy. */
+static void
+read_signature(Head *head, const char *value, size_t len)
+{
+	if (head->signatures > 0 && (len != head->signature_len ||
+								 memcmp(value, head->signature, len) != 0))
+		head->malformed = true;
+	if (!is_text(value, len, true))
+		head->malformed = true;
+	head->signatures++;
+	head->signature = value;
+	head->signature_len = len;
+}
+
+static void
+read_length(Head *head, const char *value, size_t len)
+{
+	head->lengths++;
+	head->length = value;
+	if (len == 0)
+		head->malformed = true;
+	for (size_t i = 0; i < len; i++)
+		if (value[i] < '0' || value[i] > '9')
+			head->malformed = true;
+}
+
 static enum MHD_Result
 read_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
 			const char *value, size_t value_len)
 {
 	Head	   *head = cls;
+	size_t		full_len = value_len;
 
 	(void) kind;
 	check_place(head, name, name_len, value, value_len);
@@ -125,29 +155,20 @@ read_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_le
 		head->malformed = true;
 
 	if (is_header(name, name_len, "Content-Length"))
-	{
-		head->lengths++;
-		head->length = value;
-		for (size_t i = 0; i < value_len; i++)
-			if (value[i] < '0' || value[i] > '9')
-				head->malformed = true;
-		if (value_len == 0)
-			head->malformed = true;
-	}
+		read_length(head, value, value_len);
 	else if (is_header(name, name_len, "Transfer-Encoding"))
+	{
 		head->encodings++;
+		head->encoding = value;
+		head->encoding_len = value_len;
+		head->encoding_bare = value_len == full_len;
+	}
 	else if (is_header(name, name_len, "Expect"))
 		head->expect = true;
 	else if (is_header(name, name_len, "Host"))
 		head->hosts++;
 	else if (is_header(name, name_len, SIGNATURE_HEADER))
-	{
-		head->signatures++;
-		head->signature = value;
-		head->signature_len = value_len;
-		if (!is_text(value, value_len, true))
-			head->malformed = true;
-	}
+		read_signature(head, value, value_len);
 	return MHD_YES;
 }
 
@@ -177,14 +198,20 @@ is_utf8(const unsigned char *s)
 	return true;
 }
 
-/* The name behind the prefix, percent-decoded; NULL when that is no text. */
+/*
+ * The name behind the prefix, percent-decoded; NULL when that is no text.  One
+ * slash at its end is ignored, since some proxies add one.
+ */
 static char *
 decode_name(const char *path)
 {
+	const char *end = path + strlen(path);
 	char	   *name = xmalloc(strlen(path) + 1);
 	char	   *dst = name;
 
-	while (*path != '\0')
+	if (end > path && end[-1] == '/')
+		end--;
+	while (path < end)
 	{
 		if (*path != '%')
 			*dst = *path++;
@@ -225,57 +252,87 @@ decode_name(const char *path)
 	return name;
 }
 
-/*
- * Look at everything in front of the body.  ANSWER_NONE: go on.
- */
-Answer
-head_check(Request *request, const char *path, const char *method,
-		   const char *version)
+/* A copy of len bytes, as a string. */
+static char *
+copy_text(const char *s, size_t len)
 {
-	const union MHD_ConnectionInfo *info;
-	size_t		prefix_len = strlen(opt.prefix);
-	Head		head = {0};
+	char	   *copy = xmalloc(len + 1);
 
-	head.expected = version + strlen(version) + 2;
-	(void) MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND,
-									   read_header, &head);
-	info = MHD_get_connection_info(request->connection,
-								   MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-	request->expect = head.expect;
-	if (head.headers > HEADER_LIMIT || head.size > HEAD_LIMIT ||
-		(info != NULL && info->header_size > HEAD_LIMIT))
-		return ANSWER_HEAD_TOO_LARGE;
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
+}
 
+/*
+ * Whether the head is of a form that everybody reads alike, as far as it is
+ * not a matter of single fields.
+ */
+static bool
+is_well_formed(const Head *head, size_t header_size, const char *path,
+			   const char *method, const char *version, bool arguments)
+{
 #if MHD_VERSION < 0x00097701
 	/* the empty line, and a method and a path that no NUL cut short */
 	if (path != method + strlen(method) + 1)
-		return ANSWER_MALFORMED;
-	if (info != NULL && head.expected + 2 != method + info->header_size)
-		return ANSWER_MALFORMED;
-	if (path > method && path + strlen(path) < version - 1 &&
-		MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND,
-								  NULL, NULL) == 0 &&
+		return false;
+	if (header_size > 0 && head->expected + 2 != method + header_size)
+		return false;
+	if (path > method && path + strlen(path) < version - 1 && !arguments &&
 		path[strlen(path) + 1] != '\0')
-		return ANSWER_MALFORMED;
+		return false;
+#else
+	(void) header_size;
+	(void) arguments;
 #endif
-	if (head.malformed || !is_token(method, strlen(method)) || path[0] != '/' ||
-		!is_text(path, strlen(path), true) ||
-		(strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0))
-		return ANSWER_MALFORMED;
-	if (head.lengths > 1 || head.encodings > 1 || head.hosts > 1 ||
-		head.signatures > 1 || (head.lengths > 0 && head.encodings > 0))
-		return ANSWER_MALFORMED;
+	if (head->malformed || !is_token(method, strlen(method)) || path[0] != '/' ||
+		!is_text(path, strlen(path), true) || strchr(path, ' ') != NULL)
+		return false;
+	return strcmp(version, "HTTP/1.1") == 0 ? head->hosts == 1 :
+		strcmp(version, "HTTP/1.0") == 0 && head->hosts <= 1;
+}
 
-	/* nothing is sent in chunks by Flagsmith or a buffering proxy */
-	if (head.encodings > 0)
-		return ANSWER_NO_LENGTH;
-	if (head.lengths > 0)
+/*
+ * How the end of the body is found: RFC 9112, section 6.  Said twice, it is
+ * said wrongly; what is not chunked at last has no end.
+ */
+static Answer
+check_framing(Request *request, const Head *head, const char *version)
+{
+	static const char chunked[] = "chunked";
+	const size_t len = sizeof(chunked) - 1;
+
+	request->has_body = head->lengths > 0 || head->encodings > 0;
+	if (head->lengths > 1 || head->encodings > 1 ||
+		(head->lengths > 0 && head->encodings > 0))
+		return ANSWER_MALFORMED;
+	if (head->encodings > 0)
+	{
+		const char *last = head->encoding + head->encoding_len - len;
+
+		request->chunked = true;
+		request->content_length = opt.max_body;
+		if (strcmp(version, "HTTP/1.1") != 0 || !head->encoding_bare ||
+			head->encoding_len < len || strncasecmp(last, chunked, len) != 0)
+			return ANSWER_MALFORMED;
+		if (head->encoding_len > len)
+			return last[-1] == ' ' || last[-1] == '\t' || last[-1] == ',' ?
+				ANSWER_CODING : ANSWER_MALFORMED;
+	}
+	if (head->lengths > 0)
 	{
 		errno = 0;
-		request->content_length = strtoull(head.length, NULL, 10);
+		request->content_length = strtoull(head->length, NULL, 10);
 		if (errno != 0)
 			return ANSWER_TOO_LARGE;
 	}
+	return ANSWER_NONE;
+}
+
+/* Where it is to go: a status page, or a webhook by its name. */
+static Answer
+check_route(Request *request, const char *path, const char *method)
+{
+	size_t		prefix_len = strlen(opt.prefix);
 
 	if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
 	{
@@ -286,28 +343,55 @@ head_check(Request *request, const char *path, const char *method,
 		request->status_page = true;
 		return ANSWER_NONE;
 	}
-
 	if (strncmp(path, opt.prefix, prefix_len) != 0)
 		return ANSWER_NOT_FOUND;
 	if (strcmp(method, "POST") != 0)
 		return ANSWER_METHOD;
-	if (path[prefix_len] == '\0')
+	path += prefix_len;
+	if (path[0] == '\0' || strcmp(path, "/") == 0)
 		return ANSWER_NOT_FOUND;
-	if (head.lengths == 0)
+	if (!request->has_body)
 		return ANSWER_NO_LENGTH;
 	if (request->content_length > opt.max_body)
 		return ANSWER_TOO_LARGE;
-
-	request->webhook = decode_name(path + prefix_len);
-	if (request->webhook == NULL)
-		return ANSWER_MALFORMED;
-	if (head.signatures > 0)
-	{
-		request->signature = xmalloc(head.signature_len + 1);
-		memcpy(request->signature, head.signature, head.signature_len);
-		request->signature[head.signature_len] = '\0';
-	}
+	request->webhook = decode_name(path);
 	request->delivery.webhook = request->webhook;
+	return request->webhook != NULL ? ANSWER_NONE : ANSWER_MALFORMED;
+}
+
+/*
+ * Look at everything in front of the body.  ANSWER_NONE: go on.
+ */
+Answer
+head_check(Request *request, const char *path, const char *method,
+		   const char *version)
+{
+	const union MHD_ConnectionInfo *info;
+	size_t		size;
+	bool		arguments;
+	Head		head = {0};
+	Answer		framing;
+
+	head.expected = version + strlen(version) + 2;
+	(void) MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND,
+									   read_header, &head);
+	info = MHD_get_connection_info(request->connection,
+								   MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	size = info != NULL ? info->header_size : 0;
+	request->expect = head.expect;
+
+	framing = check_framing(request, &head, version);
+	if (head.headers > HEADER_LIMIT || head.size > HEAD_LIMIT || size > HEAD_LIMIT)
+		return ANSWER_HEAD_TOO_LARGE;
+	arguments = MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND,
+										  NULL, NULL) > 0;
+	if (request->malformed ||
+		!is_well_formed(&head, size, path, method, version, arguments))
+		return ANSWER_MALFORMED;
+	if (framing != ANSWER_NONE)
+		return framing;
+	if (head.signatures > 0)
+		request->signature = copy_text(head.signature, head.signature_len);
 	request->delivery.signature = request->signature;
-	return ANSWER_NONE;
+	return check_route(request, path, method);
 }

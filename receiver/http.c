@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +26,25 @@
 #define POOL_SIZE (32 * 1024)	/* libmicrohttpd's buffer, for each connection */
 #define DISCARD_LIMIT (1024 * 1024)
 #define FIRST_BODY_SIZE (64 * 1024)
+#define FIRST_CHUNKED_SIZE (4 * 1024)
 #define READ_TIMEOUT 8000		/* ms, for the peer to read the answer */
+#define HEADS_TO_LOOK_AT 256	/* for the one that was refused */
+
+/*
+ * libmicrohttpd before 0.9.77 answers twice where it finds fault with a whole
+ * head.  When told to be strict, it does so for a missing Host, so it is not
+ * told, and head.c looks itself.  For a length it cannot be helped, but heard
+ * of: on_library_log().
+ */
+#if MHD_VERSION < 0x00097701
+#define ANSWERS_TWICE
+#define MHD_LOGGING MHD_USE_ERROR_LOG
+/* it takes a bare LF for the end of a chunk's line, so read nothing behind it */
+#define CLOSE_BEHIND_CHUNKS true
+#else
+#define MHD_LOGGING 0
+#define CLOSE_BEHIND_CHUNKS false
+#endif
 
 struct Peer
 {
@@ -41,6 +58,7 @@ struct Peer
 		PEER_BODY,
 		PEER_HELD,				/* waiting for the database */
 		PEER_ANSWER,
+		PEER_DRAIN,				/* has the answer, may still be sending */
 		PEER_EXPIRED
 	}			phase;
 	int64_t		since;			/* when this request began */
@@ -49,7 +67,7 @@ struct Peer
 
 static struct MHD_Daemon *http_daemon;
 static int	listener = -1;
-static struct MHD_Response *responses[ANSWER_COUNT];
+static struct MHD_Response *responses[2][ANSWER_COUNT];	/* [1]: and close */
 static atomic_size_t held;
 static atomic_uint_fast64_t body_memory;
 
@@ -100,7 +118,7 @@ peer_enter(Peer *peer, int phase)
 	if (alive)
 	{
 		peer->phase = phase;
-		if (phase == PEER_ANSWER || phase == PEER_HEAD)
+		if (phase != PEER_BODY && phase != PEER_HELD)
 			peer->since = monotonic_ms();
 		if (phase == PEER_HEAD)
 		{
@@ -120,20 +138,11 @@ peer_enter(Peer *peer, int phase)
 static void
 peer_expire(Peer *peer, bool say_so)
 {
-	static const char timeout_answer[] =
-	"HTTP/1.1 408 Request Timeout\r\n"
-	"Content-Type: text/plain\r\n"
-	"Content-Length: 8\r\n"
-	"Connection: close\r\n"
-	"\r\n"
-	"timeout\n";
-
 	peer->phase = PEER_EXPIRED;
 	if (say_so)
 	{
 		count_answer(ANSWER_TIMEOUT);
-		(void) send(peer->fd, timeout_answer, sizeof(timeout_answer) - 1,
-					MSG_DONTWAIT | MSG_NOSIGNAL);
+		refuse_early(peer->fd, ANSWER_TIMEOUT, true);
 	}
 	(void) shutdown(peer->fd, SHUT_RDWR);
 }
@@ -158,6 +167,7 @@ http_sweep(int64_t now)
 					peer_expire(peer, true);
 				break;
 			case PEER_ANSWER:
+			case PEER_DRAIN:
 				if (now - peer->since >= READ_TIMEOUT)
 					peer_expire(peer, false);
 				break;
@@ -170,13 +180,18 @@ http_sweep(int64_t now)
 }
 
 static void
+body_free(Request *request)
+{
+	atomic_fetch_sub(&body_memory, request->body_size);
+	free(request->body);
+	request->body = NULL;
+	request->body_size = 0;
+}
+
+static void
 request_free(Request *request)
 {
-	if (request->body != NULL)
-	{
-		atomic_fetch_sub(&body_memory, request->body_size);
-		free(request->body);
-	}
+	body_free(request);
 	free(request->webhook);
 	free(request->signature);
 	free(request);
@@ -240,9 +255,9 @@ on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 	Request    *request = calloc(1, sizeof(Request));
 
 	(void) cls;
-	(void) uri;
 	if (request == NULL)
 		return NULL;
+	request->malformed = uri == NULL || strchr(uri, ' ') != NULL;
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	request->connection = connection;
 	request->peer = info->socket_context;
@@ -259,6 +274,43 @@ on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 	pthread_mutex_unlock(&peers_lock);
 	return request;
 }
+
+#ifdef ANSWERS_TWICE
+/*
+ * libmicrohttpd says that it refuses a length, but not whose, and will then
+ * write its answer twice.  So find the connection, answer it and end it before
+ * that.  It is nearly always the last one; where it is not among the last few,
+ * the answer is left as it is, since heads without end cost nothing to make.
+ */
+static void
+on_library_log(void *cls, const char *format, va_list args)
+{
+	int			looked = 0;
+
+	(void) cls;
+	(void) args;
+	if (strstr(format, "Content-Length") == NULL)
+		return;
+	pthread_mutex_lock(&peers_lock);
+	for (Peer *peer = last_peer; peer != NULL && looked < HEADS_TO_LOOK_AT;
+		 peer = peer->prev, looked++)
+	{
+		Answer		answer;
+
+		if (peer->phase != PEER_HEAD || peer->request == NULL ||
+			peer->request->stage != STAGE_HEAD)
+			continue;
+		answer = length_refused(peer->request->connection);
+		if (answer == ANSWER_NONE)
+			continue;
+		count_answer(answer);
+		log_delivery(peer->request, answer);
+		refuse_early(peer->fd, answer, true);
+		peer_expire(peer, false);
+	}
+	pthread_mutex_unlock(&peers_lock);
+}
+#endif
 
 static void
 on_completed(void *cls, struct MHD_Connection *connection, void **context,
@@ -290,24 +342,25 @@ keep_escapes(void *cls, struct MHD_Connection *connection, char *s)
  * The body
  */
 
-/* Keep a piece of the body; false when there is no memory for it. */
-static bool
+/* Keep a piece of the body; ANSWER_NONE: it is kept. */
+static Answer
 keep_body(Request *request, const char *data, size_t len)
 {
 	size_t		needed = request->delivery.body_len + len;
 
 	if (needed > request->content_length)
-		return false;
+		return request->chunked ? ANSWER_TOO_LARGE : ANSWER_CLOSED;
 	if (needed > request->body_size)
 	{
 		/* Grow with what has come, not with what was announced. */
 		size_t		size = request->body_size * 2 > needed ?
 			request->body_size * 2 : needed;
+		size_t		first = request->chunked ? FIRST_CHUNKED_SIZE : FIRST_BODY_SIZE;
 		uint64_t	limit = opt.max_memory;
 		char	   *body;
 
-		if (size < FIRST_BODY_SIZE)
-			size = FIRST_BODY_SIZE;
+		if (size < first)
+			size = first;
 		if (size > request->content_length)
 			size = request->content_length;
 		/* the last quarter is for small bodies, which most of them are */
@@ -317,13 +370,13 @@ keep_body(Request *request, const char *data, size_t len)
 			(size - request->body_size) > limit)
 		{
 			atomic_fetch_sub(&body_memory, size - request->body_size);
-			return false;
+			return ANSWER_CLOSED;
 		}
 		body = realloc(request->body, size);
 		if (body == NULL)
 		{
 			atomic_fetch_sub(&body_memory, size - request->body_size);
-			return false;
+			return ANSWER_CLOSED;
 		}
 		request->body = body;
 		request->body_size = size;
@@ -331,7 +384,7 @@ keep_body(Request *request, const char *data, size_t len)
 	memcpy(request->body + request->delivery.body_len, data, len);
 	request->delivery.body_len = needed;
 	request->delivery.body = request->body;
-	return true;
+	return ANSWER_NONE;
 }
 
 /*
@@ -347,7 +400,47 @@ send_answer(Request *request, Answer answer)
 		return MHD_NO;
 	return MHD_queue_response(request->connection,
 							  (unsigned int) answer_status(answer),
-							  responses[answer]);
+							  responses[CLOSE_BEHIND_CHUNKS && request->chunked][answer]);
+}
+
+/*
+ * Refuse a request whose body is not, or not yet, read to its end.  The answer
+ * goes past libmicrohttpd, which gives none in the middle of a body and closes
+ * over unread data: that resets the connection, and the answer is lost.  What
+ * still comes is read and thrown away, for READ_TIMEOUT at most.
+ */
+static enum MHD_Result
+refuse_and_drain(Request *request, Answer answer, const char *method)
+{
+	if (!peer_enter(request->peer, PEER_DRAIN))
+		return MHD_NO;
+	count_answer(answer);
+	log_delivery(request, answer);
+	body_free(request);
+	request->stage = STAGE_DRAIN;
+	refuse_early(request->peer->fd, answer, strcmp(method, "HEAD") != 0);
+	return MHD_YES;
+}
+
+/*
+ * A request was refused for its head.  Where its body is short and its end is
+ * known, it is read first, and the connection can be used on.  A sender that
+ * asked before it sends the body is answered at once.
+ */
+static enum MHD_Result
+refuse_head(Request *request, Answer answer, const char *method)
+{
+	if (request->expect)
+		return send_answer(request, answer);
+	if (request->has_body &&
+		(answer == ANSWER_MALFORMED || answer == ANSWER_CODING ||
+		 answer == ANSWER_HEAD_TOO_LARGE || request->chunked ||
+		 request->content_length > DISCARD_LIMIT))
+		return refuse_and_drain(request, answer, method);
+	if (answer == ANSWER_NO_LENGTH || answer == ANSWER_MALFORMED ||
+		answer == ANSWER_HEAD_TOO_LARGE)
+		return send_answer(request, answer);
+	return MHD_YES;
 }
 
 static enum MHD_Result
@@ -373,7 +466,7 @@ send_status_page(Request *request, const char *path)
 			free(page);
 			return MHD_NO;
 		}
-		count_answer(ANSWER_STATUS);
+			count_answer(ANSWER_STATUS);
 		response = MHD_create_response_from_buffer(len, page, MHD_RESPMEM_MUST_FREE);
 		if (response == NULL)
 		{
@@ -389,6 +482,37 @@ send_status_page(Request *request, const char *path)
 	else
 		request->answer = ANSWER_STATUS;
 	return send_answer(request, request->answer);
+}
+
+/* A piece of the body, or (data_len 0) its end. */
+static enum MHD_Result
+on_body(Request *request, const char *path, const char *method, const char *data,
+		size_t *data_len)
+{
+	Answer		answer = ANSWER_NONE;
+
+	if (*data_len > 0)
+	{
+		if (request->answer == ANSWER_NONE && !request->status_page)
+			answer = keep_body(request, data, *data_len);
+		if (answer == ANSWER_CLOSED)
+			return send_answer(request, request->answer = answer);
+		*data_len = 0;
+		return answer == ANSWER_NONE ? MHD_YES :
+			refuse_and_drain(request, request->answer = answer, method);
+	}
+	if (request->answer != ANSWER_NONE)
+		return send_answer(request, request->answer);
+	if (request->status_page)
+		return send_status_page(request, path);
+	if ((!request->chunked && request->delivery.body_len != request->content_length) ||
+		!peer_enter(request->peer, PEER_HELD))
+		return MHD_NO;
+	request->stage = STAGE_HELD;
+	atomic_fetch_add(&held, 1);
+	MHD_suspend_connection(request->connection);
+	database_submit(request);
+	return MHD_YES;
 }
 
 /*
@@ -419,6 +543,7 @@ on_request(void *cls, struct MHD_Connection *connection, const char *path,
 	Request    *request = *context;
 
 	(void) cls;
+	(void) connection;
 	if (request == NULL)
 		return MHD_NO;
 
@@ -430,49 +555,22 @@ on_request(void *cls, struct MHD_Connection *connection, const char *path,
 			request->answer = head_check(request, path, method, version);
 			if (!peer_enter(request->peer, PEER_BODY))
 				return MHD_NO;
-
-			/*
-			 * What is refused is answered at once only where there is too
-			 * much to read: a connection closed over unread data is reset,
-			 * and the answer is lost with it.
-			 */
-			if (request->answer != ANSWER_NONE &&
-				(request->answer == ANSWER_NO_LENGTH ||
-				 request->answer == ANSWER_MALFORMED ||
-				 request->answer == ANSWER_HEAD_TOO_LARGE || request->expect ||
-				 request->content_length > DISCARD_LIMIT))
-				return send_answer(request, request->answer);
-			return MHD_YES;
+			return request->answer == ANSWER_NONE ? MHD_YES :
+				refuse_head(request, request->answer, method);
 
 		case STAGE_BODY:
-			if (*data_len > 0)
-			{
-				if (request->answer == ANSWER_NONE && !request->status_page &&
-					!keep_body(request, data, *data_len))
-				{
-					request->answer = ANSWER_CLOSED;
-					return send_answer(request, ANSWER_CLOSED);
-				}
-				*data_len = 0;
-				return MHD_YES;
-			}
-			if (request->answer != ANSWER_NONE)
-				return send_answer(request, request->answer);
-			if (request->status_page)
-				return send_status_page(request, path);
-			if (request->delivery.body_len != request->content_length ||
-				!peer_enter(request->peer, PEER_HELD))
-				return MHD_NO;
-			request->stage = STAGE_HELD;
-			atomic_fetch_add(&held, 1);
-			MHD_suspend_connection(connection);
-			database_submit(request);
-			return MHD_YES;
+			return on_body(request, path, method, data, data_len);
 
 		case STAGE_HELD:
 			if (request->answer == ANSWER_NONE)
 				return MHD_YES;
 			return send_answer(request, request->answer);
+
+		case STAGE_DRAIN:
+			if (*data_len == 0)
+				return MHD_NO;
+			*data_len = 0;
+			return MHD_YES;
 	}
 	return MHD_NO;
 }
@@ -481,62 +579,8 @@ on_request(void *cls, struct MHD_Connection *connection, const char *path,
  * Starting and stopping
  */
 
-/* The address to listen on: HOST:PORT, [HOST]:PORT or PORT. */
 static bool
-open_listener(void)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,.ai_flags = AI_PASSIVE};
-	struct addrinfo *found = NULL;
-	char	   *address = strdup(opt.listen);
-	char	   *host = address;
-	char	   *port = address ? strrchr(address, ':') : NULL;
-	int			rc;
-	int			one = 1;
-
-	if (address == NULL)
-		return false;
-	if (port == NULL)
-	{
-		port = address;
-		host = (char *) "127.0.0.1";
-	}
-	else
-	{
-		*port++ = '\0';
-		if (host[0] == '[' && strlen(host) > 1 && host[strlen(host) - 1] == ']')
-		{
-			host[strlen(host) - 1] = '\0';
-			host++;
-		}
-	}
-	/* getaddrinfo() would take a number that is too large, cut to 16 bits */
-	rc = strspn(port, "0123456789") == strlen(port) &&
-		(strlen(port) > 5 || atoi(port) > 65535 || atoi(port) < 1) ?
-		EAI_SERVICE : getaddrinfo(host[0] ? host : NULL, port, &hints, &found);
-	if (rc != 0)
-	{
-		log_line(LOG_LEVEL_ERROR, "listen_failed", "address=%s message=\"%s\"",
-				 opt.listen, gai_strerror(rc));
-		free(address);
-		return false;
-	}
-	listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener < 0 ||
-		setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
-		bind(listener, found->ai_addr, found->ai_addrlen) != 0 ||
-		listen(listener, 1024) != 0)
-	{
-		log_line(LOG_LEVEL_ERROR, "listen_failed", "address=%s message=\"%s\"",
-				 opt.listen, strerror(errno));
-		rc = -1;
-	}
-	freeaddrinfo(found);
-	free(address);
-	return rc == 0;
-}
-
-static bool
-create_responses(void)
+create_responses(struct MHD_Response **created, bool and_close)
 {
 	static char bodies[ANSWER_COUNT][24];
 
@@ -556,7 +600,9 @@ create_responses(void)
 		if (i == ANSWER_METHOD &&
 			MHD_add_response_header(response, "Allow", "POST") != MHD_YES)
 			return false;
-		responses[i] = response;
+		if (and_close && MHD_add_response_header(response, "Connection", "close") != MHD_YES)
+			return false;
+		created[i] = response;
 	}
 	return true;
 }
@@ -564,11 +610,13 @@ create_responses(void)
 bool
 http_start(void)
 {
-	if (!open_listener() || !create_responses())
+	listener = listener_open();
+	if (listener < 0 || !create_responses(responses[0], false) ||
+		!create_responses(responses[1], true))
 		return false;
 	http_daemon =
 		MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_INTERNAL_POLLING_THREAD |
-						 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_TURBO,
+						 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_TURBO | MHD_LOGGING,
 						 0, NULL, NULL, on_request, NULL,
 						 MHD_OPTION_LISTEN_SOCKET, listener,
 						 MHD_OPTION_CONNECTION_LIMIT, (unsigned int) opt.max_connections,
@@ -580,7 +628,7 @@ http_start(void)
 						 MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL,
 						 MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
 #if MHD_VERSION < 0x00097701
-						 MHD_OPTION_STRICT_FOR_CLIENT, 1,
+						 MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
 #else
 						 MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
 #endif
@@ -609,6 +657,7 @@ http_stop(void)
 	MHD_stop_daemon(http_daemon);
 	close(listener);
 	for (int i = 0; i < ANSWER_COUNT; i++)
-		if (responses[i] != NULL)
-			MHD_destroy_response(responses[i]);
+		for (int j = 0; j < 2; j++)
+			if (responses[j][i] != NULL)
+				MHD_destroy_response(responses[j][i]);
 }

@@ -32,6 +32,7 @@ static const struct
 	[ANSWER_MALFORMED] = {400, "malformed"},
 	[ANSWER_TIMEOUT] = {408, "timeout"},
 	[ANSWER_NO_LENGTH] = {411, "no_length"},
+	[ANSWER_CODING] = {501, "coding"},
 	[ANSWER_TOO_LARGE] = {413, "too_large"},
 	[ANSWER_HEAD_TOO_LARGE] = {431, "head_too_large"},
 	[ANSWER_CLOSED] = {0, "closed"},

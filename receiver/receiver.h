@@ -42,6 +42,7 @@ typedef enum Answer
 	ANSWER_MALFORMED,
 	ANSWER_TIMEOUT,
 	ANSWER_NO_LENGTH,
+	ANSWER_CODING,				/* a transfer coding other than chunked */
 	ANSWER_TOO_LARGE,
 	ANSWER_HEAD_TOO_LARGE,
 	ANSWER_CLOSED,				/* connection closed without an answer */
@@ -80,15 +81,19 @@ typedef struct Request
 	Peer	   *peer;
 	enum
 	{
-		STAGE_HEAD, STAGE_BODY, STAGE_HELD
+		STAGE_HEAD, STAGE_BODY, STAGE_HELD,
+		STAGE_DRAIN				/* refused; what still comes is thrown away */
 	}			stage;
 	Delivery	delivery;
 	char	   *webhook;
 	char	   *signature;
 	char	   *body;
 	size_t		body_size;		/* allocated */
-	size_t		content_length;
+	size_t		content_length; /* if chunked, the most that is taken */
+	bool		has_body;
+	bool		chunked;
 	bool		status_page;
+	bool		malformed;		/* the request line is */
 	bool		expect;			/* sent Expect: answer before the body comes */
 	Answer		answer;
 	Verdict		verdict;
@@ -132,9 +137,16 @@ extern size_t http_held(void);
 extern void http_stop(void);
 extern void http_answer(Request *request, Answer answer);
 
+/* listen.c */
+extern int	listener_open(void);
+
 /* head.c */
 extern Answer head_check(Request *request, const char *path, const char *method,
 						 const char *version);
+
+/* refuse.c */
+extern void refuse_early(int fd, Answer answer, bool body);
+extern Answer length_refused(struct MHD_Connection *connection);
 
 /* database.c */
 typedef struct Session Session;

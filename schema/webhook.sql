@@ -10,12 +10,12 @@ CREATE TABLE flagsmith.webhook (
     keep_rejected   boolean NOT NULL DEFAULT true,
     created_at      timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT webhook_pkey PRIMARY KEY (name),
-    CONSTRAINT webhook_name_check CHECK (name <> ''),
+    CONSTRAINT webhook_name_check CHECK (name <> '' AND name NOT LIKE '%/'),
     CONSTRAINT webhook_source_check CHECK (source <> ''),
     CONSTRAINT webhook_scope_check CHECK (scope IN ('environment', 'organisation'))
 );
 COMMENT ON TABLE flagsmith.webhook IS 'One row for each webhook registered in Flagsmith.';
-COMMENT ON COLUMN flagsmith.webhook.name IS 'Name that a receiver gives with each delivery, usually the last part of the URL.';
+COMMENT ON COLUMN flagsmith.webhook.name IS 'Name that a receiver gives with each delivery, usually the last part of the URL; it does not end in a slash.';
 COMMENT ON COLUMN flagsmith.webhook.source IS 'Which Flagsmith installation it belongs to: ids are unique within one source.';
 COMMENT ON COLUMN flagsmith.webhook.scope IS 'Where it is configured in Flagsmith: environment, organisation, or NULL where not said.';
 COMMENT ON COLUMN flagsmith.webhook.environment_id IS 'Flagsmith''s id of the environment of an environment webhook, which says where a NEW_VERSION_PUBLISHED belongs.';
@@ -104,6 +104,11 @@ BEGIN
     IF name IS NULL OR name = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'webhook name must not be empty';
+    END IF;
+    IF name LIKE '%/' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'webhook name must not end in a slash',
+            DETAIL = 'A receiver ignores one at the end of a URL.';
     END IF;
     IF scope NOT IN ('environment', 'organisation') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',

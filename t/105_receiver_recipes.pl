@@ -119,8 +119,8 @@ SKIP:
 
 SKIP:
 {
-	my $nginx = program_path('nginx') // skip('nginx is not here', 9);
-	my $curl = program_path('curl') // skip('curl is not here', 9);
+	my $nginx = program_path('nginx') // skip('nginx is not here', 10);
+	my $curl = program_path('curl') // skip('curl is not here', 10);
 	my $receiver = Receiver->start($node, options => [ '--prefix', '/hooks', '--hold', '0.5' ]);
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $server = slurp_file("$recipes/nginx.conf");
@@ -162,6 +162,7 @@ CONF
 	is(stored($body), 1, 'nginx: its bytes are stored');
 	is($post->('/hooks/shop', $body, 'wrong'), '401 0', 'nginx: a forged one');
 	is($post->('/hooks/%73h%6Fp', $body, 'geheim'), '200 0', 'nginx: an encoded path goes through');
+	is($post->('/hooks/shop/', $body, 'geheim'), '200 0', 'nginx: a slash at the end as well');
 	is($post->('/hooks', $body, 'geheim'), '404 0', 'nginx: no redirect');
 	is($post->('/other', $body, 'geheim'), '404 0', 'nginx: nothing else is there');
 	$node->stop;

@@ -186,6 +186,23 @@ sub answer
 	}
 }
 
+# What else comes on a socket until its end, or "late".
+sub rest
+{
+	my ($socket, $timeout) = @_;
+	my $deadline = time + ($timeout // 30);
+	my $buffer = \${*$socket}{receiver_buffer};
+	my $select = IO::Select->new($socket);
+
+	$$buffer //= '';
+	while (time < $deadline)
+	{
+		next unless $select->can_read($deadline - time);
+		return $$buffer unless sysread($socket, $$buffer, 65536, length $$buffer);
+	}
+	return 'late';
+}
+
 # Send to a socket as much as the peer takes.
 sub send_bytes
 {

@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * refuse.c
+ *		Answers that go straight to the socket.
+ *
+ * libmicrohttpd gives an answer in front of a body or behind it, and closes
+ * at once where it refuses.  What has to be said in between is written here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "receiver.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static const char *
+reason_phrase(Answer answer)
+{
+	switch (answer_status(answer))
+	{
+		case 404:
+			return "Not Found";
+		case 405:
+			return "Method Not Allowed";
+		case 408:
+			return "Request Timeout";
+		case 411:
+			return "Length Required";
+		case 413:
+			return "Content Too Large";
+		case 431:
+			return "Request Header Fields Too Large";
+		case 501:
+			return "Not Implemented";
+		default:
+			return "Bad Request";
+	}
+}
+
+/*
+ * Write a whole answer and end our direction of the connection.  Nothing else
+ * may have been written since the last answer, so that it fits into the
+ * socket's buffer.  The caller sees to it that what the peer still sends is
+ * read, or ends the connection.
+ */
+void
+refuse_early(int fd, Answer answer, bool body)
+{
+	char		text[256];
+	const char *word = answer_word(answer);
+	int			len;
+
+	len = snprintf(text, sizeof(text),
+				   "HTTP/1.1 %d %s\r\n"
+				   "Content-Type: text/plain\r\n"
+				   "%s"
+				   "Content-Length: %zu\r\n"
+				   "Connection: close\r\n"
+				   "\r\n"
+				   "%s%s",
+				   answer_status(answer), reason_phrase(answer),
+				   answer == ANSWER_METHOD ? "Allow: POST\r\n" : "",
+				   strlen(word) + 1, body ? word : "", body ? "\n" : "");
+	(void) send(fd, text, (size_t) len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void) shutdown(fd, SHUT_WR);
+}
+
+/* What a length is answered that is none, of a head as far as it is here. */
+Answer
+length_refused(struct MHD_Connection *connection)
+{
+	const char *value;
+	size_t		len;
+
+	if (MHD_lookup_connection_value_n(connection, MHD_HEADER_KIND, "Content-Length",
+									  14, &value, &len) != MHD_YES)
+		return ANSWER_NONE;
+	if (len == 0 || strspn(value, "0123456789") != len)
+		return ANSWER_MALFORMED;
+	errno = 0;
+	(void) strtoull(value, NULL, 10);
+	return errno != 0 ? ANSWER_TOO_LARGE : ANSWER_NONE;
+}
