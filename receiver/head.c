@@ -38,6 +38,8 @@ typedef struct Head
 	const char *encoding;
 	size_t		encoding_len;
 	bool		encoding_bare;	/* no blanks were cut off its end */
+	const char *forwarded;
+	size_t		forwarded_len;
 	bool		malformed;
 } Head;
 
@@ -169,6 +171,13 @@ read_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_le
 		head->hosts++;
 	else if (is_header(name, name_len, SIGNATURE_HEADER))
 		read_signature(head, value, value_len);
+
+	/* the last one is what the proxy next to us wrote */
+	if (opt.client_header != NULL && is_header(name, name_len, opt.client_header))
+	{
+		head->forwarded = value;
+		head->forwarded_len = value_len;
+	}
 	return MHD_YES;
 }
 
@@ -379,6 +388,13 @@ head_check(Request *request, const char *path, const char *method,
 								   MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	size = info != NULL ? info->header_size : 0;
 	request->expect = head.expect;
+	if (head.forwarded != NULL)
+	{
+		size_t		cut = head.forwarded_len > FORWARDED_LIMIT ?
+			head.forwarded_len - FORWARDED_LIMIT : 0;
+
+		request->forwarded = copy_text(head.forwarded + cut, head.forwarded_len - cut);
+	}
 
 	framing = check_framing(request, &head, version);
 	if (head.headers > HEADER_LIMIT || head.size > HEAD_LIMIT || size > HEAD_LIMIT)
@@ -394,4 +410,18 @@ head_check(Request *request, const char *path, const char *method,
 		request->signature = copy_text(head.signature, head.signature_len);
 	request->delivery.signature = request->signature;
 	return check_route(request, path, method);
+}
+
+/* Whether a header's value may be logged: a name, and of no secret. */
+bool
+head_may_be_logged(const char *name)
+{
+	static const char *const secret[] = {
+		SIGNATURE_HEADER, "Authorization", "Proxy-Authorization", "Cookie"
+	};
+
+	for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
+		if (strcasecmp(name, secret[i]) == 0)
+			return false;
+	return is_token(name, strlen(name));
 }

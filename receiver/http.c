@@ -28,6 +28,7 @@
 #define FIRST_BODY_SIZE (64 * 1024)
 #define FIRST_CHUNKED_SIZE (4 * 1024)
 #define READ_TIMEOUT 8000		/* ms, for the peer to read the answer */
+#define ADDRESS_SIZE 64
 #define HEADS_TO_LOOK_AT 256	/* for the one that was refused */
 
 /*
@@ -63,6 +64,7 @@ struct Peer
 	}			phase;
 	int64_t		since;			/* when this request began */
 	Request    *request;		/* the one that is under way */
+	char		address[ADDRESS_SIZE];
 };
 
 static struct MHD_Daemon *http_daemon;
@@ -142,6 +144,7 @@ peer_expire(Peer *peer, bool say_so)
 	if (say_so)
 	{
 		count_answer(ANSWER_TIMEOUT);
+		log_timeout(peer->address);
 		refuse_early(peer->fd, ANSWER_TIMEOUT, true);
 	}
 	(void) shutdown(peer->fd, SHUT_RDWR);
@@ -177,6 +180,7 @@ http_sweep(int64_t now)
 		}
 	}
 	pthread_mutex_unlock(&peers_lock);
+	log_flush(now);
 }
 
 static void
@@ -192,6 +196,7 @@ static void
 request_free(Request *request)
 {
 	body_free(request);
+	free(request->forwarded);
 	free(request->webhook);
 	free(request->signature);
 	free(request);
@@ -213,6 +218,9 @@ on_connection(void *cls, struct MHD_Connection *connection, void **context,
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 		peer->fd = info->connect_fd;
 		peer->since = monotonic_ms();
+		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+		address_text(info != NULL ? info->client_addr : NULL, peer->address,
+					 sizeof(peer->address));
 		*context = peer;
 		gauge_connections(1);
 
@@ -261,6 +269,7 @@ on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	request->connection = connection;
 	request->peer = info->socket_context;
+	request->client = request->peer->address;
 
 	/* libmicrohttpd forgets to report a request that it refused itself */
 	if (request->peer->request != NULL)
@@ -312,6 +321,24 @@ on_library_log(void *cls, const char *format, va_list args)
 }
 #endif
 
+/* What libmicrohttpd has refused by itself is logged and counted all the same. */
+static void
+note_refusal(Request *request, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+	Answer		answer = ANSWER_MALFORMED;
+
+	if (info == NULL)
+		return;
+	if (info->http_status == 413)
+		answer = ANSWER_TOO_LARGE;
+	else if (info->http_status == 414 || info->http_status == 431)
+		answer = ANSWER_HEAD_TOO_LARGE;
+	count_answer(answer);
+	log_delivery(request, answer);
+}
+
 static void
 on_completed(void *cls, struct MHD_Connection *connection, void **context,
 			 enum MHD_RequestTerminationCode code)
@@ -319,11 +346,11 @@ on_completed(void *cls, struct MHD_Connection *connection, void **context,
 	Request    *request = *context;
 
 	(void) cls;
-	(void) connection;
 	(void) code;
 	if (request == NULL)
 		return;
-	(void) peer_enter(request->peer, PEER_HEAD);
+	if (peer_enter(request->peer, PEER_HEAD) && !request->answered)
+		note_refusal(request, connection);
 	request->peer->request = NULL;
 	request_free(request);
 	*context = NULL;
@@ -394,6 +421,7 @@ keep_body(Request *request, const char *data, size_t len)
 static enum MHD_Result
 send_answer(Request *request, Answer answer)
 {
+	request->answered = true;
 	count_answer(answer);
 	log_delivery(request, answer);
 	if (answer_status(answer) == 0 || !peer_enter(request->peer, PEER_ANSWER))
@@ -414,6 +442,7 @@ refuse_and_drain(Request *request, Answer answer, const char *method)
 {
 	if (!peer_enter(request->peer, PEER_DRAIN))
 		return MHD_NO;
+	request->answered = true;
 	count_answer(answer);
 	log_delivery(request, answer);
 	body_free(request);
@@ -466,7 +495,8 @@ send_status_page(Request *request, const char *path)
 			free(page);
 			return MHD_NO;
 		}
-			count_answer(ANSWER_STATUS);
+		request->answered = true;
+		count_answer(ANSWER_STATUS);
 		response = MHD_create_response_from_buffer(len, page, MHD_RESPMEM_MUST_FREE);
 		if (response == NULL)
 		{

@@ -3,9 +3,10 @@
  * log.c
  *		One line per happening on standard error, as key=value pairs.
  *
- * Neither a body nor a header's value is ever written, at any level.  What
- * a sender chose (the name of a webhook) is quoted, escaped and cut, and
- * lines that a sender can cause at will are limited in number.
+ * Neither a body nor a header's value is ever written, at any level, but for
+ * the header that was asked for.  What a sender chose (that, and the name of a
+ * webhook) is quoted, escaped and cut.  Lines that a sender can cause at will
+ * are limited in number, by a bucket that holds a hundred and fills slowly.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +20,15 @@
 #include <unistd.h>
 
 #define LINE_SIZE 1024
-#define DELIVERY_LINES_PER_SECOND 50
+#define DEBUG_LINES_PER_SECOND 50
+
+/*
+ * Refusals: as many at once, and so many in the long run.  A day of nothing
+ * but forgeries writes about 100 MB.
+ */
+#define REFUSAL_BURST 100
+#define REFUSAL_INTERVAL 200	/* ms for each line */
+#define SUMMARY_INTERVAL 10000	/* ms between two words on what is not written */
 
 static const char *const level_name[] = {"error", "warning", "info", "debug"};
 
@@ -91,6 +100,88 @@ log_line(int level, const char *event, const char *format,...)
 		return;
 }
 
+/* What senders can cause: guarded by the lock. */
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+static int64_t debug_window;
+static unsigned debug_lines;
+static int64_t full_at[LOG_LEVEL_DEBUG];	/* when the bucket is full again */
+static unsigned unwritten;
+static int64_t summary_at;
+
+/* Whether one more line may be written. */
+static bool
+take_line(int level, int64_t now)
+{
+	bool		taken;
+
+	pthread_mutex_lock(&limit_lock);
+	if (level == LOG_LEVEL_DEBUG)
+	{
+		if (now - debug_window >= 1000)
+		{
+			debug_window = now;
+			debug_lines = 0;
+		}
+		taken = debug_lines++ < DEBUG_LINES_PER_SECOND;
+	}
+	else
+	{
+		/* one for each level, so that forgeries do not hide an outage */
+		if (full_at[level] < now)
+			full_at[level] = now;
+		taken = full_at[level] - now <= (REFUSAL_BURST - 1) * REFUSAL_INTERVAL;
+		if (taken)
+			full_at[level] += REFUSAL_INTERVAL;
+	}
+	if (!taken && unwritten++ == 0)
+		summary_at = now + SUMMARY_INTERVAL;
+	pthread_mutex_unlock(&limit_lock);
+	return taken;
+}
+
+/* Called every now and then: say how much was not written. */
+void
+log_flush(int64_t now)
+{
+	unsigned	count = 0;
+
+	pthread_mutex_lock(&limit_lock);
+	if (unwritten > 0 && (now >= summary_at || now == INT64_MAX))
+	{
+		count = unwritten;
+		unwritten = 0;
+	}
+	pthread_mutex_unlock(&limit_lock);
+	if (count > 0)
+		log_line(LOG_LEVEL_WARNING, "lines_suppressed", "count=%u", count);
+}
+
+/* A request that took too long; it may be in any state, so no more is said. */
+void
+log_timeout(const char *client)
+{
+	if (LOG_LEVEL_INFO <= opt.log_level && take_line(LOG_LEVEL_INFO, monotonic_ms()))
+		log_line(LOG_LEVEL_INFO, "delivery", "client=%s status=%d outcome=%s", client,
+				 answer_status(ANSWER_TIMEOUT), answer_word(ANSWER_TIMEOUT));
+}
+
+static int
+answer_level(Answer answer)
+{
+	switch (answer)
+	{
+		case ANSWER_STORED:
+		case ANSWER_DUPLICATE:
+		case ANSWER_STATUS:
+			return LOG_LEVEL_DEBUG;
+		case ANSWER_SPOOLED:
+		case ANSWER_CLOSED:
+			return LOG_LEVEL_WARNING;
+		default:
+			return LOG_LEVEL_INFO;
+	}
+}
+
 /*
  * The line about one answered delivery.  Accepted ones are written at level
  * debug only: with the row in the database there is nothing to find out.
@@ -98,65 +189,26 @@ log_line(int level, const char *event, const char *format,...)
 void
 log_delivery(const Request *request, Answer answer)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static int64_t window = 0;
-	static unsigned lines = 0;
-	static unsigned unwritten = 0;
 	char		name[128];
-	unsigned	suppressed = 0;
-	int64_t		now;
-	int			level;
+	char		forwarded[4 * FORWARDED_LIMIT + 16];
+	int64_t		now = monotonic_ms();
+	int			level = answer_level(answer);
 
-	switch (answer)
-	{
-		case ANSWER_STORED:
-		case ANSWER_DUPLICATE:
-		case ANSWER_STATUS:
-			level = LOG_LEVEL_DEBUG;
-			break;
-		case ANSWER_SPOOLED:
-		case ANSWER_CLOSED:
-			level = LOG_LEVEL_WARNING;
-			break;
-		default:
-			level = LOG_LEVEL_INFO;
-			break;
-	}
-	if (level > opt.log_level)
+	if (level > opt.log_level || !take_line(level, now))
 		return;
-
-	now = monotonic_ms();
-	pthread_mutex_lock(&lock);
-	if (now - window >= 1000)
-	{
-		window = now;
-		lines = 0;
-		suppressed = unwritten;
-		unwritten = 0;
-	}
-	if (lines++ >= DELIVERY_LINES_PER_SECOND)
-	{
-		unwritten++;
-		pthread_mutex_unlock(&lock);
-		return;
-	}
-	pthread_mutex_unlock(&lock);
-
-	if (suppressed > 0)
-		log_line(LOG_LEVEL_WARNING, "lines_suppressed", "count=%u", suppressed);
-
-	if (request->webhook != NULL)
-		log_quote(name, sizeof(name), request->webhook);
-	else
-		strcpy(name, "\"\"");
+	log_quote(name, sizeof(name), request->webhook != NULL ? request->webhook : "");
+	if (request->forwarded != NULL)
+		log_quote(forwarded, sizeof(forwarded), request->forwarded);
 	log_line(level, "delivery",
 			 "webhook=%s status=%d outcome=%s reason=%s delivery_id=%s bytes=%zu "
-			 "held_ms=%lld attempts=%d",
+			 "held_ms=%lld attempts=%d client=%s%s%s",
 			 name, answer_status(answer), answer_word(answer),
 			 request->verdict.reason[0] ? request->verdict.reason :
 			 request->verdict.sqlstate[0] ? request->verdict.sqlstate : "-",
 			 request->verdict.delivery_id[0] ? request->verdict.delivery_id : "-",
 			 request->delivery.body_len,
 			 (long long) (request->held_since ? now - request->held_since : 0),
-			 request->attempts);
+			 request->attempts, request->client,
+			 request->forwarded != NULL ? " forwarded=" : "",
+			 request->forwarded != NULL ? forwarded : "");
 }

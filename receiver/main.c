@@ -58,6 +58,9 @@ static const char help[] =
 "HTTP:\n"
 "  -l, --listen=[HOST:]PORT     address to listen on (127.0.0.1:8480)\n"
 "  -p, --prefix=PATH            what comes before the webhook's name (/)\n"
+"      --client-address-header=NAME\n"
+"                               header in which a proxy says whom it speaks for;\n"
+"                               for the log only (none)\n"
 "      --max-body=SIZE          largest body (4MB)\n"
 "      --max-connections=N      open connections (4096)\n"
 "      --max-per-address=N      of these, from one address (0: no limit)\n"
@@ -232,7 +235,7 @@ parse_options(int argc, char **argv)
 	{
 		OPT_MAX_BODY = 256, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_MEMORY,
 		OPT_HEAD_TIMEOUT, OPT_REQUEST_TIMEOUT, OPT_HOLD, OPT_SPOOL_LIMIT,
-		OPT_LOG_LEVEL
+		OPT_LOG_LEVEL, OPT_CLIENT_HEADER
 	};
 	static const struct option options[] = {
 		{"listen", required_argument, NULL, 'l'},
@@ -240,6 +243,7 @@ parse_options(int argc, char **argv)
 		{"dbname", required_argument, NULL, 'd'},
 		{"connections", required_argument, NULL, 'c'},
 		{"spool", required_argument, NULL, 's'},
+		{"client-address-header", required_argument, NULL, OPT_CLIENT_HEADER},
 		{"max-body", required_argument, NULL, OPT_MAX_BODY},
 		{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
 		{"max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS},
@@ -275,6 +279,11 @@ parse_options(int argc, char **argv)
 				break;
 			case 's':
 				opt.spool = optarg;
+				break;
+			case OPT_CLIENT_HEADER:
+				if (!head_may_be_logged(optarg))
+					usage_error("--client-address-header", optarg);
+				opt.client_header = optarg;
 				break;
 			case OPT_MAX_BODY:
 				opt.max_body = parse_size("--max-body", optarg);
@@ -439,6 +448,7 @@ main(int argc, char **argv)
 	http_stop();
 	database_stop();
 	spool_stop();
+	log_flush(INT64_MAX);
 	log_line(LOG_LEVEL_INFO, "stopped", "%s", "");
 	free(opt.prefix);
 	return 0;

@@ -71,6 +71,8 @@ typedef struct Verdict
 	char		delivery_id[24];
 } Verdict;
 
+#define FORWARDED_LIMIT 100		/* bytes of a proxy's header that are logged */
+
 typedef struct Peer Peer;
 
 /* A request between its first line and its answer. */
@@ -84,6 +86,8 @@ typedef struct Request
 		STAGE_HEAD, STAGE_BODY, STAGE_HELD,
 		STAGE_DRAIN				/* refused; what still comes is thrown away */
 	}			stage;
+	const char *client;			/* address, for the log */
+	char	   *forwarded;		/* what --client-address-header says, or NULL */
 	Delivery	delivery;
 	char	   *webhook;
 	char	   *signature;
@@ -94,6 +98,7 @@ typedef struct Request
 	bool		chunked;
 	bool		status_page;
 	bool		malformed;		/* the request line is */
+	bool		answered;		/* counted and logged */
 	bool		expect;			/* sent Expect: answer before the body comes */
 	Answer		answer;
 	Verdict		verdict;
@@ -107,6 +112,7 @@ typedef struct Options
 {
 	const char *listen;
 	char	   *prefix;			/* begins and ends with a slash */
+	const char *client_header;	/* that a proxy says the address in, or NULL */
 	const char *conninfo;
 	int			connections;
 	const char *spool;			/* directory, NULL: none */
@@ -143,10 +149,14 @@ extern int	listener_open(void);
 /* head.c */
 extern Answer head_check(Request *request, const char *path, const char *method,
 						 const char *version);
+extern bool head_may_be_logged(const char *name);
 
 /* refuse.c */
+struct sockaddr;
+
 extern void refuse_early(int fd, Answer answer, bool body);
 extern Answer length_refused(struct MHD_Connection *connection);
+extern void address_text(const struct sockaddr *address, char *dst, size_t size);
 
 /* database.c */
 typedef struct Session Session;
@@ -236,6 +246,8 @@ enum
 extern void log_line(int level, const char *event, const char *format,...)
 			__attribute__((format(printf, 3, 4)));
 extern void log_delivery(const Request *request, Answer answer);
+extern void log_timeout(const char *client);
+extern void log_flush(int64_t now);
 extern void log_quote(char *dst, size_t size, const char *src);
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refuse.c
- *		Answers that go straight to the socket.
+ *		Answers that go straight to the socket, and addresses as text.
  *
  * libmicrohttpd gives an answer in front of a body or behind it, and closes
  * at once where it refuses.  What has to be said in between is written here.
@@ -10,8 +10,10 @@
  */
 #include "receiver.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +69,32 @@ refuse_early(int fd, Answer answer, bool body)
 				   strlen(word) + 1, body ? word : "", body ? "\n" : "");
 	(void) send(fd, text, (size_t) len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void) shutdown(fd, SHUT_WR);
+}
+
+/* An address as a log line has it, without the port. */
+void
+address_text(const struct sockaddr *address, char *dst, size_t size)
+{
+	const void *number = NULL;
+	int			family = address != NULL ? address->sa_family : AF_UNSPEC;
+
+	if (family == AF_INET)
+		number = &((const struct sockaddr_in *) address)->sin_addr;
+	else if (family == AF_INET6)
+	{
+		const struct in6_addr *wide = &((const struct sockaddr_in6 *) address)->sin6_addr;
+
+		/* IPv4 that came in through a socket for both */
+		if (IN6_IS_ADDR_V4MAPPED(wide))
+		{
+			family = AF_INET;
+			number = &wide->s6_addr[12];
+		}
+		else
+			number = wide;
+	}
+	if (number == NULL || inet_ntop(family, number, dst, (socklen_t) size) == NULL)
+		snprintf(dst, size, "-");
 }
 
 /* What a length is answered that is none, of a head as far as it is here. */

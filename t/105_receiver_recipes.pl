@@ -119,9 +119,9 @@ SKIP:
 
 SKIP:
 {
-	my $nginx = program_path('nginx') // skip('nginx is not here', 10);
-	my $curl = program_path('curl') // skip('curl is not here', 10);
-	my $receiver = Receiver->start($node, options => [ '--prefix', '/hooks', '--hold', '0.5' ]);
+	my $nginx = program_path('nginx') // skip('nginx is not here', 11);
+	my $curl = program_path('curl') // skip('curl is not here', 11);
+	my $receiver = Receiver->start($node, options => [ '--prefix', '/hooks', '--hold', '0.5', '--client-address-header', 'X-Real-IP' ]);
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $server = slurp_file("$recipes/nginx.conf");
 	my $dir = "$tmp/nginx";
@@ -161,6 +161,7 @@ CONF
 	is($post->('/hooks/shop', $body, 'geheim'), '200 0', 'nginx: a good one');
 	is(stored($body), 1, 'nginx: its bytes are stored');
 	is($post->('/hooks/shop', $body, 'wrong'), '401 0', 'nginx: a forged one');
+	like($receiver->log_content, qr/status=401 .*client=127\.0\.0\.1 forwarded="127\.0\.0\.1"$/m, 'nginx: with the address of its sender');
 	is($post->('/hooks/%73h%6Fp', $body, 'geheim'), '200 0', 'nginx: an encoded path goes through');
 	is($post->('/hooks/shop/', $body, 'geheim'), '200 0', 'nginx: a slash at the end as well');
 	is($post->('/hooks', $body, 'geheim'), '404 0', 'nginx: no redirect');

@@ -1,5 +1,6 @@
 # Requests as real proxies make them: chunked bodies, slashes and headers added
-# on the way, and bodies that are too large.  Regress has no sockets.
+# on the way, bodies that are too large; and who sent what was refused.
+# Regress has no sockets.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use Time::HiRes qw(sleep time);
 use PostgreSQL::Test::Utils;
 use Receiver;
 
-Receiver::program();
+my $program = Receiver::program();
 my $node = Receiver::server('proxies');
 
 sub chunk { return sprintf "%x\r\n%s\r\n", length $_[0], $_[0]; }
@@ -40,8 +41,18 @@ sub resident_kb
 	return slurp_file("/proc/$receiver->{pid}/status") =~ /^VmRSS:\s+(\d+) kB/m ? $1 : 0;
 }
 
+# Wait for a line of the log.
+sub logs
+{
+	my ($receiver, $pattern, $what) = @_;
+	my $deadline = time + 10;
+
+	sleep 0.05 until $receiver->log_content =~ $pattern || time > $deadline;
+	like($receiver->log_content, $pattern, $what);
+}
+
 # --- bodies in chunks
-my $receiver = Receiver->start($node);
+my $receiver = Receiver->start($node, options => [ '--client-address-header', 'X-Forwarded-For' ]);
 my $body = slurp_file("$Receiver::data/captured/005_flag_updated_v1_default_str_prev.json");
 my $signature = 'X-Flagsmith-Signature: ' . hmac_sha256_hex($body, 'geheim');
 
@@ -80,6 +91,47 @@ isnt($ret, 0, 'a name with a slash at its end is refused');
 like($err, qr/22023: webhook name must not end in a slash/, 'with a reason');
 ($ret, $out, $err) = $node->psql('postgres', qq(\\set VERBOSITY verbose\nINSERT INTO flagsmith.webhook (name) VALUES ('shop/')));
 like($err, qr/23514: .*webhook_name_check/, 'by the table as well');
+
+# --- who sent what was refused
+my $forged = Receiver::request('/signed', '{"forged": 1}', secret => 'other');
+$forged =~ s/\r\n/\r\nX-Forwarded-For: 192.0.2.9\r\nX-Forwarded-For: 203.0.113.7, 198.51.100.1\r\n/;
+is(($receiver->exchange($forged))[0], 401, 'a forgery');
+logs($receiver, qr/status=401 .*client=127\.0\.0\.1 forwarded="203\.0\.113\.7, 198\.51\.100\.1"$/m,
+	'its line has the address, and the last header of the proxy');
+my $odd = qq(\r\nX-Forwarded-For: "\\) . "\xff" x 300 . "\t\"198.51.100.1\"\r\n";
+$forged = Receiver::request('/signed', '{"forged": 2}', secret => 'other');
+$forged =~ s/\r\n/$odd/;
+is(($receiver->exchange($forged))[0], 401, 'a forgery with odd bytes');
+logs($receiver, qr/status=401 .*forwarded="(?:\\xff){85}\\x09\\"198\.51\.100\.1\\""$/m, 'are escaped, and the end of it is kept');
+is(scalar(grep { length > 1024 } split /\n/, $receiver->log_content), 0, 'and no line is long');
+foreach my $case (
+	[ 404, "POST /nobody HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case1\r\nContent-Length: 0\r\n\r\n" ],
+	[ 413, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case2\r\nContent-Length: 9999999999\r\n\r\n" ],
+	[ 400, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case3\r\nContent-Length: 1\r\nHost: y\r\n\r\nx" ],
+	[ 405, "PUT /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case4\r\nContent-Length: 0\r\n\r\n" ],
+	[ 411, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case5\r\n\r\n" ])
+{
+	my ($status, $bytes) = @$case;
+	my ($name) = $bytes =~ /(case\d)/;
+
+	is(($receiver->exchange($bytes))[0], $status, "$name: $status");
+	logs($receiver, qr/status=$status .*client=127\.0\.0\.1 forwarded="$name"$/m, "$name: has a line");
+}
+
+# what libmicrohttpd refuses by itself, in one version or the other
+foreach my $case (
+	[ 400, "POST /r1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n" ],
+	[ 400, "POST /r2 HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n" ],
+	[ 413, "POST /r3 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n" ],
+	[ 400, "POST /r4 HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n" ],
+	[ 400, chunked_head('/open') . "g\r\n" ])
+{
+	my ($status, $bytes) = @$case;
+	my $before = () = $receiver->log_content =~ /status=$status .*client=127\.0\.0\.1$/mg;
+
+	is(($receiver->exchange($bytes))[0], $status, "refused by the library: $status");
+	logs($receiver, qr/(?:status=$status .*client=127\.0\.0\.1$(?s:.*)){@{[$before + 1]}}/m, 'has a line as well');
+}
 
 # a wrong length, in pieces, among heads that are not complete
 my @open = map { $receiver->connect } 1 .. 20;
@@ -158,6 +210,7 @@ while (time - $begin < 20)
 cmp_ok(time - $begin, '<', 15, 'but not read for ever');
 is((Receiver::answer($slow))[0], 408, 'chunks that trickle have no longer than a request may');
 cmp_ok($slow_until, '<', 10, 'and that is the whole request');
+logs($receiver, qr/event=delivery client=127\.0\.0\.1 status=408 outcome=timeout$/m, 'of which there is a line');
 
 # nothing is set aside for what a chunk announces
 @open = map { $receiver->connect } 1 .. 200;
@@ -167,6 +220,32 @@ Receiver::send_bytes($_, 'y' x 9 ) foreach @open;
 my $closed = grep { IO::Select->new($_)->can_read(0) } @open;
 is($closed, 0, 'which all live');
 close $_ foreach @open;
+unlike($receiver->log_content, qr/forwarded=/, 'no header is logged unless it was asked for');
 $receiver->stop('the second one');
+
+# --- a flood of refusals is counted, not written
+$receiver = Receiver->start($node, options => [ '--log-level', 'info', '--prefix', 'hooks' ]);
+$begin = time;
+for (1 .. 10)
+{
+	my $socket = $receiver->connect;
+
+	Receiver::send_bytes($socket, "POST /flood HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" x 50);
+	Receiver::answer($socket) for 1 .. 50;
+}
+my $took = time - $begin;
+$receiver->stop('the third one');
+my $log = $receiver->log_content;
+my $lines = () = $log =~ /event=delivery/g;
+my $unwritten = 0;
+$unwritten += $1 while $log =~ /event=lines_suppressed count=(\d+)/g;
+is($lines + $unwritten, 500, 'each is written or counted');
+cmp_ok($lines, '>=', 100, 'the first hundred are written');
+cmp_ok($lines, '<=', 101 + 5 * $took, 'then five a second');
+
+foreach my $wrong ('X-Flagsmith-Signature', 'authorization', 'Cookie', 'X Forwarded', '')
+{
+	ok(!run_log([ $program, '--client-address-header', $wrong ]), "--client-address-header refuses \"$wrong\"");
+}
 
 done_testing();
