@@ -71,10 +71,12 @@ SCHEMA_PARTS = \
 	timeline \
 	history \
 	health \
-	privilege
+	privilege \
+	finish
 
 
 REGRESS = \
+	default_privilege \
 	install \
 	sanity \
 	signature \

@@ -1,5 +1,5 @@
 -- Roles are cluster-wide and can be planted, so the extension makes none: it grants to roles that exist already.  Nothing
--- is granted to PUBLIC.  What a role needs stands here once, in three lists.
+-- is granted to anyone else.  What a role needs stands here once, in three lists.
 
 CREATE FUNCTION flagsmith.grant_receiver(role regrole) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -35,6 +35,7 @@ DECLARE
     relation text;
 BEGIN
     PERFORM flagsmith.grant_caller(role);
+    EXECUTE format('GRANT USAGE ON TYPE flagsmith.confidence TO %s', role);
     FOREACH relation IN ARRAY flagsmith._reader_relations() LOOP
         EXECUTE format('GRANT SELECT ON %s TO %s', relation::regclass, role);
     END LOOP;
@@ -88,5 +89,41 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
     ]::text[];
 COMMENT ON FUNCTION flagsmith._reader_relations() IS 'what grant_reader() lets a role read';
 
--- Last: whatever the parts before created is nobody's but the owner's.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA flagsmith FROM PUBLIC;
+-- What ALTER DEFAULT PRIVILEGES gave away when an object was created, and what PUBLIC has of functions and types unless told
+-- otherwise.
+CREATE FUNCTION flagsmith._revoke_all(class regclass, object oid) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    named   text;
+    owner   oid;
+    acl     aclitem[];
+    grantee oid;
+BEGIN
+    CASE class
+        WHEN 'pg_class'::regclass THEN
+            SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || c.oid::regclass, relowner,
+                nullif(relacl || ARRAY(SELECT unnest(attacl) FROM pg_attribute WHERE attrelid = c.oid), '{}')
+            INTO named, owner, acl FROM pg_class c WHERE c.oid = object AND relkind IN ('r', 'v', 'm', 'p', 'f', 'S');
+        WHEN 'pg_proc'::regclass THEN
+            SELECT 'ROUTINE ' || oid::regprocedure, proowner, coalesce(proacl, acldefault('f', proowner))
+            INTO named, owner, acl FROM pg_proc WHERE oid = object;
+        WHEN 'pg_type'::regclass THEN
+            -- The row type of a table and an array have no rights of their own.
+            SELECT 'TYPE ' || oid::regtype, typowner, coalesce(typacl, acldefault('T', typowner))
+            INTO named, owner, acl FROM pg_type WHERE oid = object AND typrelid = 0 AND typelem = 0;
+        WHEN 'pg_namespace'::regclass THEN
+            SELECT 'SCHEMA ' || oid::regnamespace, nspowner, nspacl
+            INTO named, owner, acl FROM pg_namespace WHERE oid = object;
+        ELSE
+            NULL;
+    END CASE;
+    FOR grantee IN SELECT DISTINCT a.grantee FROM aclexplode(acl) a WHERE a.grantee <> owner LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s CASCADE', named, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END);
+    END LOOP;
+    IF acl IS NOT NULL THEN
+        EXECUTE format('GRANT ALL ON %s TO %s', named, owner::regrole);
+    END IF;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith._revoke_all(regclass, oid) IS 'take every right on an object from everyone but its owner';

@@ -87,6 +87,7 @@ BEGIN
             SELECT count(*) AS deliveries FROM flagsmith.delivery;
         COMMENT ON VIEW flagsmith.drop_extension_would_delete_the_flag_history IS
             'Stands in the way of DROP EXTENSION flagsmith_webhook, which would delete the flag history. To do that on purpose, drop this view first.';
+        PERFORM flagsmith._revoke_all('pg_class', 'flagsmith.drop_extension_would_delete_the_flag_history'::regclass);
     END IF;
 END;
 $function$;
