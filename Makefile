@@ -70,6 +70,7 @@ SCHEMA_PARTS = \
 	explain \
 	timeline \
 	history \
+	installation \
 	health \
 	privilege \
 	finish
@@ -91,6 +92,7 @@ REGRESS = \
 	receive \
 	explain \
 	guard \
+	installation \
 	privilege \
 	timeline \
 	name \

@@ -22,7 +22,8 @@ SELECT w.name AS webhook, w.source, w.scope, w.enabled,
     recent.longest_silence,
     recent.last_arrival, recent.last_arrival_by_kind, recent.last_duplicate, recent.last_duplicate_by_kind,
     counted.stored_last_hour, counted.stored_last_day, counted.undecoded_last_hour, counted.undecoded_last_day,
-    ring.rejected_kept, ring.rejected_by_reason, ring.last_rejected
+    ring.rejected_kept, ring.rejected_by_reason, ring.last_rejected,
+    (SELECT array_agg(format('%s %s: %s', i.kind, i.name, i.fault) ORDER BY i.kind, i.name) FROM flagsmith.installation_health i) AS installation
 FROM flagsmith.webhook w
 -- Its last 1,000 deliveries and as many repeats; gaps are those between its own arrivals.
 CROSS JOIN LATERAL (
@@ -81,6 +82,7 @@ COMMENT ON COLUMN flagsmith.webhook_health.last_arrival_by_kind IS 'The last arr
 COMMENT ON COLUMN flagsmith.webhook_health.last_duplicate IS 'The last arrival of a body that was stored already; normal where an environment and an organisation webhook send the same.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_kept IS 'What the ring of rejections holds, without what readmit() brought in.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_by_reason IS 'How many of these for each reason, as an object.';
+COMMENT ON COLUMN flagsmith.webhook_health.installation IS 'Guards and indexes that are not as installed, the same for each webhook: see installation_health; NULL if all is well.';
 
 -- A barrier, since the rows it reads hold the secrets; it does not read that column.
 CREATE VIEW flagsmith.secret_usage WITH (security_invoker = false, security_barrier = true) AS

@@ -61,6 +61,7 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     RETURN ARRAY[
         'flagsmith._act(text, bigint, integer)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
+        'flagsmith._installation_fault()',
         'flagsmith.decode_audit_log(jsonb)',
         'flagsmith.decode_flag_change(jsonb)',
         'flagsmith.environment_state(text, timestamptz, timestamptz)',
@@ -81,6 +82,7 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
         'flagsmith.flag_history',
         'flagsmith.history_gap',
         'flagsmith.history',
+        'flagsmith.installation_health',
         'flagsmith.name',
         'flagsmith.secret_usage',
         'flagsmith.touch',

@@ -73,26 +73,6 @@ END;
 $function$;
 COMMENT ON FUNCTION flagsmith.retire_secret(bigint, timestamptz) IS 'end the validity of a secret: deliveries received from then on may not be signed with it';
 
--- A member table can be dropped with the extension without a word.  A view that is no member and depends on the history
--- makes DROP EXTENSION and DROP SCHEMA without CASCADE fail, and its name says why.
-CREATE FUNCTION flagsmith._protect_history() RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $function$
-BEGIN
-    -- Two sessions that register at once must not collide on the view.
-    PERFORM pg_advisory_xact_lock(hashtextextended('flagsmith.drop_extension_would_delete_the_flag_history', 0));
-    IF to_regclass('flagsmith.drop_extension_would_delete_the_flag_history') IS NULL THEN
-        CREATE VIEW flagsmith.drop_extension_would_delete_the_flag_history
-            WITH (security_invoker = true) AS
-            SELECT count(*) AS deliveries FROM flagsmith.delivery;
-        COMMENT ON VIEW flagsmith.drop_extension_would_delete_the_flag_history IS
-            'Stands in the way of DROP EXTENSION flagsmith_webhook, which would delete the flag history. To do that on purpose, drop this view first.';
-        PERFORM flagsmith._revoke_all('pg_class', 'flagsmith.drop_extension_would_delete_the_flag_history'::regclass);
-    END IF;
-END;
-$function$;
-COMMENT ON FUNCTION flagsmith._protect_history() IS 'make DROP EXTENSION fail while there is history';
-
 CREATE FUNCTION flagsmith.add_webhook(name text, secret text DEFAULT NULL, source text DEFAULT 'default',
     scope text DEFAULT NULL, environment_id bigint DEFAULT NULL, allow_unsigned boolean DEFAULT false,
     max_spool_age interval DEFAULT '1 day', notify boolean DEFAULT false) RETURNS text
