@@ -134,6 +134,40 @@ SELECT count(*) FROM flagsmith.rebuild(dry_run => true);
 SELECT audit_id, log, author_email FROM flagsmith.audit_log WHERE source = 'maintenance' AND origin = 'import' ORDER BY audit_id;
 ROLLBACK;
 
+-- A body that was changed, or has rotted, is no truth: it is reported, and the rows that were made of the true one stay.
+BEGIN;
+ALTER TABLE flagsmith.delivery DISABLE TRIGGER delivery_guard;
+ALTER TABLE flagsmith.audit_log DISABLE TRIGGER audit_log_guard;
+UPDATE flagsmith.delivery SET body = convert_to(replace(convert_from(body, 'UTF8'), 'ada@example.com', 'eve@example.com'), 'UTF8')
+WHERE source = 'maintenance' AND webhook = 'maintained' AND event_type = 'AUDIT_LOG_CREATED';
+UPDATE flagsmith.delivery SET body = set_byte(body, 3, get_byte(body, 3) # 1) WHERE source = 'maintenance' AND event_type = 'feature_states_page';
+UPDATE flagsmith.audit_log SET log = 'forged' WHERE source = 'maintenance' AND audit_id = 9000;
+SELECT relation, ordinal, difference, columns FROM flagsmith.rebuild(dry_run => true) ORDER BY delivery, relation, ordinal;
+SELECT relation, ordinal, difference, columns FROM flagsmith.rebuild() ORDER BY delivery, relation, ordinal;
+SELECT audit_id, origin, author_email, log FROM flagsmith.audit_log WHERE source = 'maintenance' ORDER BY audit_id, origin;
+SELECT count(*) > 0 AS kept FROM flagsmith.flag_change WHERE source = 'maintenance';
+ROLLBACK;
+-- The digest alone, likewise; the time and the type that the row has of its body are corrected, but for a time that would
+-- make it another delivery.
+BEGIN;
+ALTER TABLE flagsmith.delivery DISABLE TRIGGER delivery_guard;
+UPDATE flagsmith.delivery SET digest = '\x00' WHERE source = 'maintenance' AND event_type = 'feature_states_page';
+UPDATE flagsmith.delivery SET event_at = '2001-01-01 00:00Z', event_type = 'FORGED'
+WHERE source = 'maintenance' AND webhook = 'maintained' AND event_type = 'AUDIT_LOG_CREATED';
+SELECT relation, difference, columns FROM flagsmith.rebuild() ORDER BY delivery, relation, ordinal;
+SELECT event_type, event_at FROM flagsmith.delivery WHERE source = 'maintenance' AND webhook = 'maintained' AND event_type IS NOT NULL ORDER BY id;
+UPDATE flagsmith.delivery SET event_at = '2001-01-01 00:00Z'
+WHERE source = 'maintenance' AND webhook = 'maintained' AND event_type = 'AUDIT_LOG_CREATED';
+INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
+VALUES ('maintained', flagsmith.sign(convert_to(:'body', 'UTF8'), 'a secret of some length'), convert_to(:'body', 'UTF8'), '2026-08-20 14:04Z')
+RETURNING outcome, reason;
+\set VERBOSITY sqlstate
+SELECT relation, difference, columns FROM flagsmith.rebuild() ORDER BY delivery, relation, ordinal;
+\set VERBOSITY default
+SELECT event_type, event_at FROM flagsmith.delivery
+WHERE source = 'maintenance' AND webhook = 'maintained' AND event_type = 'AUDIT_LOG_CREATED' ORDER BY id;
+ROLLBACK;
+
 -- Pruning leaves each scope's last change, and a record; a pruned body is still a duplicate when it comes again.
 BEGIN;
 SET LOCAL client_min_messages = warning;

@@ -8,7 +8,9 @@
  * size.  Columns are compared as Datums; nothing is printed.
  *
  * A typed row of a delivery whose body was pruned is left as it is; names are
- * a hint for reading and not compared.
+ * a hint for reading and not compared.  A body that is not the one its digest
+ * was made of, forged or rotten, is reported, and its typed rows are left: they
+ * may be all that is left of the truth.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,6 +67,7 @@ typedef struct Rebuild
 	MemoryContext mcxt;			/* reset for each delivery */
 	int64		compared;
 	int64		pruned;
+	int64		damaged;
 	int64		differences;
 } Rebuild;
 
@@ -79,6 +82,7 @@ enum
 	BODY_event_at,
 	BODY_event_type,
 	BODY_undecoded_reason,
+	BODY_digest,
 	BODY_body
 };
 
@@ -228,11 +232,22 @@ report(Rebuild *rebuild, const char *table, RowKey key, const char *difference, 
 	rebuild->differences++;
 }
 
+/* Names of columns, as the last column of the result. */
+static Datum
+column_names(const char *const *columns, int count)
+{
+	Datum	   *names = palloc(count * sizeof(Datum));
+
+	for (int i = 0; i < count; i++)
+		names[i] = CStringGetTextDatum(columns[i]);
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 /* The names of the columns in which a stored row differs, or 0. */
 static Datum
 different_columns(const FswTable *table, const FswRow *row, const Datum *values, const bool *nulls)
 {
-	Datum	   *names = NULL;
+	const char **columns = NULL;
 	int			count = 0;
 
 	for (int i = 0; i < table->ncolumns; i++)
@@ -240,13 +255,11 @@ different_columns(const FswTable *table, const FswRow *row, const Datum *values,
 		if (row->nulls[i] == nulls[i] &&
 			(nulls[i] || same_value(table->types[i], row->values[i], values[i])))
 			continue;
-		if (names == NULL)
-			names = palloc(table->ncolumns * sizeof(Datum));
-		names[count++] = CStringGetTextDatum(table->columns[i]);
+		if (columns == NULL)
+			columns = palloc(table->ncolumns * sizeof(char *));
+		columns[count++] = table->columns[i];
 	}
-	if (count == 0)
-		return (Datum) 0;
-	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
+	return count == 0 ? (Datum) 0 : column_names(columns, count);
 }
 
 static void
@@ -327,19 +340,30 @@ compare_row(Rebuild *rebuild, FswRow *row)
 	(void) reader_next(reader);
 }
 
-/* What the delivery itself says of its event: type, and why it is undecoded. */
+/* Whether a column of the delivery that the cursor stands on is not what it should be. */
+static bool
+delivery_differs(const Reader *reader, int column, Oid type, Datum value, bool isnull)
+{
+	return isnull != reader->nulls[column] ||
+		(!isnull && !same_value(type, value, reader->values[column]));
+}
+
+/*
+ * What the delivery itself says of its event: type, time, and why it is
+ * undecoded.  The time is not corrected where that would make its key another
+ * delivery's.
+ */
 static void
 compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID};
+	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
 	Reader	   *reader = &rebuild->deliveries;
 	const char *reason = fsw_undecoded_reason(event);
-	Datum		values[3];
-	char		nulls[] = "   ";
-	Datum		names[2];
+	Datum		values[4] = {Int64GetDatum(id)};
+	char		nulls[] = "    ";
+	const char *columns[3];
 	int			count = 0;
 
-	values[0] = Int64GetDatum(id);
 	if (event->event_type == NULL)
 		nulls[1] = 'n';
 	else
@@ -348,48 +372,105 @@ compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 		nulls[2] = 'n';
 	else
 		values[2] = CStringGetTextDatum(reason);
+	/* One without a time of its own took that of its arrival, as it was claimed. */
+	values[3] = event->has_time ? TimestampTzGetDatum(event->event_at) : reader->values[BODY_event_at];
 
-	if ((nulls[1] == 'n') != reader->nulls[BODY_event_type] ||
-		(nulls[1] != 'n' && !same_value(TEXTOID, values[1], reader->values[BODY_event_type])))
-		names[count++] = CStringGetTextDatum("event_type");
-	if ((nulls[2] == 'n') != reader->nulls[BODY_undecoded_reason] ||
-		(nulls[2] != 'n' && !same_value(TEXTOID, values[2], reader->values[BODY_undecoded_reason])))
-		names[count++] = CStringGetTextDatum("undecoded_reason");
+	if (delivery_differs(reader, BODY_event_at, TIMESTAMPTZOID, values[3], false))
+		columns[count++] = "event_at";
+	if (delivery_differs(reader, BODY_event_type, TEXTOID, values[1], nulls[1] == 'n'))
+		columns[count++] = "event_type";
+	if (delivery_differs(reader, BODY_undecoded_reason, TEXTOID, values[2], nulls[2] == 'n'))
+		columns[count++] = "undecoded_reason";
 	if (count == 0)
 		return;
 
-	report(rebuild, "delivery", (RowKey) {id, 0, 0}, "different",
-		   PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT)));
+	report(rebuild, "delivery", (RowKey) {id, 0, 0}, "different", column_names(columns, count));
 	if (!rebuild->dry_run)
 		fsw_execute_on_history(fsw_plan(FSW_PLAN_REBUILD_DELIVERY,
-										"UPDATE flagsmith.delivery SET event_type = $2, undecoded_reason = $3"
-										" WHERE id = $1",
-										3, types),
+										"UPDATE flagsmith.delivery d SET event_type = $2, undecoded_reason = $3,"
+										" event_at = CASE WHEN EXISTS (SELECT FROM flagsmith.delivery k"
+										"  WHERE k.source = d.source AND k.event_at = $4 AND k.digest = d.digest)"
+										" THEN d.event_at ELSE $4 END"
+										" WHERE d.id = $1",
+										4, types),
 							   values, nulls);
 }
 
-/* The delivery that the cursor stands on: its body decoded, its rows compared. */
+/* Whether a body is the one that its delivery's digest was made of. */
+static bool
+body_is_sound(const Reader *reader, const bytea *body)
+{
+	bytea	   *stored = DatumGetByteaPP(reader->values[BODY_digest]);
+	uint8		digest[FSW_DIGEST_LENGTH];
+
+	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), digest);
+	return VARSIZE_ANY_EXHDR(stored) == FSW_DIGEST_LENGTH &&
+		memcmp(VARDATA_ANY(stored), digest, FSW_DIGEST_LENGTH) == 0;
+}
+
+static FswEvent *
+decode_body(const bytea *body, bool is_import)
+{
+	char	   *reason = NULL;
+	Jsonb	   *jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &reason);
+	FswEvent   *event;
+
+	if (jsonb != NULL)
+		return fsw_event_decode(jsonb, is_import);
+	event = palloc0(sizeof(FswEvent));
+	event->reason = reason;
+	return event;
+}
+
+/* Every typed row of a delivery against what its body decodes to. */
+static void
+compare_rows(Rebuild *rebuild, const FswDelivery *delivery, FswEvent *event)
+{
+	ListCell   *lc;
+
+	/* Rows of one table come in the order of their keys. */
+	foreach(lc, event->rows)
+	{
+		FswRow	   *row = lfirst(lc);
+
+		fsw_complete_row(row, delivery);
+		compare_row(rebuild, row);
+	}
+	for (int id = 0; id < FSW_TABLE_COUNT; id++)
+		remove_rows_before(rebuild, id, (RowKey) {delivery->id + 1, PG_INT32_MIN, PG_INT32_MIN});
+}
+
+/* The delivery that the cursor stands on. */
 static void
 rebuild_delivery(Rebuild *rebuild)
 {
 	Reader	   *reader = &rebuild->deliveries;
-	FswDelivery delivery;
+	FswDelivery delivery = {0};
 	FswEvent   *event;
-	bytea	   *body;
-	Jsonb	   *jsonb;
-	char	   *reason;
-	ListCell   *lc;
-	RowKey		start;
+	bytea	   *body = NULL;
 
 	delivery.id = DatumGetInt64(reader->values[BODY_id]);
-	start = (RowKey) {delivery.id, PG_INT32_MIN, PG_INT32_MIN};
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
-		remove_rows_before(rebuild, id, start);
+		remove_rows_before(rebuild, id, (RowKey) {delivery.id, PG_INT32_MIN, PG_INT32_MIN});
+
 	if (reader->nulls[BODY_body])
+		rebuild->pruned++;
+	else
+	{
+		body = DatumGetByteaPP(reader->values[BODY_body]);
+		if (!body_is_sound(reader, body))
+		{
+			static const char *column = "body";
+
+			report(rebuild, "delivery", (RowKey) {delivery.id, 0, 0}, "damaged", column_names(&column, 1));
+			rebuild->damaged++;
+			body = NULL;
+		}
+	}
+	if (body == NULL)
 	{
 		for (int id = 0; id < FSW_TABLE_COUNT; id++)
 			skip_rows(rebuild, id, delivery.id);
-		rebuild->pruned++;
 		return;
 	}
 
@@ -398,27 +479,8 @@ rebuild_delivery(Rebuild *rebuild)
 	delivery.received_at = DatumGetTimestampTz(reader->values[BODY_received_at]);
 	delivery.stored_at = DatumGetTimestampTz(reader->values[BODY_stored_at]);
 	delivery.event_at = DatumGetTimestampTz(reader->values[BODY_event_at]);
-	body = DatumGetByteaPP(reader->values[BODY_body]);
-	jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &reason);
-	if (jsonb != NULL)
-		event = fsw_event_decode(jsonb, delivery.webhook == NULL);
-	else
-	{
-		event = palloc0(sizeof(FswEvent));
-		event->reason = reason;
-	}
-
-	/* Rows of one table come in the order of their keys. */
-	foreach(lc, event->rows)
-	{
-		FswRow	   *row = lfirst(lc);
-
-		fsw_complete_row(row, &delivery);
-		compare_row(rebuild, row);
-	}
-	start.delivery++;
-	for (int id = 0; id < FSW_TABLE_COUNT; id++)
-		remove_rows_before(rebuild, id, start);
+	event = decode_body(body, delivery.webhook == NULL);
+	compare_rows(rebuild, &delivery, event);
 	compare_delivery(rebuild, delivery.id, event);
 	rebuild->compared++;
 }
@@ -458,7 +520,7 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	rebuild.mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook rebuild",
 										 ALLOCSET_DEFAULT_SIZES);
 	reader_open(&rebuild.deliveries,
-				"SELECT id, webhook, source, received_at, stored_at, event_at, event_type, undecoded_reason, body"
+				"SELECT id, webhook, source, received_at, stored_at, event_at, event_type, undecoded_reason, digest, body"
 				" FROM flagsmith.delivery WHERE id BETWEEN $1 AND $2 ORDER BY id",
 				range);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
@@ -490,6 +552,13 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 				(errmsg_plural("%lld delivery has no body any more: its typed rows were left as they are",
 							   "%lld deliveries have no body any more: their typed rows were left as they are",
 							   rebuild.pruned, (long long) rebuild.pruned)));
+	if (rebuild.damaged > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg_plural("%lld delivery has a body that is not the one its digest was made of",
+							   "%lld deliveries have bodies that are not those their digests were made of",
+							   rebuild.damaged, (long long) rebuild.damaged),
+				 errdetail("Typed rows of such deliveries were left as they are.")));
 	SPI_finish();
 	return (Datum) 0;
 }
