@@ -9,6 +9,16 @@ FROM flagsmith.delivery d
 WHERE d.undecoded_reason IS NOT NULL;
 COMMENT ON VIEW flagsmith.delivery_undecoded IS 'Deliveries without typed rows, not readable or of a type that is not known yet, and why; reprocess() takes them up after an update.';
 
+-- In the order of the index, so it takes no sort; it reads all of it.
+CREATE VIEW flagsmith.audit_id_reused WITH (security_invoker = false, security_barrier = true) AS
+SELECT a.source, a.audit_id, array_agg(DISTINCT a.created_date) AS created_dates
+FROM flagsmith.audit_log a
+WHERE a.audit_id IS NOT NULL AND NOT a.is_test
+GROUP BY a.source, a.audit_id
+HAVING min(a.created_date) <> max(a.created_date);
+COMMENT ON VIEW flagsmith.audit_id_reused IS 'Ids of audit entries that one source gave at several times: a Flagsmith that was restored, or two of them registered as one source. Each is an entry of its own in history.';
+COMMENT ON COLUMN flagsmith.audit_id_reused.created_dates IS 'The times of its entries.';
+
 CREATE VIEW flagsmith.webhook_health WITH (security_invoker = false, security_barrier = true) AS
 SELECT w.name AS webhook, w.source, w.scope, w.enabled,
     CASE
@@ -23,6 +33,7 @@ SELECT w.name AS webhook, w.source, w.scope, w.enabled,
     recent.last_arrival, recent.last_arrival_by_kind, recent.last_duplicate, recent.last_duplicate_by_kind,
     counted.stored_last_hour, counted.stored_last_day, counted.undecoded_last_hour, counted.undecoded_last_day,
     ring.rejected_kept, ring.rejected_by_reason, ring.last_rejected,
+    reused.reused_audit_ids,
     (SELECT array_agg(format('%s %s: %s', i.kind, i.name, i.fault) ORDER BY i.kind, i.name) FROM flagsmith.installation_health i) AS installation
 FROM flagsmith.webhook w
 -- Its last 1,000 deliveries and as many repeats; gaps are those between its own arrivals.
@@ -74,7 +85,22 @@ CROSS JOIN LATERAL (
         WHERE j.webhook = w.name AND j.readmitted_at IS NULL
         GROUP BY j.reason
     ) r
-) ring;
+) ring
+-- Of the same deliveries: what a restored Flagsmith sends comes now.
+CROSS JOIN LATERAL (
+    SELECT array_agg(DISTINCT a.audit_id) AS reused_audit_ids
+    FROM (SELECT d.id FROM flagsmith.delivery d WHERE d.webhook = w.name ORDER BY d.received_at DESC LIMIT 1000) d
+    CROSS JOIN LATERAL (
+        SELECT a.source, a.audit_id, a.created_date
+        FROM flagsmith.audit_log a
+        WHERE a.delivery = d.id AND a.audit_id IS NOT NULL AND NOT a.is_test
+        OFFSET 0
+    ) a
+    WHERE EXISTS (
+        SELECT FROM flagsmith.audit_log o
+        WHERE o.source = a.source AND o.audit_id = a.audit_id AND o.created_date <> a.created_date AND NOT o.is_test
+        OFFSET 0)
+) reused;
 COMMENT ON VIEW flagsmith.webhook_health IS 'Whether each webhook still brings what it used to: arrivals, what was refused and why, and its silence against its own past.';
 COMMENT ON COLUMN flagsmith.webhook_health.silence IS 'disabled, nothing yet, too few to judge (less than 20 arrivals), unusually silent (for longer than ever among its last 1,000 arrivals, and an hour), or as usual.';
 COMMENT ON COLUMN flagsmith.webhook_health.longest_silence IS 'The longest time between two of its last 1,000 arrivals.';
@@ -82,6 +108,7 @@ COMMENT ON COLUMN flagsmith.webhook_health.last_arrival_by_kind IS 'The last arr
 COMMENT ON COLUMN flagsmith.webhook_health.last_duplicate IS 'The last arrival of a body that was stored already; normal where an environment and an organisation webhook send the same.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_kept IS 'What the ring of rejections holds, without what readmit() brought in.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_by_reason IS 'How many of these for each reason, as an object.';
+COMMENT ON COLUMN flagsmith.webhook_health.reused_audit_ids IS 'Ids of audit entries among its last 1,000 deliveries that its source gave to others at another time: see audit_id_reused; NULL if there is none.';
 COMMENT ON COLUMN flagsmith.webhook_health.installation IS 'Guards and indexes that are not as installed, the same for each webhook: see installation_health; NULL if all is well.';
 
 -- A barrier, since the rows it reads hold the secrets; it does not read that column.

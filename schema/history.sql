@@ -32,7 +32,8 @@ CREATE INDEX flag_change_deleted_feature_idx ON flagsmith.flag_change (source, f
 CREATE INDEX audit_log_near_idx ON flagsmith.audit_log (flagsmith._hash('feature:' || coalesce(feature, '')), created_date);
 CREATE INDEX flag_change_near_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), event_at);
 
--- The audit entries, each once: rows of one source with one audit_id are one entry, a webhook's before one of the REST API.
+-- The audit entries, each once: rows of one source with one audit_id and one created_date are one entry, a webhook's before
+-- one of the REST API.  The same id at another time is another entry, of a Flagsmith that was restored or of a wrong source.
 CREATE VIEW flagsmith._entry WITH (security_invoker = false) AS
 SELECT a.delivery, a.ordinal, a.source, a.created_date AS at, a.audit_id, a.origin, a.author_email, a.project_id, a.project, a.environment_id,
     a.is_system_event, a.feature, a.segment, a.identity, a.action, a.object, a.change_request, a.log, a.related_object_id,
@@ -46,7 +47,7 @@ WHERE NOT a.is_test
         OR (a.delivery, a.ordinal) = (
             SELECT d.delivery, d.ordinal
             FROM flagsmith.audit_log d
-            WHERE d.source = a.source AND d.audit_id = a.audit_id AND NOT d.is_test
+            WHERE d.source = a.source AND d.audit_id = a.audit_id AND d.created_date = a.created_date AND NOT d.is_test
             ORDER BY d.origin = 'webhook' DESC, d.delivery, d.ordinal
             LIMIT 1));
 COMMENT ON VIEW flagsmith._entry IS 'Part of history: the audit entries, each once.';
@@ -298,7 +299,7 @@ BEGIN
             UNION ALL
             SELECT d.delivery, e.at, NULL
             FROM flagsmith.audit_log d
-            WHERE d.source = e.source AND d.audit_id = e.audit_id
+            WHERE d.source = e.source AND d.audit_id = e.audit_id AND d.created_date = e.at
             UNION ALL
             SELECT v.delivery, e.at, NULL
             FROM flagsmith.version_published v

@@ -75,6 +75,7 @@ COMMENT ON FUNCTION flagsmith._reader_routines() IS 'what grant_reader() lets a 
 CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith.audit_id_reused',
         'flagsmith.audit_log',
         'flagsmith.current_state',
         'flagsmith.delivery_undecoded',

@@ -107,6 +107,17 @@ SELECT * FROM line WHERE audit_id = 9000;
 SELECT outcome, entries FROM flagsmith.import_audit_log(jsonb_build_object('results', jsonb_build_array(:'page'::jsonb -> 'results' -> 0,
     :'detail'::jsonb || '{"id": 9002, "created_date": "2026-08-20T15:00:00Z"}'))::text, 'maintenance');
 SELECT * FROM line;
+-- the same id at another time is another entry, by a webhook or the REST API, and somebody is told
+SELECT webhook, reused_audit_ids FROM flagsmith.webhook_health WHERE webhook = 'maintained';
+SELECT outcome, entries FROM flagsmith.import_audit_log(:'page'::jsonb #>> '{results,0}', 'maintenance');
+INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
+SELECT 'maintained', flagsmith.sign(b, 'a secret of some length'), b, '2026-08-20 16:00:02Z'
+FROM convert_to('{"event_type": "AUDIT_LOG_CREATED", "data": ' || jsonb_set(:'page'::jsonb #> '{results,0}', '{created_date}', '"2026-08-20T16:00:00Z"')::text || '}', 'UTF8') b
+RETURNING outcome;
+SELECT outcome, entries FROM flagsmith.import_audit_log(jsonb_set(:'page'::jsonb #> '{results,0}', '{created_date}', '"2026-08-20T17:00:00Z"')::text, 'maintenance');
+SELECT * FROM line WHERE audit_id = 9001;
+SELECT * FROM flagsmith.audit_id_reused WHERE source LIKE 'maintenance%';
+SELECT webhook, reused_audit_ids FROM flagsmith.webhook_health WHERE webhook = 'maintained';
 -- of another source they are others
 SELECT outcome, entries FROM flagsmith.import_audit_log(:'page', 'maintenance elsewhere');
 SELECT count(*), count(DISTINCT audit_id) FROM flagsmith.history WHERE source LIKE 'maintenance%' AND audit_id IS NOT NULL;
