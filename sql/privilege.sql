@@ -42,7 +42,12 @@ WHERE c.relnamespace = 'flagsmith'::regnamespace AND c.relkind = 'S' AND has_seq
 UNION ALL
 SELECT r.role, 'function', p.oid::regprocedure::text, v.verb
 FROM role r CROSS JOIN pg_proc p CROSS JOIN (VALUES ('EXECUTE')) AS v (verb)
-WHERE p.pronamespace = 'flagsmith'::regnamespace AND has_function_privilege(r.oid, p.oid, v.verb);
+WHERE p.pronamespace = 'flagsmith'::regnamespace AND has_function_privilege(r.oid, p.oid, v.verb)
+UNION ALL
+-- row types and arrays have no rights of their own
+SELECT r.role, 'type', t.oid::regtype::text, 'USAGE'
+FROM role r CROSS JOIN pg_type t
+WHERE t.typnamespace = 'flagsmith'::regnamespace AND t.typrelid = 0 AND t.typelem = 0 AND has_type_privilege(r.oid, t.oid, 'USAGE');
 SELECT role, kind, object, string_agg(verb, ', ' ORDER BY verb COLLATE "C") AS verbs
 FROM matrix GROUP BY role, kind, object
 ORDER BY role COLLATE "C", kind COLLATE "C", object COLLATE "C";
@@ -104,9 +109,34 @@ SELECT secret FROM flagsmith.webhook_secret;
 DELETE FROM flagsmith.flag_change;
 UPDATE flagsmith.webhook SET allow_unsigned = true;
 SELECT flagsmith.retire_secret(1);
+SELECT flagsmith.prune_bodies('infinity');
+SELECT flagsmith.prune_history('infinity');
+SELECT flagsmith.rebuild();
+SELECT flagsmith.import_audit_log('{}');
+SELECT flagsmith.reprocess();
+CREATE TEMP TABLE answer AS SELECT confidence FROM flagsmith.current_state WHERE false;
 SELECT flagsmith.add_webhook('mine', 'a secret of the intruder');
 SELECT flagsmith.grant_receiver('regress_flagsmith_nobody');
 RESET ROLE;
+
+-- Row security on a table holds for who selects from it; the doors read as the owner, as docs/security.md says.
+BEGIN;
+SET LOCAL client_min_messages = error;
+UPDATE flagsmith.webhook SET allow_unsigned = true WHERE name = 'privilege';
+INSERT INTO flagsmith.inbox (webhook, body, received_at) VALUES ('privilege', convert_to('{"event_type": "FLAG_UPDATED", "data": {
+    "changed_by": "ada@example.com", "timestamp": "2026-01-02T00:00:00.000000Z", "new_state": {"enabled": true, "feature_state_value": 50,
+    "environment": {"id": 512, "name": "Production"}, "feature": {"id": 4102, "name": "page_size", "project": {"id": 77, "name": "Secluded"}},
+    "feature_segment": null, "identity": null, "identity_identifier": null, "multivariate_feature_state_values": []}}}', 'UTF8'), '2026-01-02 00:00:01Z')
+RETURNING outcome, reason;
+ALTER TABLE flagsmith.flag_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY none_of_it ON flagsmith.flag_change USING (false);
+SET LOCAL ROLE "regress_flagsmith_Reader ""x""";
+SELECT count(*) FROM flagsmith.flag_change WHERE project = 'Secluded';
+SELECT flagsmith.get_feature_value('privilege/Secluded/Production', 'page_size');
+SELECT feature, value FROM flagsmith.environment_state('privilege/Secluded/Production', '2026-01-03 00:00Z');
+SELECT count(*) FROM flagsmith.current_state WHERE project = 'Secluded';
+SELECT count(*) FROM flagsmith.history WHERE project = 'Secluded';
+ROLLBACK;
 
 -- Nobody: not even the schema.
 SET ROLE regress_flagsmith_nobody;
