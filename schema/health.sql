@@ -109,7 +109,7 @@ COMMENT ON COLUMN flagsmith.webhook_health.last_duplicate IS 'The last arrival o
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_kept IS 'What the ring of rejections holds, without what readmit() brought in.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_by_reason IS 'How many of these for each reason, as an object.';
 COMMENT ON COLUMN flagsmith.webhook_health.reused_audit_ids IS 'Ids of audit entries among its last 1,000 deliveries that its source gave to others at another time: see audit_id_reused; NULL if there is none.';
-COMMENT ON COLUMN flagsmith.webhook_health.installation IS 'Guards and indexes that are not as installed, the same for each webhook: see installation_health; NULL if all is well.';
+COMMENT ON COLUMN flagsmith.webhook_health.installation IS 'Tables, guards and indexes that are not as installed, the same for each webhook: see installation_health; NULL if all is well.';
 
 -- A barrier, since the rows it reads hold the secrets; it does not read that column.
 CREATE VIEW flagsmith.secret_usage WITH (security_invoker = false, security_barrier = true) AS

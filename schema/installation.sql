@@ -2,9 +2,9 @@
 -- --disable-triggers leaves the guards where session_replication_role switches them off.  So what is there is compared with
 -- what was installed.
 
--- The indexes and triggers of the extension's tables and views, and the functions of the triggers, as they are now.  An index's
+-- The tables with their columns, the indexes, the triggers and the functions of the triggers, as they are now.  An index's
 -- definition is without its name, which may have changed, and without storage parameters, which are for tuning.
-CREATE FUNCTION flagsmith._guards_and_indexes(OUT kind text, OUT relation text, OUT name text, OUT definition text, OUT state text)
+CREATE FUNCTION flagsmith._installation(OUT kind text, OUT relation text, OUT name text, OUT definition text, OUT state text)
     RETURNS SETOF record
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 100 SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -25,12 +25,18 @@ AS $function$
     JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = 'flagsmith'::regnamespace AND NOT t.tgisinternal
     UNION ALL
+    SELECT 'table', NULL, c.relname,
+        (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
+            FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), NULL
+    FROM pg_class c
+    WHERE c.relnamespace = 'flagsmith'::regnamespace AND c.relkind = 'r'
+    UNION ALL
     SELECT 'function', NULL, p.proname, concat_ws(' ', l.lanname, p.prosrc, p.probin), NULL
     FROM pg_proc p
     JOIN pg_language l ON l.oid = p.prolang
     WHERE p.pronamespace = 'flagsmith'::regnamespace AND p.prorettype = 'trigger'::regtype
 $function$;
-COMMENT ON FUNCTION flagsmith._guards_and_indexes() IS 'the indexes and triggers of the schema as they are now';
+COMMENT ON FUNCTION flagsmith._installation() IS 'the tables, indexes and triggers of the schema as they are now';
 
 -- What differs from what was installed; _installed() is made of the same at the end of the installation.
 CREATE FUNCTION flagsmith._installation_fault(OUT kind text, OUT relation text, OUT name text, OUT fault text, OUT remedy text)
@@ -41,7 +47,7 @@ AS $function$
 BEGIN
     RETURN QUERY
     WITH now AS MATERIALIZED (
-        SELECT * FROM flagsmith._guards_and_indexes()
+        SELECT * FROM flagsmith._installation()
     )
     SELECT i.kind, i.relation, i.name,
         CASE
@@ -73,7 +79,10 @@ BEGIN
     ) renamed ON true
     WHERE n.kind IS NULL OR n.definition <> i.definition OR n.state <> i.state;
 
-    -- Needed as soon as there is something to lose.
+    -- The view that stands in the way of DROP EXTENSION is needed as soon as there is something to lose.
+    IF to_regclass('flagsmith.webhook') IS NULL OR to_regclass('flagsmith.delivery') IS NULL THEN
+        RETURN;
+    END IF;
     IF (EXISTS (SELECT FROM flagsmith.webhook) OR EXISTS (SELECT FROM flagsmith.delivery)) AND NOT EXISTS (
         SELECT FROM pg_depend d
         JOIN pg_rewrite r ON r.oid = d.objid
@@ -95,9 +104,9 @@ COMMENT ON FUNCTION flagsmith._installation_fault() IS 'part of installation_hea
 CREATE VIEW flagsmith.installation_health WITH (security_invoker = false, security_barrier = true) AS
 SELECT f.kind, f.relation, f.name, f.fault, f.remedy
 FROM flagsmith._installation_fault() f;
-COMMENT ON VIEW flagsmith.installation_health IS 'Guards and indexes that are not as installed, a row for each; no row if all is well.';
-COMMENT ON COLUMN flagsmith.installation_health.kind IS 'index, trigger, function (of a trigger) or view (the one that stands in the way of DROP EXTENSION).';
-COMMENT ON COLUMN flagsmith.installation_health.relation IS 'The table or view that it is of; NULL for a function.';
+COMMENT ON VIEW flagsmith.installation_health IS 'Guards, indexes and columns of tables that are not as installed, a row for each; no row if all is well.';
+COMMENT ON COLUMN flagsmith.installation_health.kind IS 'index, table, trigger, function (of a trigger) or view (the one that stands in the way of DROP EXTENSION).';
+COMMENT ON COLUMN flagsmith.installation_health.relation IS 'The table or view that it is of; NULL for a function or a table.';
 COMMENT ON COLUMN flagsmith.installation_health.name IS 'Its name as installed.';
 COMMENT ON COLUMN flagsmith.installation_health.fault IS 'missing, renamed to …, not as installed: …, invalid (an index), disabled, or when a guard fires.';
 COMMENT ON COLUMN flagsmith.installation_health.remedy IS 'The statement that puts it right, for the owner; NULL where somebody has to look first.';

@@ -81,6 +81,15 @@ SELECT remedy FROM fault WHERE remedy IS NOT NULL \gexec
 SELECT * FROM fault;
 ROLLBACK;
 
+-- A table that was renamed, or whose columns changed.
+BEGIN;
+ALTER TABLE flagsmith.webhook RENAME TO elsewhere;
+ALTER TABLE flagsmith.pruning ADD COLUMN another integer;
+ALTER TABLE flagsmith.pruning ALTER COLUMN bodies TYPE integer;
+SELECT kind, name, fault FROM fault WHERE kind = 'table';
+SELECT count(*) > 2 AS told FROM (SELECT unnest(installation) FROM flagsmith.webhook_health WHERE webhook = 'installation') AS _;
+ROLLBACK;
+
 -- What is no fault: tuning, an index of one's own, and whatever is in front of the path of who looks.
 BEGIN;
 ALTER INDEX flagsmith.delivery_webhook_idx SET (fillfactor = 70);
