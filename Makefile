@@ -70,6 +70,7 @@ SCHEMA_PARTS = \
 	explain \
 	timeline \
 	history \
+	prune \
 	installation \
 	health \
 	privilege \

@@ -54,8 +54,3 @@ CREATE FUNCTION flagsmith.prune_bodies(before timestamptz, at_most integer DEFAU
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'fsw_prune_bodies';
 COMMENT ON FUNCTION flagsmith.prune_bodies(timestamptz, integer, boolean) IS 'remove the bodies of at most so many deliveries that arrived before an instant, and return how many; typed rows stay, and so do undecoded bodies unless asked for';
-
-CREATE FUNCTION flagsmith.prune_history(before timestamptz, at_most integer DEFAULT 100000) RETURNS bigint
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
-    AS 'MODULE_PATHNAME', 'fsw_prune_history';
-COMMENT ON FUNCTION flagsmith.prune_history(timestamptz, integer) IS 'remove typed rows that say nothing about any instant from the given one on, at most so many of each table, with their bodies, and return how many; the last change of each scope stays';

@@ -188,7 +188,10 @@ SELECT count(*) FROM flagsmith.rebuild(dry_run => true);
 INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
 VALUES ('maintained', flagsmith.sign(convert_to(:'body', 'UTF8'), 'a secret of some length'), convert_to(:'body', 'UTF8'), '2026-08-20 14:04Z')
 RETURNING outcome, reason;
-SELECT flagsmith.prune_history('infinity') > 0 AS pruned;
+SELECT count(*) FROM flagsmith._prunable_history('infinity', 100000) \gset prunable_
+SELECT flagsmith.prune_history('infinity', dry_run => true) = :prunable_count AS counted, count(*) AS pruned FROM flagsmith.pruning WHERE what = 'history';
+SELECT flagsmith.prune_history('infinity') = :prunable_count AS pruned, :prunable_count > 0 AS any;
+SELECT flagsmith.prune_history('infinity', dry_run => true);
 SELECT feature_id, segment_id, identity FROM flagsmith.flag_change WHERE source = 'maintenance' ORDER BY ordinal;
 SELECT what, before, pruned_by = session_user AS by_me, bodies > 0 AS bodies, audit_log > 0 AS audit_log FROM flagsmith.pruning ORDER BY id;
 SELECT count(*) FROM flagsmith.rebuild(dry_run => true);

@@ -1,0 +1,225 @@
+-- What prune_history() may remove.  A row goes if it arrived before the instant and another one that did supersedes it: of the
+-- same scope, later by its own time and no earlier by arrival.  In doubt, a row stays; docs/design.md says what was tried.
+
+-- The changes of one flag, by the leading columns of the indexes.  The server puts this function and the next into the query
+-- that calls them.
+CREATE FUNCTION flagsmith._changes_of(flag_source text, flag_environment bigint, flag bigint) RETURNS SETOF flagsmith.flag_change
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+        SELECT l.*
+        FROM flagsmith.flag_change l
+        WHERE l.feature_id = flag AND l.environment_id = flag_environment AND l.source = flag_source
+            AND hashtextextended(l.source, 0) = hashtextextended(flag_source, 0)
+            AND NOT l.is_test;
+    END;
+COMMENT ON FUNCTION flagsmith._changes_of(text, bigint, bigint) IS 'part of pruning: the changes of one flag';
+
+CREATE FUNCTION flagsmith._defaults_of(flag_source text, flag_environment bigint, flag bigint) RETURNS SETOF flagsmith.flag_change
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+        SELECT l.*
+        FROM flagsmith._changes_of(flag_source, flag_environment, flag) l
+        WHERE l.segment_id IS NULL AND l.identity IS NULL AND NOT l.deleted;
+    END;
+COMMENT ON FUNCTION flagsmith._defaults_of(text, bigint, bigint) IS 'part of pruning: the changes of one flag''s environment default';
+
+-- reach: how many changes of a flag with versions are looked back on (REACH in src/timeline/version_order.c); late: how much
+-- later than they an entry or a list may come; burst: bodies of one act come within it and explain each other.
+CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
+    reach integer DEFAULT 64, late interval DEFAULT '1 hour', burst interval DEFAULT '1 minute',
+    OUT relation text, OUT delivery bigint, OUT ordinal integer, OUT split integer)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+        WITH
+        -- Flags that are published in versions: their states are carried from version to version by bodies, lists and entries
+        -- together, so none of them goes without the others.
+        versioned AS MATERIALIZED (
+            SELECT p.source, p.feature_id FROM flagsmith.version_published p WHERE p.feature_id IS NOT NULL
+            UNION
+            SELECT t.source, n.id::bigint
+            FROM (SELECT DISTINCT source, feature_hash FROM flagsmith.touch WHERE kind = 'version') t
+            JOIN flagsmith.name n ON n.source = t.source AND n.kind = 'feature'
+                AND flagsmith._hash('feature:' || n.name) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$'
+        ),
+        -- What stays of each of them as a whole: from the last changes of the environment default on, further than any of them
+        -- looks back, and from the first override by segment on.
+        kept AS MATERIALIZED (
+            SELECT s.*, min(s.since) OVER (PARTITION BY s.source, s.feature_id) AS since_anywhere
+            FROM (
+                SELECT f.source, f.environment_id, f.feature_id,
+                    least(
+                        coalesce((
+                            SELECT l.event_at
+                            FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
+                            WHERE l.event_at < before AND l.received_at < before
+                            ORDER BY l.event_at DESC
+                            OFFSET reach - 1 LIMIT 1), '-infinity'),
+                        (SELECT min(l.event_at)
+                            FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id) l
+                            WHERE l.segment_id IS NOT NULL)) - late AS since
+                FROM flagsmith._flag f
+                JOIN versioned USING (source, feature_id)
+                WHERE EXISTS (SELECT FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id))
+            ) s
+        ),
+        named AS MATERIALIZED (
+            SELECT v.source, flagsmith._hash('feature:' || n.name) AS feature_hash, k.environment_id, min(k.since) AS since
+            FROM versioned v
+            JOIN flagsmith.name n ON n.source = v.source AND n.kind = 'feature' AND n.id = v.feature_id::text
+            LEFT JOIN kept k ON k.source = v.source AND k.feature_id = v.feature_id
+            GROUP BY 1, 2, 3
+        ),
+
+        -- A deletion is never superseded: imports and late bodies tell of the time before it.  Nor is the last to tell of a
+        -- feature's defaults, or of how an identity is called, by those that do not.
+        changes AS (
+            (SELECT f.delivery, f.ordinal
+            FROM flagsmith.flag_change f
+            WHERE f.event_at < before AND f.received_at < before
+                AND (f.is_test
+                    OR (f.identity IS NOT NULL
+                            OR (f.source, f.feature_id) NOT IN (SELECT v.source, v.feature_id FROM versioned v))
+                        AND NOT f.deleted
+                        AND CASE WHEN f.segment_id IS NULL AND f.identity IS NULL
+                            THEN EXISTS (
+                                SELECT FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
+                                WHERE l.event_at > f.event_at + burst AND l.event_at < before
+                                    AND l.received_at >= f.received_at AND l.received_at < before
+                                    AND (l.feature_default_enabled IS NOT NULL OR f.feature_default_enabled IS NULL))
+                            ELSE EXISTS (
+                                SELECT FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id) l
+                                WHERE l.event_at > f.event_at + burst AND l.event_at < before
+                                    AND l.received_at >= f.received_at AND l.received_at < before
+                                    AND NOT l.deleted
+                                    AND (l.segment_id IS NOT NULL OR l.identity IS NOT NULL)
+                                    AND l.segment_id IS NOT DISTINCT FROM f.segment_id
+                                    AND l.identity IS NOT DISTINCT FROM f.identity
+                                    AND l.identity_kind IS NOT DISTINCT FROM f.identity_kind
+                                    AND (l.identity_identifier IS NOT NULL OR f.identity_identifier IS NULL))
+                            END)
+            ORDER BY f.event_at
+            LIMIT at_most)
+            UNION ALL
+            (SELECT f.delivery, f.ordinal
+            FROM kept k
+            CROSS JOIN LATERAL flagsmith._defaults_of(k.source, k.environment_id, k.feature_id) f
+            WHERE f.event_at < k.since AND f.received_at < k.since
+                AND EXISTS (
+                    SELECT FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
+                    WHERE l.event_at > f.event_at + burst AND l.event_at < before
+                        AND l.received_at >= f.received_at AND l.received_at < before
+                        AND (l.feature_default_enabled IS NOT NULL OR f.feature_default_enabled IS NULL))
+            LIMIT at_most)
+            LIMIT at_most
+        ),
+
+        -- The latest entry says until when nothing else happened.
+        newest AS MATERIALIZED (
+            SELECT source, coalesce(project_id, -1) AS project_id, coalesce(environment_id, -1) AS environment_id,
+                max(created_date) AS created_date
+            FROM flagsmith.audit_log
+            WHERE NOT is_test AND created_date < before AND received_at < before
+            GROUP BY 1, 2, 3
+        ),
+        entries AS (
+            SELECT a.delivery, a.ordinal
+            FROM flagsmith.audit_log a
+            LEFT JOIN newest n ON n.source = a.source AND n.project_id = coalesce(a.project_id, -1)
+                AND n.environment_id = coalesce(a.environment_id, -1)
+            WHERE a.created_date < before AND a.received_at < before AND (a.is_test OR a.created_date < n.created_date)
+            ORDER BY a.created_date
+            LIMIT at_most
+        ),
+
+        -- What begins or ends something stays, and so does what changes the variants of versions.  A later touch of one name
+        -- tells of the same segment only where no segment was ever renamed to or from it.
+        renamed AS MATERIALIZED (
+            SELECT DISTINCT n.source, flagsmith._hash('segment:' || n.name) AS scope_hash
+            FROM flagsmith.name n
+            WHERE n.kind = 'segment' AND EXISTS (
+                SELECT FROM flagsmith.name o
+                WHERE o.source = n.source AND o.kind = 'segment' AND o.id = n.id AND o.name <> n.name)
+        ),
+        touches AS (
+            (SELECT t.delivery, t.ordinal, t.split
+            FROM flagsmith.touch t
+            WHERE t.at < before AND t.received_at < before
+                AND (t.kind IN ('state', 'value', 'override', 'scheduled')
+                    OR t.kind IN ('variant', 'feature_updated') AND (t.environment_id IS NOT NULL
+                        OR (t.source, t.feature_hash) NOT IN (SELECT n.source, n.feature_hash FROM named n)))
+                AND EXISTS (
+                    SELECT FROM flagsmith.touch l
+                    WHERE l.feature_hash = t.feature_hash AND l.environment_id IS NOT DISTINCT FROM t.environment_id
+                        AND l.source = t.source AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0)
+                        AND l.project_id = t.project_id AND l.kind = t.kind
+                        AND l.feature_id IS NOT DISTINCT FROM t.feature_id
+                        AND l.scope_hash IS NOT DISTINCT FROM t.scope_hash
+                        AND l.segment_id IS NOT DISTINCT FROM t.segment_id
+                        AND l.at > t.at + burst AND l.at < before
+                        AND l.received_at >= t.received_at AND l.received_at < before)
+                AND (t.scope_hash IS NULL
+                    OR (t.source, t.scope_hash) NOT IN (SELECT r.source, r.scope_hash FROM renamed r))
+            ORDER BY t.delivery
+            LIMIT at_most)
+            UNION ALL
+            -- The entry of a version says of which environment its list is; the last one stays, so that the flag is still
+            -- known to have versions.
+            (SELECT t.delivery, t.ordinal, t.split
+            FROM named n
+            JOIN flagsmith.touch t ON t.feature_hash = n.feature_hash AND t.environment_id = n.environment_id
+                AND t.source = n.source AND hashtextextended(t.source, 0) = hashtextextended(n.source, 0)
+            WHERE t.kind = 'version' AND t.at < n.since AND t.received_at < before
+                AND EXISTS (
+                    SELECT FROM flagsmith.touch l
+                    WHERE l.feature_hash = t.feature_hash
+                        AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0) AND l.source = t.source
+                        AND l.kind = 'version' AND l.environment_id = t.environment_id
+                        AND l.feature_id IS NOT DISTINCT FROM t.feature_id
+                        AND l.at > t.at + burst AND l.at < before AND l.received_at < before)
+                AND NOT EXISTS (
+                    SELECT FROM flagsmith.version_published p
+                    WHERE hashtextextended(p.uuid, 0) = hashtextextended(t.version, 0) AND p.uuid = t.version
+                        AND p.source = t.source AND p.received_at >= n.since)
+            LIMIT at_most)
+            LIMIT at_most
+        ),
+
+        -- Lists of versions.  Where the environment of one is not known, it can be that of any.
+        versions AS (
+            SELECT p.delivery, p.ordinal
+            FROM kept k
+            JOIN flagsmith.version_published p ON p.source = k.source AND p.feature_id = k.feature_id AND p.received_at < k.since
+            CROSS JOIN LATERAL (
+                SELECT coalesce(
+                    (SELECT w.environment_id FROM flagsmith.webhook w WHERE w.name = p.webhook),
+                    (SELECT min(t.environment_id)
+                        FROM flagsmith.touch t
+                        WHERE hashtextextended(t.version, 0) = hashtextextended(p.uuid, 0)
+                            AND t.version IS NOT NULL AND t.version = p.uuid AND t.source = p.source)) AS environment_id
+                OFFSET 0
+            ) e
+            WHERE CASE WHEN e.environment_id IS NULL THEN p.received_at < k.since_anywhere
+                    ELSE k.environment_id = e.environment_id END
+                AND EXISTS (
+                    SELECT FROM flagsmith.version_published l
+                    WHERE l.source = p.source AND l.feature_id = p.feature_id AND l.webhook IS NOT DISTINCT FROM p.webhook
+                        AND l.received_at > p.received_at + burst AND l.received_at < before
+                    OFFSET 1)
+            LIMIT at_most
+        )
+
+        SELECT 'flag_change', c.delivery, c.ordinal, 0 FROM changes c
+        UNION ALL
+        SELECT 'audit_log', c.delivery, c.ordinal, 0 FROM entries c
+        UNION ALL
+        SELECT 'touch', c.delivery, c.ordinal, c.split FROM touches c
+        UNION ALL
+        SELECT 'version_published', c.delivery, c.ordinal, 0 FROM versions c;
+    END;
+COMMENT ON FUNCTION flagsmith._prunable_history(timestamptz, integer, integer, interval, interval) IS 'the typed rows that prune_history() removes, at most so many of each table';
+
+CREATE FUNCTION flagsmith.prune_history(before timestamptz, at_most integer DEFAULT 100000, dry_run boolean DEFAULT false) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+    AS 'MODULE_PATHNAME', 'fsw_prune_history';
+COMMENT ON FUNCTION flagsmith.prune_history(timestamptz, integer, boolean) IS 'remove typed rows that say nothing about any instant from the given one on, at most so many of each table, with their bodies, and return how many; the last change of each scope stays; dry_run only counts';
