@@ -61,6 +61,7 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     RETURN ARRAY[
         'flagsmith._act(text, bigint, integer)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
+        'flagsmith._name(text, text, text, timestamptz)',
         'flagsmith._installation_fault()',
         'flagsmith.decode_audit_log(jsonb)',
         'flagsmith.decode_flag_change(jsonb)',
