@@ -476,13 +476,7 @@ static enum MHD_Result
 send_status_page(Request *request, const char *path)
 {
 	if (strcmp(path, "/readyz") == 0)
-	{
-		SpoolState	spool = spool_state();
-
-		request->answer = !atomic_load(&stopping) &&
-			(database_is_up() || (spool.enabled && spool.room)) ?
-			ANSWER_STATUS : ANSWER_UNREADY;
-	}
+		request->answer = receiver_is_ready() ? ANSWER_STATUS : ANSWER_UNREADY;
 	else if (strcmp(path, "/metrics") == 0)
 	{
 		struct MHD_Response *response;

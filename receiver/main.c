@@ -3,7 +3,7 @@
  * main.c
  *		flagsmith-receiver: options, life and death.
  *
- *		HTTP -> http.c -> database.c -> flagsmith.inbox
+ *		HTTP -> http.c -> pool.c -> flagsmith.inbox
  *		                     |  ^
  *		                     v  |
  *		                    spool.c
@@ -15,6 +15,7 @@
 #include "receiver.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -83,6 +84,8 @@ static const char help[] =
 "\n"
 "Other:\n"
 "      --log-level=LEVEL        error, warning, info or debug (info)\n"
+"      --check                  see whether a delivery could be inserted and\n"
+"                               spooled, say what is missing, and exit\n"
 "  -V, --version                print the version and exit\n"
 "  -h, --help                   print this and exit\n"
 "\n"
@@ -235,7 +238,7 @@ parse_options(int argc, char **argv)
 	{
 		OPT_MAX_BODY = 256, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_MEMORY,
 		OPT_HEAD_TIMEOUT, OPT_REQUEST_TIMEOUT, OPT_HOLD, OPT_SPOOL_LIMIT,
-		OPT_LOG_LEVEL, OPT_CLIENT_HEADER
+		OPT_LOG_LEVEL, OPT_CLIENT_HEADER, OPT_CHECK
 	};
 	static const struct option options[] = {
 		{"listen", required_argument, NULL, 'l'},
@@ -253,6 +256,7 @@ parse_options(int argc, char **argv)
 		{"hold", required_argument, NULL, OPT_HOLD},
 		{"spool-limit", required_argument, NULL, OPT_SPOOL_LIMIT},
 		{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+		{"check", no_argument, NULL, OPT_CHECK},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0}
@@ -321,6 +325,9 @@ parse_options(int argc, char **argv)
 				if (opt.log_level < 0)
 					usage_error("--log-level", optarg);
 				break;
+			case OPT_CHECK:
+				opt.check = true;
+				break;
 			case 'V':
 				printf("flagsmith-receiver %s\n", RECEIVER_VERSION);
 				exit(0);
@@ -380,6 +387,22 @@ tick(const sigset_t *signals)
 	return sigtimedwait(signals, NULL, &pause);
 }
 
+/* --check: what a receiver needs, looked at once.  The exit status. */
+static int
+check(void)
+{
+	int			status = session_try();
+
+	if (opt.spool != NULL && faccessat(AT_FDCWD, opt.spool, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+	{
+		fprintf(stderr, "flagsmith-receiver: cannot use the spool \"%s\": %s\n",
+				opt.spool, strerror(errno));
+		status = 1;
+	}
+	free(opt.prefix);
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -390,6 +413,8 @@ main(int argc, char **argv)
 	int			signal_number = -1;
 
 	parse_options(argc, argv);
+	if (opt.check)
+		return check();
 
 	/* All threads inherit this; only the main thread takes signals. */
 	sigemptyset(&signals);

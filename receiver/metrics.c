@@ -190,8 +190,11 @@ metrics_render(size_t *len)
 
 	fprintf(out,
 			"# TYPE flagsmith_receiver_database_up gauge\n"
-			"# HELP flagsmith_receiver_database_up Whether the last attempt to use the database succeeded.\n"
+			"# HELP flagsmith_receiver_database_up Whether the database takes deliveries.\n"
 			"flagsmith_receiver_database_up %d\n"
+			"# TYPE flagsmith_receiver_ready gauge\n"
+			"# HELP flagsmith_receiver_ready What /readyz says: whether a delivery could be taken.\n"
+			"flagsmith_receiver_ready %d\n"
 			"# TYPE flagsmith_receiver_open_connections gauge\n"
 			"# HELP flagsmith_receiver_open_connections Open HTTP connections.\n"
 			"flagsmith_receiver_open_connections %d\n"
@@ -210,9 +213,9 @@ metrics_render(size_t *len)
 			"# HELP flagsmith_receiver_spool_age_seconds Age of the oldest delivery in the spool.\n"
 			"flagsmith_receiver_spool_age_seconds %.3f\n"
 			"# EOF\n",
-			database_is_up() ? 1 : 0, connections_now(), http_held(),
-			(unsigned long long) spool.records, (unsigned long long) spool.bytes,
-			spool.age);
+			database_is_up() ? 1 : 0, receiver_is_ready() ? 1 : 0, connections_now(),
+			http_held(), (unsigned long long) spool.records,
+			(unsigned long long) spool.bytes, spool.age);
 
 	if (fclose(out) != 0)
 	{

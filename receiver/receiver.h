@@ -125,6 +125,7 @@ typedef struct Options
 	int64_t		request_timeout;
 	int64_t		hold;
 	int			log_level;
+	bool		check;			/* only see whether the database would do */
 } Options;
 
 extern Options opt;
@@ -158,20 +159,47 @@ extern void refuse_early(int fd, Answer answer, bool body);
 extern Answer length_refused(struct MHD_Connection *connection);
 extern void address_text(const struct sockaddr *address, char *dst, size_t size);
 
-/* database.c */
+/* status.c */
+
+/* At what the database failed. */
+typedef enum Trouble
+{
+	TROUBLE_NONE, TROUBLE_CONNECT, TROUBLE_CHECK, TROUBLE_INSERT
+} Trouble;
+
+extern void status_start(void);
+extern void status_opened(void);
+extern void status_closed(void);
+extern void status_not_opened(Trouble what, const char *cause);
+extern void status_failed(const Delivery *delivery, int64_t sent, const char *cause);
+extern void status_settled(Answer answer);
+extern Delivery *status_witness(void);
+extern void status_witness_tried(Delivery *witness, bool settled);
+extern bool status_proved_since(int64_t since);
+extern int64_t database_down_since(void);
+extern bool database_is_up(void);
+extern bool receiver_is_ready(void);
+extern void status_stop(void);
+
+/* session.c */
 typedef struct Session Session;
 
 extern Session *session_create(const char *purpose);
 extern bool session_open(Session *session);
+extern void session_look(Session *session);
 extern bool session_insert(Session *session, const Delivery *const *deliveries,
-						   int count, Verdict *verdicts, int64_t deadline);
+						   int count, Verdict *verdicts, int64_t deadline,
+						   bool trial);
+extern void session_close(Session *session);
 extern void session_destroy(Session *session);
+extern int	session_try(void);
 extern bool sqlstate_is_transient(const char *sqlstate);
+
+/* pool.c */
 extern void database_start(void);
 extern void database_submit(Request *request);
 extern void database_expire(int64_t now);
 extern void database_stop(void);
-extern bool database_is_up(void);
 
 /* record.c */
 #define RECORD_MAGIC "FWR1"

@@ -515,7 +515,7 @@ drain_batch(Session *session, Segment *segment, int fd, int width,
 	if (ok && count > 0)
 	{
 		session_insert(session, deliveries, count, verdicts,
-					   monotonic_ms() + DRAIN_TIMEOUT);
+					   monotonic_ms() + DRAIN_TIMEOUT, false);
 		for (int i = 0; i < count && ok; i++)
 		{
 			if (verdicts[i].settled && verdicts[i].answer != ANSWER_NONE)
