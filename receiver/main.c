@@ -6,7 +6,7 @@
  *		HTTP -> http.c -> pool.c -> flagsmith.inbox
  *		                     |  ^
  *		                     v  |
- *		                    spool.c
+ *		                    spool.c -> drain.c -> flagsmith.inbox
  *
  * The main thread does nothing but watch the clock and wait for signals.
  *
@@ -420,9 +420,11 @@ main(int argc, char **argv)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	/* even where nohup has it ignored: it is blocked, and never ends us */
+	signal(SIGHUP, SIG_DFL);
 	/* a file that may not grow is an error of write(), not our end */
 	signal(SIGXFSZ, SIG_IGN);
 
@@ -441,6 +443,8 @@ main(int argc, char **argv)
 	while (signal_number != SIGTERM && signal_number != SIGINT)
 	{
 		signal_number = tick(&signals);
+		if (signal_number == SIGHUP)
+			spool_retry();
 		if (watchdog > 0 && monotonic_ms() - notified >= watchdog)
 		{
 			notified = monotonic_ms();

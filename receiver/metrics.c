@@ -48,12 +48,13 @@ static const struct
 }			event_table[EVENT_COUNT] =
 {
 	[EVENT_SPOOL_WRITTEN] = {"spool_written", "Deliveries written to the spool.", NULL},
-	[EVENT_SPOOL_DRAINED] = {"spool_drained", "Deliveries taken out of the spool.", "inserted"},
-	[EVENT_SPOOL_REFUSED] = {"spool_drained", NULL, "no_webhook"},
-	[EVENT_SPOOL_SET_ASIDE] = {"spool_drained", NULL, "set_aside"},
+	[EVENT_SPOOL_DRAINED] = {"spool_drained", "Deliveries of the spool that are in the database.", NULL},
+	[EVENT_SPOOL_REJECTED] = {"spool_refused", "Deliveries of the spool that the database refused; they stay on disk and are tried again.", "rejected"},
+	[EVENT_SPOOL_NO_WEBHOOK] = {"spool_refused", NULL, "no_webhook"},
+	[EVENT_SPOOL_ERROR] = {"spool_refused", NULL, "error"},
 	[EVENT_SPOOL_FULL] = {"spool_failures", "Deliveries that the spool did not take.", "full"},
 	[EVENT_SPOOL_FAILED] = {"spool_failures", NULL, "error"},
-	[EVENT_SPOOL_TORN] = {"spool_unreadable", "Parts of the spool that could not be read.", "torn"},
+	[EVENT_SPOOL_TORN] = {"spool_unreadable", "Files of the spool in which something could not be read; they are kept.", "torn"},
 	[EVENT_SPOOL_DAMAGED] = {"spool_unreadable", NULL, "damaged"},
 	[EVENT_DATABASE_CONNECT] = {"database_connections", "Connections to the database.", "opened"},
 	[EVENT_DATABASE_LOST] = {"database_connections", NULL, "lost"},
@@ -202,12 +203,23 @@ metrics_render(size_t *len)
 			"# HELP flagsmith_receiver_held_requests Requests that wait for the database or the spool.\n"
 			"flagsmith_receiver_held_requests %zu\n"
 			"# TYPE flagsmith_receiver_spool_records gauge\n"
-			"# HELP flagsmith_receiver_spool_records Deliveries in the spool.\n"
+			"# HELP flagsmith_receiver_spool_records Deliveries in the spool that wait for the database.\n"
 			"flagsmith_receiver_spool_records %llu\n"
 			"# TYPE flagsmith_receiver_spool_bytes gauge\n"
 			"# UNIT flagsmith_receiver_spool_bytes bytes\n"
-			"# HELP flagsmith_receiver_spool_bytes Size of the spool's files.\n"
+			"# HELP flagsmith_receiver_spool_bytes Size of all files of the spool, to which its limit applies.\n"
 			"flagsmith_receiver_spool_bytes %llu\n"
+			"# TYPE flagsmith_receiver_spool_kept_records gauge\n"
+			"# HELP flagsmith_receiver_spool_kept_records Deliveries on disk that the database refused, to be tried again.\n"
+			"flagsmith_receiver_spool_kept_records %llu\n"
+			"# TYPE flagsmith_receiver_spool_kept_bytes gauge\n"
+			"# UNIT flagsmith_receiver_spool_kept_bytes bytes\n"
+			"# HELP flagsmith_receiver_spool_kept_bytes Size of the files with these.\n"
+			"flagsmith_receiver_spool_kept_bytes %llu\n"
+			"# TYPE flagsmith_receiver_spool_damaged_bytes gauge\n"
+			"# UNIT flagsmith_receiver_spool_damaged_bytes bytes\n"
+			"# HELP flagsmith_receiver_spool_damaged_bytes Size of the files that were set aside.\n"
+			"flagsmith_receiver_spool_damaged_bytes %llu\n"
 			"# TYPE flagsmith_receiver_spool_age_seconds gauge\n"
 			"# UNIT flagsmith_receiver_spool_age_seconds seconds\n"
 			"# HELP flagsmith_receiver_spool_age_seconds Age of the oldest delivery in the spool.\n"
@@ -215,7 +227,9 @@ metrics_render(size_t *len)
 			"# EOF\n",
 			database_is_up() ? 1 : 0, receiver_is_ready() ? 1 : 0, connections_now(),
 			http_held(), (unsigned long long) spool.records,
-			(unsigned long long) spool.bytes, spool.age);
+			(unsigned long long) spool.bytes, (unsigned long long) spool.kept_records,
+			(unsigned long long) spool.kept_bytes,
+			(unsigned long long) spool.damaged_bytes, spool.age);
 
 	if (fclose(out) != 0)
 	{

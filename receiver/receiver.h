@@ -230,12 +230,16 @@ typedef struct SpoolState
 	bool		enabled;
 	bool		room;
 	uint64_t	records;
-	uint64_t	bytes;
+	uint64_t	bytes;			/* of all its files */
+	uint64_t	kept_records;	/* refused by the database, tried again */
+	uint64_t	kept_bytes;
+	uint64_t	damaged_bytes;	/* set aside, since they can't be read */
 	double		age;			/* seconds since the oldest one arrived */
 } SpoolState;
 
 extern bool spool_start(void);
 extern void spool_submit(Request *request);
+extern void spool_retry(void);
 extern void spool_stop(void);
 extern SpoolState spool_state(void);
 
@@ -244,8 +248,9 @@ typedef enum Event
 {
 	EVENT_SPOOL_WRITTEN,
 	EVENT_SPOOL_DRAINED,
-	EVENT_SPOOL_REFUSED,		/* drained, but no such webhook any more */
-	EVENT_SPOOL_SET_ASIDE,
+	EVENT_SPOOL_REJECTED,		/* kept on disk, with the reason for it */
+	EVENT_SPOOL_NO_WEBHOOK,
+	EVENT_SPOOL_ERROR,
 	EVENT_SPOOL_FULL,
 	EVENT_SPOOL_FAILED,
 	EVENT_SPOOL_TORN,

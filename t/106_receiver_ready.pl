@@ -211,4 +211,30 @@ like($said[0], qr/level=warning event=database_down during=\w+ cause=".+"/, 'out
 like($said[1], qr/level=info event=database_up after_ms=\d+ failures=\d+/, 'outage: one when it ended');
 $receiver->stop;
 
+# --- neither the database nor the disk takes anything
+SKIP:
+{
+	skip 'no prlimit', 5 if system('prlimit --version >/dev/null 2>&1') != 0;
+
+	my $dir = spool_dir('spool_full');
+
+	$receiver = Receiver->start(
+		$node,
+		options => [ '--hold', '0.1', '--spool', $dir ],
+		limit => 'ulimit -S -f 1',
+		# the log must not run into the limit
+		log => '/dev/null');
+	becomes($receiver, 200, 'full disk: ready while there is a database');
+	$node->stop;
+	my $large = '{"filler": "' . ('x' x 5000) . '"}';
+	is(($receiver->post('/open', $large))[0], 'closed', 'full disk: nothing can be promised');
+	is(($receiver->get('/readyz'))[0], 503, 'full disk: not ready');
+	system('prlimit', '--pid', $receiver->{pid}, '--fsize=unlimited:') == 0 or die 'prlimit';
+	becomes($receiver, 200, 'full disk: ready once there is room, without a request');
+	is(($receiver->post('/open', $large))[0], 200, 'full disk: and that is true');
+	$receiver->signal('TERM');
+	is($receiver->wait_exit, 0, 'full disk: stops cleanly');
+	$node->start;
+}
+
 done_testing();
