@@ -37,11 +37,16 @@ OBJS = \
 	src/read/resolve.o \
 	src/read/scan.o \
 	src/read/state_set.o \
+	src/ingest/delivery.o \
 	src/ingest/import.o \
 	src/ingest/inbox.o \
 	src/ingest/name_store.o \
+	src/ingest/notify.o \
+	src/ingest/rejected.o \
 	src/ingest/row_store.o \
 	src/ingest/secret.o \
+	src/ingest/verify.o \
+	src/ingest/webhook.o \
 	src/answer/flag_state.o \
 	src/answer/lookup.o \
 	src/answer/name.o \

@@ -226,7 +226,7 @@ extern void fsw_store_names(const FswEvent *event, const FswDelivery *delivery);
 extern void fsw_complete_row(FswRow *row, const FswDelivery *delivery);
 extern void fsw_insert_row(const FswRow *row);
 
-/* inbox.c */
+/* delivery.c */
 extern bool fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body,
 							   text *signature, int64 secret_id);
 extern char *fsw_undecoded_reason(const FswEvent *event);

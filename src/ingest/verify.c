@@ -1,0 +1,98 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/ingest/verify.c
+ *	  May a request enter history: when it came, its size, its signature.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/ingest/ingest.h"
+
+/*
+ * When the request arrived: as claimed, but not in the future and not longer
+ * ago than the webhook allows.
+ */
+TimestampTz
+fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now)
+{
+	TimestampTz oldest;
+
+	if (!request->has_claim || TIMESTAMP_NOT_FINITE(request->claimed_at))
+		return now;
+	if (request->readmit || webhook->max_spool_age == NULL)
+		return request->claimed_at;
+	oldest = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+													 TimestampTzGetDatum(now),
+													 IntervalPGetDatum(webhook->max_spool_age)));
+	return Min(Max(request->claimed_at, oldest), now);
+}
+
+/*
+ * Size and signature.  Returns whether the delivery is authentic; else
+ * request->reason says why not, and *well_formed whether its signature could
+ * have been one.  *secret_id is 0 where nothing had to be verified.
+ */
+bool
+fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, bytea **body,
+	   int64 *secret_id, bool *well_formed)
+{
+	uint8		expected[FSW_DIGEST_LENGTH];
+	Size		size = toast_raw_datum_size(request->body) - VARHDRSZ;
+
+	*secret_id = 0;
+	*well_formed = false;
+	if (size > (Size) fsw_max_body_size)
+	{
+		request->reason = fsw_sqlstate_reason(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+										  psprintf("webhook body is too large: %zu bytes, at most %d are accepted",
+												   size, fsw_max_body_size));
+		return false;
+	}
+	*body = DatumGetByteaPP(request->body);
+
+	if (request->signature == NULL || VARSIZE_ANY_EXHDR(request->signature) == 0)
+	{
+		if (webhook->allow_unsigned)
+			return true;
+		request->reason = fsw_sqlstate_reason(ERRCODE_FSW_SIGNATURE_MISSING,
+										  "webhook signature is missing");
+		return false;
+	}
+	if (!fsw_signature_parse(VARDATA_ANY(request->signature),
+							 VARSIZE_ANY_EXHDR(request->signature), expected))
+	{
+		request->reason = fsw_sqlstate_reason(ERRCODE_FSW_SIGNATURE_MALFORMED,
+										  "webhook signature is not 64 hexadecimal digits");
+		return false;
+	}
+
+	/* Every live secret is tried, whichever matches. */
+	*well_formed = true;
+	for (int i = 0; i < webhook->nsecrets; i++)
+	{
+		const Secret *secret = &webhook->secrets[i];
+		uint8		mac[FSW_DIGEST_LENGTH];
+
+		if (received_at < secret->valid_from || received_at >= secret->valid_until)
+			continue;
+		fsw_key_sign(secret->key, (const uint8 *) VARDATA_ANY(*body),
+					 VARSIZE_ANY_EXHDR(*body), mac);
+		if (fsw_digest_equal(mac, expected))
+			*secret_id = secret->id;
+		explicit_bzero(mac, sizeof(mac));
+	}
+	if (*secret_id == 0)
+	{
+		request->reason = fsw_sqlstate_reason(ERRCODE_FSW_SIGNATURE_MISMATCH,
+										  "webhook signature does not match the request body");
+		return false;
+	}
+	return true;
+}
