@@ -97,6 +97,7 @@ REGRESS = \
 	rejected \
 	receive \
 	explain \
+	text_body \
 	guard \
 	installation \
 	privilege \

@@ -3,7 +3,7 @@
 CREATE FUNCTION flagsmith._json_form(body bytea, form text) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'fsw_json_form';
-COMMENT ON FUNCTION flagsmith._json_form(bytea, text) IS 'write a JSON body again in one of the forms flagsmith, sorted, spaced, compact, indent 2, indent 4; NULL if it is none';
+COMMENT ON FUNCTION flagsmith._json_form(bytea, text) IS 'write a body again in one of the forms flagsmith, sorted, spaced, compact, indent 2, indent 4, python numbers, javascript, unwrapped, doubled, halved; NULL where it has no such form';
 
 CREATE FUNCTION flagsmith._explain_signature(body bytea, signature text, secret text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -57,7 +57,21 @@ BEGIN
                     'The body was written again: the signature is of the same JSON, indented by 2.'),
                 (13, flagsmith._json_form(body, 'indent 4'),
                     'The body was written again: the signature is of the same JSON, indented by 4.'),
-                (14, ''::bytea, 'The signature is of an empty body: what came here is not what was signed.')
+                (14, flagsmith._json_form(body, 'doubled'),
+                    'Every backslash was halved: the body was given to bytea as a text literal. Hand over bytes as a parameter, or write convert_to($$...$$, ''UTF8'').'),
+                (15, flagsmith._json_form(body, 'halved'),
+                    'Every backslash was doubled: something escaped the body as text before it came here. Hand over the bytes of the request as they came.'),
+                (16, flagsmith._json_form(body, 'python numbers'),
+                    'The body was parsed by JavaScript and written again, which turns 50.0 into 50. Hand over the bytes of the request as they came.'),
+                (17, flagsmith._json_form(body, 'javascript'),
+                    'The signature is of the body as JavaScript writes it, with 50 for 50.0.'),
+                (18, flagsmith._json_form(body, 'unwrapped'),
+                    'The body was made JSON twice: it is a string that holds the body. Hand over the bytes of the request as they came.'),
+                (19, flagsmith._json_form(flagsmith._json_form(body, 'unwrapped'), 'flagsmith'),
+                    'The body was parsed, written again and then made JSON once more: it is a string. Hand over the bytes of the request as they came.'),
+                (20, flagsmith._json_form(flagsmith._json_form(body, 'unwrapped'), 'python numbers'),
+                    'The body was parsed by JavaScript, written again and then made JSON once more: it is a string in which 50.0 became 50. Hand over the bytes of the request as they came.'),
+                (21, ''::bytea, 'The signature is of an empty body: what came here is not what was signed.')
              ) AS b (rank, bytes, what),
              (VALUES
                 (1, secret, NULL),

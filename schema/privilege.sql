@@ -9,6 +9,7 @@ BEGIN
     EXECUTE format('GRANT INSERT (webhook, signature, body, received_at) ON flagsmith.inbox TO %s', role);
     EXECUTE format('GRANT SELECT (delivery_id, outcome, reason) ON flagsmith.inbox TO %s', role);
     EXECUTE format('GRANT EXECUTE ON FUNCTION flagsmith.receive(text, bytea, jsonb, timestamptz) TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION flagsmith.receive(text, text, jsonb, timestamptz) TO %s', role);
 END;
 $function$;
 COMMENT ON FUNCTION flagsmith.grant_receiver(regrole) IS 'let a role insert deliveries and see what became of each, and nothing else';

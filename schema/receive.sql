@@ -14,3 +14,14 @@ BEGIN ATOMIC
              ELSE 401 END;
 END;
 COMMENT ON FUNCTION flagsmith.receive(text, bytea, jsonb, timestamptz) IS 'take one request in and say what became of it, with the HTTP status to answer';
+
+-- For callers that have the body as text: the bytes are its UTF-8.  Without this one, a text literal would go through the
+-- escapes of bytea, which change backslashes or refuse them.
+CREATE FUNCTION flagsmith.receive(webhook text, body text, headers jsonb, received_at timestamptz DEFAULT NULL,
+    OUT delivery_id bigint, OUT outcome text, OUT reason text, OUT status integer)
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+    SELECT r.delivery_id, r.outcome, r.reason, r.status
+    FROM flagsmith.receive(webhook, convert_to(body, 'UTF8'), headers, received_at) AS r;
+END;
+COMMENT ON FUNCTION flagsmith.receive(text, text, jsonb, timestamptz) IS 'take one request in whose body is text, and say what became of it, with the HTTP status to answer';

@@ -27,6 +27,7 @@ FROM flagsmith.receive('receive', '{"event_type": 1}', jsonb_build_object('x-fla
 RESET ROLE;
 SELECT webhook, received_at FROM flagsmith.delivery WHERE source = 'receive';
 REVOKE ALL ON FUNCTION flagsmith.receive(text, bytea, jsonb, timestamptz) FROM regress_receive;
+REVOKE ALL ON FUNCTION flagsmith.receive(text, text, jsonb, timestamptz) FROM regress_receive;
 REVOKE ALL ON flagsmith.inbox FROM regress_receive;
 REVOKE ALL ON SCHEMA flagsmith FROM regress_receive;
 DROP ROLE regress_receive;

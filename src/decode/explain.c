@@ -6,13 +6,16 @@
  *
  * Never on the way of a delivery: a signature is verified over the bytes that
  * came.  Here they are known not to verify, and the question is what somebody
- * in between did to them.  Numbers are kept as they are written, so that a
- * form differs from the body in blanks, escapes and the order of keys alone.
+ * in between did to them.  Numbers are kept as they are written, except where
+ * a form is about what JavaScript makes of them.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <math.h>
+
+#include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -22,6 +25,13 @@
 
 #define DEPTH_LIMIT 512
 
+typedef enum Numbers
+{
+	NUMBERS_AS_WRITTEN,
+	NUMBERS_PYTHON,				/* percentages as Python's floats: 50.0 */
+	NUMBERS_JAVASCRIPT			/* all of them as JavaScript prints them: 50 */
+} Numbers;
+
 typedef struct Form
 {
 	bool		sorted;			/* keys by code point, as Flagsmith has them */
@@ -29,6 +39,8 @@ typedef struct Form
 	int			indent;			/* 0: none */
 	const char *comma;
 	const char *colon;
+	Numbers		numbers;
+	bool		raw;			/* a string's content, without any escape */
 } Form;
 
 typedef struct Reader
@@ -37,6 +49,7 @@ typedef struct Reader
 	const char *end;
 	const Form *form;
 	int			depth;
+	bool		percentage;		/* the value that follows is one */
 } Reader;
 
 /* One member of an object, as text that is ready to be put out. */
@@ -83,6 +96,14 @@ write_character(StringInfo out, const Form *form, uint32 c)
 {
 	static const char control[] = "\bb\ff\nn\rr\tt";
 
+	if (form->raw && !(c >= 0xd800 && c <= 0xdfff))
+	{
+		unsigned char utf8[8];
+
+		unicode_to_utf8(c, utf8);
+		appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+		return;
+	}
 	if (c == '"' || c == '\\')
 	{
 		appendStringInfoChar(out, '\\');
@@ -118,7 +139,7 @@ write_character(StringInfo out, const Form *form, uint32 c)
 static bool
 write_string(Reader *r, StringInfo out, StringInfo name)
 {
-	const Form	spelled = {.ascii = false};
+	const Form	spelled = {.ascii = false,.raw = r->form->raw};
 
 	r->at++;
 	appendStringInfoChar(out, '"');
@@ -235,6 +256,7 @@ write_container(Reader *r, StringInfo out, bool object)
 			if (r->at >= r->end || *r->at++ != ':')
 				return false;
 			appendStringInfoString(&text, r->form->colon);
+			r->percentage = strcmp(name.data, "percentage_allocation") == 0;
 		}
 		if (!write_value(r, &text))
 			return false;
@@ -274,12 +296,100 @@ write_container(Reader *r, StringInfo out, bool object)
 	return true;
 }
 
+/*
+ * A number as Python or JavaScript prints it: the shortest digits that give
+ * the same double, and a rule each for where they begin to use an exponent.
+ */
+static void
+write_double(StringInfo out, double value, bool python)
+{
+	char		shortest[DOUBLE_SHORTEST_DECIMAL_LEN];
+	char		digits[DOUBLE_SHORTEST_DECIMAL_LEN];
+	int			ndigits = 0;
+	int			point = -1;		/* digits in front of the decimal point */
+	int			exponent = 0;
+	int			leading = 0;
+	const char *p = shortest;
+
+	double_to_shortest_decimal_buf(value, shortest);
+	if (*p == '-')
+		p++;
+	for (; *p != '\0' && *p != 'e'; p++)
+	{
+		if (*p == '.')
+			point = ndigits;
+		else
+			digits[ndigits++] = *p;
+	}
+	if (point < 0)
+		point = ndigits;
+	if (*p == 'e')
+		exponent = atoi(p + 1);
+	while (leading < ndigits - 1 && digits[leading] == '0')
+		leading++;
+	while (ndigits > leading + 1 && digits[ndigits - 1] == '0')
+		ndigits--;
+	point += exponent - leading;
+	ndigits -= leading;
+	if (value == 0)
+		point = 1;
+
+	if (value < 0 || (python && signbit(value)))
+		appendStringInfoChar(out, '-');
+	if (point > (python ? 16 : 21) || point <= (python ? -4 : -6))
+	{
+		appendStringInfoChar(out, digits[leading]);
+		if (ndigits > 1)
+			appendStringInfo(out, ".%.*s", ndigits - 1, digits + leading + 1);
+		appendStringInfo(out, python ? "e%c%02d" : "e%c%d", point > 0 ? '+' : '-', abs(point - 1));
+	}
+	else if (point <= 0)
+		appendStringInfo(out, "0.%.*s%.*s", -point, "00000000", ndigits, digits + leading);
+	else
+	{
+		for (int i = 0; i < Max(ndigits, point); i++)
+		{
+			if (i == point)
+				appendStringInfoChar(out, '.');
+			appendStringInfoChar(out, i < ndigits ? digits[leading + i] : '0');
+		}
+		if (python && ndigits <= point)
+			appendStringInfoString(out, ".0");
+	}
+}
+
+/* A number or a word, from its first to behind its last byte. */
+static void
+write_word(const Reader *r, StringInfo out, const char *word, int len, bool percentage)
+{
+	char	   *copy = pnstrdup(word, len);
+	char	   *end;
+	double		value;
+
+	if (r->form->numbers == NUMBERS_AS_WRITTEN ||
+		(r->form->numbers == NUMBERS_PYTHON && !percentage) ||
+		!(*word == '-' || (*word >= '0' && *word <= '9')))
+	{
+		appendBinaryStringInfo(out, word, len);
+		pfree(copy);
+		return;
+	}
+	value = strtod(copy, &end);
+	if (*end != '\0' || isinf(value) || isnan(value))
+		appendBinaryStringInfo(out, word, len);
+	else
+		write_double(out, value, r->form->numbers == NUMBERS_PYTHON);
+	pfree(copy);
+}
+
 static bool
 write_value(Reader *r, StringInfo out)
 {
 	const char *begin;
 	bool		ok;
+	bool		percentage = r->percentage;
 
+	r->percentage = false;
 	skip_blanks(r);
 	if (r->at >= r->end)
 		return false;
@@ -301,8 +411,45 @@ write_value(Reader *r, StringInfo out)
 			  (*r->at >= 'A' && *r->at <= 'Z') || strchr("+-.", *r->at) != NULL))
 			return false;
 	}
-	appendBinaryStringInfo(out, begin, (int) (r->at - begin));
+	write_word(r, out, begin, (int) (r->at - begin), percentage);
 	return r->at > begin;
+}
+
+static bytea *
+bytes_of(const StringInfo text)
+{
+	bytea	   *result = palloc(VARHDRSZ + text->len);
+
+	SET_VARSIZE(result, VARHDRSZ + text->len);
+	memcpy(VARDATA(result), text->data, text->len);
+	return result;
+}
+
+/*
+ * The body with every backslash doubled, as it was before the escapes of a
+ * bytea literal halved them, or the other way round.  NULL without one.
+ */
+static bytea *
+change_backslashes(const bytea *body, bool twice)
+{
+	const char *at = VARDATA_ANY(body);
+	const char *end = at + VARSIZE_ANY_EXHDR(body);
+	StringInfoData out;
+
+	if (memchr(at, '\\', end - at) == NULL)
+		return NULL;
+	initStringInfo(&out);
+	for (; at < end; at++)
+	{
+		appendStringInfoCharMacro(&out, *at);
+		if (*at != '\\')
+			continue;
+		if (twice)
+			appendStringInfoCharMacro(&out, '\\');
+		else if (at + 1 < end && at[1] == '\\')
+			at++;
+	}
+	return bytes_of(&out);
 }
 
 /*
@@ -318,19 +465,30 @@ fsw_json_form(PG_FUNCTION_ARGS)
 		const char *name;
 		Form		form;
 	}			forms[] = {
-		{"flagsmith", {true, true, 0, ", ", ": "}},
-		{"sorted", {true, true, 0, ",", ":"}},
-		{"spaced", {false, false, 0, ", ", ": "}},
-		{"compact", {false, false, 0, ",", ":"}},
-		{"indent 2", {false, false, 2, ",", ": "}},
-		{"indent 4", {false, false, 4, ",", ": "}}
+		{"flagsmith", {true, true, 0, ", ", ": ", NUMBERS_AS_WRITTEN, false}},
+		{"sorted", {true, true, 0, ",", ":", NUMBERS_AS_WRITTEN, false}},
+		{"spaced", {false, false, 0, ", ", ": ", NUMBERS_AS_WRITTEN, false}},
+		{"compact", {false, false, 0, ",", ":", NUMBERS_AS_WRITTEN, false}},
+		{"indent 2", {false, false, 2, ",", ": ", NUMBERS_AS_WRITTEN, false}},
+		{"indent 4", {false, false, 4, ",", ": ", NUMBERS_AS_WRITTEN, false}},
+		{"python numbers", {true, true, 0, ", ", ": ", NUMBERS_PYTHON, false}},
+		{"javascript", {false, false, 0, ",", ":", NUMBERS_JAVASCRIPT, false}},
+		{"unwrapped", {.raw = true}}
 	};
 	bytea	   *body = PG_GETARG_BYTEA_PP(0);
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	Reader		r = {.at = VARDATA_ANY(body),.end = VARDATA_ANY(body) + VARSIZE_ANY_EXHDR(body)};
 	StringInfoData out;
-	bytea	   *result;
+	StringInfoData content;
 
+	if (strcmp(name, "doubled") == 0 || strcmp(name, "halved") == 0)
+	{
+		bytea	   *result = change_backslashes(body, name[0] == 'd');
+
+		if (result == NULL)
+			PG_RETURN_NULL();
+		PG_RETURN_BYTEA_P(result);
+	}
 	for (size_t i = 0; i < lengthof(forms); i++)
 		if (strcmp(forms[i].name, name) == 0)
 			r.form = &forms[i].form;
@@ -343,14 +501,14 @@ fsw_json_form(PG_FUNCTION_ARGS)
 	if (r.end - r.at >= 3 && memcmp(r.at, "\xef\xbb\xbf", 3) == 0)
 		r.at += 3;
 	initStringInfo(&out);
-	if (!write_value(&r, &out))
+	initStringInfo(&content);
+	skip_blanks(&r);
+	if (r.form->raw && (r.at == r.end || *r.at != '"'))
+		PG_RETURN_NULL();
+	if (!(r.form->raw ? write_string(&r, &out, &content) : write_value(&r, &out)))
 		PG_RETURN_NULL();
 	skip_blanks(&r);
 	if (r.at != r.end)
 		PG_RETURN_NULL();
-
-	result = palloc(VARHDRSZ + out.len);
-	SET_VARSIZE(result, VARHDRSZ + out.len);
-	memcpy(VARDATA(result), out.data, out.len);
-	PG_RETURN_BYTEA_P(result);
+	PG_RETURN_BYTEA_P(bytes_of(r.form->raw ? &content : &out));
 }
