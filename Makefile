@@ -42,6 +42,7 @@ OBJS = \
 	src/ingest/inbox.o \
 	src/ingest/name_store.o \
 	src/ingest/notify.o \
+	src/ingest/readmit.o \
 	src/ingest/rejected.o \
 	src/ingest/row_store.o \
 	src/ingest/secret.o \
@@ -95,6 +96,7 @@ REGRESS = \
 	health \
 	hostile \
 	rejected \
+	rejected_many \
 	receive \
 	explain \
 	text_body \

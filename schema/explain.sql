@@ -120,7 +120,7 @@ BEGIN
     -- Not this one; perhaps another that is registered.
     IF has_table_privilege('flagsmith.webhook_secret', 'SELECT') THEN
         FOR other IN
-            SELECT s.id, s.webhook, s.valid_until, e.explanation
+            SELECT s.id, s.webhook, s.valid_until, s.ended_at, e.explanation
             FROM flagsmith.webhook_secret AS s,
                  LATERAL flagsmith._explain_signature(body, signature, s.secret) AS e (explanation)
             WHERE s.secret <> '' AND e.explanation IS NOT NULL
@@ -128,7 +128,7 @@ BEGIN
             LIMIT 1
         LOOP
             RETURN format('It was signed with secret %s of webhook "%s"%s.', other.id, other.webhook,
-                          CASE WHEN other.valid_until < now() THEN ', which was retired' ELSE '' END)
+                          CASE WHEN other.valid_until <= now() OR other.ended_at IS NOT NULL THEN ', which was retired' ELSE '' END)
                 || CASE WHEN other.explanation <> 'The signature verifies.' THEN ' ' || other.explanation ELSE '' END;
         END LOOP;
     END IF;
@@ -152,16 +152,22 @@ DECLARE
     answer text;
     own record;
 BEGIN
+    IF rejected.reason LIKE '28W04 %' THEN
+        RETURN 'Nothing is wrong with the signature; the webhook was registered for another environment: put its environment_id right, then readmit() takes the delivery in.';
+    END IF;
     IF rejected.signature IS NOT NULL AND rejected.body IS NOT NULL THEN
         FOR own IN
-            SELECT s.id, s.valid_from, s.valid_until, e.explanation
+            SELECT s.id, s.valid_from, s.valid_until, e.explanation,
+                s.ended_at IS NOT NULL OR s.created_at < (SELECT w.created_at FROM flagsmith.webhook AS w WHERE w.name = s.webhook) AS ended
             FROM flagsmith.webhook_secret AS s,
                  LATERAL flagsmith._explain_signature(rejected.body, rejected.signature, s.secret) AS e (explanation)
             WHERE s.webhook = rejected.webhook AND s.secret <> '' AND e.explanation IS NOT NULL
-            ORDER BY e.explanation <> 'The signature verifies.', s.id
+            ORDER BY e.explanation <> 'The signature verifies.', s.id DESC
             LIMIT 1
         LOOP
-            IF rejected.received_at < own.valid_from THEN
+            IF own.ended THEN
+                answer := format('Secret %s was ended.', own.id);
+            ELSIF rejected.received_at < own.valid_from THEN
                 answer := format('Secret %s was not valid yet when the delivery came.', own.id);
             ELSIF rejected.received_at >= own.valid_until THEN
                 answer := format('Secret %s had been retired when the delivery came.', own.id);

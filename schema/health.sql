@@ -22,6 +22,7 @@ COMMENT ON COLUMN flagsmith.audit_id_reused.created_dates IS 'The times of its e
 CREATE VIEW flagsmith.webhook_health WITH (security_invoker = false, security_barrier = true) AS
 SELECT w.name AS webhook, w.source, w.scope, w.enabled,
     CASE
+        WHEN w.removed_at IS NOT NULL THEN 'removed'
         WHEN NOT w.enabled THEN 'disabled'
         WHEN recent.last_arrival IS NULL THEN 'nothing yet'
         WHEN few.arrivals < 20 THEN 'too few to judge'
@@ -32,7 +33,8 @@ SELECT w.name AS webhook, w.source, w.scope, w.enabled,
     recent.longest_silence,
     recent.last_arrival, recent.last_arrival_by_kind, recent.last_duplicate, recent.last_duplicate_by_kind,
     counted.stored_last_hour, counted.stored_last_day, counted.undecoded_last_hour, counted.undecoded_last_day,
-    ring.rejected_kept, ring.rejected_by_reason, ring.last_rejected,
+    ring.rejected_kept, ring.rejected_by_reason, ring.rejected_bytes, w.rejected_limit,
+    refused.rejected_ever, refused.rejected_lost, refused.first_rejected, refused.last_rejected, refused.rejected_counts,
     reused.reused_audit_ids,
     (SELECT array_agg(format('%s %s: %s', i.kind, i.name, i.fault) ORDER BY i.kind, i.name) FROM flagsmith.installation_health i) AS installation
 FROM flagsmith.webhook w
@@ -78,14 +80,35 @@ CROSS JOIN LATERAL (
 ) counted
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(r.n), 0)::bigint AS rejected_kept, jsonb_object_agg(r.reason, r.n) AS rejected_by_reason,
-        max(r.last) AS last_rejected
+        coalesce(sum(r.bytes), 0)::bigint AS rejected_bytes
     FROM (
-        SELECT j.reason, count(*) AS n, max(j.rejected_at) AS last
+        -- The reason of a body that is too large names its size.
+        SELECT CASE WHEN j.reason LIKE '54000 %' THEN '54000 webhook body is too large' ELSE j.reason END AS reason,
+            count(*) AS n, sum(j.bytes) AS bytes
         FROM flagsmith.rejected j
         WHERE j.webhook = w.name AND j.readmitted_at IS NULL
-        GROUP BY j.reason
+        GROUP BY 1
     ) r
 ) ring
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(c.refused), 0)::bigint AS rejected_ever, coalesce(sum(c.lost), 0)::bigint AS rejected_lost,
+        min(c.first_refused) AS first_rejected, max(c.last_refused) AS last_rejected,
+        jsonb_object_agg(c.reason, c.counts) AS rejected_counts
+    FROM (
+        SELECT o.reason, sum(o.n) FILTER (WHERE o.outcome IN ('kept', 'not kept')) AS refused,
+            sum(o.n) FILTER (WHERE o.outcome IN ('overwritten', 'not kept')) AS lost,
+            min(o.first_at) FILTER (WHERE o.outcome IN ('kept', 'not kept')) AS first_refused,
+            max(o.last_at) FILTER (WHERE o.outcome IN ('kept', 'not kept')) AS last_refused,
+            jsonb_object_agg(o.outcome, jsonb_build_object('count', o.n, 'first', o.first_at, 'last', o.last_at)) AS counts
+        FROM (
+            SELECT k.reason, k.outcome, sum(k.count) AS n, min(k.first_at) AS first_at, max(k.last_at) AS last_at
+            FROM flagsmith.rejected_count k
+            WHERE k.webhook = w.name AND k.reason <> ''
+            GROUP BY k.reason, k.outcome
+        ) o
+        GROUP BY o.reason
+    ) c
+) refused
 -- Of the same deliveries: what a restored Flagsmith sends comes now.
 CROSS JOIN LATERAL (
     SELECT array_agg(DISTINCT a.audit_id) AS reused_audit_ids
@@ -102,24 +125,30 @@ CROSS JOIN LATERAL (
         OFFSET 0)
 ) reused;
 COMMENT ON VIEW flagsmith.webhook_health IS 'Whether each webhook still brings what it used to: arrivals, what was refused and why, and its silence against its own past.';
-COMMENT ON COLUMN flagsmith.webhook_health.silence IS 'disabled, nothing yet, too few to judge (less than 20 arrivals), unusually silent (for longer than ever among its last 1,000 arrivals, and an hour), or as usual.';
+COMMENT ON COLUMN flagsmith.webhook_health.silence IS 'removed, disabled, nothing yet, too few to judge (less than 20 arrivals), unusually silent (for longer than ever among its last 1,000 arrivals, and an hour), or as usual.';
 COMMENT ON COLUMN flagsmith.webhook_health.longest_silence IS 'The longest time between two of its last 1,000 arrivals.';
 COMMENT ON COLUMN flagsmith.webhook_health.last_arrival_by_kind IS 'The last arrival of each event type among these, as an object.';
 COMMENT ON COLUMN flagsmith.webhook_health.last_duplicate IS 'The last arrival of a body that was stored already; normal where an environment and an organisation webhook send the same.';
-COMMENT ON COLUMN flagsmith.webhook_health.rejected_kept IS 'What the ring of rejections holds, without what readmit() brought in.';
+COMMENT ON COLUMN flagsmith.webhook_health.rejected_kept IS 'How many refused deliveries are kept, without what readmit() brought in.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_by_reason IS 'How many of these for each reason, as an object.';
 COMMENT ON COLUMN flagsmith.webhook_health.reused_audit_ids IS 'Ids of audit entries among its last 1,000 deliveries that its source gave to others at another time: see audit_id_reused; NULL if there is none.';
 COMMENT ON COLUMN flagsmith.webhook_health.installation IS 'Tables, guards and indexes that are not as installed, the same for each webhook: see installation_health; NULL if all is well.';
+COMMENT ON COLUMN flagsmith.webhook_health.rejected_bytes IS 'What these count against rejected_limit.';
+COMMENT ON COLUMN flagsmith.webhook_health.rejected_ever IS 'How many deliveries were ever refused.';
+COMMENT ON COLUMN flagsmith.webhook_health.rejected_lost IS 'How many of these were not kept, or overwritten before they were readmitted.';
+COMMENT ON COLUMN flagsmith.webhook_health.rejected_counts IS 'For each SQLSTATE what became of them (kept, not kept, overwritten, readmitted, cleared): count, first and last time.';
 
 -- A barrier, since the rows it reads hold the secrets; it does not read that column.
 CREATE VIEW flagsmith.secret_usage WITH (security_invoker = false, security_barrier = true) AS
 SELECT s.id AS secret_id, s.webhook, s.created_at, s.valid_from, s.valid_until,
-    CASE WHEN s.valid_until <= now() THEN 'retired' WHEN s.valid_from > now() THEN 'not yet valid' ELSE 'live' END AS state,
+    CASE WHEN s.ended_at IS NOT NULL OR s.created_at < w.created_at OR w.name IS NULL THEN 'ended'
+        WHEN s.valid_until <= now() THEN 'retired' WHEN s.valid_from > now() THEN 'not yet valid' ELSE 'live' END AS state, s.ended_at,
     used.first_used, used.last_used, used.used_last_day,
     -- The old one may go when a newer one verifies and this one has not for a day, in which retries and spools are over.
-    CASE WHEN s.valid_until > now() AND newer.first_used IS NOT NULL
+    CASE WHEN s.valid_until > now() AND s.ended_at IS NULL AND newer.first_used IS NOT NULL
         THEN greatest(newer.first_used, coalesce(used.last_used, newer.first_used)) + interval '1 day' END AS may_retire_from
 FROM flagsmith.webhook_secret s
+LEFT JOIN flagsmith.webhook w ON w.name = s.webhook AND w.removed_at IS NULL
 CROSS JOIN LATERAL (
     SELECT min(d.received_at) AS first_used, max(d.received_at) AS last_used,
         (SELECT count(*) FROM flagsmith.delivery t WHERE t.secret_id = s.id AND t.received_at > now() - interval '1 day') AS used_last_day
@@ -133,6 +162,6 @@ LEFT JOIN LATERAL (
     WHERE n.webhook = s.webhook AND n.id > s.id
 ) newer ON true;
 COMMENT ON VIEW flagsmith.secret_usage IS 'Which secret verified deliveries, since when, and from when on an old one may be retired; never the secret itself.';
-COMMENT ON COLUMN flagsmith.secret_usage.state IS 'live, retired or not yet valid.';
+COMMENT ON COLUMN flagsmith.secret_usage.state IS 'live, retired, not yet valid, or ended: at once, or with its webhook.';
 COMMENT ON COLUMN flagsmith.secret_usage.last_used IS 'Arrival of the last delivery that it verified first; repeats of stored bodies are not counted.';
 COMMENT ON COLUMN flagsmith.secret_usage.may_retire_from IS 'A day after a newer one was first used and this one last; NULL while none newer was.';

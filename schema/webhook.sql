@@ -7,24 +7,29 @@ CREATE TABLE flagsmith.webhook (
     allow_unsigned  boolean NOT NULL DEFAULT false,
     max_spool_age   interval DEFAULT '1 day',
     notify          boolean NOT NULL DEFAULT false,
-    keep_rejected   boolean NOT NULL DEFAULT true,
-    created_at      timestamptz NOT NULL DEFAULT now(),
+    rejected_limit  bigint NOT NULL DEFAULT 16777216,
+    created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    removed_at      timestamptz,
     CONSTRAINT webhook_pkey PRIMARY KEY (name),
-    CONSTRAINT webhook_name_check CHECK (name <> '' AND name NOT LIKE '%/'),
-    CONSTRAINT webhook_source_check CHECK (source <> ''),
+    -- A receiver ignores one slash at the end of a path.  Both are parts of keys, so that longer ones fail in an index.
+    CONSTRAINT webhook_name_check CHECK (name <> '' AND octet_length(name) <= 255 AND right(name, 1) <> '/'),
+    CONSTRAINT webhook_source_check CHECK (source <> '' AND octet_length(source) <= 255),
+    CONSTRAINT webhook_max_spool_age_check CHECK (max_spool_age >= '0' AND max_spool_age <= '100 years'),
+    CONSTRAINT webhook_rejected_limit_check CHECK (rejected_limit >= 0),
     CONSTRAINT webhook_scope_check CHECK (scope IN ('environment', 'organisation'))
 );
 COMMENT ON TABLE flagsmith.webhook IS 'One row for each webhook registered in Flagsmith.';
 COMMENT ON COLUMN flagsmith.webhook.name IS 'Name that a receiver gives with each delivery, usually the last part of the URL; it does not end in a slash.';
 COMMENT ON COLUMN flagsmith.webhook.source IS 'Which Flagsmith installation it belongs to: ids are unique within one source.';
 COMMENT ON COLUMN flagsmith.webhook.scope IS 'Where it is configured in Flagsmith: environment, organisation, or NULL where not said.';
-COMMENT ON COLUMN flagsmith.webhook.environment_id IS 'Flagsmith''s id of the environment of an environment webhook, which says where a NEW_VERSION_PUBLISHED belongs.';
+COMMENT ON COLUMN flagsmith.webhook.environment_id IS 'Flagsmith''s id of the environment of an environment webhook, which says where a NEW_VERSION_PUBLISHED belongs; bodies about another one are rejected.';
 COMMENT ON COLUMN flagsmith.webhook.enabled IS 'Deliveries to a disabled webhook raise an error.';
 COMMENT ON COLUMN flagsmith.webhook.allow_unsigned IS 'Whether a delivery without a signature is accepted; one that has a signature is verified all the same.';
 COMMENT ON COLUMN flagsmith.webhook.max_spool_age IS 'How far back a receiver may date a delivery with received_at; NULL takes what is claimed.';
 COMMENT ON COLUMN flagsmith.webhook.notify IS 'Whether each stored flag change is announced on the channel flagsmith_flag.';
-COMMENT ON COLUMN flagsmith.webhook.keep_rejected IS 'Whether refused deliveries are kept in the bounded table rejected.';
-COMMENT ON COLUMN flagsmith.webhook.created_at IS 'When it was registered.';
+COMMENT ON COLUMN flagsmith.webhook.rejected_limit IS 'How many bytes of refused deliveries the table rejected keeps; 0 keeps nothing.';
+COMMENT ON COLUMN flagsmith.webhook.created_at IS 'When it was registered; secrets that are older belong to an earlier registration and verify nothing.';
+COMMENT ON COLUMN flagsmith.webhook.removed_at IS 'When remove_webhook() ended it. The row stays, since history is read by its environment_id.';
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook', '');
 
 -- No NOT NULL, no CHECK and no identity column: whatever constraint fails prints the whole row, the secret included.  A NULL
@@ -37,7 +42,8 @@ CREATE TABLE flagsmith.webhook_secret (
     secret          text,
     valid_from      timestamptz DEFAULT '-infinity',
     valid_until     timestamptz DEFAULT 'infinity',
-    created_at      timestamptz DEFAULT now()
+    created_at      timestamptz DEFAULT clock_timestamp(),
+    ended_at        timestamptz
 );
 ALTER SEQUENCE flagsmith.webhook_secret_id_seq OWNED BY flagsmith.webhook_secret.id;
 ALTER TABLE flagsmith.webhook_secret ALTER COLUMN secret SET STATISTICS 0;
@@ -49,6 +55,7 @@ COMMENT ON COLUMN flagsmith.webhook_secret.secret IS 'The shared secret, as ente
 COMMENT ON COLUMN flagsmith.webhook_secret.valid_from IS 'Deliveries received from this instant on may be signed with it.';
 COMMENT ON COLUMN flagsmith.webhook_secret.valid_until IS 'Deliveries received from this instant on may no longer be signed with it.';
 COMMENT ON COLUMN flagsmith.webhook_secret.created_at IS 'When it was added here.';
+COMMENT ON COLUMN flagsmith.webhook_secret.ended_at IS 'When it was ended for every delivery, whatever arrival is claimed: by retire_secret(…, at_once => true) or remove_webhook().';
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret', '');
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret_id_seq', '');
 
@@ -58,12 +65,22 @@ CREATE FUNCTION flagsmith.add_secret(webhook text, secret text,
     AS 'MODULE_PATHNAME', 'fsw_add_secret';
 COMMENT ON FUNCTION flagsmith.add_secret(text, text, timestamptz, timestamptz) IS 'add a secret that deliveries to a webhook may be signed with, and return its id';
 
-CREATE FUNCTION flagsmith.retire_secret(secret_id bigint, valid_until timestamptz DEFAULT now()) RETURNS void
+CREATE FUNCTION flagsmith.retire_secret(secret_id bigint, valid_until timestamptz DEFAULT now(), at_once boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_variable
 BEGIN
-    UPDATE flagsmith.webhook_secret AS s SET valid_until = valid_until WHERE s.id = secret_id;
+    valid_until := coalesce(valid_until, now());
+    IF at_once AND valid_until > now() THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'a webhook secret cannot be ended at once in the future';
+    END IF;
+    -- Whatever copies there are of it: what is retired must not verify through another row.
+    UPDATE flagsmith.webhook_secret AS s
+        SET valid_until = CASE WHEN s.id = named.id AND NOT at_once THEN valid_until ELSE least(s.valid_until, valid_until) END,
+            ended_at = CASE WHEN at_once THEN coalesce(s.ended_at, now()) ELSE s.ended_at END
+        FROM flagsmith.webhook_secret AS named
+        WHERE named.id = secret_id AND (s.id = named.id OR s.webhook = named.webhook AND s.secret = named.secret);
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
             MESSAGE = format('webhook secret %s does not exist', coalesce(secret_id::text, 'null')),
@@ -71,7 +88,7 @@ BEGIN
     END IF;
 END;
 $function$;
-COMMENT ON FUNCTION flagsmith.retire_secret(bigint, timestamptz) IS 'end the validity of a secret: deliveries received from then on may not be signed with it';
+COMMENT ON FUNCTION flagsmith.retire_secret(bigint, timestamptz, boolean) IS 'end the validity of a secret: deliveries received from then on may not be signed with it, or, at once, none that comes from now on';
 
 CREATE FUNCTION flagsmith.add_webhook(name text, secret text DEFAULT NULL, source text DEFAULT 'default',
     scope text DEFAULT NULL, environment_id bigint DEFAULT NULL, allow_unsigned boolean DEFAULT false,
@@ -81,15 +98,24 @@ AS $function$
 #variable_conflict use_variable
 DECLARE
     secret_id bigint;
+    before bigint;
 BEGIN
     IF name IS NULL OR name = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'webhook name must not be empty';
     END IF;
-    IF name LIKE '%/' THEN
+    IF right(name, 1) = '/' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'webhook name must not end in a slash',
-            DETAIL = 'A receiver ignores one at the end of a URL.';
+            MESSAGE = format('webhook name "%s" must not end in a slash', name),
+            DETAIL = 'A receiver ignores a slash at the end of a path, so that no delivery could name it.';
+    END IF;
+    IF octet_length(name) > 255 OR octet_length(source) > 255 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'webhook name and source must not be longer than 255 bytes';
+    END IF;
+    IF source = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'webhook source must not be empty';
     END IF;
     IF scope NOT IN ('environment', 'organisation') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -99,11 +125,27 @@ BEGIN
     IF max_spool_age < interval '0' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'webhook max_spool_age must not be negative';
+    ELSIF max_spool_age > interval '100 years' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'webhook max_spool_age must not be longer than 100 years',
+            HINT = 'Give null to take what a receiver claims.';
     END IF;
-    INSERT INTO flagsmith.webhook (name, source, scope, environment_id, allow_unsigned, max_spool_age, notify)
-        VALUES (name, coalesce(source, 'default'), scope, environment_id, coalesce(allow_unsigned, false),
+    -- One that was removed may come back, with what it brought before: that is read by its environment.
+    SELECT w.environment_id INTO before FROM flagsmith.webhook AS w WHERE w.name = name AND w.removed_at IS NOT NULL;
+    IF before <> coalesce(environment_id, before) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('webhook "%s" was registered for environment %s before', name, before),
+            DETAIL = 'What it brought then is read as of that environment.',
+            HINT = 'Choose another name.';
+    END IF;
+    INSERT INTO flagsmith.webhook AS w (name, source, scope, environment_id, allow_unsigned, max_spool_age, notify)
+        VALUES (name, coalesce(source, 'default'), scope, coalesce(environment_id, before), coalesce(allow_unsigned, false),
             max_spool_age, coalesce(notify, false))
-        ON CONFLICT DO NOTHING;
+        ON CONFLICT ON CONSTRAINT webhook_pkey DO UPDATE
+            SET source = excluded.source, scope = excluded.scope, environment_id = excluded.environment_id, enabled = true,
+                allow_unsigned = excluded.allow_unsigned, max_spool_age = excluded.max_spool_age, notify = excluded.notify,
+                created_at = greatest(excluded.created_at, w.removed_at), removed_at = NULL
+            WHERE w.removed_at IS NOT NULL;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
             MESSAGE = format('webhook "%s" already exists', name);
@@ -132,7 +174,7 @@ CREATE FUNCTION flagsmith._set_webhook_enabled(name text, enabled boolean) RETUR
 AS $function$
 #variable_conflict use_variable
 BEGIN
-    UPDATE flagsmith.webhook AS w SET enabled = enabled WHERE w.name = name;
+    UPDATE flagsmith.webhook AS w SET enabled = enabled WHERE w.name = name AND w.removed_at IS NULL;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
             MESSAGE = format('webhook "%s" does not exist', name),
@@ -151,3 +193,20 @@ CREATE FUNCTION flagsmith.disable_webhook(name text) RETURNS void
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     BEGIN ATOMIC SELECT flagsmith._set_webhook_enabled(name, false); END;
 COMMENT ON FUNCTION flagsmith.disable_webhook(text) IS 'refuse deliveries to a webhook with an error, which a receiver answers with 404';
+
+CREATE FUNCTION flagsmith.remove_webhook(name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+#variable_conflict use_variable
+BEGIN
+    UPDATE flagsmith.webhook AS w SET removed_at = clock_timestamp(), enabled = false
+        WHERE w.name = name AND w.removed_at IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = format('webhook "%s" does not exist', name),
+            HINT = 'flagsmith.webhook_health lists the webhooks.';
+    END IF;
+    UPDATE flagsmith.webhook_secret AS s SET ended_at = clock_timestamp() WHERE s.webhook = name AND s.ended_at IS NULL;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.remove_webhook(text) IS 'end a webhook and its secrets; what it brought stays, and so does what was refused';

@@ -44,6 +44,14 @@ fsw_sqlstate_reason(int sqlerrcode, const char *text)
 	return psprintf("%s %s", unpack_sql_state(sqlerrcode), text);
 }
 
+static void
+reject(Request *request, const Webhook *webhook, TimestampTz received_at, TimestampTz now)
+{
+	request->outcome = "rejected";
+	if (!request->readmit)
+		fsw_keep_rejected(request, webhook, received_at, now);
+}
+
 /*
  * One request from its bytes to its outcome.  SPI must be connected, with the
  * owner's rights; allocates in the current memory context.
@@ -58,7 +66,6 @@ fsw_admit(InboxState *state, Request *request)
 	Jsonb	   *jsonb;
 	bytea	   *body = NULL;
 	int64		secret_id;
-	bool		well_formed;
 	char	   *reason = NULL;
 
 	delivery.webhook = request->webhook;
@@ -66,11 +73,9 @@ fsw_admit(InboxState *state, Request *request)
 	delivery.received_at = fsw_arrival(request, webhook, now);
 	delivery.stored_at = now;
 
-	if (!fsw_verify(request, webhook, delivery.received_at, &body, &secret_id, &well_formed))
+	if (!fsw_verify(request, webhook, delivery.received_at, &body, &secret_id))
 	{
-		request->outcome = "rejected";
-		if (webhook->keep_rejected && !request->readmit)
-			fsw_keep_rejected(request, delivery.received_at, now, well_formed);
+		reject(request, webhook, delivery.received_at, now);
 		return;
 	}
 
@@ -151,8 +156,8 @@ fsw_inbox_insert(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
-	Datum		values[INBOX_COUNT];
-	bool		nulls[INBOX_COUNT];
+	Datum	   *values;
+	bool	   *nulls;
 	InboxState *state;
 	Request		request = {0};
 	MemoryContext caller;
@@ -169,6 +174,12 @@ fsw_inbox_insert(PG_FUNCTION_ARGS)
 						"flagsmith._inbox_insert", "flagsmith.inbox")));
 
 	desc = RelationGetDescr(trigdata->tg_relation);
+	if (desc->natts < INBOX_COUNT)
+		elog(ERROR, "view \"flagsmith.inbox\" has %d columns, expected %d", desc->natts, INBOX_COUNT);
+
+	/* As many as the view has: a later version may have more of them. */
+	values = palloc_array(Datum, desc->natts);
+	nulls = palloc_array(bool, desc->natts);
 	heap_deform_tuple(trigdata->tg_trigtuple, desc, values, nulls);
 	if (nulls[INBOX_webhook] || nulls[INBOX_body])
 		ereport(ERROR,

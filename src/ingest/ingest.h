@@ -38,7 +38,9 @@ typedef struct Webhook
 	bool		enabled;
 	bool		allow_unsigned;
 	bool		notify;
-	bool		keep_rejected;
+	int64		rejected_limit;
+	bool		has_environment;
+	int64		environment_id;
 	Interval   *max_spool_age;	/* NULL: take what is claimed */
 	int			nsecrets;
 	Secret	   *secrets;
@@ -60,7 +62,7 @@ typedef struct Request
 	Datum		body;			/* toasted or not */
 	bool		has_claim;
 	TimestampTz claimed_at;
-	bool		readmit;		/* from the ring: dated by us, never rejected anew */
+	bool		readmit;		/* from the ring: dated by us, never kept anew */
 
 	const char *outcome;
 	char	   *reason;
@@ -79,11 +81,13 @@ extern Webhook *fsw_find_webhook(InboxState *state, text *name);
 /* verify.c */
 extern TimestampTz fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now);
 extern bool fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at,
-					   bytea **body, int64 *secret_id, bool *well_formed);
+					   bytea **body, int64 *secret_id);
 
 /* rejected.c */
-extern void fsw_keep_rejected(const Request *request, TimestampTz received_at, TimestampTz now,
-							  bool well_formed);
+extern void fsw_keep_rejected(const Request *request, const Webhook *webhook,
+							  TimestampTz received_at, TimestampTz now);
+extern void fsw_count_rejected(text *webhook, const char *code, const char *outcome, int64 count,
+							   int64 bytes, TimestampTz now);
 
 /* notify.c */
 extern char *fsw_shown_type(const char *event_type);

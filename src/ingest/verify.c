@@ -27,7 +27,7 @@ fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now)
 	if (!request->has_claim || TIMESTAMP_NOT_FINITE(request->claimed_at))
 		return now;
 	if (request->readmit || webhook->max_spool_age == NULL)
-		return request->claimed_at;
+		return Min(request->claimed_at, now);
 	oldest = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
 													 TimestampTzGetDatum(now),
 													 IntervalPGetDatum(webhook->max_spool_age)));
@@ -36,18 +36,16 @@ fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now)
 
 /*
  * Size and signature.  Returns whether the delivery is authentic; else
- * request->reason says why not, and *well_formed whether its signature could
- * have been one.  *secret_id is 0 where nothing had to be verified.
+ * request->reason says why not.  *secret_id is 0 where nothing had to be verified.
  */
 bool
 fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, bytea **body,
-	   int64 *secret_id, bool *well_formed)
+	   int64 *secret_id)
 {
 	uint8		expected[FSW_DIGEST_LENGTH];
 	Size		size = toast_raw_datum_size(request->body) - VARHDRSZ;
 
 	*secret_id = 0;
-	*well_formed = false;
 	if (size > (Size) fsw_max_body_size)
 	{
 		request->reason = fsw_sqlstate_reason(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -74,7 +72,6 @@ fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, by
 	}
 
 	/* Every live secret is tried, whichever matches. */
-	*well_formed = true;
 	for (int i = 0; i < webhook->nsecrets; i++)
 	{
 		const Secret *secret = &webhook->secrets[i];
