@@ -91,6 +91,7 @@ REGRESS = \
 	message \
 	payload \
 	webhook \
+	secret \
 	seed \
 	history \
 	health \

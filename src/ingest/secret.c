@@ -37,35 +37,112 @@ enum
 	SECRET_valid_from,
 	SECRET_valid_until,
 	SECRET_created_at,
+	SECRET_ended_at,
 	SECRET_COUNT
 };
 
 /* Shorter secrets can be guessed; as many bytes as an MD5 has. */
 #define SHORT_SECRET 16
 
+/*
+ * Is a secret of the table the one to be added?  Compared here, since as the
+ * parameter of a statement it would be shown by auto_explain.
+ */
+static bool
+same_secret(Datum stored, const text *secret)
+{
+	text	   *plain = DatumGetTextPP(stored);
+	bool		same = VARSIZE_ANY_EXHDR(plain) == VARSIZE_ANY_EXHDR(secret) &&
+		memcmp(VARDATA_ANY(plain), VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret)) == 0;
+
+	explicit_bzero(VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
+	return same;
+}
+
+/*
+ * Refuse a secret that the webhook has already, since retiring one of the two
+ * would end nothing, and one that was retired, since that was done for a
+ * reason.  One that ended only with an earlier registration may come back.
+ */
 static void
-require_webhook(text *name)
+refuse_known_secret(text *name, const text *secret, TimestampTz registered_at)
+{
+	static const Oid types[] = {TEXTOID};
+	Datum		args[] = {PointerGetDatum(name)};
+
+	fsw_execute(fsw_plan(FSW_PLAN_KNOWN_SECRETS,
+						 "SELECT id, secret, coalesce(valid_until, 'infinity') <= clock_timestamp(),"
+						 " ended_at IS NOT NULL, coalesce(created_at, '-infinity')"
+						 " FROM flagsmith.webhook_secret"
+						 " WHERE webhook OPERATOR(pg_catalog.=) $1 AND id IS NOT NULL AND secret IS NOT NULL"
+						 " ORDER BY id DESC",
+						 1, types),
+				args, NULL, false, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		int64		id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		bool		retired = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
+		bool		ended = DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull));
+		TimestampTz created_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 5, &isnull));
+
+		if (!same_secret(SPI_getbinval(tuple, desc, 2, &isnull), secret))
+			continue;
+		if (retired)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("this secret of webhook \"%s\" was retired", text_to_cstring(name)),
+					 errdetail("It is secret %lld.", (long long) id),
+					 ended ? errhint("Choose a new one.") :
+					 errhint("Choose a new one. If it was retired by mistake, flagsmith.retire_secret(%lld, 'infinity') takes that back.",
+							 (long long) id),
+					 errhidestmt(true)));
+		if (!ended && created_at >= registered_at)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("webhook \"%s\" has this secret already", text_to_cstring(name)),
+					 errdetail("It is secret %lld.", (long long) id),
+					 errhint("Its validity can be changed in flagsmith.webhook_secret, by its id."),
+					 errhidestmt(true)));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Make sure that there is such a webhook, locked so that nobody adds the same
+ * secret meanwhile, and that the secret is new to it.  Returns when the
+ * webhook was registered.
+ */
+static TimestampTz
+check_webhook(text *name, const text *secret)
 {
 	static const Oid types[] = {TEXTOID};
 	Datum		args[] = {PointerGetDatum(name)};
 	FswOwner	saved;
-	bool		exists;
+	TimestampTz registered_at = 0;
+	bool		isnull;
 
 	SPI_connect();
 	saved = fsw_enter_owner();
 	fsw_execute(fsw_plan(FSW_PLAN_WEBHOOK_EXISTS,
-							  "SELECT FROM flagsmith.webhook WHERE name OPERATOR(pg_catalog.=) $1",
-							  1, types),
-					 args, NULL, false, 0);
-	exists = SPI_processed == 1;
-	fsw_leave_owner(saved);
-	SPI_finish();
-	if (!exists)
+						 "SELECT created_at FROM flagsmith.webhook"
+						 " WHERE name OPERATOR(pg_catalog.=) $1 AND removed_at IS NULL FOR NO KEY UPDATE",
+						 1, types),
+				args, NULL, false, 0);
+	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("webhook \"%s\" does not exist", text_to_cstring(name)),
 				 errhint("Register it with flagsmith.add_webhook()."),
 				 errhidestmt(true)));
+	registered_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
+													  SPI_tuptable->tupdesc, 1, &isnull));
+	refuse_known_secret(name, secret, registered_at);
+	fsw_leave_owner(saved);
+	SPI_finish();
+	return registered_at;
 }
 
 /* Whether there is white space at either end, which Flagsmith takes away. */
@@ -111,7 +188,7 @@ PG_FUNCTION_INFO_V1(fsw_add_secret);
  * else names it.
  *
  * Raises 22004 for a NULL argument, 42704 for a webhook that does not exist,
- * 22023 for a blank secret or an empty range of validity, 42501 without the
+ * 23505 for a secret that the webhook has or had and that was retired, 22023 for a blank secret or an empty range of validity, 42501 without the
  * right to insert into the table.
  */
 Datum
@@ -125,6 +202,7 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 	TupleTableSlot *slot;
 	text	   *secret;
 	int64		id;
+	TimestampTz registered_at;
 
 	for (int i = 0; i < 4; i++)
 	{
@@ -144,7 +222,7 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 				 errhidestmt(true)));
 	secret = PG_GETARG_TEXT_PP(1);
 	check_secret(VARDATA_ANY(secret), VARSIZE_ANY_EXHDR(secret));
-	require_webhook(PG_GETARG_TEXT_PP(0));
+	registered_at = check_webhook(PG_GETARG_TEXT_PP(0), secret);
 
 	/* As for an identity column, the right to insert includes the sequence. */
 	id = nextval_internal(get_relname_relid("webhook_secret_id_seq", nspid), false);
@@ -162,7 +240,9 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 	slot->tts_values[SECRET_secret] = PointerGetDatum(secret);
 	slot->tts_values[SECRET_valid_from] = PG_GETARG_DATUM(2);
 	slot->tts_values[SECRET_valid_until] = PG_GETARG_DATUM(3);
-	slot->tts_values[SECRET_created_at] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	/* Not earlier than the registration that it belongs to, whatever the clock does. */
+	slot->tts_values[SECRET_created_at] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), registered_at));
+	slot->tts_isnull[SECRET_ended_at] = true;
 	for (int i = SECRET_COUNT; i < RelationGetNumberOfAttributes(rel); i++)
 		slot->tts_isnull[i] = true;
 	ExecStoreVirtualTuple(slot);
