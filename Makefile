@@ -98,6 +98,7 @@ REGRESS = \
 	hostile \
 	rejected \
 	rejected_many \
+	environment \
 	receive \
 	explain \
 	text_body \

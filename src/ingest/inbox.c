@@ -87,6 +87,11 @@ fsw_admit(InboxState *state, Request *request)
 		event = palloc0(sizeof(FswEvent));
 		event->reason = reason;
 	}
+	if (!fsw_may_speak(request, webhook, event))
+	{
+		reject(request, webhook, delivery.received_at, now);
+		return;
+	}
 
 	/*
 	 * Without a time of its own the key takes the arrival as claimed: a retry

@@ -93,3 +93,47 @@ fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, by
 	}
 	return true;
 }
+
+/*
+ * Is a row about another environment than this one?  A version list names
+ * none; a test request, which has no meaning, passes.  An audit entry without
+ * an environment is about a whole project, and so about others as well.
+ */
+static bool
+row_is_foreign(const FswRow *row, int64 environment_id)
+{
+	if (row->table == &fsw_tables[FSW_TABLE_FLAG_CHANGE])
+		return !DatumGetBool(row->values[FLAG_is_test]) && !row->nulls[FLAG_environment_id] &&
+			DatumGetInt64(row->values[FLAG_environment_id]) != environment_id;
+	if (row->table == &fsw_tables[FSW_TABLE_AUDIT_LOG])
+		return !DatumGetBool(row->values[AUDIT_is_test]) &&
+			(row->nulls[AUDIT_environment_id] ||
+			 DatumGetInt64(row->values[AUDIT_environment_id]) != environment_id);
+	return false;
+}
+
+/*
+ * fsw_may_speak() - a webhook that was registered for one environment brings
+ * nothing about another.  Returns false with request->reason set.
+ *
+ * Refused, not stored without rows: that would take the key from the
+ * organisation webhook's body, which has the same bytes.
+ */
+bool
+fsw_may_speak(Request *request, const Webhook *webhook, const FswEvent *event)
+{
+	ListCell   *lc;
+
+	if (!webhook->has_environment)
+		return true;
+	foreach(lc, event->rows)
+	{
+		if (row_is_foreign(lfirst(lc), webhook->environment_id))
+		{
+			request->reason = fsw_sqlstate_reason(ERRCODE_FSW_OTHER_ENVIRONMENT,
+												  "webhook is registered for another environment");
+			return false;
+		}
+	}
+	return true;
+}
