@@ -23,6 +23,9 @@
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 
+/* As the constraint of flagsmith.webhook has it. */
+#define MAX_SOURCE 255
+
 /* A text of the database as jsonb; raises what the parser has against it. */
 static Jsonb *
 parse_page(const text *page)
@@ -54,8 +57,8 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	int64		entries = 0;
 	bool		stored;
 	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
+	Datum	   *values;
+	bool	   *nulls;
 	ListCell   *lc;
 
 	if (utf8 != page)
@@ -93,6 +96,14 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	}
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	if (desc->natts < 3)
+		elog(ERROR, "return type has %d columns, expected 3", desc->natts);
+
+	/* As many as the function has: a later version may return more of them. */
+	values = palloc0_array(Datum, desc->natts);
+	nulls = palloc_array(bool, desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+		nulls[i] = i >= 3;
 	values[0] = Int64GetDatum(delivery.id);
 	values[1] = CStringGetTextDatum(stored ? "stored" : "duplicate");
 	values[2] = Int64GetDatum(entries);
@@ -118,8 +129,8 @@ PG_FUNCTION_INFO_V1(fsw_import_audit_log);
  * import_audit_log(page text, source text) - a page of the REST audit API, or
  * one entry of it with its details.
  *
- * Raises 22004 for a NULL, 22W01 or the parser's code for what is no such
- * page.
+ * Raises 22004 for a NULL, 22023 for a source that no webhook could have, 22W01
+ * or the parser's code for what is no such page.
  */
 Datum
 fsw_import_audit_log(PG_FUNCTION_ARGS)
@@ -128,6 +139,12 @@ fsw_import_audit_log(PG_FUNCTION_ARGS)
 
 	require_arguments(fcinfo, 2, "page and source");
 	page = PG_GETARG_TEXT_PP(0);
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) == 0 ||
+		VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) > MAX_SOURCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source must have 1 to %d bytes", MAX_SOURCE),
+				 errhidestmt(true)));
 	return import_page(fcinfo, VARDATA_ANY(page), VARSIZE_ANY_EXHDR(page),
 					   PG_GETARG_TEXT_PP(1), GetCurrentTimestamp(), FSW_AUDIT_PAGE);
 }
