@@ -45,11 +45,13 @@ sub add_secret
 
 SKIP:
 {
-	skip 'psycopg 3 (python3-psycopg) is not here', 9 if system('/usr/bin/python3', '-c', 'import psycopg') != 0;
+	skip 'psycopg 3 (python3-psycopg) is not here', 10 if system('/usr/bin/python3', '-c', 'import psycopg') != 0;
 
 	my ($ok, $out, $err) = add_secret($canary, 'shop');
 	ok($ok, 'add-secret adds a secret') or diag $err;
 	like($out, qr/^\d+$/, 'and prints its id');
+	($ok, $out, $err) = add_secret($canary, 'shop');
+	is($err, "add-secret: webhook \"shop\" has this secret already\n", 'not twice, and the message does not show it');
 	($ok, $out, $err) = add_secret($canary, 'nowhere');
 	ok(!$ok, 'a webhook that does not exist is an error');
 	is($err, "add-secret: webhook \"nowhere\" does not exist\n", 'and the message says so');
@@ -65,7 +67,7 @@ SKIP:
 	ok(!$ok, 'where the server would log the secret, it is not sent');
 	like($err, qr/the server would log the secret, and this role may not switch that off: .*log_statement/, 'and the settings are named');
 	$node->safe_psql('postgres', "ALTER SYSTEM SET log_statement = 'none'; ALTER SYSTEM SET log_min_duration_statement = -1; ALTER SYSTEM SET auto_explain.log_min_duration = -1; SELECT pg_reload_conf()");
-	($ok, $out, $err) = add_secret($canary, 'shop', '--dsn', 'user=regress_fsw_keeper');
+	($ok, $out, $err) = add_secret("another $canary", 'shop', '--dsn', 'user=regress_fsw_keeper');
 	ok($ok, 'where it would not, the same role may add it') or diag $err;
 	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL; SELECT pg_reload_conf()');
 }

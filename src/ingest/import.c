@@ -40,6 +40,30 @@ parse_page(const text *page)
 	return result;
 }
 
+/* (delivery_id, outcome, entries) */
+static Datum
+import_result(FunctionCallInfo fcinfo, int64 delivery_id, bool stored, int64 entries)
+{
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (desc->natts < 3)
+		elog(ERROR, "return type has %d columns, expected 3", desc->natts);
+
+	/* As many as the function has: a later version may return more of them. */
+	values = palloc0_array(Datum, desc->natts);
+	nulls = palloc_array(bool, desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+		nulls[i] = i >= 3;
+	values[0] = Int64GetDatum(delivery_id);
+	values[1] = CStringGetTextDatum(stored ? "stored" : "duplicate");
+	values[2] = Int64GetDatum(entries);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
 /*
  * Store a page and return (delivery_id, outcome, entries).  source and
  * received_at are what the typed rows take from the delivery.
@@ -56,9 +80,6 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	char	   *reason;
 	int64		entries = 0;
 	bool		stored;
-	TupleDesc	desc;
-	Datum	   *values;
-	bool	   *nulls;
 	ListCell   *lc;
 
 	if (utf8 != page)
@@ -94,20 +115,7 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 		if (row->table != &fsw_tables[FSW_TABLE_TOUCH])
 			entries++;
 	}
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	if (desc->natts < 3)
-		elog(ERROR, "return type has %d columns, expected 3", desc->natts);
-
-	/* As many as the function has: a later version may return more of them. */
-	values = palloc0_array(Datum, desc->natts);
-	nulls = palloc_array(bool, desc->natts);
-	for (int i = 0; i < desc->natts; i++)
-		nulls[i] = i >= 3;
-	values[0] = Int64GetDatum(delivery.id);
-	values[1] = CStringGetTextDatum(stored ? "stored" : "duplicate");
-	values[2] = Int64GetDatum(entries);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return import_result(fcinfo, delivery.id, stored, entries);
 }
 
 static void
