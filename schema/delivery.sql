@@ -77,6 +77,8 @@ CREATE INDEX rejected_age_idx ON flagsmith.rejected
     (webhook, (CASE WHEN readmitted_at IS NULL THEN rejected_at ELSE '-infinity'::timestamptz END));
 CREATE INDEX rejected_rank_idx ON flagsmith.rejected (webhook, rank, bytes DESC, id) WHERE readmitted_at IS NULL;
 COMMENT ON TABLE flagsmith.rejected IS 'Refused deliveries, for each webhook up to its rejected_limit. Not history, never decoded; rows may be deleted by hand.';
+COMMENT ON COLUMN flagsmith.rejected.id IS 'Counts up in the order in which they were kept.';
+COMMENT ON COLUMN flagsmith.rejected.webhook IS 'The webhook that it came for.';
 COMMENT ON COLUMN flagsmith.rejected.reason IS 'Why it was refused: code, blank, text.';
 COMMENT ON COLUMN flagsmith.rejected.signature IS 'The signature as received, cut to 256 characters.';
 COMMENT ON COLUMN flagsmith.rejected.body IS 'The exact bytes up to 65536; NULL where the body was longer.';
@@ -102,6 +104,9 @@ CREATE TABLE flagsmith.rejected_count (
 ) WITH (fillfactor = 50);
 CREATE INDEX rejected_count_webhook_idx ON flagsmith.rejected_count (webhook, reason, outcome);
 COMMENT ON TABLE flagsmith.rejected_count IS 'How much was ever refused and what became of it, in several rows to be summed; webhook_health shows them.';
+COMMENT ON COLUMN flagsmith.rejected_count.id IS 'Tells its rows apart.';
+COMMENT ON COLUMN flagsmith.rejected_count.webhook IS 'The webhook that they came for.';
+COMMENT ON COLUMN flagsmith.rejected_count.count IS 'How many deliveries, of a recount how many times.';
 COMMENT ON COLUMN flagsmith.rejected_count.reason IS 'SQLSTATE of the reason; empty for a recount.';
 COMMENT ON COLUMN flagsmith.rejected_count.outcome IS 'kept, not kept, overwritten (gone before it was readmitted), readmitted, cleared (gone after that), or recounted.';
 COMMENT ON COLUMN flagsmith.rejected_count.bytes IS 'What the table rejected gained by it; their sum is what it holds.';

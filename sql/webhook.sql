@@ -101,6 +101,11 @@ FROM unnest(ARRAY[NULL, 'infinity', '-infinity', '4713-01-01 BC', '294276-12-31 
 RETURNING outcome, coalesce(received_at::text, '') <> '' AS claimed;
 SELECT event_at > now() AS from_the_future, received_at <= now() AS arrived, received_at > now() - interval '101 years' AS bounded, count(*)
 FROM flagsmith.delivery WHERE webhook = repeat('w', 255) GROUP BY 1, 2, 3 ORDER BY 1, 2;
+-- An age whose parts are out of range and cancel out.
+UPDATE flagsmith.webhook SET max_spool_age = '200000 years -71999999 days' WHERE name = repeat('w', 255);
+INSERT INTO flagsmith.inbox (webhook, body, received_at) VALUES (repeat('w', 255), '{"event_type": "LONG", "n": 1}', now() - interval '1 week')
+RETURNING outcome;
+SELECT received_at > now() - interval '1 day 1 hour' AS bounded FROM flagsmith.delivery WHERE webhook = repeat('w', 255) ORDER BY id DESC LIMIT 1;
 -- Nor is the future believed where anything else is: one such row made every reader raise.
 UPDATE flagsmith.webhook SET max_spool_age = NULL WHERE name = repeat('w', 255);
 INSERT INTO flagsmith.inbox (webhook, body, received_at)

@@ -8,12 +8,34 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/ingest/ingest.h"
+
+/* No spool is older, as the constraint of flagsmith.webhook has it. */
+#define MAX_SPOOL_USECS (INT64CONST(100) * 366 * USECS_PER_DAY)
+
+/*
+ * The length of max_spool_age, with months of 30 days as comparisons of
+ * intervals have them.  Not by the server's subtraction, which raises for an
+ * interval whose parts are out of range although they cancel out.
+ */
+static int64
+spool_usecs(const Interval *age)
+{
+	int64		days = (int64) age->month * DAYS_PER_MONTH + age->day;
+	int64		usecs;
+
+	if (pg_mul_s64_overflow(days, USECS_PER_DAY, &usecs) ||
+		pg_add_s64_overflow(usecs, age->time, &usecs) ||
+		usecs > MAX_SPOOL_USECS)
+		return days < 0 ? 0 : MAX_SPOOL_USECS;
+	return Max(usecs, 0);
+}
 
 /*
  * When the request arrived: as claimed, but not in the future and not longer
@@ -28,9 +50,7 @@ fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now)
 		return now;
 	if (request->readmit || webhook->max_spool_age == NULL)
 		return Min(request->claimed_at, now);
-	oldest = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
-													 TimestampTzGetDatum(now),
-													 IntervalPGetDatum(webhook->max_spool_age)));
+	oldest = now - spool_usecs(webhook->max_spool_age);
 	return Min(Max(request->claimed_at, oldest), now);
 }
 
