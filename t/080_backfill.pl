@@ -33,19 +33,20 @@ sub answer
 
 	if ($target =~ m{^/api/v1/organisations/1/audit/})
 	{
-		my $first = ($query{page} - 1) * $query{page_size};
+		# How many of the newest are not there, and the page that fails.
+		my ($without, $fails) = split(/ /, -e "$tmp/world" ? slurp_body("$tmp/world") : '0 3');
+		my @log = @entries[$without .. $#entries];
+		my $size = $query{page_size} > 999 ? 999 : $query{page_size};
+		my $first = ($query{page} - 1) * $size;
+		my $last = $first + $size - 1;
 
-		# Once, the third page fails: the next run has to go on there.
-		if ($query{page} == 3 && !-e "$tmp/failed")
-		{
-			open(my $fh, '>', "$tmp/failed");
-			return (404, '{}');
-		}
-		my $last = $first + $query{page_size} - 1;
-		$last = $#entries if $last > $#entries;
-		return (200, $json->encode({ count => scalar(@entries), previous => undef,
-			next => $last < $#entries ? 'http://elsewhere/' : undef, results => [ @entries[$first .. $last] ] }));
+		return (404, '{}') if $query{page} == $fails || $first > $#log;
+		$last = $#log if $last > $#log;
+		return (200, $json->encode({ count => scalar(@log), previous => undef,
+			next => $last < $#log ? 'http://elsewhere/' : undef, results => [ @log[$first .. $last] ] }));
 	}
+	return (200, $json->encode({ count => 0, next => undef, previous => undef, results => [] }))
+		if $target =~ m{^/api/v1/organisations/3/audit/};
 	my %state = (environment => $query{environment} + 0, identity => undef, feature_segment => undef, enabled => JSON::PP::true,
 		multivariate_feature_state_values => [],
 		feature_state_value => { type => 'int', string_value => undef, integer_value => 42, boolean_value => undef });
@@ -87,6 +88,16 @@ open(my $fh, '>', $keyfile) or die;
 print $fh "$key\n";
 close($fh);
 
+# world(NEWEST THAT ARE MISSING, PAGE THAT FAILS)
+sub world
+{
+	open(my $fh, '>', "$tmp/world.new") or die;
+	print $fh "@_";
+	close($fh);
+	rename("$tmp/world.new", "$tmp/world") or die;
+	return;
+}
+
 sub backfill
 {
 	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres', BACKFILL_STATE => $state,
@@ -105,10 +116,10 @@ is($node->safe_psql('postgres', "SELECT count(DISTINCT audit_id) FROM flagsmith.
 ($ok, $stdout, $stderr) = backfill('audit', $url, 2);
 like($stderr, qr/is of another import/, 'it does not go on with another import');
 
-
+world(0, 0);
 ($ok, $stdout, $stderr) = backfill('audit', $url, 1);
 ok($ok, 'it goes on') or diag($stderr);
-like($stdout, qr/^going on with page 3\npage 3: stored, $page_size entries of \d+$/m, 'where it stopped, showing progress');
+like($stdout, qr/^going on with page 2\npage 2: duplicate, $page_size entries of \d+\npage 3: stored, /m, 'where it stopped, showing progress');
 is($node->safe_psql('postgres', 'SELECT count(DISTINCT audit_id), count(*) FROM flagsmith.audit_log'),
 	@entries . '|' . @entries, 'every entry of the log is in, once');
 ok(!-e $state, 'nothing is left to go on with');
@@ -116,8 +127,57 @@ ok(!-e $state, 'nothing is left to go on with');
 ($ok, $stdout, $stderr) = backfill('audit', $url, 1);
 like($stdout, qr/^page 1: duplicate/m, 'the same pages again are duplicates');
 
+# Stopped at a page and resumed with pages of another size, while entries came or went: none is left out.
+for my $case (
+	# pages of, missing, stopped at, and then: pages of, missing, going on with page
+	[ 300, 0, 4, 999, 0, 1 ],
+	[ 5000, 0, 2, 900, 0, 2 ],
+	[ 400, 40, 3, 250, 0, 4 ],
+	[ 400, 0, 4, 400, 450, 2 ],
+	[ 400, 0, 7, 400, 2000, 1 ])
+{
+	my ($size, $missing, $fails, $size_then, $missing_then, $page) = @$case;
+	my $source = "case @$case";
+
+	world($missing, $fails);
+	$page_size = $size;
+	($ok, $stdout, $stderr) = backfill('audit', $url, 1, $source);
+	ok(!$ok, "$source: stopped");
+	world($missing_then, 0);
+	$page_size = $size_then;
+	($ok, $stdout, $stderr) = backfill('audit', $url, 1, $source);
+	ok($ok, "$source: done") or diag($stderr);
+	like($stdout, qr/^going on with page $page$/m, "$source: with the page that has the last entry reached");
+	is($node->safe_psql('postgres', "SELECT count(DISTINCT audit_id) FROM flagsmith.audit_log JOIN flagsmith.delivery ON delivery.id = audit_log.delivery"
+		. " WHERE delivery.source = '$source'"), @entries - $missing, "$source: every entry is in");
+	ok(!-e $state, "$source: nothing is left to go on with");
+}
+for my $size (0, 'ten', -1, '')
+{
+	$page_size = $size;
+	($ok, $stdout, $stderr) = backfill('audit', $url, 1);
+	is($stderr, "backfill: BACKFILL_PAGE_SIZE must be a number above 0\n", "pages of \"$size\"") if $size ne '';
+	ok($ok, 'an empty size is the default') or diag($stderr) if $size eq '';
+}
+open($fh, '>', $state) or die;
+print $fh "$url 1 default\n7\n";
+close($fh);
+($ok, $stdout, $stderr) = backfill('audit', $url, 1);
+is($stderr, "backfill: $state cannot be read: remove it to begin anew\n", 'a state file that is not whole');
+unlink($state);
+
+# What Flagsmith answers where the plan has no audit log.
+($ok, $stdout, $stderr) = backfill('audit', $url, 3);
+ok($ok, 'an empty audit log is no failure') or diag($stderr);
+is($stdout, <<'EOT', 'but it is said, and why');
+the audit log is empty: nothing was imported
+Flagsmith shows an empty one, without an error, where the plan has none: the free plan, and self-hosting without
+an enterprise licence (audit_log_visibility_days is 0).  Webhooks bring entries nevertheless; import states, too.
+done
+EOT
+
 my $name = $node->safe_psql('postgres', "SELECT flagsmith._name(e.source, 'project', e.project_id::text) || '/' || flagsmith._name(e.source, 'environment', e.id)"
-	. " FROM flagsmith.name e WHERE e.kind = 'environment' AND e.id = '$environment->{id}' AND e.project_id IS NOT NULL LIMIT 1");
+	. " FROM flagsmith.name e WHERE e.kind = 'environment' AND e.id = '$environment->{id}' AND e.project_id IS NOT NULL AND e.source = 'default' LIMIT 1");
 ($ok, $stdout, $stderr) = backfill('states', $url, $environment->{id}, $name);
 ok($ok, 'states are fetched') or diag($stderr);
 is($node->safe_psql('postgres', 'SELECT environment_id, feature_id, segment_id, segment_priority, enabled, value FROM flagsmith.flag_change ORDER BY ordinal'),
