@@ -10,6 +10,7 @@ use File::Basename qw(dirname);
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Tidy;
 
 our @EXPORT = qw(start_node data_dir slurp_body manifest bytea literal sign insert_sql);
 

@@ -19,6 +19,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Socket qw(IPPROTO_TCP TCP_NODELAY SHUT_WR);
 use Test::More;
+use Tidy;
 use Time::HiRes qw(sleep time);
 
 our $top = dirname(dirname(abs_path(__FILE__)));

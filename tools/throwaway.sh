@@ -99,6 +99,9 @@ fsw_choose_user()
         id "$fsw_user" >/dev/null 2>&1 || fsw_user=nobody
         chown "$fsw_user" "$fsw_tmp"
     fi
+    # What tests leave behind is in here as well.  Not before packages are installed: apt's own user may not look into it.
+    fsw_as mkdir "$fsw_tmp/tmp"
+    export TMPDIR=$fsw_tmp/tmp
 }
 
 # fsw_pg_config - set PG_CONFIG to the newest PostgreSQL with a server and its headers, if it is not set.
