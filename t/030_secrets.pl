@@ -10,6 +10,10 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+chomp(my $libraries = `pg_config --pkglibdir`);
+plan skip_all => 'pg_stat_statements or auto_explain is not here'
+	if grep { !-e "$libraries/$_.so" } qw(pg_stat_statements auto_explain);
+
 my $canary = 'canary-7f3a9c-secret-of-the-webhook';
 my $node = start_node('secrets', conf => <<'CONF');
 shared_preload_libraries = 'pg_stat_statements,auto_explain'
