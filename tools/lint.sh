@@ -117,6 +117,9 @@ for code in $codes 22003 22021 22P02 22P05 39P01 42704 54000 54001 55000; do
     grep -rqs "$code" expected t --include='*.out' --include='*.pl' || finding "no test expects SQLSTATE $code"
 done
 
+# Documents.
+perl tools/documents.pl || status=1
+
 # What a newcomer needs.
 for command in tools/check; do
     [ -x "$command" ] || finding "$command: missing, or without its run bit"
