@@ -150,7 +150,7 @@ sub check_objects
 {
 	my ($where, $text) = @_;
 
-	while ($text =~ m{(?<![\w./~\@-])flagsmith\.([a-z_]\w*)(?!\w|\.(?:com|example|org)|-)}g)
+	while ($text =~ m{(?<![\w./~\@-])flagsmith\.(?!sql\b)([a-z_]\w*)(?!\w|\.(?:com|example|org)|-)}g)
 	{
 		finding($where, "there is no flagsmith.$1") unless $known{objects}{$1} || $1 eq 'example';
 	}
