@@ -176,7 +176,7 @@ an enterprise licence (audit_log_visibility_days is 0).  Webhooks bring entries 
 done
 EOT
 
-my $name = $node->safe_psql('postgres', "SELECT flagsmith._name(e.source, 'project', e.project_id::text) || '/' || flagsmith._name(e.source, 'environment', e.id)"
+my $name = $node->safe_psql('postgres', "SELECT 'default/' || flagsmith._name(e.source, 'project', e.project_id::text) || '/' || flagsmith._name(e.source, 'environment', e.id)"
 	. " FROM flagsmith.name e WHERE e.kind = 'environment' AND e.id = '$environment->{id}' AND e.project_id IS NOT NULL AND e.source = 'default' LIMIT 1");
 ($ok, $stdout, $stderr) = backfill('states', $url, $environment->{id}, $name);
 ok($ok, 'states are fetched') or diag($stderr);
