@@ -157,18 +157,26 @@ fsw_missing()
     done
 }
 
+# fsw_clang_runtime - the package with libFuzzer for the clang of this release: there is none without a number.
+fsw_clang_runtime()
+{
+    { dpkg-query -W -f '${Depends}\n' clang 2>/dev/null || apt-cache depends clang 2>/dev/null || true; } |
+        sed -n '/clang-[0-9]/ { s/.*clang-\([0-9][0-9]*\).*/libclang-rt-\1-dev/p; q }'
+}
+
 # fsw_install REQUIRED OPTIONAL - install with apt what is missing of these packages and of PostgreSQL; what is optional
 # and not to be had is named.
 fsw_install()
 {
-    local want server package available=
+    local want server package available= optional
 
     if ! command -v dpkg-query >/dev/null; then
         fsw_say "   not Debian or Ubuntu: taking what is there"
         return
     fi
+    optional=${2/libclang-rt-dev/$(fsw_clang_runtime)}
     # shellcheck disable=SC2086
-    want=$(fsw_missing $1 $2)
+    want=$(fsw_missing $1 $optional)
     if [ -z "$want" ] && fsw_pg_config; then
         return
     fi
@@ -178,9 +186,10 @@ fsw_install()
     fi
     export DEBIAN_FRONTEND=noninteractive
     fsw_wait apt-get -qq update >"$fsw_tmp/apt.log" 2>&1 || { tail "$fsw_tmp/apt.log"; fsw_die "apt-get update failed."; }
+    optional=${2/libclang-rt-dev/$(fsw_clang_runtime)}
     server=$(fsw_server_packages) || fsw_die "There is no package of PostgreSQL 15 or later."
     # shellcheck disable=SC2086
-    for package in $(fsw_missing $2); do
+    for package in $(fsw_missing $optional); do
         if apt-cache show "$package" >/dev/null 2>&1; then
             available="$available $package"
         else
