@@ -149,9 +149,12 @@ cache_reset(Cache *cache, const SnapshotData *snapshot)
 	cache->subxcnt = snapshot->subxcnt;
 	cache->suboverflowed = snapshot->suboverflowed;
 	cache->during_recovery = snapshot->takenDuringRecovery;
-	memcpy(cache->xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
-	memcpy(cache->xids + snapshot->xcnt, snapshot->subxip,
-		   snapshot->subxcnt * sizeof(TransactionId));
+	/* where there are none, the pointer may be NULL, which memcpy() must not get */
+	if (snapshot->xcnt > 0)
+		memcpy(cache->xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	if (snapshot->subxcnt > 0)
+		memcpy(cache->xids + snapshot->xcnt, snapshot->subxip,
+			   snapshot->subxcnt * sizeof(TransactionId));
 	cache->filled = true;
 }
 
