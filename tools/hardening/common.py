@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -150,7 +151,7 @@ class Server:
             self.process.wait()
 
     def reports(self):
-        """What sanitizers wrote and what the server's log says of processes that ended badly."""
+        """What sanitizers wrote and what the server's log says of processes that ended badly, each once."""
         found = []
         for path in glob.glob(self.dir + '/report*'):
             with open(path, encoding='utf-8', errors='replace') as report:
@@ -159,7 +160,7 @@ class Server:
             found += [line.strip() for line in log
                       if 'runtime error' in line or 'terminated by signal 6' in line or
                       'terminated by signal 11' in line or 'PANIC' in line or 'TRAP' in line]
-        return found
+        return list({re.sub(r'0x[0-9a-f]+|PID \d+|\d\d:\d\d:[0-9.]+|\[\d+\]|==\d+==', '', text): text for text in found}.values())
 
     def remove(self):
         self.stop()

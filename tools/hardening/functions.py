@@ -48,6 +48,7 @@ def as_bytea(body):
 class Values:
     """SQL expressions for each type: ordinary ones that lead deep into a function, and hostile ones."""
 
+    HOSTILE = ['', ' ', "'", '\\', '%s%n', '\n', '/', 'fuzz', '\U0001f600']
     TEXT = ['', ' ', 'fuzz', 'strict', 'off', 'no such webhook', 'environment', 'organisation', 'default', 'FEATURE_STATE',
             'EF_VERSION', 'Shop/Production', '/', '//', 'a/b/c', "'", '"', '%s%n%x', '$1', '\\', '\u00e9\u4e2d\U0001f600',
             '\u202e', '\x01\x1f\x7f', '\n', 'NaN', 'null', '-1', '9' * 100, '{', '[]', 'x' * 64, 'f' * 64, '0' * 63,
@@ -116,7 +117,7 @@ class Values:
             return literal(self.damaged(self.random.choice(self.bodies)).decode('utf-8', 'replace').replace('\0', ' '))
         if kind < 30:
             return literal(sign(self.random.choice(self.bodies)))
-        return self.random.choice(self.text)
+        return literal(self.random.choice(self.HOSTILE)) if kind < 80 else self.random.choice(self.text)
 
     def of_number(self, big):
         return self.random.choice(self.NUMBERS + (self.BIG + self.ids if big else []))
@@ -192,6 +193,11 @@ class Functions:
             WHERE p.pronamespace = 'flagsmith'::regnamespace AND p.prokind = 'f' AND p.prorettype <> 'trigger'::regtype
             ORDER BY p.oid""")
         self.functions = cursor.fetchall() + [('inbox', None, None, None, None)]
+        # What earlier statements of a batch stored, the views must be able to show.
+        cursor.execute("SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'flagsmith'::regnamespace "
+                       "AND relkind = 'v' AND relname <> 'inbox'")
+        self.views = [name for name, in cursor.fetchall()]
+        self.functions += [(name, None, None, None, None) for name in self.views]
         self.seconds = [0.0] * len(self.functions)
         self.calls = [0] * len(self.functions)
 
@@ -206,6 +212,8 @@ class Functions:
 
     def statement(self, choice, values, random_source):
         name, variadic, rows, defaults, types = self.functions[choice]
+        if name in self.views:
+            return f'SELECT sum(length(v::text)) FROM {name} AS v'
         if types is None:
             return self.inbox(values, random_source)
         # Arguments with defaults may be left out, from the last one on.
@@ -254,8 +262,8 @@ def shorten(statement):
 
 
 def check(statement, state, message, report):
-    """What a caller may see is an error with a code of its own; internal ones are findings."""
-    if state in ('XX000', 'XX001', 'XX002', '57014', '53200'):
+    """What a caller may see is an error with a code of its own; internal ones are findings, and any of a view."""
+    if state in ('XX000', 'XX001', 'XX002', '57014', '53200') or statement.startswith('SELECT sum(length(v::text))'):
         text = f'{state} {message}: {shorten(statement)}'
         key = re.sub(r'[0-9]+', '0', message)
         if key not in report.seen:
@@ -344,6 +352,6 @@ def run(options, seconds, random_source):
             report.finding(found)
     finally:
         server.remove()
-    report.ran = (f'{count} calls of {len(functions.functions) - 1} functions and the inbox with hostile arguments, {refused} of them '
+    report.ran = (f'{count} calls of {len(functions.functions) - 1 - len(functions.views)} functions, the inbox and {len(functions.views)} views with hostile arguments, {refused} of them '
                   f'refused with an error, {"under ASan and UBSan" if options.preload else "without sanitizers"}')
     return report
