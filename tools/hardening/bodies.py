@@ -6,7 +6,7 @@ import subprocess
 from common import TOP, Clock, Report, Server
 
 # mutate fails where a batch takes a second; the sanitizers make everything several times slower.
-BATCH = 50
+BATCH = 20
 
 
 def run(options, seconds, random_source):
