@@ -10,7 +10,7 @@
 
 #include "mb/pg_wchar.h"
 
-#include "src/flagsmith_webhook.h"
+#include "src/base/fsw.h"
 #include "t/unit/shim.h"
 #include "t/unit/unit.h"
 
@@ -39,7 +39,7 @@ unit_case(const Field *fields, int nfields)
 
 /*
  * Whether a token outside of strings is a number beyond the limits, or the
- * nesting is: the same rule as in src/json.c, said in another way.
+ * nesting is: the same rule as in src/decode/json.c, said in another way.
  */
 static bool
 beyond_limits(const uint8_t *data, size_t size)

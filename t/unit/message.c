@@ -7,8 +7,8 @@
  */
 #include "postgres.h"
 
-#include "src/flagsmith_webhook.h"
-#include "src/message.h"
+#include "src/base/fsw.h"
+#include "src/decode/message.h"
 #include "t/unit/shim.h"
 #include "t/unit/unit.h"
 

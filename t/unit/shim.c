@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "src/flagsmith_webhook.h"
+#include "src/base/fsw.h"
 #include "t/unit/shim.h"
 
 #undef snprintf

@@ -7,7 +7,7 @@
  */
 #include "postgres.h"
 
-#include "src/flagsmith_webhook.h"
+#include "src/base/fsw.h"
 #include "t/unit/unit.h"
 
 /* The same another way: the digit's value, or -1. */
