@@ -16,6 +16,7 @@ OBJS = \
 	flagsmith_webhook.o \
 	src/base/guard.o \
 	src/base/hash.o \
+	src/base/hmac.o \
 	src/base/plan.o \
 	src/base/signature.o \
 	src/decode/body.o \

@@ -9,7 +9,7 @@
  *	1. INSERT INTO flagsmith.inbox fires fsw_inbox_insert(): the webhook must
  *	   be registered and enabled			src/ingest/inbox.c
  *	2. size limit, signature over the bytes against every live secret
- *											src/base/signature.c
+ *											src/base/hmac.c
  *	3. UTF-8 -> jsonb -> event and time		src/decode/json.c, body.c over
  *											field.c, message.c
  *	4. the key (source, event_at, digest) decides: new, or a duplicate

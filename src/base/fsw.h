@@ -96,7 +96,7 @@ extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool r
 						long count);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
 
-/* ---- signature.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
+/* ---- hmac.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
 
 #define FSW_DIGEST_LENGTH 32
 
@@ -104,7 +104,7 @@ typedef struct FswKey FswKey;
 
 extern FswKey *fsw_key_create(MemoryContext mcxt, const char *secret, size_t len);
 extern void fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac);
-extern bool fsw_signature_parse(const char *hex, size_t len, uint8 *mac);
+extern bool fsw_key_is(const FswKey *key, const char *secret, size_t len);
 extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
 extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
 
@@ -112,6 +112,10 @@ extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
 
 extern uint64 fsw_siphash(const uint8 *bytes, size_t length);
 extern int64 fsw_hash(const char *prefix, const char *text, size_t length);
+
+/* ---- signature.c: the header's digits ---- */
+
+extern bool fsw_signature_parse(const char *hex, size_t len, uint8 *mac);
 
 /* ---- json.c: bytes to jsonb, softly ---- */
 

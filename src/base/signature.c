@@ -4,46 +4,23 @@
  *	  X-Flagsmith-Signature: hexadecimal HMAC-SHA256 of the exact body bytes,
  *	  keyed with the UTF-8 bytes of the webhook's secret (FLAGSMITH.md 1.3).
  *
- * The only file that includes OpenSSL.  Invariants:
- *
- *	- every key is tried before the answer is given, and digests are compared
- *	  in constant time as 32 decoded bytes;
- *	- every return value of OpenSSL is checked, and a failure raises;
- *	- a keyed context belongs to a memory context, whose reset cleanses and
- *	  frees it, so that no error path leaks a key.
+ * The functions that SQL calls; what they compute is in hmac.c.  Every key is
+ * tried before the answer is given, and digests are compared in constant time
+ * as 32 decoded bytes.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "src/base/fsw.h"
 
-/* Longer bodies are hashed in slices, so that a query can be cancelled. */
-#define HASH_SLICE (1024 * 1024)
-
 /* How many keyed contexts one call site of verify_signature() keeps. */
 #define KEYS_KEPT 8
-
-struct FswKey
-{
-	EVP_MAC_CTX *ctx;
-	size_t		len;
-	char	   *secret;			/* to recognise the key at the next call */
-	MemoryContextCallback callback;
-};
 
 /* What a call site keeps in fn_extra. */
 typedef struct FswKeyCache
@@ -53,101 +30,6 @@ typedef struct FswKeyCache
 	MemoryContext contexts[KEYS_KEPT];
 	FswKey	   *keys[KEYS_KEPT];
 } FswKeyCache;
-
-static void
-openssl_failed(const char *what)
-{
-	ERR_clear_error();
-	ereport(ERROR,
-			(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-			 errmsg("could not compute a webhook signature"),
-			 errdetail("OpenSSL failed to %s.", what)));
-}
-
-static void
-key_free(void *arg)
-{
-	FswKey	   *key = arg;
-
-	EVP_MAC_CTX_free(key->ctx);
-	if (key->secret != NULL)
-		OPENSSL_cleanse(key->secret, key->len);
-}
-
-/*
- * fsw_key_create() - a keyed HMAC-SHA256 context that lives as long as mcxt.
- *
- * secret is in the server's encoding, len in bytes and greater than 0.
- */
-FswKey *
-fsw_key_create(MemoryContext mcxt, const char *secret, size_t len)
-{
-	static EVP_MAC *hmac = NULL;
-	static char digest_name[] = "SHA256";
-	FswKey	   *key;
-	char	   *utf8;
-	size_t		utf8_len;
-	OSSL_PARAM	params[2];
-	bool		ok;
-
-	if (hmac == NULL)
-	{
-		hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-		if (hmac == NULL)
-			openssl_failed("provide HMAC");
-	}
-
-	/* Everything that can raise comes before the OpenSSL object exists. */
-	key = MemoryContextAllocZero(mcxt, sizeof(FswKey));
-	key->secret = MemoryContextAlloc(mcxt, len);
-	key->len = len;
-	memcpy(key->secret, secret, len);
-	key->callback.func = key_free;
-	key->callback.arg = key;
-	MemoryContextRegisterResetCallback(mcxt, &key->callback);
-
-	utf8 = pg_server_to_any(key->secret, len, PG_UTF8);
-	utf8_len = (utf8 == key->secret) ? len : strlen(utf8);
-
-	key->ctx = EVP_MAC_CTX_new(hmac);
-	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-												 digest_name, 0);
-	params[1] = OSSL_PARAM_construct_end();
-	ok = key->ctx != NULL &&
-		EVP_MAC_init(key->ctx, (const unsigned char *) utf8, utf8_len, params) == 1;
-	if (utf8 != key->secret)
-	{
-		OPENSSL_cleanse(utf8, utf8_len);
-		pfree(utf8);
-	}
-	if (!ok)
-		openssl_failed("initialize HMAC-SHA256");
-	return key;
-}
-
-/* fsw_key_sign() - HMAC-SHA256 of len bytes of body into mac, 32 bytes. */
-void
-fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac)
-{
-	size_t		maclen = 0;
-
-	/* No key given: start again with the one that the context has. */
-	if (EVP_MAC_init(key->ctx, NULL, 0, NULL) != 1)
-		openssl_failed("restart HMAC-SHA256");
-	while (len > 0)
-	{
-		size_t		slice = Min(len, HASH_SLICE);
-
-		if (EVP_MAC_update(key->ctx, body, slice) != 1)
-			openssl_failed("hash the body");
-		body += slice;
-		len -= slice;
-		CHECK_FOR_INTERRUPTS();
-	}
-	if (EVP_MAC_final(key->ctx, mac, &maclen, FSW_DIGEST_LENGTH) != 1 ||
-		maclen != FSW_DIGEST_LENGTH)
-		openssl_failed("finish HMAC-SHA256");
-}
 
 /*
  * The value of a hexadecimal digit plus one, 0 for any other byte.  A table,
@@ -182,31 +64,6 @@ fsw_signature_parse(const char *hex, size_t len, uint8 *mac)
 	return true;
 }
 
-/* fsw_digest_equal() - compare two digests of 32 bytes in constant time. */
-bool
-fsw_digest_equal(const uint8 *a, const uint8 *b)
-{
-	return CRYPTO_memcmp(a, b, FSW_DIGEST_LENGTH) == 0;
-}
-
-/* fsw_sha256() - SHA-256 of len bytes of body into digest, 32 bytes. */
-void
-fsw_sha256(const uint8 *body, size_t len, uint8 *digest)
-{
-	static EVP_MD *sha256 = NULL;
-	unsigned int digest_len = 0;
-
-	if (sha256 == NULL)
-	{
-		sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-		if (sha256 == NULL)
-			openssl_failed("provide SHA-256");
-	}
-	if (EVP_Digest(body, len, digest, &digest_len, sha256, NULL) != 1 ||
-		digest_len != FSW_DIGEST_LENGTH)
-		openssl_failed("compute SHA-256");
-}
-
 /*
  * The keyed context of a secret, kept by the call site: a query over many
  * bodies keys HMAC once.  Each key has a memory context of its own, so that
@@ -227,7 +84,7 @@ cached_key(FunctionCallInfo fcinfo, const char *secret, size_t len)
 	{
 		FswKey	   *key = cache->keys[i];
 
-		if (key != NULL && key->len == len && CRYPTO_memcmp(key->secret, secret, len) == 0)
+		if (key != NULL && fsw_key_is(key, secret, len))
 			return key;
 	}
 
