@@ -35,6 +35,7 @@ OBJS = \
 	src/read/builder.o \
 	src/read/flag_facts.o \
 	src/read/names.o \
+	src/read/relation.o \
 	src/read/resolve.o \
 	src/read/scan.o \
 	src/read/state_set.o \

@@ -117,8 +117,8 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_DEFAULT);
 	FswSteps   *steps = reading->steps;
-	Datum		values[FSW_INDEX_KEYS];
-	bool		nulls[FSW_INDEX_KEYS];
+	Datum		values[FSW_ENTRY_COLUMNS];
+	bool		nulls[FSW_ENTRY_COLUMNS];
 
 	fsw_scan_flag(scan, reading->life);
 	if (from != NULL)

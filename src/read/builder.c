@@ -307,8 +307,8 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 	int			last_state = FSW_NOT_SEEN;
 	bool		torn = false;	/* the time last seen */
 	bool		whole = true;
-	Datum		values[FSW_INDEX_KEYS];
-	bool		nulls[FSW_INDEX_KEYS];
+	Datum		values[FSW_ENTRY_COLUMNS];
+	bool		nulls[FSW_ENTRY_COLUMNS];
 
 	fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
 				 TimestampTzGetDatum(*reading->near));
@@ -513,8 +513,8 @@ static bool
 is_longer(FswReader *reader, const FswLife *life, int limit)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DEFAULT);
-	Datum		values[FSW_INDEX_KEYS];
-	bool		nulls[FSW_INDEX_KEYS];
+	Datum		values[FSW_ENTRY_COLUMNS];
+	bool		nulls[FSW_ENTRY_COLUMNS];
 	int			n = 0;
 
 	fsw_scan_flag(scan, life);

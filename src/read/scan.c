@@ -35,70 +35,12 @@
 #include "src/decode/row.h"
 #include "src/read/scan.h"
 
-#define READ_NAME(T, column) #column,
-static const char *const name_columns[] = {FSW_NAME_COLUMNS(READ_NAME, NAME)};
-static const char *const delivery_columns[] = {FSW_DELIVERY_READ_COLUMNS(READ_NAME, DELIVERY)};
-static const char *const repeat_columns[] = {FSW_REPEAT_COLUMNS(READ_NAME, REPEAT)};
-static const char *const webhook_columns[] = {FSW_WEBHOOK_COLUMNS(READ_NAME, WEBHOOK)};
-
-typedef struct ReadTable
-{
-	const char *name;
-	int			ncolumns;
-	const char *const *columns; /* NULL: those of fsw_tables */
-} ReadTable;
-
-static const ReadTable read_tables[FSW_READ_TABLE_COUNT] = {
-	[FSW_READ_AUDIT_LOG] = {"audit_log", AUDIT_COUNT, NULL},
-	[FSW_READ_FLAG_CHANGE] = {"flag_change", FLAG_COUNT, NULL},
-	[FSW_READ_TOUCH] = {"touch", TOUCH_COUNT, NULL},
-	[FSW_READ_VERSION_PUBLISHED] = {"version_published", VERSION_COUNT, NULL},
-	[FSW_READ_NAME] = {"name", NAME_COUNT, name_columns},
-	[FSW_READ_DELIVERY] = {"delivery", DELIVERY_COUNT, delivery_columns},
-	[FSW_READ_REPEAT] = {"delivery_repeat", REPEAT_COUNT, repeat_columns},
-	[FSW_READ_WEBHOOK] = {"webhook", WEBHOOK_COUNT, webhook_columns}
-};
-
-static const struct
-{
-	const char *name;
-	FswReadTable table;
-}			read_indexes[FSW_INDEX_COUNT] =
-{
-	[FSW_INDEX_NAME_HASH] = {"name_name_idx", FSW_READ_NAME},
-	[FSW_INDEX_NAME_THING] = {"name_thing_idx", FSW_READ_NAME},
-	[FSW_INDEX_NAME_EXISTED] = {"name_existed_idx", FSW_READ_NAME},
-	[FSW_INDEX_NAME_PROJECT] = {"name_project_idx", FSW_READ_NAME},
-	[FSW_INDEX_DEFAULT] = {"flag_change_default_idx", FSW_READ_FLAG_CHANGE},
-	[FSW_INDEX_DELETED] = {"flag_change_deletion_idx", FSW_READ_FLAG_CHANGE},
-	[FSW_INDEX_OVERRIDE] = {"flag_change_override_idx", FSW_READ_FLAG_CHANGE},
-	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE},
-	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE},
-	[FSW_INDEX_TOUCH_FEATURE] = {"touch_feature_hash_idx", FSW_READ_TOUCH},
-	[FSW_INDEX_TOUCH_LIFE] = {"touch_life_idx", FSW_READ_TOUCH},
-	[FSW_INDEX_TOUCH_SEGMENT] = {"touch_segment_idx", FSW_READ_TOUCH},
-	[FSW_INDEX_TOUCH_ENVIRONMENT] = {"touch_environment_idx", FSW_READ_TOUCH},
-	[FSW_INDEX_TOUCH_VERSION] = {"touch_version_idx", FSW_READ_TOUCH},
-	[FSW_INDEX_TOUCH] = {"touch_pkey", FSW_READ_TOUCH},
-	[FSW_INDEX_VERSION_FEATURE] = {"version_published_feature_idx", FSW_READ_VERSION_PUBLISHED},
-	[FSW_INDEX_AUDIT_PROJECT] = {"audit_log_project_idx", FSW_READ_AUDIT_LOG},
-	[FSW_INDEX_DELIVERY_WEBHOOK] = {"delivery_webhook_idx", FSW_READ_DELIVERY},
-	[FSW_INDEX_REPEAT] = {"delivery_repeat_key", FSW_READ_REPEAT},
-	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK}
-};
-
-/* Where the columns are; a column keeps its number as long as its table lives. */
-static struct
-{
-	Oid			relid;
-	AttrNumber	attnums[Max(AUDIT_COUNT, FLAG_COUNT)];
-}			layouts[FSW_READ_TABLE_COUNT];
-
 FswReader *
 fsw_reader_open(void)
 {
 	FswReader  *reader = palloc0_object(FswReader);
 
+	fsw_relation_init();
 	reader->mcxt = CurrentMemoryContext;
 	reader->snapshot = GetActiveSnapshot();
 	reader->schema = get_namespace_oid("flagsmith", false);
@@ -134,45 +76,11 @@ fsw_reader_close(FswReader *reader)
 	pfree(reader);
 }
 
-static Oid
-find_relation(const FswReader *reader, const char *name)
-{
-	Oid			relid = get_relname_relid(name, reader->schema);
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"flagsmith.%s\" does not exist", name)));
-	return relid;
-}
-
 static Relation
 open_table(FswReader *reader, FswReadTable id)
 {
-	const ReadTable *table = &read_tables[id];
-	const char *const *columns;
-
-	if (reader->tables[id] != NULL)
-		return reader->tables[id];
-
-	reader->tables[id] = table_open(find_relation(reader, table->name), AccessShareLock);
-	if (layouts[id].relid != RelationGetRelid(reader->tables[id]))
-	{
-		layouts[id].relid = InvalidOid;
-		columns = table->columns != NULL ? table->columns : fsw_tables[id].columns;
-		for (int i = 0; i < table->ncolumns; i++)
-		{
-			AttrNumber	attnum = get_attnum(RelationGetRelid(reader->tables[id]), columns[i]);
-
-			if (attnum == InvalidAttrNumber)
-				ereport(ERROR,
-						(errcode(ERRCODE_UNDEFINED_COLUMN),
-						 errmsg("column \"%s\" of relation \"flagsmith.%s\" does not exist",
-								columns[i], table->name)));
-			layouts[id].attnums[i] = attnum;
-		}
-		layouts[id].relid = RelationGetRelid(reader->tables[id]);
-	}
+	if (reader->tables[id] == NULL)
+		reader->tables[id] = fsw_table_open(reader, id);
 	return reader->tables[id];
 }
 
@@ -185,19 +93,14 @@ fsw_scan_of(FswReader *reader, FswIndex index)
 	if (scan == NULL)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(reader->mcxt);
-		FswReadTable table = read_indexes[index].table;
+		FswReadTable table = fsw_index_table(index);
 		Relation	relation = open_table(reader, table);
 
 		scan = palloc0_object(FswScan);
 		scan->reader = reader;
 		scan->index_id = index;
-		scan->attnums = layouts[table].attnums;
-		scan->index = index_open(find_relation(reader, read_indexes[index].name), AccessShareLock);
-		if (!scan->index->rd_index->indisvalid)
-			ereport(ERROR,
-					(errcode(ERRCODE_INDEX_CORRUPTED),
-					 errmsg("index \"flagsmith.%s\" is not valid", read_indexes[index].name),
-					 errhint("REINDEX it.")));
+		scan->index = fsw_index_open(reader, index, relation);
+		scan->attnums = fsw_table_attnums(table);
 		scan->slot = table_slot_create(relation, NULL);
 		scan->vmbuffer = InvalidBuffer;
 		reader->scans[index] = scan;
@@ -284,7 +187,7 @@ fsw_scan_begin(FswScan *scan, ScanDirection direction)
 
 	if (desc == NULL)
 	{
-		desc = fsw_index_beginscan(reader->tables[read_indexes[scan->index_id].table], scan->index,
+		desc = fsw_index_beginscan(reader->tables[fsw_index_table(scan->index_id)], scan->index,
 								   reader->snapshot, scan->nkeys);
 		desc->xs_want_itup = has_entries(scan->index_id);
 		scan->descs[scan->nkeys] = desc;
@@ -323,11 +226,11 @@ fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull)
 	ItemPointer tid;
 
 	Assert(has_entries(scan->index_id));
-	CHECK_FOR_INTERRUPTS();
 	while ((tid = index_getnext_tid(desc, scan->direction)) != NULL)
 	{
 		BlockNumber block = ItemPointerGetBlockNumber(tid);
 
+		CHECK_FOR_INTERRUPTS();
 		scan->only_index = VM_ALL_VISIBLE(desc->heapRelation, block, &scan->vmbuffer);
 		if (!scan->only_index)
 		{

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/read/scan.h
- *	  Rows of the extension's own tables, by index: interface of scan.c.
+ *	  Rows of the extension's own tables, by index: interface of scan.c and
+ *	  relation.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +12,7 @@
 #include "access/genam.h"
 #include "access/skey.h"
 #include "access/stratnum.h"
+#include "catalog/pg_type_d.h"
 #include "executor/tuptable.h"
 #include "storage/buf.h"
 #include "utils/relcache.h"
@@ -19,19 +21,20 @@
 
 /* The columns that are read of tables which row.h does not list. */
 #define FSW_NAME_COLUMNS(X, T) \
-	X(T, source) X(T, kind) X(T, id) X(T, name) X(T, project_id) X(T, seen_at) X(T, exact) \
-	X(T, existed_at)
+	X(T, source, TEXTOID) X(T, kind, TEXTOID) X(T, id, TEXTOID) X(T, name, TEXTOID) \
+	X(T, project_id, INT8OID) X(T, seen_at, TIMESTAMPTZOID) X(T, exact, BOOLOID) \
+	X(T, existed_at, TIMESTAMPTZOID)
 
 #define FSW_DELIVERY_READ_COLUMNS(X, T) \
-	X(T, id) X(T, webhook) X(T, received_at)
+	X(T, id, INT8OID) X(T, webhook, TEXTOID) X(T, received_at, TIMESTAMPTZOID)
 
 #define FSW_REPEAT_COLUMNS(X, T) \
-	X(T, delivery) X(T, first_received_at)
+	X(T, delivery, INT8OID) X(T, first_received_at, TIMESTAMPTZOID)
 
 #define FSW_WEBHOOK_COLUMNS(X, T) \
-	X(T, name) X(T, environment_id)
+	X(T, name, TEXTOID) X(T, environment_id, INT8OID)
 
-#define FSW_READ_ENUM(T, column) T##_##column,
+#define FSW_READ_ENUM(T, column, type) T##_##column,
 enum { FSW_NAME_COLUMNS(FSW_READ_ENUM, NAME) NAME_COUNT };
 enum { FSW_DELIVERY_READ_COLUMNS(FSW_READ_ENUM, DELIVERY) DELIVERY_COUNT };
 enum { FSW_REPEAT_COLUMNS(FSW_READ_ENUM, REPEAT) REPEAT_COUNT };
@@ -52,7 +55,7 @@ typedef enum FswReadTable
 
 #define FSW_READ_TABLE_COUNT (FSW_READ_WEBHOOK + 1)
 
-/* Indexes that are read by; their columns are in schema/. */
+/* Indexes that are read by; their columns are in relation.c. */
 typedef enum FswIndex
 {
 	FSW_INDEX_NAME_HASH,
@@ -82,6 +85,9 @@ typedef enum FswIndex
 /* No index is searched by more columns. */
 #define FSW_INDEX_KEYS 7
 
+/* No index has more of them: room for an entry of any. */
+#define FSW_ENTRY_COLUMNS INDEX_MAX_KEYS
+
 /* A search in one index; of each index, one at a time. */
 typedef struct FswScan
 {
@@ -109,6 +115,14 @@ typedef struct FswReader
 	FswScan    *scans[FSW_INDEX_COUNT];
 } FswReader;
 
+/* relation.c */
+extern void fsw_relation_init(void);
+extern Relation fsw_table_open(const FswReader *reader, FswReadTable id);
+extern Relation fsw_index_open(const FswReader *reader, FswIndex id, Relation table);
+extern FswReadTable fsw_index_table(FswIndex id);
+extern const AttrNumber *fsw_table_attnums(FswReadTable id);
+
+/* scan.c */
 extern FswReader *fsw_reader_open(void);
 extern void fsw_reader_close(FswReader *reader);
 

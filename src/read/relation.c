@@ -1,0 +1,519 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/relation.c
+ *	  The tables and indexes that are read, opened and checked.
+ *
+ * What is read directly has to be what the code was written for: a table that
+ * the owner put in the place of another, or an index on other columns, would
+ * be read beyond its tuples.  So before the first use in a session, and again
+ * after the server says that something about it changed, each is compared
+ * with its definition in here: a table must be a member of the extension with
+ * the columns and types known, an index one that CREATE INDEX would make from
+ * the text below.  Of an index the name is only where to look first.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation_d.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/prep.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/scan.h"
+
+/* How often an index is looked up where others swap it meanwhile. */
+#define INDEX_TRIES 3
+
+#define READ_NAME(T, column, type) #column,
+#define READ_TYPE(T, column, type) type,
+static const char *const name_columns[] = {FSW_NAME_COLUMNS(READ_NAME, NAME)};
+static const Oid name_types[] = {FSW_NAME_COLUMNS(READ_TYPE, NAME)};
+static const char *const delivery_columns[] = {FSW_DELIVERY_READ_COLUMNS(READ_NAME, DELIVERY)};
+static const Oid delivery_types[] = {FSW_DELIVERY_READ_COLUMNS(READ_TYPE, DELIVERY)};
+static const char *const repeat_columns[] = {FSW_REPEAT_COLUMNS(READ_NAME, REPEAT)};
+static const Oid repeat_types[] = {FSW_REPEAT_COLUMNS(READ_TYPE, REPEAT)};
+static const char *const webhook_columns[] = {FSW_WEBHOOK_COLUMNS(READ_NAME, WEBHOOK)};
+static const Oid webhook_types[] = {FSW_WEBHOOK_COLUMNS(READ_TYPE, WEBHOOK)};
+
+typedef struct ReadTable
+{
+	const char *name;
+	int			ncolumns;
+	const char *const *columns; /* NULL: those of fsw_tables */
+	const Oid  *types;
+} ReadTable;
+
+static const ReadTable read_tables[FSW_READ_TABLE_COUNT] = {
+	[FSW_READ_AUDIT_LOG] = {"audit_log", AUDIT_COUNT, NULL, NULL},
+	[FSW_READ_FLAG_CHANGE] = {"flag_change", FLAG_COUNT, NULL, NULL},
+	[FSW_READ_TOUCH] = {"touch", TOUCH_COUNT, NULL, NULL},
+	[FSW_READ_VERSION_PUBLISHED] = {"version_published", VERSION_COUNT, NULL, NULL},
+	[FSW_READ_NAME] = {"name", NAME_COUNT, name_columns, name_types},
+	[FSW_READ_DELIVERY] = {"delivery", DELIVERY_COUNT, delivery_columns, delivery_types},
+	[FSW_READ_REPEAT] = {"delivery_repeat", REPEAT_COUNT, repeat_columns, repeat_types},
+	[FSW_READ_WEBHOOK] = {"webhook", WEBHOOK_COUNT, webhook_columns, webhook_types}
+};
+
+typedef struct ReadIndex
+{
+	const char *name;
+	FswReadTable table;
+	const char *keys;			/* as in CREATE INDEX */
+	const char *included;		/* or NULL */
+	const char *condition;		/* or NULL */
+} ReadIndex;
+
+/* Nothing in these texts may depend on search_path. */
+#define HASH(text) "pg_catalog.hashtextextended(" text ", 0)"
+#define JOINED(a, b) a " OPERATOR(pg_catalog.||) " b
+#define NAME_HASH "flagsmith._hash(" JOINED(JOINED("kind", "':'"), "name") ")"
+#define THING_HASH "flagsmith._hash(" JOINED(JOINED(JOINED(JOINED("source", "'/'"), "kind"), "':'"), "id") ")"
+#define FLAG_KEYS "feature_id, environment_id, " HASH("source")
+#define OF_DEFAULT "segment_id IS NULL AND identity IS NULL"
+
+static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
+	[FSW_INDEX_NAME_HASH] = {"name_name_idx", FSW_READ_NAME, NAME_HASH ", " THING_HASH ", seen_at", NULL, NULL},
+	[FSW_INDEX_NAME_THING] = {"name_thing_idx", FSW_READ_NAME, THING_HASH ", " NAME_HASH ", seen_at", NULL, NULL},
+	[FSW_INDEX_NAME_EXISTED] = {"name_existed_idx", FSW_READ_NAME, THING_HASH ", existed_at", NULL,
+		"existed_at IS NOT NULL"},
+	[FSW_INDEX_NAME_PROJECT] = {"name_project_idx", FSW_READ_NAME, "project_id, kind, source, id", NULL, NULL},
+	[FSW_INDEX_DEFAULT] = {"flag_change_default_idx", FSW_READ_FLAG_CHANGE,
+		FLAG_KEYS ", event_at, received_at", "enabled", OF_DEFAULT " AND NOT deleted AND NOT is_test"},
+	[FSW_INDEX_DELETED] = {"flag_change_deletion_idx", FSW_READ_FLAG_CHANGE,
+		FLAG_KEYS ", received_at", NULL, OF_DEFAULT " AND deleted AND NOT is_test"},
+	[FSW_INDEX_OVERRIDE] = {"flag_change_override_idx", FSW_READ_FLAG_CHANGE,
+		FLAG_KEYS ", segment_id, " HASH("identity") ", event_at, received_at", NULL,
+		"(segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test"},
+	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
+		OF_DEFAULT " AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '1 minute'::pg_catalog.interval"
+		" AND NOT deleted AND NOT is_test"},
+	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
+	[FSW_INDEX_TOUCH_FEATURE] = {"touch_feature_hash_idx", FSW_READ_TOUCH,
+		"feature_hash, environment_id, " HASH("source") ", scope_hash, at", NULL, NULL},
+	[FSW_INDEX_TOUCH_LIFE] = {"touch_life_idx", FSW_READ_TOUCH,
+		"feature_hash, " HASH("source") ", kind, environment_id, at", NULL,
+		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'version'])"
+		" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
+	[FSW_INDEX_TOUCH_SEGMENT] = {"touch_segment_idx", FSW_READ_TOUCH, "source, segment_id, at", NULL,
+		"kind OPERATOR(pg_catalog.=) 'segment_deleted'"},
+	[FSW_INDEX_TOUCH_ENVIRONMENT] = {"touch_environment_idx", FSW_READ_TOUCH, "source, environment_id, at", NULL,
+		"kind OPERATOR(pg_catalog.=) 'environment_created'"},
+	[FSW_INDEX_TOUCH_VERSION] = {"touch_version_idx", FSW_READ_TOUCH, HASH("version"), NULL, "version IS NOT NULL"},
+	[FSW_INDEX_TOUCH] = {"touch_pkey", FSW_READ_TOUCH, "delivery, ordinal, split", NULL, NULL},
+	[FSW_INDEX_VERSION_FEATURE] = {"version_published_feature_idx", FSW_READ_VERSION_PUBLISHED,
+		"source, feature_id, webhook, received_at", NULL, NULL},
+	[FSW_INDEX_AUDIT_PROJECT] = {"audit_log_project_idx", FSW_READ_AUDIT_LOG,
+		"source, project_id, created_date", NULL, "NOT is_test"},
+	[FSW_INDEX_DELIVERY_WEBHOOK] = {"delivery_webhook_idx", FSW_READ_DELIVERY, "webhook, received_at", NULL, NULL},
+	[FSW_INDEX_REPEAT] = {"delivery_repeat_key", FSW_READ_REPEAT, "delivery, webhook", NULL, NULL},
+	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK, "name", NULL, NULL}
+};
+
+/* What has been checked, until the server says that it changed. */
+static struct
+{
+	Oid			relid;			/* InvalidOid: not checked */
+	AttrNumber	attnums[Max(AUDIT_COUNT, FLAG_COUNT)];
+}			known_tables[FSW_READ_TABLE_COUNT];
+static Oid	known_indexes[FSW_INDEX_COUNT];
+static uint64 changes = 0;
+
+/* A relation changed, or with InvalidOid any may have. */
+static void
+forget_known(Datum arg, Oid relid)
+{
+	(void) arg;
+	for (int i = 0; i < FSW_READ_TABLE_COUNT; i++)
+	{
+		if (known_tables[i].relid == InvalidOid || (OidIsValid(relid) && known_tables[i].relid != relid))
+			continue;
+		known_tables[i].relid = InvalidOid;
+		changes++;
+		for (int j = 0; j < FSW_INDEX_COUNT; j++)
+		{
+			if (read_indexes[j].table == (FswReadTable) i)
+				known_indexes[j] = InvalidOid;
+		}
+	}
+	for (int i = 0; i < FSW_INDEX_COUNT; i++)
+	{
+		if (!OidIsValid(relid) || known_indexes[i] == relid)
+			known_indexes[i] = InvalidOid;
+	}
+	changes++;
+}
+
+/* Called before anything is opened. */
+void
+fsw_relation_init(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	CacheRegisterRelcacheCallback(forget_known, (Datum) 0);
+	registered = true;
+}
+
+/* Where the columns of an open table are, in the order of its list. */
+const AttrNumber *
+fsw_table_attnums(FswReadTable id)
+{
+	return known_tables[id].attnums;
+}
+
+/* ---- tables ---- */
+
+static AttrNumber
+find_column(TupleDesc desc, const char *name, Oid type)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
+			return attribute->atttypid == type && attribute->attgenerated == '\0' &&
+				(type != TEXTOID || attribute->attcollation == DEFAULT_COLLATION_OID) ?
+				attribute->attnum : InvalidAttrNumber;
+	}
+	return InvalidAttrNumber;
+}
+
+/* Is it the very table?  Else why not.  Fills in where its columns are. */
+static char *
+check_table(Relation relation, FswReadTable id)
+{
+	const ReadTable *table = &read_tables[id];
+	const char *const *columns = table->columns != NULL ? table->columns : fsw_tables[id].columns;
+	const Oid  *types = table->types != NULL ? table->types : fsw_tables[id].types;
+
+	if (relation->rd_rel->relkind != RELKIND_RELATION || relation->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return psprintf("It is not a plain table.");
+	if (getExtensionOfObject(RelationRelationId, RelationGetRelid(relation)) !=
+		get_extension_oid("flagsmith_webhook", false))
+		return psprintf("It is not a member of extension flagsmith_webhook.");
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		known_tables[id].attnums[i] = find_column(RelationGetDescr(relation), columns[i], types[i]);
+		if (known_tables[id].attnums[i] == InvalidAttrNumber)
+			return psprintf("It has no column \"%s\" of the expected type.", columns[i]);
+	}
+	return NULL;
+}
+
+Relation
+fsw_table_open(const FswReader *reader, FswReadTable id)
+{
+	const char *name = read_tables[id].name;
+
+	for (int i = 0; i < INDEX_TRIES; i++)
+	{
+		Oid			relid = OidIsValid(known_tables[id].relid) ? known_tables[id].relid :
+			get_relname_relid(name, reader->schema);
+		Relation	relation;
+		uint64		before;
+		char	   *fault;
+
+		if (!OidIsValid(relid))
+			break;
+		relation = try_relation_open(relid, AccessShareLock);
+		if (relation != NULL && known_tables[id].relid == relid)
+			return relation;
+		if (relation == NULL || get_relname_relid(name, reader->schema) != relid)
+		{
+			/* renamed or dropped while we waited for it */
+			if (relation != NULL)
+				relation_close(relation, AccessShareLock);
+			AcceptInvalidationMessages();
+			continue;
+		}
+		before = changes;
+		fault = check_table(relation, id);
+		if (fault != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"flagsmith.%s\" is not the one that the extension made", name),
+					 errdetail_internal("%s", fault),
+					 errhint("Undo what was done to it.  After an update of the extension, reconnect.")));
+		if (changes == before)
+			known_tables[id].relid = relid;
+		return relation;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("table \"flagsmith.%s\" does not exist", name),
+			 errhint("Undo what was done to it: it belongs to extension flagsmith_webhook.")));
+}
+
+/* ---- indexes ---- */
+
+/* An index as CREATE INDEX would make it from its text. */
+typedef struct Definition
+{
+	List	   *keys;			/* of Expr */
+	int			nincluded;
+	List	   *included;		/* of Var */
+	List	   *condition;		/* of Expr, all of which must hold */
+} Definition;
+
+static List *
+read_expressions(ParseState *pstate, List *targets)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, targets)
+	{
+		Node	   *expr = transformExpr(pstate, lfirst_node(ResTarget, lc)->val, EXPR_KIND_INDEX_EXPRESSION);
+
+		assign_expr_collations(pstate, expr);
+		result = lappend(result, eval_const_expressions(NULL, expr));
+	}
+	return result;
+}
+
+static Definition
+read_definition(const ReadIndex *index, Relation table)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Definition	definition = {0};
+	StringInfoData sql;
+	SelectStmt *select;
+	Node	   *condition;
+
+	addNSItemToQuery(pstate, addRangeTableEntryForRelation(pstate, table, AccessShareLock, NULL, false, true),
+					 false, true, true);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s", index->keys);
+	if (index->condition != NULL)
+		appendStringInfo(&sql, " WHERE %s", index->condition);
+	select = castNode(SelectStmt, linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt);
+	definition.keys = read_expressions(pstate, select->targetList);
+	condition = transformWhereClause(pstate, select->whereClause, EXPR_KIND_INDEX_PREDICATE, "WHERE");
+	if (condition != NULL)
+	{
+		assign_expr_collations(pstate, condition);
+		condition = (Node *) canonicalize_qual((Expr *) eval_const_expressions(NULL, condition), false);
+		definition.condition = make_ands_implicit((Expr *) condition);
+	}
+	if (index->included != NULL)
+	{
+		resetStringInfo(&sql);
+		appendStringInfo(&sql, "SELECT %s", index->included);
+		select = castNode(SelectStmt, linitial_node(RawStmt, raw_parser(sql.data, RAW_PARSE_DEFAULT))->stmt);
+		definition.included = read_expressions(pstate, select->targetList);
+	}
+	free_parsestate(pstate);
+	return definition;
+}
+
+/* Is a key of the index this expression, in the order of its type? */
+static bool
+key_is(Relation index, int key, Node *expr, List **expressions)
+{
+	AttrNumber	attnum = index->rd_index->indkey.values[key];
+	Oid			opclass = GetDefaultOpClass(exprType(expr), BTREE_AM_OID);
+
+	if (IsA(expr, Var))
+	{
+		if (attnum != ((Var *) expr)->varattno)
+			return false;
+	}
+	else
+	{
+		if (attnum != 0 || *expressions == NIL || !equal(expr, linitial(*expressions)))
+			return false;
+		*expressions = list_delete_first(*expressions);
+	}
+	return OidIsValid(opclass) &&
+		index->rd_opfamily[key] == get_opclass_family(opclass) &&
+		index->rd_opcintype[key] == get_opclass_input_type(opclass) &&
+		index->rd_indcollation[key] == exprCollation(expr) &&
+		index->rd_indoption[key] == 0;
+}
+
+/* Is it the index that is needed?  Else why not. */
+static const char *
+check_index(Relation index, Relation table, const Definition *definition)
+{
+	Form_pg_index form = index->rd_index;
+	int			nkeys = list_length(definition->keys);
+	List	   *expressions;
+	ListCell   *lc;
+	int			i = 0;
+
+	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_rel->relam != BTREE_AM_OID)
+		return "it is not a B-tree index";
+	if (form->indrelid != RelationGetRelid(table))
+		return "it is on another table";
+	if (form->indnkeyatts != nkeys || form->indnatts < nkeys + list_length(definition->included))
+		return "it has other columns";
+	expressions = RelationGetIndexExpressions(index);
+	foreach(lc, definition->keys)
+	{
+		if (!key_is(index, i++, lfirst(lc), &expressions))
+			return "it has other columns";
+	}
+	foreach(lc, definition->included)
+	{
+		if (form->indkey.values[i++] != lfirst_node(Var, lc)->varattno)
+			return "it has other columns";
+	}
+	if (!equal(definition->condition, RelationGetIndexPredicate(index)))
+		return "it has another condition";
+	if (!form->indisvalid || !form->indisready || !form->indislive)
+		return "it is not valid";
+	return NULL;
+}
+
+/*
+ * Does the index have all rows that this transaction sees?  As the planner
+ * asks it: one that was made after our snapshot may lack some.
+ */
+static bool
+is_complete(Relation index)
+{
+	return !index->rd_index->indcheckxmin ||
+		TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin);
+}
+
+/* Open an index if it is the one needed; else say why it is not. */
+static Relation
+try_index(Oid relid, Relation table, const Definition *definition, const char **fault)
+{
+	Relation	index = try_relation_open(relid, AccessShareLock);
+
+	if (index == NULL)
+	{
+		*fault = "it was dropped";
+		return NULL;
+	}
+	/* of what is no index, nothing else may be looked at */
+	*fault = index->rd_rel->relkind == RELKIND_INDEX ?
+		check_index(index, table, definition) : "it is not a B-tree index";
+	if (*fault == NULL && !is_complete(index))
+		*fault = "it was made after this transaction began";
+	if (*fault == NULL)
+		return index;
+	relation_close(index, AccessShareLock);
+	return NULL;
+}
+
+static void
+raise_no_index(const ReadIndex *wanted, const char *fault)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE INDEX %s ON flagsmith.%s (%s)", wanted->name, read_tables[wanted->table].name, wanted->keys);
+	if (wanted->included != NULL)
+		appendStringInfo(&sql, " INCLUDE (%s)", wanted->included);
+	if (wanted->condition != NULL)
+		appendStringInfo(&sql, " WHERE %s", wanted->condition);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"flagsmith.%s\" has no index to search it by", read_tables[wanted->table].name),
+			 errdetail("Index \"%s\" cannot be used: %s.", wanted->name, fault),
+			 strcmp(fault, "it was made after this transaction began") == 0 ?
+			 errhint("Begin a new transaction.") :
+			 strcmp(fault, "it is not valid") == 0 ?
+			 errhint("Run: REINDEX INDEX flagsmith.%s;", wanted->name) :
+			 errhint("Any index like this one will do: %s;", sql.data)));
+}
+
+/*
+ * Find the index, by its name or else by what it is: one that was built anew
+ * under another name does as well.  REINDEX CONCURRENTLY swaps the names, so
+ * what was found can be the old one by the time that it is locked.
+ */
+static Relation
+find_index(const FswReader *reader, const ReadIndex *wanted, Relation table)
+{
+	Definition	definition = read_definition(wanted, table);
+	const char *fault = "it does not exist";
+	const char *other;
+	ListCell   *lc;
+
+	for (int i = 0; i < INDEX_TRIES; i++)
+	{
+		Oid			relid = get_relname_relid(wanted->name, reader->schema);
+		Relation	index;
+
+		if (!OidIsValid(relid))
+			break;
+		index = try_index(relid, table, &definition, &fault);
+		if (index != NULL)
+			return index;
+		AcceptInvalidationMessages();
+	}
+	foreach(lc, RelationGetIndexList(table))
+	{
+		Relation	index = try_index(lfirst_oid(lc), table, &definition, &other);
+
+		if (index != NULL)
+			return index;
+	}
+	raise_no_index(wanted, fault);
+	return NULL;
+}
+
+/* Open an index; its table is open. */
+Relation
+fsw_index_open(const FswReader *reader, FswIndex id, Relation table)
+{
+	const ReadIndex *wanted = &read_indexes[id];
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work;
+	Relation	index;
+	uint64		before;
+
+	if (OidIsValid(known_indexes[id]))
+	{
+		Oid			relid = known_indexes[id];
+
+		index = try_relation_open(relid, AccessShareLock);
+		if (index != NULL && known_indexes[id] == relid && is_complete(index))
+			return index;
+		if (index != NULL)
+			relation_close(index, AccessShareLock);
+	}
+
+	work = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook index check", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(work);
+	before = changes;
+	index = find_index(reader, wanted, table);
+	known_indexes[id] = changes == before ? RelationGetRelid(index) : InvalidOid;
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
+	return index;
+}
+
+/* The table of an index. */
+FswReadTable
+fsw_index_table(FswIndex id)
+{
+	return read_indexes[id].table;
+}
