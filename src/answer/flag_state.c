@@ -11,10 +11,12 @@
 #include "catalog/pg_type_d.h"
 #include "executor/executor.h"
 #include "funcapi.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "src/base/fsw.h"
@@ -54,26 +56,63 @@ static const char *const cause_names[] = {
 	[FSW_CAUSE_DELETING] = "feature being deleted"
 };
 
-/* A row in the making: by position, NULL unless put. */
+/*
+ * A row in the making: by position, NULL unless put.  The columns are those of
+ * the function as it is declared now, which another version may have done than
+ * the one whose library this session has: further ones are NULL.
+ */
 typedef struct Output
 {
 	ReturnSetInfo *rsinfo;
-	Datum		values[24];
-	bool		nulls[24];
+	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
 	int			n;
 } Output;
 
-static void
-put(Output *output, Datum value, bool isnull)
+static Output
+output_begin(FunctionCallInfo fcinfo)
 {
+	Output		output = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	output.desc = output.rsinfo->setDesc;
+	output.values = palloc0_array(Datum, output.desc->natts);
+	output.nulls = palloc_array(bool, output.desc->natts);
+	memset(output.nulls, true, output.desc->natts * sizeof(bool));
+	return output;
+}
+
+static void
+raise_other_columns(int column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the function does not return what the library of this session makes"),
+			 errdetail("Column %d is missing or of another type.", column),
+			 errhint("After an update of the extension, reconnect.")));
+}
+
+static void
+put(Output *output, Oid type, Datum value, bool isnull)
+{
+	if (output->n >= output->desc->natts || TupleDescAttr(output->desc, output->n)->atttypid != type)
+		raise_other_columns(output->n + 1);
 	output->values[output->n] = value;
 	output->nulls[output->n++] = isnull;
 }
 
 static void
+put_int64(Output *output, int64 value, bool isnull)
+{
+	put(output, INT8OID, isnull ? (Datum) 0 : Int64GetDatum(value), isnull);
+}
+
+static void
 put_text(Output *output, const char *text_or_null)
 {
-	put(output, text_or_null == NULL ? (Datum) 0 : CStringGetTextDatum(text_or_null),
+	put(output, TEXTOID, text_or_null == NULL ? (Datum) 0 : CStringGetTextDatum(text_or_null),
 		text_or_null == NULL);
 }
 
@@ -81,16 +120,19 @@ put_text(Output *output, const char *text_or_null)
 static void
 put_time(Output *output, int64 at)
 {
-	put(output, TimestampTzGetDatum(at), at == FSW_FOREVER);
+	put(output, TIMESTAMPTZOID, TimestampTzGetDatum(at), at == FSW_FOREVER);
 }
 
 static void
 put_confidence(Output *output, FswConfidence confidence)
 {
-	Oid			type = TupleDescAttr(output->rsinfo->setDesc, output->n)->atttypid;
+	Oid			type;
 
-	put(output, DirectFunctionCall2(enum_in, CStringGetDatum(confidence_names[confidence]),
-									ObjectIdGetDatum(type)), false);
+	if (output->n >= output->desc->natts || !type_is_enum(TupleDescAttr(output->desc, output->n)->atttypid))
+		raise_other_columns(output->n + 1);
+	type = TupleDescAttr(output->desc, output->n)->atttypid;
+	put(output, type, DirectFunctionCall2(enum_in, CStringGetDatum(confidence_names[confidence]),
+										  ObjectIdGetDatum(type)), false);
 }
 
 /* enabled, value, variants */
@@ -99,25 +141,24 @@ put_state(Output *output, const FswHistory *history, int state)
 {
 	if (state < 0)
 	{
-		put(output, (Datum) 0, true);
-		put(output, (Datum) 0, true);
-		put(output, (Datum) 0, true);
+		put(output, BOOLOID, (Datum) 0, true);
+		put(output, JSONBOID, (Datum) 0, true);
+		put(output, JSONBOID, (Datum) 0, true);
 		return;
 	}
-	put(output, BoolGetDatum(history->flag.states[state].enabled), false);
-	put(output, history->shown_states[state].value,
+	put(output, BOOLOID, BoolGetDatum(history->flag.states[state].enabled), false);
+	put(output, JSONBOID, history->shown_states[state].value,
 		DatumGetPointer(history->shown_states[state].value) == NULL);
 	if (DatumGetPointer(history->shown_states[state].variants) != NULL)
-		put(output, history->shown_states[state].variants, false);
+		put(output, JSONBOID, history->shown_states[state].variants, false);
 	else
-		put(output, DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false);
+		put(output, JSONBOID, DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false);
 }
 
 static void
 write_row(Output *output)
 {
-	tuplestore_putvalues(output->rsinfo->setResult, output->rsinfo->setDesc,
-						 output->values, output->nulls);
+	tuplestore_putvalues(output->rsinfo->setResult, output->desc, output->values, output->nulls);
 	output->n = 0;
 }
 
@@ -139,7 +180,7 @@ find_run(const FswTimeline *timeline, const FswPeriod *period, int64 *since, int
 }
 
 static void
-put_since(Output *output, const FswHistory *history, const FswPeriod *period)
+put_since(Output *output, const FswHistory *history, const FswPeriod *period, FswConfidence confidence)
 {
 	const FswShownRow *row = fsw_history_row(history, period);
 	int64		since;
@@ -150,8 +191,8 @@ put_since(Output *output, const FswHistory *history, const FswPeriod *period)
 	put_text(output, row == NULL ? NULL : row->changed_by);
 	put_text(output, cause_names[period->cause]);
 	put_time(output, until);
-	put_confidence(output, period->confidence);
-	put(output, row == NULL ? (Datum) 0 : Int64GetDatum(row->delivery), row == NULL);
+	put_confidence(output, confidence);
+	put_int64(output, row == NULL ? 0 : row->delivery, row == NULL);
 }
 
 /*
@@ -161,14 +202,12 @@ put_since(Output *output, const FswHistory *history, const FswPeriod *period)
 Datum
 fsw_flag_periods(PG_FUNCTION_ARGS)
 {
-	Output		output = {0};
+	Output		output = output_begin(fcinfo);
 	FswAsked	asked = {.everything = true};
 	FswReader  *reader;
 	FswPair    *pair;
 	FswHistory *history;
 
-	InitMaterializedSRF(fcinfo, 0);
-	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	for (int i = 0; i < 3; i++)
 	{
 		if (PG_ARGISNULL(i))
@@ -176,7 +215,7 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 	}
 
 	reader = fsw_reader_open();
-	pair = fsw_resolve_ids(reader, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	pair = fsw_resolve_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
 	history = fsw_history_read(reader,
 							   fsw_life_read(reader,
 											 fsw_environment(pair, PG_ARGISNULL(3) ? DT_NOEND :
@@ -193,9 +232,9 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 		FswScopeKind kind = history->flag.scopes[period->scope].kind;
 
 		CHECK_FOR_INTERRUPTS();
-		put(&output, Int64GetDatum(scope->segment_id), kind != FSW_SCOPE_SEGMENT);
-		put(&output, row != NULL ? Int64GetDatum(row->priority) : (Datum) 0,
-			kind != FSW_SCOPE_SEGMENT || period->state < 0 || row == NULL || !row->has_priority);
+		put_int64(&output, scope->segment_id, kind != FSW_SCOPE_SEGMENT);
+		put_int64(&output, row != NULL ? row->priority : 0,
+				  kind != FSW_SCOPE_SEGMENT || period->state < 0 || row == NULL || !row->has_priority);
 		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity_kind : NULL);
 		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity : NULL);
 		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity_identifier : NULL);
@@ -205,8 +244,8 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 		put_confidence(&output, period->confidence);
 		put_text(&output, cause_names[period->cause]);
 		put_text(&output, row == NULL ? NULL : row->changed_by);
-		put(&output, row == NULL ? (Datum) 0 : Int64GetDatum(row->delivery), row == NULL);
-		put(&output, BoolGetDatum(period->state == FSW_NOT_LIVE), false);
+		put_int64(&output, row == NULL ? 0 : row->delivery, row == NULL);
+		put(&output, BOOLOID, BoolGetDatum(period->state == FSW_NOT_LIVE), false);
 		write_row(&output);
 	}
 	return (Datum) 0;
@@ -251,6 +290,16 @@ compare_candidates(const void *a, const void *b)
 	return x->period->scope < y->period->scope ? -1 : x->period->scope > y->period->scope;
 }
 
+static int
+compare_int64(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x < y ? -1 : x > y;
+}
+
 /* Is the scope one of the identity or of the segments asked about? */
 static bool
 is_asked(const FswHistory *history, int scope, const FswAsked *asked)
@@ -262,12 +311,29 @@ is_asked(const FswHistory *history, int scope, const FswAsked *asked)
 			(strcmp(shown->identity, asked->identity) == 0 ||
 			 (shown->identity_identifier != NULL &&
 			  strcmp(shown->identity_identifier, asked->identity) == 0));
-	for (int i = 0; i < asked->nsegments; i++)
+	return asked->nsegments > 0 &&
+		bsearch(&shown->segment_id, asked->segments, asked->nsegments, sizeof(int64), compare_int64) != NULL;
+}
+
+/* The segments of an array, each once and in order; without NULLs. */
+static void
+ask_segments(FswAsked *asked, ArrayType *array)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	int64	   *segments;
+
+	deconstruct_array(array, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &nulls, &n);
+	segments = palloc_array(int64, n);
+	for (int i = 0; i < n; i++)
 	{
-		if (asked->segments[i] == shown->segment_id)
-			return true;
+		if (!nulls[i])
+			segments[asked->nsegments++] = DatumGetInt64(elements[i]);
 	}
-	return false;
+	qsort(segments, asked->nsegments, sizeof(int64), compare_int64);
+	asked->nsegments = qunique(segments, asked->nsegments, sizeof(int64), compare_int64);
+	asked->segments = segments;
 }
 
 static int64
@@ -286,7 +352,7 @@ priority_of(const FswHistory *history, const FswPeriod *period)
 Datum
 fsw_feature_state(PG_FUNCTION_ARGS)
 {
-	Output		output = {0};
+	Output		output = output_begin(fcinfo);
 	FswReader  *reader;
 	FswPair    *pairs;
 	FswHistory *history = NULL;
@@ -304,24 +370,11 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	int			nlive = 0;
 	int			ncandidates = 0;
 
-	InitMaterializedSRF(fcinfo, 0);
-	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(2);
 	if (!PG_ARGISNULL(3))
-	{
-		Datum	   *elements;
-		bool	   *nulls;
-		int64	   *segments;
-
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), INT8OID, 8, FLOAT8PASSBYVAL,
-						  TYPALIGN_DOUBLE, &elements, &nulls, &asked.nsegments);
-		segments = palloc_array(int64, asked.nsegments);
-		for (int i = 0; i < asked.nsegments; i++)
-			segments[i] = nulls[i] ? -1 : DatumGetInt64(elements[i]);
-		asked.segments = segments;
-	}
+		ask_segments(&asked, PG_GETARG_ARRAYTYPE_P(3));
 	if (!PG_ARGISNULL(4))
 		asked.identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
 	known_at = PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5);
@@ -365,6 +418,7 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	{
 		const FswPeriod *override;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!is_asked(history, scope, &asked))
 			continue;
 		override = fsw_timeline_at(history->timeline, scope, at);
@@ -391,19 +445,14 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 
 	kind = history->flag.scopes[period->scope].kind;
-	put(&output, pair->source, false);
-	put(&output, Int64GetDatum(pair->environment_id), false);
-	put(&output, Int64GetDatum(pair->feature.id), false);
+	put(&output, TEXTOID, pair->source, false);
+	put_int64(&output, pair->environment_id, false);
+	put_int64(&output, pair->feature.id, false);
 	put_state(&output, history, period->state);
 	put_text(&output, kind == FSW_SCOPE_IDENTITY ? "identity" :
 			 kind == FSW_SCOPE_SEGMENT ? "segment" : "environment");
-	put(&output, Int64GetDatum(history->shown_scopes[period->scope].segment_id),
-		kind != FSW_SCOPE_SEGMENT);
-	put_since(&output, history, period);
-	/* the confidence is the last but one column */
-	output.n -= 2;
-	put_confidence(&output, Min(lowest, period->confidence));
-	output.n++;
+	put_int64(&output, history->shown_scopes[period->scope].segment_id, kind != FSW_SCOPE_SEGMENT);
+	put_since(&output, history, period, Min(lowest, period->confidence));
 	write_row(&output);
 	return (Datum) 0;
 }
@@ -412,7 +461,7 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 Datum
 fsw_environment_state(PG_FUNCTION_ARGS)
 {
-	Output		output = {0};
+	Output		output = output_begin(fcinfo);
 	FswAsked	asked = {0};
 	MemoryContext mcxt = CurrentMemoryContext;
 	MemoryContext work;
@@ -426,8 +475,6 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 	int			nfound;
 	int			nfeatures;
 
-	InitMaterializedSRF(fcinfo, 0);
-	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(1);
@@ -463,9 +510,9 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 		if (period != NULL && period->state != FSW_NOT_LIVE)
 		{
 			put_text(&output, feature->name);
-			put(&output, Int64GetDatum(feature->id), false);
+			put_int64(&output, feature->id, false);
 			put_state(&output, history, period->state);
-			put_since(&output, history, period);
+			put_since(&output, history, period, period->confidence);
 			write_row(&output);
 		}
 		MemoryContextReset(work);

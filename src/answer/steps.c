@@ -127,7 +127,7 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 	fsw_scan_begin(scan, direction);
 	while (fsw_scan_next_entry(scan, values, nulls))
 	{
-		int64		at = DatumGetTimestampTz(values[ENTRY_EVENT_AT]);
+		int64		at = nulls[ENTRY_EVENT_AT] ? 0 : DatumGetTimestampTz(values[ENTRY_EVENT_AT]);
 		bool		same = steps->n > 0 && steps->from[steps->n - 1] == at;
 		int			state;
 

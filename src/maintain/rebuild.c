@@ -216,8 +216,22 @@ same_value(Oid type, Datum a, Datum b)
 static void
 report(Rebuild *rebuild, const char *table, RowKey key, const char *difference, Datum columns)
 {
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	static const Oid types[] = {TEXTOID, INT8OID, INT4OID, INT4OID, TEXTOID, TEXTARRAYOID};
+	Datum	   *values = palloc0_array(Datum, Max(rebuild->desc->natts, (int) lengthof(types)));
+	bool	   *nulls = palloc0_array(bool, Max(rebuild->desc->natts, (int) lengthof(types)));
+
+	/* a function declared by another version than this library's */
+	for (int i = 0; i < (int) lengthof(types); i++)
+	{
+		if (i >= rebuild->desc->natts || TupleDescAttr(rebuild->desc, i)->atttypid != types[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the function does not return what the library of this session makes"),
+					 errdetail("Column %d is missing or of another type.", i + 1),
+					 errhint("After an update of the extension, reconnect.")));
+	}
+	for (int i = lengthof(types); i < rebuild->desc->natts; i++)
+		nulls[i] = true;
 
 	values[0] = CStringGetTextDatum(table);
 	values[1] = Int64GetDatum(key.delivery);

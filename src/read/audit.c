@@ -37,10 +37,8 @@ add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, con
 }
 
 static uint64
-hash_text(Datum value)
+hash_text(const text *content)
 {
-	text	   *content = DatumGetTextPP(value);
-
 	return DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(content),
 											VARSIZE_ANY_EXHDR(content), 0));
 }
@@ -124,10 +122,8 @@ is_name_in_project(FswHistoryReading *reading, int64 hash)
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		bool		isnull;
-
 		if (fsw_scan_int64(scan, NAME_project_id, -1) == environment->project_id &&
-			fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), environment->source))
+			fsw_scan_same_text(scan, NAME_source, environment->source))
 			return true;
 	}
 	return false;
@@ -152,14 +148,10 @@ is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		bool		feature_isnull;
-		bool		scope_isnull;
-		bool		isnull;
-		int64		feature_hash = DatumGetInt64(fsw_scan_column(scan, TOUCH_feature_hash, &feature_isnull));
-		int64		scope_hash = DatumGetInt64(fsw_scan_column(scan, TOUCH_scope_hash, &scope_isnull));
-
-		if (DatumGetInt32(fsw_scan_column(scan, TOUCH_split, &isnull)) != split &&
-			!feature_isnull && names_exist(reading, feature_hash, !scope_isnull, scope_hash))
+		if (fsw_scan_int32(scan, TOUCH_split) != split && !fsw_scan_is_null(scan, TOUCH_feature_hash) &&
+			names_exist(reading, fsw_scan_int64(scan, TOUCH_feature_hash, 0),
+						!fsw_scan_is_null(scan, TOUCH_scope_hash),
+						fsw_scan_int64(scan, TOUCH_scope_hash, 0)))
 			return true;
 	}
 	return false;
@@ -170,29 +162,26 @@ static void
 read_touch(FswHistoryReading *reading, FswScan *scan)
 {
 	FswFlag    *flag = &reading->history->flag;
-	bool		project_level;
-	bool		isnull;
+	bool		project_level = fsw_scan_is_null(scan, TOUCH_environment_id);
 	int64		at = fsw_scan_int64(scan, TOUCH_at, 0);
 	int64		arrived = fsw_scan_int64(scan, TOUCH_received_at, 0);
 	int64		delivery = fsw_scan_int64(scan, TOUCH_delivery, 0);
-	Datum		scope_hash;
+	int64		scope_hash;
 	FswEvidence *piece;
 	FswEvidenceKind what;
 	int			row;
 
 	if (!fsw_entry_is_of(scan, reading->life) || !fsw_life_has(reading->life, reading->born, at))
 		return;
-	(void) fsw_scan_column(scan, TOUCH_environment_id, &project_level);
 
 	if (fsw_scan_is(scan, TOUCH_kind, "version"))
 	{
-		bool		uuid_isnull;
-		Datum		uuid = fsw_scan_column(scan, TOUCH_version, &uuid_isnull);
+		text	   *uuid = fsw_scan_text(scan, TOUCH_version);
 
 		if (project_level)
 			return;
 		piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
-		piece->version = uuid_isnull ? 0 : hash_text(uuid);
+		piece->version = uuid == NULL ? 0 : hash_text(uuid);
 		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
 		return;
 	}
@@ -213,15 +202,13 @@ read_touch(FswHistoryReading *reading, FswScan *scan)
 	else if (fsw_scan_is(scan, TOUCH_kind, "feature_deleted"))
 		what = FSW_EV_STATE_DELETED;
 	else if (fsw_scan_is(scan, TOUCH_kind, "removal"))
-		what = is_ambiguous(reading, delivery,
-							DatumGetInt32(fsw_scan_column(scan, TOUCH_ordinal, &isnull)),
-							DatumGetInt32(fsw_scan_column(scan, TOUCH_split, &isnull))) ?
+		what = is_ambiguous(reading, delivery, fsw_scan_int32(scan, TOUCH_ordinal),
+							fsw_scan_int32(scan, TOUCH_split)) ?
 			FSW_EV_DOUBT : FSW_EV_REMOVAL;
 	else
 		return;
 
-	scope_hash = fsw_scan_column(scan, TOUCH_scope_hash, &isnull);
-	if (isnull)
+	if (fsw_scan_is_null(scan, TOUCH_scope_hash))
 	{
 		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, TOUCH_kind, "override"))
 			return;
@@ -229,10 +216,11 @@ read_touch(FswHistoryReading *reading, FswScan *scan)
 		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
 		return;
 	}
+	scope_hash = fsw_scan_int64(scan, TOUCH_scope_hash, 0);
 	row = fsw_read_row(reading, delivery, NULL, false, 0);
 	for (int scope = 1; scope < flag->nscopes; scope++)
 	{
-		if (scope_is_named(reading, scope, DatumGetInt64(scope_hash), at))
+		if (scope_is_named(reading, scope, scope_hash, at))
 			fsw_read_evidence(reading, what, scope, at, arrived)->row = row;
 	}
 }
@@ -430,6 +418,7 @@ read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, i
 		int			index;
 		int		   *states = NULL;
 		int			nstates = 0;
+		text	   *uuid;
 		bool		isnull;
 		Datum		value;
 
@@ -440,8 +429,8 @@ read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, i
 		arrived = fsw_first_arrival(reading->reader, delivery, fsw_scan_int64(scan, VERSION_received_at, 0));
 		piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
 		index = reading->history->flag.nevidence - 1;
-		value = fsw_scan_column(scan, VERSION_uuid, &isnull);
-		piece->version = isnull ? 0 : hash_text(value);
+		uuid = fsw_scan_text(scan, VERSION_uuid);
+		piece->version = uuid == NULL ? 0 : hash_text(uuid);
 		piece->digest = piece->version;
 		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
 		value = fsw_scan_column(scan, VERSION_states, &isnull);

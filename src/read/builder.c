@@ -21,6 +21,9 @@
 #include "src/read/builder.h"
 #include "src/read/read.h"
 
+/* So many segments are searched one by one. */
+#define FEW_SEGMENTS	4
+
 /* Where the entries of the indexes have event_at. */
 #define DEFAULT_EVENT_AT	3
 #define OVERRIDE_EVENT_AT	5
@@ -79,7 +82,7 @@ fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 }
 
 static int
-add_scope(FswHistoryReading *reading, FswScopeKind kind)
+add_scope(FswHistoryReading *reading, FswScopeKind kind, uint64 key)
 {
 	FswHistory *history = reading->history;
 	FswFlag    *flag = &history->flag;
@@ -91,6 +94,8 @@ add_scope(FswHistoryReading *reading, FswScopeKind kind)
 		history->shown_scopes = grow(history->shown_scopes, &max, sizeof(FswShownScope));
 		max = reading->maxscopes;
 		reading->ranges = grow(reading->ranges, &max, sizeof(FswRange));
+		max = reading->maxscopes;
+		reading->scope_keys = grow(reading->scope_keys, &max, sizeof(uint64));
 		flag->scopes = grow(flag->scopes, &reading->maxscopes, sizeof(FswScope));
 	}
 	flag->scopes[flag->nscopes].kind = kind;
@@ -99,41 +104,86 @@ add_scope(FswHistoryReading *reading, FswScopeKind kind)
 	reading->ranges[flag->nscopes].from = FSW_NEVER;
 	reading->ranges[flag->nscopes].to = FSW_FOREVER;
 	reading->ranges[flag->nscopes].torn = false;
+	reading->scope_keys[flag->nscopes] = key;
 	return flag->nscopes++;
 }
 
-/* The scope of an override, made when it is met for the first time. */
-static int
-override_scope(FswHistoryReading *reading, FswScan *scan)
+/* Where the scope of a key is in the buckets, or has to be put. */
+static int *
+scope_bucket(FswHistoryReading *reading, uint64 key, int scope)
 {
-	FswHistory *history = reading->history;
-	FswShownScope *shown;
-	bool		isnull;
-	Datum		segment = fsw_scan_column(scan, FLAG_segment_id, &isnull);
-	char	   *kind;
-	int			scope;
+	uint64		mask = reading->nbuckets - 1;
+	uint64		bucket = hash_combine64(key, 0) & mask;
 
-	/* the rows of one scope follow each other, so the last one is likely */
-	if (!isnull)
+	/* from the given scope on, which has the same key */
+	while (reading->buckets[bucket] != 0 &&
+		   (reading->scope_keys[reading->buckets[bucket]] != key || reading->buckets[bucket] <= scope))
+		bucket = (bucket + 1) & mask;
+	return &reading->buckets[bucket];
+}
+
+/* Make room for one more scope of an override. */
+static void
+grow_buckets(FswHistoryReading *reading)
+{
+	int			nscopes = reading->history->flag.nscopes;
+
+	if (nscopes * 2 < reading->nbuckets)
+		return;
+	reading->nbuckets = Max(64, reading->nbuckets * 2);
+	reading->buckets = MemoryContextAllocExtended(CurrentMemoryContext, reading->nbuckets * sizeof(int),
+												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int scope = 1; scope < nscopes; scope++)
+		*scope_bucket(reading, reading->scope_keys[scope], nscopes) = scope;
+}
+
+static int
+segment_scope(FswHistoryReading *reading, int64 segment_id)
+{
+	uint64		key = hash_combine64((uint64) segment_id, FSW_SCOPE_SEGMENT);
+	int			scope = 0;
+	int		   *bucket;
+
+	for (;;)
 	{
-		for (scope = history->flag.nscopes - 1; scope > 0; scope--)
-		{
-			if (history->flag.scopes[scope].kind == FSW_SCOPE_SEGMENT &&
-				history->shown_scopes[scope].segment_id == DatumGetInt64(segment))
-				return scope;
-		}
-		scope = add_scope(reading, FSW_SCOPE_SEGMENT);
-		history->shown_scopes[scope].segment_id = DatumGetInt64(segment);
-		return scope;
+		bucket = scope_bucket(reading, key, scope);
+		scope = *bucket;
+		if (scope == 0)
+			break;
+		if (reading->history->flag.scopes[scope].kind == FSW_SCOPE_SEGMENT &&
+			reading->history->shown_scopes[scope].segment_id == segment_id)
+			return scope;
 	}
+	scope = add_scope(reading, FSW_SCOPE_SEGMENT, key);
+	reading->history->shown_scopes[scope].segment_id = segment_id;
+	*bucket = scope;
+	return scope;
+}
 
-	kind = fsw_scan_cstring(scan, FLAG_identity_kind);
+static int
+identity_scope(FswHistoryReading *reading, FswScan *scan)
+{
+	text	   *identity = fsw_scan_text(scan, FLAG_identity);
+	char	   *kind = fsw_scan_cstring(scan, FLAG_identity_kind);
+	FswShownScope *shown;
+	uint64		key;
+	int			scope = 0;
+	int		   *bucket;
+
+	if (identity == NULL)
+		identity = cstring_to_text("");
 	if (kind == NULL)
 		kind = "";
-	for (scope = history->flag.nscopes - 1; scope > 0; scope--)
+	key = DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(identity),
+										   VARSIZE_ANY_EXHDR(identity), FSW_SCOPE_IDENTITY));
+	for (;;)
 	{
-		shown = &history->shown_scopes[scope];
-		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY &&
+		bucket = scope_bucket(reading, key, scope);
+		scope = *bucket;
+		if (scope == 0)
+			break;
+		shown = &reading->history->shown_scopes[scope];
+		if (reading->history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY &&
 			fsw_scan_is(scan, FLAG_identity, shown->identity) &&
 			strcmp(shown->identity_kind, kind) == 0)
 		{
@@ -143,12 +193,23 @@ override_scope(FswHistoryReading *reading, FswScan *scan)
 			return scope;
 		}
 	}
-	scope = add_scope(reading, FSW_SCOPE_IDENTITY);
-	shown = &history->shown_scopes[scope];
-	shown->identity = fsw_scan_cstring(scan, FLAG_identity);
+	scope = add_scope(reading, FSW_SCOPE_IDENTITY, key);
+	shown = &reading->history->shown_scopes[scope];
+	shown->identity = text_to_cstring(identity);
 	shown->identity_kind = kind;
 	shown->identity_identifier = fsw_scan_cstring(scan, FLAG_identity_identifier);
+	*bucket = scope;
 	return scope;
+}
+
+/* The scope of an override, made when it is met for the first time. */
+static int
+override_scope(FswHistoryReading *reading, FswScan *scan)
+{
+	grow_buckets(reading);
+	if (!fsw_scan_is_null(scan, FLAG_segment_id))
+		return segment_scope(reading, fsw_scan_int64(scan, FLAG_segment_id, 0));
+	return identity_scope(reading, scan);
 }
 
 /* The state in three columns of a flag event. */
@@ -179,20 +240,18 @@ read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	bool		deleted = fsw_scan_bool(scan, FLAG_deleted);
 	bool		imported = fsw_scan_is(scan, FLAG_origin, "import");
 	int64		delivery = fsw_scan_int64(scan, FLAG_delivery, 0);
-	int64		priority;
-	bool		priority_isnull;
 	FswEvidence *piece;
 
 	if (reading->born == FSW_NEVER)
 		reading->born = fsw_scan_int64(scan, FLAG_feature_created_date, FSW_NEVER);
-	priority = DatumGetInt64(fsw_scan_column(scan, FLAG_segment_priority, &priority_isnull));
 	piece = fsw_read_evidence(reading,
 							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
 							  fsw_scan_int64(scan, FLAG_event_at, 0),
 							  fsw_first_arrival(reading->reader, delivery,
 												fsw_scan_int64(scan, FLAG_received_at, 0)));
 	piece->row = fsw_read_row(reading, delivery, fsw_scan_cstring(scan, FLAG_changed_by),
-							  !priority_isnull, priority);
+							  !fsw_scan_is_null(scan, FLAG_segment_priority),
+							  fsw_scan_int64(scan, FLAG_segment_priority, 0));
 	/* a state without one is a deletion in old releases */
 	if (!deleted)
 		piece->state = read_state(reading, scan, FLAG_enabled, FLAG_value, FLAG_variants, FSW_NOT_LIVE);
@@ -315,7 +374,7 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
 	while (fsw_scan_next_entry(scan, values, nulls))
 	{
-		int64		at = DatumGetTimestampTz(values[event_at]);
+		int64		at = nulls[event_at] ? 0 : DatumGetTimestampTz(values[event_at]);
 		const FswEvidence *piece;
 
 		if (n > 0 && at != last_at)
@@ -399,33 +458,87 @@ read_overrides(FswHistoryReading *reading, bool identities)
 	(void) read_changes(reading, scan, ForwardScanDirection, true, PG_INT32_MAX);
 }
 
+/* The first segment from one on that ever had an override of the flag. */
+static bool
+next_segment(FswHistoryReading *reading, const int64 *from, int64 *segment)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->life);
+	if (from != NULL)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, Int64GetDatum(*from));
+	else
+		fsw_scan_key_null(scan, false);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		return false;
+	*segment = fsw_scan_int64(scan, FLAG_segment_id, 0);
+	return true;
+}
+
 /* The segments that ever had an override of the flag. */
 static int64 *
 find_segments(FswHistoryReading *reading, int *n)
 {
-	int			max = 8;
-	int64	   *segments = palloc_array(int64, max);
+	int			max = 0;
+	int64	   *segments = NULL;
+	int64		from;
+	int64		segment;
 
 	*n = 0;
-	for (;;)
+	while (next_segment(reading, *n > 0 ? &from : NULL, &segment))
 	{
-		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
-
-		fsw_scan_flag(scan, reading->life);
-		if (*n > 0)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(segments[*n - 1]));
-		else
-			fsw_scan_key_null(scan, false);
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			return segments;
 		if (*n == max)
-		{
-			max *= 2;
-			segments = repalloc_array(segments, int64, max);
-		}
-		segments[(*n)++] = fsw_scan_int64(scan, FLAG_segment_id, 0);
+			segments = grow(segments, &max, sizeof(int64));
+		segments[(*n)++] = segment;
+		if (segment == PG_INT64_MAX)
+			break;
+		from = segment + 1;
 	}
+	return segments;
+}
+
+/*
+ * Those of the segments asked about that ever had one.  Of many, most have
+ * none, and a search for each would take longer than one from each that has
+ * to the next.
+ */
+static int64 *
+find_asked_segments(FswHistoryReading *reading, int *n)
+{
+	const FswAsked *asked = reading->asked;
+	int			max = 0;
+	int64	   *segments = NULL;
+	int			i = 0;
+
+	*n = 0;
+	while (i < asked->nsegments)
+	{
+		int64		segment;
+		int			low = i;
+		int			high = asked->nsegments;
+
+		if (!next_segment(reading, &asked->segments[i], &segment))
+			break;
+		/* the first asked about that is not before it */
+		while (low < high)
+		{
+			int			middle = low + (high - low) / 2;
+
+			if (asked->segments[middle] < segment)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		i = low;
+		if (i == asked->nsegments || asked->segments[i] != segment)
+			continue;
+		if (*n == max)
+			segments = grow(segments, &max, sizeof(int64));
+		segments[(*n)++] = segment;
+		i++;
+	}
+	return segments;
 }
 
 /* The events of one scope around the instant. */
@@ -494,15 +607,13 @@ read_around(FswHistoryReading *reading)
 		read_late(reading);
 		segments = find_segments(reading, &nsegments);
 	}
+	else if (nsegments > FEW_SEGMENTS)
+		segments = find_asked_segments(reading, &nsegments);
 	for (int i = 0; i < nsegments; i++)
 	{
 		Override	override = {.is_segment = true, .segment_id = segments[i]};
-		bool		again = false;
 
-		for (int j = 0; j < i && !again; j++)
-			again = segments[j] == segments[i];
-		if (!again)
-			read_scope(reading, &override, least);
+		read_scope(reading, &override, least);
 	}
 	if (asked->identity != NULL)
 		read_identity_near(reading, asked->identity);
@@ -546,7 +657,7 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	reading.states.history = history;
 	reading.states.mcxt = CurrentMemoryContext;
 	reading.born = FSW_NEVER;
-	(void) add_scope(&reading, FSW_SCOPE_DEFAULT);
+	(void) add_scope(&reading, FSW_SCOPE_DEFAULT, 0);
 	fsw_environment_facts(reader, life->environment);
 	flag->versioned = life->versioned;
 	flag->gone = life->gone;

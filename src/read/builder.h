@@ -39,6 +39,9 @@ typedef struct FswHistoryReading
 	int			maxrows;
 	FswStateTable states;
 	FswRange   *ranges;			/* by scope */
+	int			nbuckets;		/* a power of two */
+	int		   *buckets;		/* of the overrides' keys: a scope, or 0 */
+	uint64	   *scope_keys;		/* by scope */
 	FswNameSince **scope_names; /* by scope: hashes, as in touch.scope_hash */
 	int		   *nscope_names;
 	int64		born;			/* of the feature, as far as it was read */

@@ -164,23 +164,20 @@ sole_environment(FswReader *reader, Datum webhook)
 
 /* The environment that the audit entry of a version names, or -1. */
 static int64
-environment_of_entry(FswReader *reader, Datum source, Datum uuid)
+environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_TOUCH_VERSION);
-	text	   *wanted = DatumGetTextPP(uuid);
 	int64		result = -1;
 
-	fsw_scan_equal(scan, hash_any_extended((unsigned char *) VARDATA_ANY(wanted),
-										   VARSIZE_ANY_EXHDR(wanted), 0));
+	fsw_scan_equal(scan, hash_any_extended((unsigned char *) VARDATA_ANY(uuid),
+										   VARSIZE_ANY_EXHDR(uuid), 0));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
 		int64		id = fsw_scan_int64(scan, TOUCH_environment_id, -1);
-		bool		isnull;
 
-		if (id < 0 ||
-			!fsw_same_text(source, fsw_scan_column(scan, TOUCH_source, &isnull)) ||
-			!fsw_same_text(uuid, fsw_scan_column(scan, TOUCH_version, &isnull)))
+		if (id < 0 || !fsw_scan_same_text(scan, TOUCH_source, source) ||
+			!fsw_scan_same_text(scan, TOUCH_version, PointerGetDatum(uuid)))
 			continue;
 		result = result < 0 ? id : Min(result, id);
 	}
@@ -196,27 +193,23 @@ environment_of_entry(FswReader *reader, Datum source, Datum uuid)
 bool
 fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment)
 {
-	bool		has_webhook;
-	bool		isnull;
-	Datum		webhook = fsw_scan_column(lists, VERSION_webhook, &isnull);
-	Datum		uuid;
+	text	   *webhook = fsw_scan_text(lists, VERSION_webhook);
+	text	   *uuid = fsw_scan_text(lists, VERSION_uuid);
 	int64		id = -1;
 
-	has_webhook = !isnull;
-	if (has_webhook)
+	if (webhook != NULL)
 	{
 		FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
 
-		fsw_scan_equal(scan, webhook);
+		fsw_scan_equal(scan, PointerGetDatum(webhook));
 		fsw_scan_begin(scan, ForwardScanDirection);
 		if (fsw_scan_next(scan))
 			id = fsw_scan_int64(scan, WEBHOOK_environment_id, -1);
 	}
-	uuid = fsw_scan_column(lists, VERSION_uuid, &isnull);
-	if (id < 0 && !isnull)
+	if (id < 0 && uuid != NULL)
 		id = environment_of_entry(reader, environment->source, uuid);
-	if (id < 0 && has_webhook)
-		id = sole_environment(reader, webhook);
+	if (id < 0 && webhook != NULL)
+		id = sole_environment(reader, PointerGetDatum(webhook));
 	return id == environment->environment_id;
 }
 

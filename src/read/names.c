@@ -76,9 +76,7 @@ fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length)
 bool
 fsw_name_is_of(FswScan *scan, Datum source, const char *kind, const char *id)
 {
-	bool		isnull;
-
-	return fsw_same_text(fsw_scan_column(scan, NAME_source, &isnull), source) &&
+	return fsw_scan_same_text(scan, NAME_source, source) &&
 		fsw_scan_is(scan, NAME_kind, kind) && fsw_scan_is(scan, NAME_id, id);
 }
 
@@ -107,7 +105,7 @@ find_names(NameReading *reading)
 	for (;;)
 	{
 		FswScan    *scan = scan_thing(reading, NULL);
-		bool		isnull;
+		text	   *found;
 		NameOf	   *name;
 
 		if (reading->n > 0)
@@ -118,14 +116,15 @@ find_names(NameReading *reading)
 		{
 			if (!fsw_scan_next(scan))
 				return;
-		} while (!is_of(reading, scan));
+			found = fsw_scan_text(scan, NAME_name);
+		} while (found == NULL || !is_of(reading, scan));
 		if (reading->n == reading->max)
 		{
 			reading->max *= 2;
 			reading->names = repalloc_array(reading->names, NameOf, reading->max);
 		}
 		name = &reading->names[reading->n++];
-		name->name = DatumGetTextPCopy(fsw_scan_column(scan, NAME_name, &isnull));
+		name->name = DatumGetTextPCopy(PointerGetDatum(found));
 		name->hash = name_hash(reading->kind, VARDATA_ANY(name->name), VARSIZE_ANY_EXHDR(name->name));
 	}
 }
@@ -208,17 +207,15 @@ read_project(const NameReading *reading, FswNames *names)
 		while (fsw_scan_next(scan))
 		{
 			int64		at = fsw_scan_int64(scan, NAME_seen_at, 0);
-			bool		isnull;
 			int64		project_id;
 
 			if (!is_of(reading, scan))
 				continue;
 			/* of an hour, only the first is told apart */
 			names->seen_until = Max(names->seen_until, hour_of(at) + USECS_PER_HOUR);
-			project_id = fsw_scan_int64(scan, NAME_project_id, 0);
-			(void) fsw_scan_column(scan, NAME_project_id, &isnull);
-			if (isnull)
+			if (fsw_scan_is_null(scan, NAME_project_id))
 				continue;
+			project_id = fsw_scan_int64(scan, NAME_project_id, 0);
 			/* of one instant, the greater */
 			if (!names->has_project || at > told_at ||
 				(at == told_at && project_id > names->project_id))

@@ -113,7 +113,7 @@ typedef struct FswAsked
 {
 	bool		everything;
 	int			nsegments;
-	const int64 *segments;
+	const int64 *segments;		/* each once, in order */
 	const char *identity;		/* key or identifier, or NULL */
 } FswAsked;
 
@@ -200,9 +200,6 @@ typedef struct FswStepsLimit
  * versions overlap: up to this, all of it is read for any instant.
  */
 #define FSW_LONG_VERSIONED 2000
-
-/* resolve.c */
-extern bool fsw_same_text(Datum a, Datum b);
 
 /* names.c */
 extern FswScan *fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length);

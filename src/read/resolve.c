@@ -15,7 +15,6 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/datum.h"
 
 #include "src/base/fsw.h"
 #include "src/read/read.h"
@@ -38,21 +37,6 @@ span_of(const Thing *thing, int i)
 	if (i + 1 < thing->names.n)
 		span.to = thing->names.from[i + 1];
 	return span;
-}
-
-static inline bool
-same_text(const text *a, const text *b)
-{
-	size_t		length = VARSIZE_ANY_EXHDR(a);
-
-	return length == VARSIZE_ANY_EXHDR(b) && memcmp(VARDATA_ANY(a), VARDATA_ANY(b), length) == 0;
-}
-
-/* Are two texts that need no detoasting the same? */
-bool
-fsw_same_text(Datum a, Datum b)
-{
-	return same_text((text *) DatumGetPointer(a), (text *) DatumGetPointer(b));
 }
 
 /* Begin to search the names of a kind in a project, or in none that is told. */
@@ -116,9 +100,9 @@ find_things(FswReader *reader, const char *kind, const char *name, int length, T
 	{
 		FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
 		Thing	   *thing;
-		bool		isnull;
+		text	   *source;
+		char	   *thing_kind;
 		char	   *id;
-		Datum		source;
 
 		fsw_scan_equal(scan, Int64GetDatum(hash));
 		if (last != FSW_NEVER)
@@ -126,9 +110,13 @@ find_things(FswReader *reader, const char *kind, const char *name, int length, T
 		fsw_scan_begin(scan, ForwardScanDirection);
 		if (!fsw_scan_next(scan))
 			break;
-		source = fsw_scan_column(scan, NAME_source, &isnull);
+		source = fsw_scan_text(scan, NAME_source);
+		thing_kind = fsw_scan_cstring(scan, NAME_kind);
 		id = fsw_scan_cstring(scan, NAME_id);
-		last = fsw_thing_hash(source, fsw_scan_cstring(scan, NAME_kind), id);
+		/* such a row has no hash to go on from, and comes last */
+		if (source == NULL || thing_kind == NULL || id == NULL)
+			break;
+		last = fsw_thing_hash(PointerGetDatum(source), thing_kind, id);
 		if (n == max)
 		{
 			max *= 2;
@@ -139,7 +127,7 @@ find_things(FswReader *reader, const char *kind, const char *name, int length, T
 		if (!fsw_scan_id(scan, NAME_id, &thing->id) || !fsw_scan_is(scan, NAME_kind, kind) ||
 			!fsw_scan_is(scan, NAME_name, wanted))
 			continue;
-		thing->source = datumCopy(source, false, -1);
+		thing->source = PointerGetDatum(DatumGetTextPCopy(PointerGetDatum(source)));
 		n++;
 	}
 	for (int i = 0; i < n; i++)
@@ -225,7 +213,7 @@ add_pairs(PairList *list, FswPair pair, const Thing *environment, const text *na
 		both.evidence.from = Min(both.evidence.from, feature->names.from[0]);
 		for (int j = 0; j < feature->names.n; j++)
 		{
-			if (!same_text(feature->names.names[j], name))
+			if (!fsw_same_text(PointerGetDatum(feature->names.names[j]), PointerGetDatum(name)))
 				continue;
 			both.feature_named = span_of(feature, j);
 			add_pair(list, &both);

@@ -264,6 +264,10 @@ fsw_scan_column(FswScan *scan, int column, bool *isnull)
 	return slot_getattr(scan->slot, scan->attnums[column], isnull);
 }
 
+/*
+ * The column, a bigint or a timestamptz.  Where these are passed by reference,
+ * the value of a NULL must not be looked at.
+ */
 int64
 fsw_scan_int64(FswScan *scan, int column, int64 otherwise)
 {
@@ -271,6 +275,55 @@ fsw_scan_int64(FswScan *scan, int column, int64 otherwise)
 	Datum		value = fsw_scan_column(scan, column, &isnull);
 
 	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+/* The column, an integer that is never NULL. */
+int
+fsw_scan_int32(FswScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+bool
+fsw_scan_is_null(FswScan *scan, int column)
+{
+	bool		isnull;
+
+	(void) fsw_scan_column(scan, column, &isnull);
+	return isnull;
+}
+
+/* The column, a text, not compressed and in memory; or NULL. */
+text *
+fsw_scan_text(FswScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = fsw_scan_column(scan, column, &isnull);
+
+	return isnull ? NULL : DatumGetTextPP(value);
+}
+
+/* Is the column, a text, the same as another that is not compressed? */
+bool
+fsw_scan_same_text(FswScan *scan, int column, Datum other)
+{
+	text	   *value = fsw_scan_text(scan, column);
+
+	return value != NULL && fsw_same_text(PointerGetDatum(value), other);
+}
+
+/* Are two texts, neither of them compressed, the same? */
+bool
+fsw_same_text(Datum a, Datum b)
+{
+	const text *x = (text *) DatumGetPointer(a);
+	const text *y = (text *) DatumGetPointer(b);
+
+	return VARSIZE_ANY_EXHDR(x) == VARSIZE_ANY_EXHDR(y) &&
+		memcmp(VARDATA_ANY(x), VARDATA_ANY(y), VARSIZE_ANY_EXHDR(x)) == 0;
 }
 
 bool
@@ -286,14 +339,9 @@ fsw_scan_bool(FswScan *scan, int column)
 bool
 fsw_scan_is(FswScan *scan, int column, const char *word)
 {
-	bool		isnull;
-	Datum		value = fsw_scan_column(scan, column, &isnull);
-	text	   *content;
+	text	   *content = fsw_scan_text(scan, column);
 
-	if (isnull)
-		return false;
-	content = DatumGetTextPP(value);
-	return VARSIZE_ANY_EXHDR(content) == strlen(word) &&
+	return content != NULL && VARSIZE_ANY_EXHDR(content) == strlen(word) &&
 		memcmp(VARDATA_ANY(content), word, VARSIZE_ANY_EXHDR(content)) == 0;
 }
 
@@ -301,15 +349,14 @@ fsw_scan_is(FswScan *scan, int column, const char *word)
 bool
 fsw_scan_id(FswScan *scan, int column, int64 *id)
 {
-	bool		isnull;
-	Datum		value = fsw_scan_column(scan, column, &isnull);
+	text	   *content = fsw_scan_text(scan, column);
 	const char *digits;
 	int			length;
 
-	if (isnull)
+	if (content == NULL)
 		return false;
-	digits = VARDATA_ANY(DatumGetPointer(value));
-	length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+	digits = VARDATA_ANY(content);
+	length = VARSIZE_ANY_EXHDR(content);
 	if (length < 1 || length > 18)
 		return false;
 	*id = 0;

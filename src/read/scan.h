@@ -136,6 +136,11 @@ extern void fsw_scan_fetch(FswScan *scan);
 
 extern Datum fsw_scan_column(FswScan *scan, int column, bool *isnull);
 extern int64 fsw_scan_int64(FswScan *scan, int column, int64 otherwise);
+extern int	fsw_scan_int32(FswScan *scan, int column);
+extern bool fsw_scan_is_null(FswScan *scan, int column);
+extern text *fsw_scan_text(FswScan *scan, int column);
+extern bool fsw_scan_same_text(FswScan *scan, int column, Datum other);
+extern bool fsw_same_text(Datum a, Datum b);
 extern bool fsw_scan_bool(FswScan *scan, int column);
 extern bool fsw_scan_is(FswScan *scan, int column, const char *word);
 extern bool fsw_scan_id(FswScan *scan, int column, int64 *id);
