@@ -110,11 +110,13 @@ REGRESS = \
 	timeline \
 	name \
 	snapshot \
+	relation \
 	maintenance \
 	uninstall
 
 ISOLATION = \
 	duplicate_race \
+	index_swap \
 	notification \
 	rejected_race \
 	snapshot_race

@@ -181,6 +181,7 @@ compare_int64(const void *a, const void *b)
 	int64		x = *(const int64 *) a;
 	int64		y = *(const int64 *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
@@ -316,6 +317,7 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 	{
 		int64		changes[FSW_PAIR_BOUNDS];
 
+		CHECK_FOR_INTERRUPTS();
 		fsw_pair_bounds(&entry->pairs[i], changes);
 		for (int j = 0; j < FSW_PAIR_BOUNDS; j++)
 			add_bound(bounds, nbounds++, changes[j]);
@@ -326,12 +328,13 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 	for (int i = 0; i < nbounds; i++)
 	{
 		int64		at = bounds[i];
-		int			state;
+		int			state = FSW_NOT_SEEN;
 		int			pair = find_pair(entry, steps, at, found, &state);
 		StepState	then = pair < 0 ? STEP_NONE :
 			steps[pair]->states[state].enabled ? STEP_ENABLED : STEP_DISABLED;
 		int			value = pair < 0 ? -1 : first_state[pair] + state;
 
+		CHECK_FOR_INTERRUPTS();
 		if (n > 0 && STEP_STATE(kept[n - 1]) == then && (index == NULL || index[n - 1] == value))
 			continue;
 		/* far away, instants become one: the last counts */
@@ -358,6 +361,7 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 			{
 				Datum		value = steps[i]->shown[j].value;
 
+				CHECK_FOR_INTERRUPTS();
 				if (DatumGetPointer(value) != NULL)
 					entry->values[first_state[i] + j] = datumCopy(value, false, -1);
 			}

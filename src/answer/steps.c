@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "src/base/fsw.h"
@@ -154,7 +155,10 @@ steps_of_history(StepsReading *reading, const int64 *near)
 
 	reading->steps->n = 0;
 	for (int i = 0; i < history->timeline->nperiods && history->timeline->periods[i].scope == 0; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		add_step(reading, history->timeline->periods[i].from, history->timeline->periods[i].state);
+	}
 	reading->table = *history;
 	return reading->steps;
 }
@@ -201,8 +205,8 @@ add_start(StepsReading *reading)
 	born = fsw_life_born(reading->reader, life, life->created != FSW_NEVER ? life->created : creation.created);
 	if (born == FSW_NEVER || born >= first)
 		return true;
-	if (first != FSW_FOREVER && born >= first - TOLD_WITHIN)
-		return !has_entries(reading, born - TOLD_WITHIN, first - FSW_SAME_ACT - 1);
+	if (first != FSW_FOREVER && born >= fsw_after(first, -TOLD_WITHIN))
+		return !has_entries(reading, fsw_after(born, -TOLD_WITHIN), fsw_after(first, -FSW_SAME_ACT - 1));
 	if (creation.has_defaults)
 		state = fsw_intern_state(&reading->states, creation.enabled,
 								 reading->values ? creation.value : (Datum) 0, !reading->values,
@@ -226,6 +230,7 @@ add_removals(StepsReading *reading)
 		int64		at = reading->life->removals[i];
 		int			place;
 
+		CHECK_FOR_INTERRUPTS();
 		add_step(reading, at, FSW_NOT_LIVE);
 		for (place = steps->n - 1; place > 0 && steps->from[place - 1] > at; place--)
 		{
@@ -310,8 +315,10 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 	else if (simple && life->gone <= *near)
 	{
 		/* the feature is gone then, if it ever was there */
-		simple = read_steps_near(&reading, life->gone - 1);
-		if (simple && fsw_steps_at(steps, life->gone - 1) == FSW_NOT_SEEN)
+		int64		before = fsw_after(life->gone, -1);
+
+		simple = read_steps_near(&reading, before);
+		if (simple && fsw_steps_at(steps, before) == FSW_NOT_SEEN)
 		{
 			steps->n = 0;
 			simple = read_steps_near(&reading, *near);

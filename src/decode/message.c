@@ -552,6 +552,7 @@ walk_gap(Walk *walk, int i, int begin)
 	last = gap->nat - 1;
 	for (int n = 0; n <= last - first && walk->found < walk->limit; n++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		walk->at[i] = gap->at[walk->backward ? last - n : first + n];
 		walk_gap(walk, i + 1, walk->at[i] + gap->literal_len);
 	}

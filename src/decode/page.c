@@ -21,6 +21,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "src/base/fsw.h"
@@ -127,6 +128,7 @@ for_each_item(JsonbValue *value, const FswPath *path, ItemFunction function, voi
 		FswPath		here = {path, psprintf("%d", n++)};
 		char	   *reason = for_each_item(&item, &here, function, arg);
 
+		CHECK_FOR_INTERRUPTS();
 		if (reason != NULL)
 			return reason;
 	}
@@ -246,6 +248,7 @@ set_variants(FswRow *row, JsonbValue *variants, const FswPath *path)
 		JsonbContainer *variant = fsw_json_object(&value);
 		JsonbIterator *inner;
 
+		CHECK_FOR_INTERRUPTS();
 		if (variant == NULL)
 			return fsw_invalid_payload(path, "be an array of objects");
 		inner = JsonbIteratorInit(variant);

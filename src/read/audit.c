@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -87,6 +88,7 @@ fsw_read_scope_names(FswHistoryReading *reading)
 		const char *identifier = history->shown_scopes[scope].identity_identifier;
 		int			max = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT)
 			read_segment(reading, scope);
 		else if (identifier != NULL)
@@ -220,6 +222,7 @@ read_touch(FswHistoryReading *reading, FswScan *scan)
 	row = fsw_read_row(reading, delivery, NULL, false, 0);
 	for (int scope = 1; scope < flag->nscopes; scope++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (scope_is_named(reading, scope, scope_hash, at))
 			fsw_read_evidence(reading, what, scope, at, arrived)->row = row;
 	}
@@ -279,15 +282,14 @@ read_entries_near(FswHistoryReading *reading, const Entries *entries, int64 from
 	FswFlag    *flag = &reading->history->flag;
 	int			nevidence = flag->nevidence;
 
-	if (from != FSW_NEVER)
-		from -= FSW_SAME_ACT;
-	if (to != FSW_FOREVER)
-		to += FSW_SAME_ACT;
+	from = fsw_after(from, -FSW_SAME_ACT);
+	to = fsw_after(to, FSW_SAME_ACT);
 	if (read_range(reading, entries, from, to, ForwardScanDirection, 2 * FSW_WINDOW) < 2 * FSW_WINDOW)
 		return;
 	flag->nevidence = nevidence;
 	(void) read_range(reading, entries, from, *reading->near, BackwardScanDirection, FSW_WINDOW);
-	(void) read_range(reading, entries, *reading->near + 1, to, ForwardScanDirection, FSW_WINDOW);
+	if (fsw_after(*reading->near, 1) != FSW_FOREVER)
+		(void) read_range(reading, entries, fsw_after(*reading->near, 1), to, ForwardScanDirection, FSW_WINDOW);
 }
 
 /* The entries about a scope, or about all overrides where scope is negative. */
@@ -335,6 +337,7 @@ fsw_read_touches(FswHistoryReading *reading)
 	{
 		const FswUpdate *update = &life->updates[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (!fsw_life_has(life, reading->born, update->at))
 			continue;
 		(void) fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
@@ -383,6 +386,7 @@ read_list(FswHistoryReading *reading, Jsonb *list, int **states)
 		JsonbValue *value;
 		JsonbValue *variants;
 
+		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_ELEM || element.type != jbvBinary ||
 			!JsonContainerIsObject(element.val.binary.data))
 			continue;

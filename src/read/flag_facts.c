@@ -335,9 +335,9 @@ has_version(FswReader *reader, const FswLife *life, int64 name)
 	fsw_scan_equal(scan, CStringGetTextDatum("version"));
 	fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
 	if (life->created != FSW_NEVER)
-		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(life->created - LIFE_SPREAD));
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(fsw_after(life->created, -LIFE_SPREAD)));
 	if (life->gone != FSW_FOREVER)
-		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(life->gone + LIFE_SPREAD));
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(fsw_after(life->gone, LIFE_SPREAD)));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
@@ -430,8 +430,8 @@ read_entries(FswReader *reader, FswLife *life)
 bool
 fsw_life_has(const FswLife *life, int64 created, int64 at)
 {
-	return (created == FSW_NEVER || at >= created - LIFE_SPREAD) &&
-		(life->gone == FSW_FOREVER || at <= life->gone + LIFE_SPREAD);
+	return (created == FSW_NEVER || at >= fsw_after(created, -LIFE_SPREAD)) &&
+		(life->gone == FSW_FOREVER || at <= fsw_after(life->gone, LIFE_SPREAD));
 }
 
 FswLife *

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "src/base/fsw.h"
@@ -77,6 +78,7 @@ hash_names(Thing *thing)
 		int64		hash = fsw_hash("feature:", VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 		bool		found = false;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int j = 0; j < feature->nnames && !found; j++)
 			found = feature->names[j] == hash;
 		if (!found)
@@ -206,6 +208,7 @@ add_pairs(PairList *list, FswPair pair, const Thing *environment, const text *na
 		const Thing *feature = &features[i];
 		FswPair		both = pair;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!in_one_project(feature, environment))
 			continue;
 		both.feature = feature->feature;
@@ -337,6 +340,7 @@ compare_ids(const void *a, const void *b)
 	int64		x = *(const int64 *) a;
 	int64		y = *(const int64 *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
@@ -387,6 +391,7 @@ fsw_resolve_features(FswReader *reader, const FswPair *environment, int64 at, Fs
 	{
 		Thing		thing = {.source = environment->source, .id = ids[i]};
 
+		CHECK_FOR_INTERRUPTS();
 		if (i > 0 && ids[i] == ids[i - 1])
 			continue;
 		/* another row may say that it is of another project by now */
@@ -492,6 +497,7 @@ fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found)
 		const FswPair *pair = &pairs[i];
 		int			j;
 
+		CHECK_FOR_INTERRUPTS();
 		for (j = 0; j < nfound; j++)
 		{
 			const FswPair *other = &pairs[found[j]];

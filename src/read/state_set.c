@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -46,6 +47,7 @@ canonical_variants(Jsonb *sent)
 		JsonbValue *percentage;
 		JsonbValue	key;
 
+		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_ELEM || element.type != jbvBinary ||
 			!JsonContainerIsObject(element.val.binary.data))
 			continue;

@@ -13,7 +13,10 @@
 
 #include "postgres.h"
 
+#include "common/int.h"
 #include "datatype/timestamp.h"
+
+#include "src/timeline/pure.h"
 
 /* In place of the index of a state. */
 #define FSW_NOT_LIVE	(-1)	/* the scope has no state of its own */
@@ -28,6 +31,33 @@
  * other; each save has an audit entry of its own instant.  Microseconds.
  */
 #define FSW_SAME_ACT	INT64CONST(500000)
+
+/*
+ * The instant so long after another, or before it.  What the server could not
+ * show as a timestamptz is no instant any more: before all, or after all.
+ */
+static inline int64
+fsw_after(int64 at, int64 by)
+{
+	int64		result;
+
+	if (at == FSW_NEVER || at == FSW_FOREVER)
+		return at;
+	if (pg_add_s64_overflow(at, by, &result) || !IS_VALID_TIMESTAMP(result))
+		return by < 0 ? FSW_NEVER : FSW_FOREVER;
+	return result;
+}
+
+/* How long an instant is after another, which may be longer than can be told. */
+static inline int64
+fsw_apart(int64 later, int64 earlier)
+{
+	int64		result;
+
+	if (pg_sub_s64_overflow(later, earlier, &result))
+		return later < earlier ? PG_INT64_MIN : PG_INT64_MAX;
+	return result;
+}
 
 /* Ordered: what is greater is surer.  The names are those of the SQL enum. */
 typedef enum FswConfidence

@@ -112,6 +112,7 @@ fsw_timeline_lower(FswTimeline *timeline, int first, int64 from, int64 to,
 	{
 		FswPeriod  *period = &timeline->periods[i];
 
+		FSW_INTERRUPT();
 		if (period->confidence > at_most && period->from < to && period->to > from)
 			nhit++;
 	}
@@ -127,6 +128,7 @@ fsw_timeline_lower(FswTimeline *timeline, int first, int64 from, int64 to,
 		int64		a = Max(from, period->from);
 		int64		b = Min(to, period->to);
 
+		FSW_INTERRUPT();
 		if (period->confidence <= at_most || a >= b)
 		{
 			a = period->to;
@@ -249,6 +251,7 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 	act.first_value = FSW_FOREVER;
 	for (i = first; i < last; i++)
 	{
+		FSW_INTERRUPT();
 		act.arrived = Min(act.arrived, scope->bodies[i]->arrived);
 		if (scope->bodies[i]->state != body->state)
 			torn = true;
@@ -259,7 +262,7 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 	body = scope->bodies[last - 1];
 	if (torn)
 	{
-		int			next = touch_from(scope, act.at + FSW_SAME_ACT + 1);
+		int			next = touch_from(scope, fsw_after(act.at, FSW_SAME_ACT + 1));
 		int64		next_at = next < scope->ntouches ? scope->touches[next]->at : FSW_NEVER;
 
 		if (body->arrived > next_at)
@@ -286,11 +289,12 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 		return act;
 	}
 
-	for (i = touch_from(scope, act.at - FSW_SAME_ACT);
-		 i < scope->ntouches && scope->touches[i]->at <= act.at + FSW_SAME_ACT; i++)
+	for (i = touch_from(scope, fsw_after(act.at, -FSW_SAME_ACT));
+		 i < scope->ntouches && scope->touches[i]->at <= fsw_after(act.at, FSW_SAME_ACT); i++)
 	{
 		FswEvidence *touch = scope->touches[i];
 
+		FSW_INTERRUPT();
 		if (touch->kind == FSW_EV_REMOVAL || touch->kind == FSW_EV_STATE_DELETED)
 			continue;
 		act.first_entry = Min(act.first_entry, touch->at);
@@ -336,8 +340,8 @@ touch_is_told(const ScopeEvidence *scope, const FswEvidence *touch)
 	}
 	if (touch->kind == FSW_EV_STATE)
 		return low < scope->nbodies && scope->bodies[low]->at == touch->at;
-	return (low < scope->nbodies && scope->bodies[low]->at - touch->at <= FSW_SAME_ACT) ||
-		(low > 0 && touch->at - scope->bodies[low - 1]->at <= FSW_SAME_ACT);
+	return (low < scope->nbodies && fsw_apart(scope->bodies[low]->at, touch->at) <= FSW_SAME_ACT) ||
+		(low > 0 && fsw_apart(touch->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
 }
 
 static int
@@ -346,6 +350,7 @@ compare_acts(const void *a, const void *b)
 	const Act  *x = a;
 	const Act  *y = b;
 
+	FSW_INTERRUPT();
 	if (x->at != y->at)
 		return x->at < y->at ? -1 : 1;
 	if (x->told != y->told)
@@ -379,6 +384,7 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, Act *acts, int nacts)
 		Act		   *next = i + 1 < nacts ? &acts[i + 1] : NULL;
 		bool		next_told = next != NULL && next->told && next->state >= 0;
 
+		FSW_INTERRUPT();
 		if (!act->told)
 			continue;
 		if (act->state == FSW_NOT_LIVE)
@@ -394,7 +400,7 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, Act *acts, int nacts)
 		 * the old one, although an entry says it changed.
 		 */
 		if (previous != NULL && previous->told && previous->state >= 0 &&
-			act->value_after && act->at - previous->at < TASK_REACH &&
+			act->value_after && fsw_apart(act->at, previous->at) < TASK_REACH &&
 			previous->arrived > act->at &&
 			states[previous->state].rest == states[act->state].rest)
 			doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
@@ -433,11 +439,12 @@ static void
 doubt_variants(const int64 *times, int n, FswConfidence at_most, FswCause cause,
 			   FswTimeline *timeline, int first, const Act *act, int64 to)
 {
-	for (int i = fsw_timeline_first(times, n, act->at - FSW_SAME_ACT); i < n && times[i] < to; i++)
+	for (int i = fsw_timeline_first(times, n, fsw_after(act->at, -FSW_SAME_ACT)); i < n && times[i] < to; i++)
 	{
+		FSW_INTERRUPT();
 		/* made together with the feature, before the state was read */
-		if (act->cause != FSW_CAUSE_DEFAULTS && times[i] <= act->at + TASK_DELAY &&
-			act->arrived - act->at >= TASK_DELAY)
+		if (act->cause != FSW_CAUSE_DEFAULTS && times[i] <= fsw_after(act->at, TASK_DELAY) &&
+			fsw_apart(act->arrived, act->at) >= TASK_DELAY)
 			continue;
 		fsw_timeline_lower(timeline, first, times[i], to, at_most, cause);
 		return;
@@ -460,6 +467,7 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 	{
 		int			j = i + 1;
 
+		FSW_INTERRUPT();
 		while (j < evidence->nbodies && evidence->bodies[j]->at == evidence->bodies[i]->at)
 			j++;
 		acts[nacts++] = act_of_bodies(flag, evidence, i, j);
@@ -470,6 +478,7 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 		FswEvidence *touch = evidence->touches[i];
 		Act			act = {0};
 
+		FSW_INTERRUPT();
 		act.at = touch->at;
 		act.arrived = touch->at;
 		act.before = FSW_NOT_TOLD;
@@ -514,7 +523,7 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 		if (scope->kind == FSW_SCOPE_DEFAULT)
 		{
 			/* the first event tells what it was created with */
-			if (nacts == 0 || scope->born < acts[0].at - 2 * TASK_DELAY ||
+			if (nacts == 0 || scope->born < fsw_after(acts[0].at, -2 * TASK_DELAY) ||
 				(!acts[0].told && scope->born < acts[0].at))
 			{
 				if (flag->defaults >= 0)
@@ -546,6 +555,7 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 		int			start = timeline->nperiods;
 		int64		news = flag->news;
 
+		FSW_INTERRUPT();
 		if (act->told)
 		{
 			held = act->state;
@@ -604,8 +614,8 @@ end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 					 flag->gone_exactly ? FSW_CONFIRMED : FSW_REPORTED,
 					 FSW_CAUSE_FEATURE_DELETED);
 	if (!flag->gone_exactly)
-		fsw_timeline_lower(timeline, first, flag->gone - DELETION_SPREAD,
-						   flag->gone + DELETION_SPREAD, FSW_INFERRED,
+		fsw_timeline_lower(timeline, first, fsw_after(flag->gone, -DELETION_SPREAD),
+						   fsw_after(flag->gone, DELETION_SPREAD), FSW_INFERRED,
 						   FSW_CAUSE_DELETING);
 }
 
@@ -616,6 +626,7 @@ compare_evidence(const void *a, const void *b)
 	const FswEvidence *x = a;
 	const FswEvidence *y = b;
 
+	FSW_INTERRUPT();
 	if (x->at != y->at)
 		return x->at < y->at ? -1 : 1;
 	if (x->arrived != y->arrived)
@@ -653,6 +664,7 @@ fsw_timeline_build(FswFlag *flag)
 			FswEvidence *piece = &flag->evidence[i];
 			ScopeEvidence *scope = &scopes[piece->scope];
 
+			FSW_INTERRUPT();
 			switch (piece->kind)
 			{
 				case FSW_EV_BODY:
@@ -710,12 +722,14 @@ fsw_timeline_build(FswFlag *flag)
 	{
 		int			first = timeline->nperiods;
 
+		FSW_INTERRUPT();
 		if (versioned != NULL && versioned[i] != NULL)
 		{
 			for (int j = 0; j < versioned[i]->nperiods; j++)
 			{
 				FswPeriod  *period = &versioned[i]->periods[j];
 
+				FSW_INTERRUPT();
 				fsw_timeline_add(timeline, i, period->from, period->to, period->state,
 								 period->confidence, period->cause, period->evidence);
 			}

@@ -135,6 +135,7 @@ begin_initial(Carry *carry)
 		int			by = -1;
 		bool		last = false;
 
+		FSW_INTERRUPT();
 		for (int j = 0; j < version->nevents; j++)
 		{
 			const FswEvidence *event = &flag->evidence[version->events[j]];
@@ -175,6 +176,7 @@ begin_initial(Carry *carry)
 		{
 			const FswEvidence *piece = &flag->evidence[i];
 
+			FSW_INTERRUPT();
 			if (carry->set.nversions > 0 && piece->at >= carry->set.versions[0].live)
 				break;
 			if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0)
@@ -216,7 +218,10 @@ begin_initial(Carry *carry)
 	{
 		stretch->from = FSW_FOREVER;
 		for (int i = 0; i < carry->set.nversions; i++)
+		{
+			FSW_INTERRUPT();
 			stretch->from = Min(stretch->from, carry->set.versions[i].earliest);
+		}
 	}
 	stretch->earliest = stretch->from;
 	stretch->latest = stretch->from;
@@ -241,6 +246,7 @@ carry_version(Carry *carry, int index)
 	{
 		int			scope = carry->set.used[i];
 
+		FSW_INTERRUPT();
 		if (flag->scopes[scope].ended <= version->live && current[scope] != FSW_NOT_SEEN)
 			current[scope] = FSW_NOT_LIVE;
 	}
@@ -249,6 +255,7 @@ carry_version(Carry *carry, int index)
 		const FswEvidence *event = &flag->evidence[version->events[i]];
 		Stretch    *stretch = last_stretch(carry, event->scope);
 
+		FSW_INTERRUPT();
 		/* an import that says the same is a second piece of evidence */
 		if (event->kind == FSW_EV_IMPORT && stretch != NULL &&
 			current[event->scope] == event->state && event->state >= 0)
@@ -270,6 +277,7 @@ carry_version(Carry *carry, int index)
 		{
 			Stretch    *stretch = last_stretch(carry, carry->set.used[i]);
 
+			FSW_INTERRUPT();
 			if (stretch == NULL || stretch->version == index)
 				continue;
 			if (stretch->nuntold++ == 0)
@@ -301,6 +309,7 @@ carry_version(Carry *carry, int index)
 		Stretch    *stretch = last_stretch(carry, scope);
 		bool		told_now = stretch->version == index;
 
+		FSW_INTERRUPT();
 		if (verdicts[i] == FSW_LISTED)
 		{
 			if (nlost == 0 && extra == 0)
@@ -365,11 +374,14 @@ write_stretch(const Carry *carry, FswTimeline *timeline, int scope,
 
 	/* changes of the variants since the state was read */
 	option = fsw_timeline_first(flag->options, flag->noptions,
-								stretch->initial ? from + CREATION + 1 : stretch->latest + 1);
+								stretch->initial ? fsw_after(from, CREATION + 1) : fsw_after(stretch->latest, 1));
 	update = fsw_timeline_first(flag->updates, flag->nupdates,
-								stretch->initial ? from + CREATION + 1 : stretch->latest + 1);
+								stretch->initial ? fsw_after(from, CREATION + 1) : fsw_after(stretch->latest, 1));
 	while (option + noptions < flag->noptions && flag->options[option + noptions] < to)
+	{
+		FSW_INTERRUPT();
 		noptions++;
+	}
 
 	if (stretch->confidence == FSW_UNKNOWN)
 	{
@@ -441,7 +453,7 @@ write_stretch(const Carry *carry, FswTimeline *timeline, int scope,
 
 			if (stretch->version >= 0)
 			{
-				bool		prompt = stretch->latest - stretch->earliest <= PROMPT &&
+				bool		prompt = fsw_apart(stretch->latest, stretch->earliest) <= PROMPT &&
 					state != FSW_NOT_LIVE;
 
 				/* scheduled ones and removals have no instant of their own */
@@ -493,6 +505,7 @@ compare_by_earliest(const void *a, const void *b)
 	const FswVersion *x = *(FswVersion *const *) a;
 	const FswVersion *y = *(FswVersion *const *) b;
 
+	FSW_INTERRUPT();
 	if (x->earliest != y->earliest)
 		return x->earliest < y->earliest ? -1 : 1;
 	return x->latest < y->latest ? -1 : x->latest > y->latest;
@@ -521,6 +534,7 @@ doubt_publishing(const Carry *carry, FswTimeline *timeline)
 			int64		to;
 			bool		publishing;
 
+			FSW_INTERRUPT();
 			for (; v < carry->set.nversions && versions[v]->earliest <= at; v++)
 				busy = Max(busy, versions[v]->latest);
 			publishing = busy > at;
@@ -576,14 +590,18 @@ fsw_version_build(FswFlag *flag, FswTimeline **per_scope)
 		FswTimeline *timeline = palloc0_object(FswTimeline);
 
 		for (int j = 0; j < carry.nstretches[scope]; j++)
+		{
+			FSW_INTERRUPT();
 			write_stretch(&carry, timeline, scope, &carry.stretches[scope][j],
 						  j + 1 < carry.nstretches[scope] ?
 						  &carry.stretches[scope][j + 1] : NULL);
+		}
 
 		timeline = doubt_publishing(&carry, timeline);
 
 		for (int j = 0; j < flag->nevidence; j++)
 		{
+			FSW_INTERRUPT();
 			if (flag->evidence[j].kind == FSW_EV_STATE_DELETED &&
 				flag->evidence[j].scope == scope)
 				fsw_timeline_cut(timeline, 0, scope, flag->evidence[j].at,

@@ -34,6 +34,7 @@ compare_int(const void *a, const void *b)
 	int			x = *(const int *) a;
 	int			y = *(const int *) b;
 
+	FSW_INTERRUPT();
 	return x < y ? -1 : x > y;
 }
 
@@ -45,6 +46,7 @@ compare_by_time(const void *a, const void *b)
 	int64		p = x->entry != FSW_NEVER ? x->entry : x->list_arrived;
 	int64		q = y->entry != FSW_NEVER ? y->entry : y->list_arrived;
 
+	FSW_INTERRUPT();
 	if (p != q)
 		return p < q ? -1 : 1;
 	if (x->list_arrived != y->list_arrived)
@@ -58,6 +60,7 @@ compare_by_live(const void *a, const void *b)
 	const FswVersion *x = a;
 	const FswVersion *y = b;
 
+	FSW_INTERRUPT();
 	if (x->live != y->live)
 		return x->live < y->live ? -1 : 1;
 	if (x->latest != y->latest)
@@ -81,6 +84,7 @@ list_has_events(const FswFlag *flag, const FswEvidence *list, const int *events,
 	{
 		const FswEvidence *event = &flag->evidence[events[i]];
 
+		FSW_INTERRUPT();
 		if (event->scope == 0 && list->nlist > 0 && list->list[0] != event->state)
 			result = false;
 		states[i] = event->state;
@@ -122,6 +126,7 @@ fsw_version_collect(FswVersions *set)
 		FswEvidence *piece = &flag->evidence[i];
 		FswVersion    *version = NULL;
 
+		FSW_INTERRUPT();
 		if (piece->kind != FSW_EV_VERSION && piece->kind != FSW_EV_LIST)
 			continue;
 		for (int j = n - 1; j >= 0 && j >= n - REACH; j--)
@@ -162,13 +167,14 @@ fsw_version_collect(FswVersions *set)
 		FswVersion    *found = NULL;
 
 		for (j = i; j < flag->nevidence && flag->evidence[j].at == time; j++)
-			 /* all of one time */ ;
+			FSW_INTERRUPT();	/* all of one time */
 		events = palloc_array(int, j - i);
 		for (int k = i; k < j; k++)
 		{
 			FswEvidence *piece = &flag->evidence[k];
 			bool		first = true;
 
+			FSW_INTERRUPT();
 			if ((piece->kind != FSW_EV_BODY && piece->kind != FSW_EV_IMPORT) ||
 				flag->scopes[piece->scope].kind == FSW_SCOPE_IDENTITY)
 				continue;
@@ -185,17 +191,18 @@ fsw_version_collect(FswVersions *set)
 		}
 
 		while (start < nlinked &&
-			   Max(versions[start].entry, versions[start].list_arrived) < time - ENTRY_EARLY)
+			   Max(versions[start].entry, versions[start].list_arrived) < fsw_after(time, -ENTRY_EARLY))
 			start++;
 		for (j = start; j < nlinked && tried < REACH; j++)
 		{
 			FswVersion    *version = &versions[j];
 
+			FSW_INTERRUPT();
 			if (version->has_events)
 				continue;
 			tried++;
 			if (version->entry != FSW_NEVER &&
-				(version->entry < time - ENTRY_EARLY || version->entry - time > ENTRY_DELAY))
+				(version->entry < fsw_after(time, -ENTRY_EARLY) || fsw_apart(version->entry, time) > ENTRY_DELAY))
 				continue;
 			if (version->list_arrived != FSW_NEVER && version->list_arrived < time)
 				continue;
@@ -221,6 +228,7 @@ fsw_version_collect(FswVersions *set)
 	{
 		FswVersion    *version = &versions[i];
 
+		FSW_INTERRUPT();
 		if (version->has_events)
 		{
 			version->earliest = version->time;
@@ -232,19 +240,19 @@ fsw_version_collect(FswVersions *set)
 		}
 		else if (version->entry != FSW_NEVER)
 		{
-			version->earliest = version->entry - ENTRY_SPREAD;
-			version->live = version->entry - ENTRY_USUAL;
+			version->earliest = fsw_after(version->entry, -ENTRY_SPREAD);
+			version->live = fsw_after(version->entry, -ENTRY_USUAL);
 			version->latest = Max(version->entry, version->list_arrived);
 			if (version->list != NULL && version->list_arrived < version->entry)
 			{
-				version->live = Min(version->live, version->list_arrived - ENTRY_USUAL);
+				version->live = Min(version->live, fsw_after(version->list_arrived, -ENTRY_USUAL));
 				version->latest = version->list_arrived;
 			}
 		}
 		else
 		{
-			version->earliest = version->list_arrived - LIST_SPREAD;
-			version->live = version->list_arrived - LIST_USUAL;
+			version->earliest = fsw_after(version->list_arrived, -LIST_SPREAD);
+			version->live = fsw_after(version->list_arrived, -LIST_USUAL);
 			version->latest = version->list_arrived;
 		}
 	}
@@ -260,6 +268,7 @@ compare_held(const void *a, const void *b)
 	const FswHeld *x = a;
 	const FswHeld *y = b;
 
+	FSW_INTERRUPT();
 	if (x->state != y->state)
 		return x->state < y->state ? -1 : 1;
 	return x->scope < y->scope ? -1 : x->scope > y->scope;
@@ -286,6 +295,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 	{
 		int			scope = set->used[i];
 
+		FSW_INTERRUPT();
 		if (scope == 0)
 			continue;
 		if (current[scope] == FSW_LOST)
@@ -308,6 +318,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 		int			have = 0;
 		FswVerdict		verdict;
 
+		FSW_INTERRUPT();
 		for (; j < nlisted && listed[j] < state; j++)
 			(*extra)++;
 		while (i + same < nheld && held[i + same].state == state)
@@ -342,6 +353,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 		const FswEvidence *event = &flag->evidence[version->events[i]];
 		int			was = current[event->scope];
 
+		FSW_INTERRUPT();
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
 		if (was != FSW_NOT_SEEN && was != FSW_LOST && event->before != FSW_NOT_TOLD &&
@@ -365,6 +377,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 								  &extra, &nlost);
 		for (i = 0; i < nheld; i++)
 		{
+			FSW_INTERRUPT();
 			if (verdicts[i] == FSW_LISTED)
 				continue;
 			misfits++;
@@ -400,6 +413,7 @@ fsw_version_order(FswVersions *set)
 		FswVersion		version = versions[i];
 		int			last = i;
 
+		FSW_INTERRUPT();
 		while (last + 1 < set->nversions && last - i < REACH &&
 			   versions[last + 1].live < version.latest)
 			last++;
@@ -429,9 +443,9 @@ fsw_version_order(FswVersions *set)
 			{
 				memmove(&versions[i], &versions[i + 1], (best - i) * sizeof(FswVersion));
 				version.earliest = versions[best - 1].live;
-				version.live = Max(version.latest, versions[best - 1].live + 1);
+				version.live = Max(version.latest, fsw_after(versions[best - 1].live, 1));
 				if (best + 1 < set->nversions && version.live >= versions[best + 1].live)
-					version.live = Max(version.earliest, versions[best + 1].live - 1);
+					version.live = Max(version.earliest, fsw_after(versions[best + 1].live, -1));
 				version.moved = true;
 				versions[best] = version;
 				continue;
