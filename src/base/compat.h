@@ -15,6 +15,8 @@
 #error "flagsmith_webhook needs PostgreSQL 15 or later"
 #endif
 
+#include "utils/jsonb.h"
+
 /* 16 moved the accessors of variable-length values out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -31,6 +33,11 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* 19 says by an attribute that one case goes on in the next. */
+#if PG_VERSION_NUM < 190000
+#define pg_fallthrough __attribute__((fallthrough))
+#endif
+
 /* 18 records the name and version of a module. */
 #if PG_VERSION_NUM >= 180000
 #define FSW_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "flagsmith_webhook", .version = FSW_VERSION)
@@ -38,13 +45,38 @@
 #define FSW_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-/* 18 wants to know where to count the searches of an index. */
-#if PG_VERSION_NUM >= 180000
+/* 18 wants to know where to count the searches of an index, 19 flags as well. */
+#if PG_VERSION_NUM >= 190000
+#define fsw_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0, 0)
+#elif PG_VERSION_NUM >= 180000
 #define fsw_index_beginscan(table, index, snapshot, nkeys) \
 	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
 #else
 #define fsw_index_beginscan(table, index, snapshot, nkeys) \
 	index_beginscan(table, index, snapshot, nkeys, 0)
 #endif
+
+/* 19 builds jsonb in a state that has the result, and returns nothing. */
+#if PG_VERSION_NUM >= 190000
+typedef JsonbInState FswJsonbBuild;
+#else
+typedef struct FswJsonbBuild
+{
+	JsonbParseState *state;
+	JsonbValue *result;
+} FswJsonbBuild;
+#endif
+
+static inline JsonbValue *
+fsw_jsonb_push(FswJsonbBuild *build, JsonbIteratorToken token, JsonbValue *value)
+{
+#if PG_VERSION_NUM >= 190000
+	pushJsonbValue(build, token, value);
+#else
+	build->result = pushJsonbValue(&build->state, token, value);
+#endif
+	return build->result;
+}
 
 #endif							/* FSW_COMPAT_H */

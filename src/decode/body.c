@@ -255,7 +255,7 @@ swap_legacy_edge(JsonbContainer *state)
 {
 	JsonbValue *enabled = fsw_json_key(state, "enabled");
 	JsonbValue *identity = fsw_json_key(state, "identity");
-	JsonbParseState *parse = NULL;
+	FswJsonbBuild parse = {0};
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	value;
@@ -268,7 +268,7 @@ swap_legacy_edge(JsonbContainer *state)
 
 	it = JsonbIteratorInit(state);
 	(void) JsonbIteratorNext(&it, &value, true);
-	(void) pushJsonbValue(&parse, WJB_BEGIN_OBJECT, NULL);
+	(void) fsw_jsonb_push(&parse, WJB_BEGIN_OBJECT, NULL);
 	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY ||
 		   token == WJB_VALUE)
 	{
@@ -285,16 +285,16 @@ swap_legacy_edge(JsonbContainer *state)
 				(void) JsonbIteratorNext(&it, &value, true);
 				continue;
 			}
-			(void) pushJsonbValue(&parse, WJB_KEY, &value);
+			(void) fsw_jsonb_push(&parse, WJB_KEY, &value);
 		}
 		else if (strcmp(replaced, "enabled") == 0)
-			(void) pushJsonbValue(&parse, WJB_VALUE, identity);
+			(void) fsw_jsonb_push(&parse, WJB_VALUE, identity);
 		else if (strcmp(replaced, "identity") == 0)
-			(void) pushJsonbValue(&parse, WJB_VALUE, enabled);
+			(void) fsw_jsonb_push(&parse, WJB_VALUE, enabled);
 		else
-			(void) pushJsonbValue(&parse, WJB_VALUE, &value);
+			(void) fsw_jsonb_push(&parse, WJB_VALUE, &value);
 	}
-	swapped = pushJsonbValue(&parse, WJB_END_OBJECT, NULL);
+	swapped = fsw_jsonb_push(&parse, WJB_END_OBJECT, NULL);
 	return &JsonbValueToJsonb(swapped)->root;
 }
 

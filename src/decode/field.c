@@ -267,17 +267,17 @@ fsw_extra_add(FswExtra *extra, const char *name, const FswExtra *nested)
 void
 fsw_row_set_extra(FswRow *row, int column, const FswExtra *extra)
 {
-	JsonbParseState *parse = NULL;
+	FswJsonbBuild parse = {0};
 
 	if (extra->npairs == 0)
 		return;
-	(void) pushJsonbValue(&parse, WJB_BEGIN_OBJECT, NULL);
+	(void) fsw_jsonb_push(&parse, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < extra->npairs; i++)
 	{
-		(void) pushJsonbValue(&parse, WJB_KEY, &extra->pairs[i].key);
-		(void) pushJsonbValue(&parse, WJB_VALUE, &extra->pairs[i].value);
+		(void) fsw_jsonb_push(&parse, WJB_KEY, &extra->pairs[i].key);
+		(void) fsw_jsonb_push(&parse, WJB_VALUE, &extra->pairs[i].value);
 	}
-	row->values[column] = jsonb_datum(pushJsonbValue(&parse, WJB_END_OBJECT, NULL));
+	row->values[column] = jsonb_datum(fsw_jsonb_push(&parse, WJB_END_OBJECT, NULL));
 	row->nulls[column] = false;
 }
 
@@ -379,7 +379,7 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 				fsw_row_set(row, field->fields[0].column, Int64GetDatum(number));
 				break;
 			}
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case FIELD_OBJECT:
 			if (fsw_json_object(value) == NULL)
 				return fsw_invalid_payload(path, "be an object");

@@ -784,15 +784,15 @@ fsw_parse_log(const char *log, size_t len, const char *related_object_type)
 static Jsonb *
 splits_to_jsonb(const FswLog *log)
 {
-	JsonbParseState *state = NULL;
+	FswJsonbBuild state = {0};
 	JsonbValue *array;
 
-	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	fsw_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < log->nsplits; i++)
 	{
 		JsonbValue	value;
 
-		pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+		fsw_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 		for (int f = 0; f < NUM_KEPT_FIELDS; f++)
 		{
 			char	   *name = SPLIT_FIELD(&log->splits[i], f);
@@ -802,24 +802,24 @@ splits_to_jsonb(const FswLog *log)
 			value.type = jbvString;
 			value.val.string.val = unconstify(char *, fields[f].key);
 			value.val.string.len = strlen(fields[f].key);
-			pushJsonbValue(&state, WJB_KEY, &value);
+			fsw_jsonb_push(&state, WJB_KEY, &value);
 			value.val.string.val = name;
 			value.val.string.len = strlen(name);
-			pushJsonbValue(&state, WJB_VALUE, &value);
+			fsw_jsonb_push(&state, WJB_VALUE, &value);
 		}
 		if (log->splits[i].weak)
 		{
 			value.type = jbvString;
 			value.val.string.val = "weak";
 			value.val.string.len = 4;
-			pushJsonbValue(&state, WJB_KEY, &value);
+			fsw_jsonb_push(&state, WJB_KEY, &value);
 			value.type = jbvBool;
 			value.val.boolean = true;
-			pushJsonbValue(&state, WJB_VALUE, &value);
+			fsw_jsonb_push(&state, WJB_VALUE, &value);
 		}
-		pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+		fsw_jsonb_push(&state, WJB_END_OBJECT, NULL);
 	}
-	array = pushJsonbValue(&state, WJB_END_ARRAY, NULL);
+	array = fsw_jsonb_push(&state, WJB_END_ARRAY, NULL);
 	return JsonbValueToJsonb(array);
 }
 

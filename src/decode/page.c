@@ -231,7 +231,7 @@ set_value(FswRow *row, JsonbValue *value, const FswPath *path, FswExtra *extra)
 static char *
 set_variants(FswRow *row, JsonbValue *variants, const FswPath *path)
 {
-	JsonbParseState *parse = NULL;
+	FswJsonbBuild parse = {0};
 	JsonbIterator *it;
 	JsonbValue	value;
 	JsonbValue *result;
@@ -242,7 +242,7 @@ set_variants(FswRow *row, JsonbValue *variants, const FswPath *path)
 		return fsw_invalid_payload(path, "be an array");
 	it = JsonbIteratorInit(variants->val.binary.data);
 	(void) JsonbIteratorNext(&it, &value, true);
-	(void) pushJsonbValue(&parse, WJB_BEGIN_ARRAY, NULL);
+	(void) fsw_jsonb_push(&parse, WJB_BEGIN_ARRAY, NULL);
 	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
 	{
 		JsonbContainer *variant = fsw_json_object(&value);
@@ -253,7 +253,7 @@ set_variants(FswRow *row, JsonbValue *variants, const FswPath *path)
 			return fsw_invalid_payload(path, "be an array of objects");
 		inner = JsonbIteratorInit(variant);
 		(void) JsonbIteratorNext(&inner, &value, true);
-		(void) pushJsonbValue(&parse, WJB_BEGIN_OBJECT, NULL);
+		(void) fsw_jsonb_push(&parse, WJB_BEGIN_OBJECT, NULL);
 		while ((token = JsonbIteratorNext(&inner, &value, true)) == WJB_KEY || token == WJB_VALUE)
 		{
 			if (token == WJB_KEY)
@@ -265,17 +265,17 @@ set_variants(FswRow *row, JsonbValue *variants, const FswPath *path)
 
 				key.val.string.val = pstrdup("id");
 				key.val.string.len = 2;
-				(void) pushJsonbValue(&parse, WJB_BEGIN_OBJECT, NULL);
-				(void) pushJsonbValue(&parse, WJB_KEY, &key);
-				(void) pushJsonbValue(&parse, WJB_VALUE, &value);
-				(void) pushJsonbValue(&parse, WJB_END_OBJECT, NULL);
+				(void) fsw_jsonb_push(&parse, WJB_BEGIN_OBJECT, NULL);
+				(void) fsw_jsonb_push(&parse, WJB_KEY, &key);
+				(void) fsw_jsonb_push(&parse, WJB_VALUE, &value);
+				(void) fsw_jsonb_push(&parse, WJB_END_OBJECT, NULL);
 			}
 			else
-				(void) pushJsonbValue(&parse, token, &value);
+				(void) fsw_jsonb_push(&parse, token, &value);
 		}
-		(void) pushJsonbValue(&parse, WJB_END_OBJECT, NULL);
+		(void) fsw_jsonb_push(&parse, WJB_END_OBJECT, NULL);
 	}
-	result = pushJsonbValue(&parse, WJB_END_ARRAY, NULL);
+	result = fsw_jsonb_push(&parse, WJB_END_ARRAY, NULL);
 	fsw_row_set(row, FLAG_variants, JsonbPGetDatum(JsonbValueToJsonb(result)));
 	return NULL;
 }

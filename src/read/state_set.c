@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
+#include "src/base/fsw.h"
 #include "src/read/read.h"
 
 static uint64
@@ -30,7 +31,7 @@ hash_jsonb(Datum value)
 static Jsonb *
 canonical_variants(Jsonb *sent)
 {
-	JsonbParseState *state = NULL;
+	FswJsonbBuild state = {0};
 	JsonbIterator *iterator;
 	JsonbValue	element;
 	JsonbIteratorToken token;
@@ -39,7 +40,7 @@ canonical_variants(Jsonb *sent)
 	if (!JB_ROOT_IS_ARRAY(sent) || JB_ROOT_COUNT(sent) == 0)
 		return NULL;
 
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	fsw_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
 	iterator = JsonbIteratorInit(&sent->root);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
@@ -67,11 +68,11 @@ canonical_variants(Jsonb *sent)
 		key.val.string.val = DatumGetCString(DirectFunctionCall1(numeric_out,
 																 NumericGetDatum(option->val.numeric)));
 		key.val.string.len = strlen(key.val.string.val);
-		pushJsonbValue(&state, WJB_KEY, &key);
-		pushJsonbValue(&state, WJB_VALUE, percentage);
+		fsw_jsonb_push(&state, WJB_KEY, &key);
+		fsw_jsonb_push(&state, WJB_VALUE, percentage);
 		found = true;
 	}
-	return found ? JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)) : NULL;
+	return found ? JsonbValueToJsonb(fsw_jsonb_push(&state, WJB_END_OBJECT, NULL)) : NULL;
 }
 
 static void *
