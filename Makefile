@@ -111,6 +111,7 @@ REGRESS = \
 	name \
 	snapshot \
 	relation \
+	extreme \
 	maintenance \
 	uninstall
 

@@ -26,10 +26,10 @@ SELECT w.name AS webhook, w.source, w.scope, w.enabled,
         WHEN NOT w.enabled THEN 'disabled'
         WHEN recent.last_arrival IS NULL THEN 'nothing yet'
         WHEN few.arrivals < 20 THEN 'too few to judge'
-        WHEN now() - recent.last_arrival > greatest(recent.longest_silence, interval '1 hour') THEN 'unusually silent'
+        WHEN isfinite(recent.last_arrival) AND now() - recent.last_arrival > greatest(recent.longest_silence, interval '1 hour') THEN 'unusually silent'
         ELSE 'as usual'
     END AS silence,
-    now() - recent.last_arrival AS silent_for,
+    CASE WHEN isfinite(recent.last_arrival) THEN now() - recent.last_arrival END AS silent_for,
     recent.longest_silence,
     recent.last_arrival, recent.last_arrival_by_kind, recent.last_duplicate, recent.last_duplicate_by_kind,
     counted.stored_last_hour, counted.stored_last_day, counted.undecoded_last_hour, counted.undecoded_last_day,
@@ -47,7 +47,8 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT g.kind, max(g.at) AS last, max(g.at) FILTER (WHERE g.is_duplicate) AS last_duplicate, max(g.gap) AS longest
         FROM (
-            SELECT a.*, a.at - lag(a.at) OVER (ORDER BY a.at) AS gap
+            -- bounded, since the difference of two extremes is no interval
+            SELECT a.*, b.at - lag(b.at) OVER (ORDER BY a.at) AS gap
             FROM (
                 (SELECT coalesce(d.event_type, 'undecoded') AS kind, d.received_at AS at, false AS is_duplicate
                     FROM flagsmith.delivery d
@@ -62,6 +63,8 @@ CROSS JOIN LATERAL (
                     ORDER BY r.last_received_at DESC
                     LIMIT 1000)
             ) a
+            CROSS JOIN LATERAL (SELECT greatest(least(a.at, timestamptz '9999-01-01 00:00:00+00'),
+                timestamptz '0001-01-01 00:00:00+00') AS at) b
         ) g
         GROUP BY g.kind
     ) k
@@ -146,7 +149,8 @@ SELECT s.id AS secret_id, s.webhook, s.created_at, s.valid_from, s.valid_until,
     used.first_used, used.last_used, used.used_last_day,
     -- The old one may go when a newer one verifies and this one has not for a day, in which retries and spools are over.
     CASE WHEN s.valid_until > now() AND s.ended_at IS NULL AND newer.first_used IS NOT NULL
-        THEN greatest(newer.first_used, coalesce(used.last_used, newer.first_used)) + interval '1 day' END AS may_retire_from
+        THEN least(greatest(newer.first_used, coalesce(used.last_used, newer.first_used)), timestamptz '294276-01-01 00:00:00+00')
+            + interval '1 day' END AS may_retire_from
 FROM flagsmith.webhook_secret s
 LEFT JOIN flagsmith.webhook w ON w.name = s.webhook AND w.removed_at IS NULL
 CROSS JOIN LATERAL (

@@ -32,6 +32,16 @@ CREATE INDEX flag_change_deleted_feature_idx ON flagsmith.flag_change (source, f
 CREATE INDEX audit_log_near_idx ON flagsmith.audit_log (flagsmith._hash('feature:' || coalesce(feature, '')), created_date);
 CREATE INDEX flag_change_near_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), event_at);
 
+-- An instant some minutes before or after another, which ends at what a timestamptz can be: no row may make every answer fail.
+CREATE FUNCTION flagsmith._earlier(at timestamptz, by interval) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN at < timestamptz '4713-01-01 00:00:00+00 BC' THEN '-infinity' ELSE at - by END;
+COMMENT ON FUNCTION flagsmith._earlier(timestamptz, interval) IS 'an instant before another, however early that is';
+CREATE FUNCTION flagsmith._later(at timestamptz, by interval) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN at > timestamptz '294276-12-01 00:00:00+00' THEN 'infinity' ELSE at + by END;
+COMMENT ON FUNCTION flagsmith._later(timestamptz, interval) IS 'an instant after another, however late that is';
+
 -- The audit entries, each once: rows of one source with one audit_id and one created_date are one entry, a webhook's before
 -- one of the REST API.  The same id at another time is another entry, of a Flagsmith that was restored or of a wrong source.
 CREATE VIEW flagsmith._entry WITH (security_invoker = false) AS
@@ -71,7 +81,7 @@ CROSS JOIN LATERAL (
             AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash = flagsmith._hash(CASE WHEN f.identity IS NOT NULL THEN 'identity:' || f.identity_identifier
                 ELSE 'segment:' || f.segment END)
-            AND t.at BETWEEN f.event_at - interval '1 second' AND f.event_at + interval '1 second'
+            AND t.at BETWEEN flagsmith._earlier(f.event_at, interval '1 second') AND flagsmith._later(f.event_at, interval '1 second')
             AND t.environment_id = f.environment_id
         UNION ALL
         -- the environment default, and what a version changes
@@ -82,23 +92,23 @@ CROSS JOIN LATERAL (
             AND t.project_id = f.project_id
             AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash IS NULL
-            AND t.at BETWEEN f.event_at - interval '1 second' AND f.event_at + interval '5 minutes'
+            AND t.at BETWEEN flagsmith._earlier(f.event_at, interval '1 second') AND flagsmith._later(f.event_at, interval '5 minutes')
             AND t.environment_id = f.environment_id
             AND f.identity IS NULL
-            AND CASE WHEN t.kind = 'version' THEN t.at >= f.event_at - interval '0.2 second'
+            AND CASE WHEN t.kind = 'version' THEN t.at >= flagsmith._earlier(f.event_at, interval '0.2 second')
                 ELSE t.kind IN ('state', 'value', 'variant', 'feature_created')
                     AND (f.segment_id IS NULL OR t.kind = 'variant')
-                    AND t.at <= f.event_at + interval '1 second' END
+                    AND t.at <= flagsmith._later(f.event_at, interval '1 second') END
         UNION ALL
         SELECT t.delivery, t.ordinal, 3
         FROM flagsmith.touch t
-        WHERE f.received_at - f.event_at > interval '2 seconds'
+        WHERE f.received_at > flagsmith._later(f.event_at, interval '2 seconds')
             AND t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash IS NULL
-            AND t.at BETWEEN f.received_at - interval '10 seconds' AND f.received_at + interval '2 seconds'
+            AND t.at BETWEEN flagsmith._earlier(f.received_at, interval '10 seconds') AND flagsmith._later(f.received_at, interval '2 seconds')
             AND t.environment_id = f.environment_id
             AND f.identity IS NULL
             AND EXISTS (SELECT FROM flagsmith.audit_log s
@@ -108,7 +118,7 @@ CROSS JOIN LATERAL (
     CROSS JOIN LATERAL (SELECT e.* FROM flagsmith._entry e WHERE e.delivery = t.delivery AND e.ordinal = t.ordinal OFFSET 0) e
     WHERE CASE WHEN e.author_email IS NOT NULL THEN e.author_email = f.changed_by
             ELSE e.is_system_event OR e.origin = 'import' OR position('@' IN coalesce(f.changed_by, '')) = 0 END
-    ORDER BY t.rank, abs(extract(epoch FROM e.at - f.event_at)), e.audit_id, e.delivery, e.ordinal
+    ORDER BY t.rank, abs(extract(epoch FROM e.at) - extract(epoch FROM f.event_at)), e.audit_id, e.delivery, e.ordinal
     LIMIT 1
 ) e
 WHERE f.origin = 'webhook' AND NOT f.is_test AND NOT f.deleted;
@@ -135,7 +145,7 @@ CROSS JOIN LATERAL (
             AND t.project_id = d.project_id
             AND t.feature_hash = d.feature_hash
             AND t.scope_hash IS NULL
-            AND t.at BETWEEN d.at - interval '10 seconds' AND d.at + interval '10 seconds'
+            AND t.at BETWEEN flagsmith._earlier(d.at, interval '10 seconds') AND flagsmith._later(d.at, interval '10 seconds')
             AND t.environment_id = f.environment_id
             AND t.kind = 'feature_deleted'
         UNION ALL
@@ -195,7 +205,7 @@ BEGIN
         IF EXISTS (
             SELECT FROM flagsmith._entry p
             WHERE flagsmith._hash('feature:' || coalesce(p.feature, '')) = hash
-                AND p.at BETWEEN a.at - interval '1 second' AND a.at
+                AND p.at BETWEEN flagsmith._earlier(a.at, interval '1 second') AND a.at
                 AND p.source = a.source
                 AND p.act_key = a.act_key
                 AND (p.at, coalesce(p.audit_id, 0), p.delivery, p.ordinal) < (a.at, coalesce(a.audit_id, 0), a.delivery, a.ordinal))
@@ -215,7 +225,7 @@ BEGIN
                 SELECT * INTO e
                 FROM flagsmith._entry p
                 WHERE flagsmith._hash('feature:' || coalesce(p.feature, '')) = hash
-                    AND p.at BETWEEN a.at - interval '1 second' AND a.at
+                    AND p.at BETWEEN flagsmith._earlier(a.at, interval '1 second') AND a.at
                     AND p.source = a.source
                     AND p.act_key = a.act_key
                     AND (p.at, coalesce(p.audit_id, 0), p.delivery, p.ordinal)
@@ -230,7 +240,7 @@ BEGIN
             IF EXISTS (
                 SELECT FROM flagsmith._unexplained p
                 WHERE flagsmith._hash('feature:' || coalesce(p.feature, '')) = flagsmith._hash('feature:' || coalesce(c.feature, ''))
-                    AND p.event_at BETWEEN c.event_at - interval '1 second' AND c.event_at
+                    AND p.event_at BETWEEN flagsmith._earlier(c.event_at, interval '1 second') AND c.event_at
                     AND p.source = c.source AND p.environment_id IS NOT DISTINCT FROM c.environment_id
                     AND p.feature_id IS NOT DISTINCT FROM c.feature_id AND p.identity IS NOT DISTINCT FROM c.identity
                     AND p.changed_by IS NOT DISTINCT FROM c.changed_by
@@ -261,7 +271,7 @@ BEGIN
             SELECT max(n.at) INTO near
             FROM flagsmith._entry n
             WHERE flagsmith._hash('feature:' || coalesce(n.feature, '')) = hash
-                AND n.at > until AND n.at <= until + interval '1 second'
+                AND n.at > until AND n.at <= flagsmith._later(until, interval '1 second')
                 AND n.source = a.source
                 AND n.act_key = a.act_key;
             EXIT WHEN near IS NULL;
@@ -276,7 +286,7 @@ BEGIN
                 SELECT t.*
                 FROM flagsmith._explained t
                 WHERE flagsmith._hash('feature:' || coalesce(t.feature, '')) = w.feature_hash
-                    AND t.event_at BETWEEN since - interval '5 minutes' AND until + interval '1 second'
+                    AND t.event_at BETWEEN flagsmith._earlier(since, interval '5 minutes') AND flagsmith._later(until, interval '1 second')
                     AND t.source = a.source
                     AND t.entry_at BETWEEN since AND until
                     AND t.act_key = a.act_key
@@ -324,7 +334,7 @@ BEGIN
                     FROM flagsmith.touch d
                     WHERE d.source = a.source AND hashtextextended(d.source, 0) = hashtextextended(a.source, 0)
                         AND d.project_id = a.project_id AND d.feature_hash = hash AND d.scope_hash IS NULL
-                        AND d.at BETWEEN since - interval '10 seconds' AND until + interval '10 seconds'
+                        AND d.at BETWEEN flagsmith._earlier(since, interval '10 seconds') AND flagsmith._later(until, interval '10 seconds')
                         AND d.kind = 'feature_deleted' AND d.feature_id IS NOT NULL))
                 AND t.entry_at BETWEEN since AND until
                 AND t.act_key = a.act_key;
@@ -336,7 +346,7 @@ BEGIN
             FROM flagsmith._explained t
             WHERE flagsmith._hash('feature:' || coalesce(t.feature, ''))
                     = CASE WHEN kind = 'change' THEN flagsmith._hash('feature:' || coalesce(x.feature, '')) ELSE hash END
-                AND t.event_at BETWEEN since - interval '5 minutes' AND until + interval '1 second'
+                AND t.event_at BETWEEN flagsmith._earlier(since, interval '5 minutes') AND flagsmith._later(until, interval '1 second')
                 AND t.source = a.source
                 AND t.entry_at BETWEEN since AND until
                 AND t.act_key = a.act_key;
@@ -368,7 +378,7 @@ BEGIN
                 SELECT max(n.event_at) INTO near
                 FROM flagsmith._unexplained n
                 WHERE flagsmith._hash('feature:' || coalesce(n.feature, '')) = flagsmith._hash('feature:' || coalesce(c.feature, ''))
-                    AND n.event_at > until AND n.event_at <= until + interval '1 second'
+                    AND n.event_at > until AND n.event_at <= flagsmith._later(until, interval '1 second')
                     AND n.source = c.source AND n.environment_id IS NOT DISTINCT FROM c.environment_id
                     AND n.feature_id IS NOT DISTINCT FROM c.feature_id AND n.identity IS NOT DISTINCT FROM c.identity
                     AND n.changed_by IS NOT DISTINCT FROM c.changed_by;

@@ -35,7 +35,7 @@ CREATE FUNCTION relation.doors() RETURNS SETOF text
         $q$SELECT flagsmith.get_feature_value('Relation/Home', 'it')$q$,
         $q$SELECT value FROM flagsmith.feature_state('Relation/Home', 'it')$q$,
         $q$SELECT value FROM flagsmith.environment_state('Relation/Home')$q$,
-        $q$SELECT value FROM flagsmith.current_state WHERE source = 'relation'$q$]) q $$;
+        $q$SELECT value FROM flagsmith.current_state WHERE source OPERATOR(pg_catalog.=) 'relation'$q$]) q $$;
 SELECT * FROM relation.doors();
 
 -- An index is found by what it is: renamed, or built anew under another name.
