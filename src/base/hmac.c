@@ -151,8 +151,8 @@ check_library(void)
 {
 	static const char *const messages[] = {
 		"Test Using Larger Than Block-Size Key - Hash Key First",
-		"This is a test using a larger than block-size key and a larger than block-size data."
-		" The key needs to be hashed before being used by the HMAC algorithm.",
+		("This is a test using a larger than block-size key and a larger than block-size data."
+		 " The key needs to be hashed before being used by the HMAC algorithm."),
 		"Test Using Larger Than Block-Size Key - Hash Key First",
 	};
 	static const uint8 expected[][FSW_DIGEST_LENGTH] = {
