@@ -48,7 +48,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             SELECT s.*, min(s.since) OVER (PARTITION BY s.source, s.feature_id) AS since_anywhere
             FROM (
                 SELECT f.source, f.environment_id, f.feature_id,
-                    least(
+                    flagsmith._earlier(least(
                         coalesce((
                             SELECT l.event_at
                             FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
@@ -57,7 +57,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                             OFFSET reach - 1 LIMIT 1), '-infinity'),
                         (SELECT min(l.event_at)
                             FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id) l
-                            WHERE l.segment_id IS NOT NULL)) - late AS since
+                            WHERE l.segment_id IS NOT NULL)), late) AS since
                 FROM flagsmith._flag f
                 JOIN versioned USING (source, feature_id)
                 WHERE EXISTS (SELECT FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id))
@@ -84,12 +84,12 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                         AND CASE WHEN f.segment_id IS NULL AND f.identity IS NULL
                             THEN EXISTS (
                                 SELECT FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
-                                WHERE l.event_at > f.event_at + burst AND l.event_at < before
+                                WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
                                     AND l.received_at >= f.received_at AND l.received_at < before
                                     AND (l.feature_default_enabled IS NOT NULL OR f.feature_default_enabled IS NULL))
                             ELSE EXISTS (
                                 SELECT FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id) l
-                                WHERE l.event_at > f.event_at + burst AND l.event_at < before
+                                WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
                                     AND l.received_at >= f.received_at AND l.received_at < before
                                     AND NOT l.deleted
                                     AND (l.segment_id IS NOT NULL OR l.identity IS NOT NULL)
@@ -107,7 +107,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             WHERE f.event_at < k.since AND f.received_at < k.since
                 AND EXISTS (
                     SELECT FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
-                    WHERE l.event_at > f.event_at + burst AND l.event_at < before
+                    WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
                         AND l.received_at >= f.received_at AND l.received_at < before
                         AND (l.feature_default_enabled IS NOT NULL OR f.feature_default_enabled IS NULL))
             LIMIT at_most)
@@ -156,7 +156,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                         AND l.feature_id IS NOT DISTINCT FROM t.feature_id
                         AND l.scope_hash IS NOT DISTINCT FROM t.scope_hash
                         AND l.segment_id IS NOT DISTINCT FROM t.segment_id
-                        AND l.at > t.at + burst AND l.at < before
+                        AND l.at > flagsmith._later(t.at, burst) AND l.at < before
                         AND l.received_at >= t.received_at AND l.received_at < before)
                 AND (t.scope_hash IS NULL
                     OR (t.source, t.scope_hash) NOT IN (SELECT r.source, r.scope_hash FROM renamed r))
@@ -176,7 +176,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                         AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0) AND l.source = t.source
                         AND l.kind = 'version' AND l.environment_id = t.environment_id
                         AND l.feature_id IS NOT DISTINCT FROM t.feature_id
-                        AND l.at > t.at + burst AND l.at < before AND l.received_at < before)
+                        AND l.at > flagsmith._later(t.at, burst) AND l.at < before AND l.received_at < before)
                 AND NOT EXISTS (
                     SELECT FROM flagsmith.version_published p
                     WHERE hashtextextended(p.uuid, 0) = hashtextextended(t.version, 0) AND p.uuid = t.version
@@ -204,7 +204,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                 AND EXISTS (
                     SELECT FROM flagsmith.version_published l
                     WHERE l.source = p.source AND l.feature_id = p.feature_id AND l.webhook IS NOT DISTINCT FROM p.webhook
-                        AND l.received_at > p.received_at + burst AND l.received_at < before
+                        AND l.received_at > flagsmith._later(p.received_at, burst) AND l.received_at < before
                     OFFSET 1)
             LIMIT at_most
         )

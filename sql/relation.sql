@@ -134,7 +134,7 @@ SELECT * FROM relation.doors();
 ROLLBACK;
 -- A column of the same name in another place: an old layout would read the bytes of another type.
 BEGIN;
-ALTER TABLE flagsmith.webhook DROP COLUMN environment_id CASCADE;
+ALTER TABLE flagsmith.webhook RENAME COLUMN environment_id TO earlier;
 SELECT * FROM relation.doors();
 ALTER TABLE flagsmith.webhook ADD COLUMN environment_id text DEFAULT 'x';
 INSERT INTO flagsmith.version_published (delivery, ordinal, source, webhook, received_at, stored_at, feature_id)
