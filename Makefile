@@ -66,7 +66,7 @@ SCHEMA_PARTS = \
 	delivery \
 	audit_log \
 	flag_change \
-	touch \
+	audit_effect \
 	version \
 	name \
 	signature \

@@ -9,7 +9,7 @@ CREATE TABLE plain.delivery (LIKE flagsmith.delivery INCLUDING ALL);
 CREATE TABLE plain.delivery_repeat (LIKE flagsmith.delivery_repeat INCLUDING ALL);
 CREATE TABLE plain.flag_change (LIKE flagsmith.flag_change INCLUDING ALL);
 CREATE TABLE plain.audit_log (LIKE flagsmith.audit_log INCLUDING ALL);
-CREATE TABLE plain.touch (LIKE flagsmith.touch INCLUDING ALL);
+CREATE TABLE plain.audit_effect (LIKE flagsmith.audit_effect INCLUDING ALL);
 CREATE TABLE plain.name (LIKE flagsmith.name INCLUDING ALL);
 INSERT INTO plain.webhook SELECT * FROM flagsmith.webhook;
 INSERT INTO plain.webhook_secret OVERRIDING SYSTEM VALUE SELECT * FROM flagsmith.webhook_secret;
@@ -136,7 +136,7 @@ BEGIN
                 'environment', (d -> 'environment') - '{id,name,use_v2_feature_versioning,api_key}'::text[],
                 'project', (d -> 'project') - '{id,name,organisation}'::text[]));
         IF parts IS NOT NULL THEN
-            INSERT INTO plain.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, at,
+            INSERT INTO plain.audit_effect (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, occurred_at,
                 received_at, stored_at)
             VALUES (NEW.delivery_id, 1, 1, w.source, (d #>> '{project,id}')::bigint, (d #>> '{environment,id}')::bigint,
                 'state', hashtextextended(parts[2], 0), at, now, now);

@@ -1,5 +1,5 @@
 -- What bench/timeline reads: 1,000 flags of Shop/Production with :changes changes over two years, a tenth of them of flag_1
--- alone if :hot; an audit entry's touch for each change if :touches; the table that a user would keep instead; and
+-- alone if :hot; the effect of an audit entry for each change if :effects; the table that a user would keep instead; and
 -- 1,000,000 rows of an application.
 --
 -- The typed tables are filled here, by the superuser and without bodies: the inbox would take 20 minutes for 10,000,000.
@@ -44,7 +44,7 @@ SELECT 'default', 'feature', f.id::text, :from, false, :from, :from, f.flag, 7 F
 UNION ALL
 SELECT 'default', 'feature', (1000 + f.id)::text, :from, false, :from, :from, f.flag, 8 FROM bench.feature f WHERE f.id <= 10;
 -- Project, environment and features were created the day before; of audit entries themselves only the newest is read.
-INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_id, feature_hash, at,
+INSERT INTO flagsmith.audit_effect (delivery, ordinal, split, source, project_id, environment_id, kind, feature_id, feature_hash, occurred_at,
     received_at, stored_at)
 SELECT -1, 1, 1, 'default', 7, 1, 'environment_created', NULL, NULL, at, at + interval '2 s', at + interval '2 s'
 FROM (SELECT :from - interval '1 day' AS at) s
@@ -56,7 +56,7 @@ FROM bench.feature f, LATERAL (SELECT :from - interval '20 hours' + f.id * inter
 -- Indexes are made at once from all rows, in half the time.
 CREATE TABLE bench.index AS
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
-WHERE indrelid IN ('flagsmith.flag_change'::regclass, 'flagsmith.touch'::regclass) AND NOT indisprimary;
+WHERE indrelid IN ('flagsmith.flag_change'::regclass, 'flagsmith.audit_effect'::regclass) AND NOT indisprimary;
 SELECT 'DROP INDEX ' || name FROM bench.index \gexec
 INSERT INTO flagsmith.flag_change (delivery, ordinal, source, event_at, received_at, stored_at, origin, is_test, deleted,
     changed_by, project_id, project, environment_id, environment, feature_id, feature, feature_type, feature_created_date,
@@ -66,11 +66,11 @@ SELECT 2 * i + 1, 1, 'default', at, received_at, received_at, 'webhook', false, 
     :from - interval '20 hours' + flag * interval '1 min', bench.enabled(flag, 0), bench.value(0),
     bench.enabled(flag, k), to_jsonb(bench.value(k)), '[]', bench.enabled(flag, k - 1), to_jsonb(bench.value(k - 1)), '[]'
 FROM bench.change_of;
-INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, at, received_at,
+INSERT INTO flagsmith.audit_effect (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, occurred_at, received_at,
     stored_at)
 SELECT 2 * i + 2, 1, 1, 'default', 7, 1, 'state', flagsmith._hash('feature:flag_' || flag), at, received_at, received_at
 FROM bench.change_of
-WHERE :touches;
+WHERE :effects;
 INSERT INTO flagsmith.audit_log (delivery, ordinal, source, received_at, stored_at, origin, is_test, audit_id, created_date, log,
     author_id, author_email, author_first_name, author_last_name, organisation_id, project_id, project, environment_id,
     environment, use_v2_feature_versioning, related_object_id, related_object_type, is_system_event, action, object, feature,
@@ -80,7 +80,7 @@ SELECT 2 * i + 2, 1, 'default', received_at, received_at, 'webhook', false, i, a
     'Production', false, 100000 + flag, 'FEATURE_STATE', false, 'updated', 'feature state', 'flag_' || flag,
     false
 FROM bench.change_of
-WHERE :touches AND i >= :changes - 1000;
+WHERE :effects AND i >= :changes - 1000;
 SELECT definition FROM bench.index \gexec
 
 -- What a user would keep: the least columns, an integer for the flag, and an index that answers alone.
@@ -128,14 +128,14 @@ FROM sent, LATERAL (
         'project', jsonb_build_object('id', 7, 'name', 'Shop', 'organisation', 1),
         'environment', jsonb_build_object('id', 1, 'name', 'Production', 'use_v2_feature_versioning', false),
         'related_object_id', 100000 + flag, 'related_object_type', 'FEATURE_STATE', 'related_object_uuid', NULL))
-    WHERE :touches
+    WHERE :effects
 ) b;
 SELECT which || ' is not filled as by the inbox: ' || rows FROM (
     SELECT 'flag_change' AS which, jsonb_agg(to_jsonb(f) - '{delivery,stored_at}'::text[]) AS rows
     FROM flagsmith.flag_change f, sent WHERE f.event_at = at
     UNION ALL
-    SELECT 'touch', jsonb_agg(to_jsonb(t) - '{delivery,stored_at}'::text[]) FROM flagsmith.touch t, sent
-    WHERE t.feature_hash = flagsmith._hash('feature:flag_' || flag) AND t.at = sent.at
+    SELECT 'audit_effect', jsonb_agg(to_jsonb(t) - '{delivery,stored_at}'::text[]) FROM flagsmith.audit_effect t, sent
+    WHERE t.feature_hash = flagsmith._hash('feature:flag_' || flag) AND t.occurred_at = sent.at
     UNION ALL
     SELECT 'audit_log', jsonb_agg(to_jsonb(a) - '{delivery,stored_at}'::text[]) FROM flagsmith.audit_log a, sent
     WHERE a.created_date = at

@@ -541,7 +541,7 @@ on_body(Request *request, const char *path, const char *method, const char *data
 
 /*
  * Give a request back to libmicrohttpd's thread with its answer decided.  Any
- * thread may call this, once, and must not touch the request afterwards.
+ * thread may call this, once, and must not audit effect the request afterwards.
  */
 void
 http_answer(Request *request, Answer answer)

@@ -6,7 +6,7 @@
  * One request is owned by one thread at a time: libmicrohttpd's while it is
  * read and answered, a database worker's or the spool writer's while it is
  * held.  It changes hands through database_submit(), spool_submit() and
- * http_answer(), and whoever has passed it on does not touch it again.
+ * http_answer(), and whoever has passed it on does not audit effect it again.
  *
  *-------------------------------------------------------------------------
  */

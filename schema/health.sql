@@ -2,12 +2,12 @@ CREATE INDEX delivery_secret_idx ON flagsmith.delivery (secret_id, received_at) 
 CREATE INDEX delivery_stored_at_idx ON flagsmith.delivery (webhook, stored_at);
 CREATE INDEX delivery_repeat_webhook_idx ON flagsmith.delivery_repeat (webhook, last_received_at);
 
-CREATE VIEW flagsmith.delivery_undecoded WITH (security_invoker = false, security_barrier = true) AS
+CREATE VIEW flagsmith.undecoded_delivery WITH (security_invoker = false, security_barrier = true) AS
 SELECT d.id AS delivery_id, d.webhook, d.source, d.received_at, d.stored_at, d.event_type, octet_length(d.body) AS body_bytes,
     d.undecoded_reason AS reason
 FROM flagsmith.delivery d
 WHERE d.undecoded_reason IS NOT NULL;
-COMMENT ON VIEW flagsmith.delivery_undecoded IS 'Deliveries without typed rows, not readable or of a type that is not known yet, and why; reprocess() takes them up after an update.';
+COMMENT ON VIEW flagsmith.undecoded_delivery IS 'Deliveries without typed rows, not readable or of a type that is not known yet, and why; reprocess() takes them up after an update.';
 
 -- In the order of the index, so it takes no sort; it reads all of it.
 CREATE VIEW flagsmith.audit_id_reused WITH (security_invoker = false, security_barrier = true) AS

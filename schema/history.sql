@@ -74,41 +74,41 @@ CROSS JOIN LATERAL (
     FROM (
         -- an override, by the hash of its name
         SELECT t.delivery, t.ordinal, 1 AS rank
-        FROM flagsmith.touch t
+        FROM flagsmith.audit_effect t
         WHERE t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash = flagsmith._hash(CASE WHEN f.identity IS NOT NULL THEN 'identity:' || f.identity_identifier
                 ELSE 'segment:' || f.segment END)
-            AND t.at BETWEEN flagsmith._earlier(f.event_at, interval '1 second') AND flagsmith._later(f.event_at, interval '1 second')
+            AND t.occurred_at BETWEEN flagsmith._earlier(f.event_at, interval '1 second') AND flagsmith._later(f.event_at, interval '1 second')
             AND t.environment_id = f.environment_id
         UNION ALL
         -- the environment default, and what a version changes
         SELECT t.delivery, t.ordinal, CASE WHEN t.kind = 'version' THEN 2 ELSE 1 END
-        FROM flagsmith.touch t
+        FROM flagsmith.audit_effect t
         WHERE t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash IS NULL
-            AND t.at BETWEEN flagsmith._earlier(f.event_at, interval '1 second') AND flagsmith._later(f.event_at, interval '5 minutes')
+            AND t.occurred_at BETWEEN flagsmith._earlier(f.event_at, interval '1 second') AND flagsmith._later(f.event_at, interval '5 minutes')
             AND t.environment_id = f.environment_id
             AND f.identity IS NULL
-            AND CASE WHEN t.kind = 'version' THEN t.at >= flagsmith._earlier(f.event_at, interval '0.2 second')
+            AND CASE WHEN t.kind = 'version' THEN t.occurred_at >= flagsmith._earlier(f.event_at, interval '0.2 second')
                 ELSE t.kind IN ('state', 'value', 'variant', 'feature_created')
                     AND (f.segment_id IS NULL OR t.kind = 'variant')
-                    AND t.at <= flagsmith._later(f.event_at, interval '1 second') END
+                    AND t.occurred_at <= flagsmith._later(f.event_at, interval '1 second') END
         UNION ALL
         SELECT t.delivery, t.ordinal, 3
-        FROM flagsmith.touch t
+        FROM flagsmith.audit_effect t
         WHERE f.received_at > flagsmith._later(f.event_at, interval '2 seconds')
             AND t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = f.project_id
             AND t.feature_hash = flagsmith._hash('feature:' || f.feature)
             AND t.scope_hash IS NULL
-            AND t.at BETWEEN flagsmith._earlier(f.received_at, interval '10 seconds') AND flagsmith._later(f.received_at, interval '2 seconds')
+            AND t.occurred_at BETWEEN flagsmith._earlier(f.received_at, interval '10 seconds') AND flagsmith._later(f.received_at, interval '2 seconds')
             AND t.environment_id = f.environment_id
             AND f.identity IS NULL
             AND EXISTS (SELECT FROM flagsmith.audit_log s
@@ -133,19 +133,19 @@ FROM flagsmith.flag_change f
 CROSS JOIN LATERAL (
     SELECT e.*
     FROM (
-        SELECT d.delivery, d.ordinal, d.at, 2 AS rank, d.project_id, d.feature_hash
-        FROM flagsmith.touch d
+        SELECT d.delivery, d.ordinal, d.occurred_at AS at, 2 AS rank, d.project_id, d.feature_hash
+        FROM flagsmith.audit_effect d
         WHERE d.source = f.source AND d.feature_id = f.feature_id AND d.kind = 'feature_deleted'
     ) d
     CROSS JOIN LATERAL (
         SELECT t.delivery, t.ordinal, 1 AS rank
-        FROM flagsmith.touch t
+        FROM flagsmith.audit_effect t
         WHERE t.source = f.source
             AND hashtextextended(t.source, 0) = hashtextextended(f.source, 0)
             AND t.project_id = d.project_id
             AND t.feature_hash = d.feature_hash
             AND t.scope_hash IS NULL
-            AND t.at BETWEEN flagsmith._earlier(d.at, interval '10 seconds') AND flagsmith._later(d.at, interval '10 seconds')
+            AND t.occurred_at BETWEEN flagsmith._earlier(d.at, interval '10 seconds') AND flagsmith._later(d.at, interval '10 seconds')
             AND t.environment_id = f.environment_id
             AND t.kind = 'feature_deleted'
         UNION ALL
@@ -170,7 +170,7 @@ COMMENT ON VIEW flagsmith._unexplained IS 'Part of history: flag changes that no
 -- session: as one query it takes longer to plan than to run.
 CREATE FUNCTION flagsmith._act(
     kind text, delivery bigint, ordinal integer,
-    OUT means text, OUT action text, OUT object text, OUT change_request text,
+    OUT actor_type text, OUT action text, OUT object text, OUT change_request text,
     OUT source text, OUT project text, OUT segment text, OUT identity_identifier text,
     OUT enabled boolean, OUT value jsonb, OUT variants jsonb,
     OUT enabled_before boolean, OUT value_before jsonb, OUT variants_before jsonb,
@@ -193,7 +193,7 @@ DECLARE
     hash    bigint;                         -- of the entries' feature
     near    timestamptz;
     id      bigint;
-    who     text;
+    actor     text;
 BEGIN
     IF kind = 'entry' THEN
         SELECT * INTO a FROM flagsmith._entry t WHERE t.delivery = _act.delivery AND t.ordinal = _act.ordinal;
@@ -281,7 +281,7 @@ BEGIN
         -- Where the first entry does not say who or of what and a flag change does, the first of these stands for the act.
         IF a.feature IS NULL OR (a.author_email IS NULL AND a.is_system_event IS NOT TRUE) THEN
             SELECT t.* INTO x
-            FROM flagsmith.touch w
+            FROM flagsmith.audit_effect w
             CROSS JOIN LATERAL (
                 SELECT t.*
                 FROM flagsmith._explained t
@@ -331,10 +331,10 @@ BEGIN
             WHERE t.source = a.source
                 AND t.feature_id = ANY (ARRAY(
                     SELECT d.feature_id
-                    FROM flagsmith.touch d
+                    FROM flagsmith.audit_effect d
                     WHERE d.source = a.source AND hashtextextended(d.source, 0) = hashtextextended(a.source, 0)
                         AND d.project_id = a.project_id AND d.feature_hash = hash AND d.scope_hash IS NULL
-                        AND d.at BETWEEN flagsmith._earlier(since, interval '10 seconds') AND flagsmith._later(until, interval '10 seconds')
+                        AND d.occurred_at BETWEEN flagsmith._earlier(since, interval '10 seconds') AND flagsmith._later(until, interval '10 seconds')
                         AND d.kind = 'feature_deleted' AND d.feature_id IS NOT NULL))
                 AND t.entry_at BETWEEN since AND until
                 AND t.act_key = a.act_key;
@@ -360,7 +360,7 @@ BEGIN
         segment := coalesce(a.segment, f.segment);
         identity_identifier := coalesce(a.identity, f.identity_identifier);
         audit_id := a.audit_id;
-        means := CASE
+        actor_type := CASE
             WHEN a.is_system_event THEN 'system'
             WHEN a.author_email IS NOT NULL THEN 'user'
             WHEN a.origin = 'webhook' THEN 'api key'
@@ -397,7 +397,7 @@ BEGIN
                     AND t.changed_by IS NOT DISTINCT FROM c.changed_by;
             SELECT * INTO f FROM flagsmith.flag_change t WHERE t.delivery = id LIMIT 1;
             near := since;
-            who := f.changed_by;
+            actor := f.changed_by;
         ELSE
             SELECT array_agg(DISTINCT t.delivery ORDER BY t.delivery), (array_agg(t.delivery ORDER BY t.event_at DESC, t.delivery DESC))[1]
             INTO delivery_ids, id
@@ -411,7 +411,7 @@ BEGIN
         project := f.project;
         segment := f.segment;
         identity_identifier := f.identity_identifier;
-        means := CASE WHEN coalesce(who, '') = '' THEN 'unknown' WHEN who ~ '^[^@\s]+@[^@\s]+$' THEN 'user' ELSE 'api key' END;
+        actor_type := CASE WHEN coalesce(actor, '') = '' THEN 'unknown' WHEN actor ~ '^[^@\s]+@[^@\s]+$' THEN 'user' ELSE 'api key' END;
     END IF;
     IF object IS NULL AND f.delivery IS NOT NULL THEN
         object := CASE WHEN f.identity IS NOT NULL THEN 'identity override' WHEN f.segment_id IS NOT NULL THEN 'segment override'
@@ -449,13 +449,13 @@ BEGIN
                 AND NOT b.deleted
                 AND b.event_at < near
                 AND NOT EXISTS (
-                    SELECT FROM flagsmith.touch t
+                    SELECT FROM flagsmith.audit_effect t
                     WHERE t.source = b.source AND hashtextextended(t.source, 0) = hashtextextended(b.source, 0)
                         AND t.project_id = b.project_id
                         AND t.feature_hash = flagsmith._hash('feature:' || b.feature)
                         AND t.scope_hash = flagsmith._hash(CASE WHEN b.identity IS NOT NULL THEN 'identity:' || b.identity_identifier
                             ELSE 'segment:' || b.segment END)
-                        AND t.at > b.event_at AND t.at < near
+                        AND t.occurred_at > b.event_at AND t.occurred_at < near
                         AND t.environment_id = b.environment_id
                         AND t.kind = 'removal')
             ORDER BY b.event_at DESC, b.received_at DESC
@@ -496,12 +496,12 @@ COMMENT ON FUNCTION flagsmith._act(text, bigint, integer) IS 'the act that a can
 -- Who did what.  The candidates for a line are merged in the order of their times, so that a page of the newest needs no
 -- more than the newest candidates; _act() looks near one instant through the indexes above.
 CREATE VIEW flagsmith.history WITH (security_invoker = false) AS
-SELECT c.at, c.who, act.means, act.action, act.object, act.change_request,
+SELECT c.at, c.actor, act.actor_type, act.action, act.object, act.change_request,
     act.source, act.project, c.environment, c.feature, act.segment, act.identity_identifier,
     act.enabled, act.value, act.variants, act.enabled_before, act.value_before, act.variants_before,
     act.log, act.audit_id, act.delivery_ids
 FROM (
-    (SELECT 'entry' AS kind, created_date AS at, author_email AS who, environment, feature, delivery, ordinal
+    (SELECT 'entry' AS kind, created_date AS at, author_email AS actor, environment, feature, delivery, ordinal
         FROM flagsmith.audit_log
         WHERE NOT is_test AND least(coalesce(octet_length(feature), 0) / 501 + coalesce(octet_length(author_email), 0) / 501
         + coalesce(octet_length(environment), 0) / 501, 1) <> 1
@@ -546,8 +546,8 @@ FROM (
 CROSS JOIN LATERAL flagsmith._act(c.kind, c.delivery, c.ordinal) act;
 COMMENT ON VIEW flagsmith.history IS 'Who did what: one line for each act, with its audit entries and flag events folded together.';
 COMMENT ON COLUMN flagsmith.history.at IS 'When it happened, by Flagsmith''s clock; of a deletion that no audit entry explains, when it was received.';
-COMMENT ON COLUMN flagsmith.history.who IS 'E-mail of the user or name of the API key; NULL where nothing told.';
-COMMENT ON COLUMN flagsmith.history.means IS 'user, api key, system (a change request that went live), or unknown.';
+COMMENT ON COLUMN flagsmith.history.actor IS 'E-mail of the user or name of the API key; NULL where nothing told.';
+COMMENT ON COLUMN flagsmith.history.actor_type IS 'user, api key, system (a change request that went live), or unknown.';
 COMMENT ON COLUMN flagsmith.history.action IS 'What was done, as the audit entry says; see docs/messages.md.';
 COMMENT ON COLUMN flagsmith.history.object IS 'What it was done to.';
 COMMENT ON COLUMN flagsmith.history.change_request IS 'Title of the change request in the message.';

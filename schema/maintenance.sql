@@ -28,7 +28,7 @@ CREATE TABLE flagsmith.pruning (
     bodies             bigint NOT NULL,
     audit_log          bigint NOT NULL,
     flag_change        bigint NOT NULL,
-    touch              bigint NOT NULL,
+    audit_effect       bigint NOT NULL,
     version_published  bigint NOT NULL,
     CONSTRAINT pruning_pkey PRIMARY KEY (id),
     CONSTRAINT pruning_what_check CHECK (what IN ('bodies', 'history'))
@@ -41,7 +41,7 @@ COMMENT ON COLUMN flagsmith.pruning.pruned_by IS 'The session''s user.';
 COMMENT ON COLUMN flagsmith.pruning.bodies IS 'Deliveries whose body was removed.';
 COMMENT ON COLUMN flagsmith.pruning.audit_log IS 'Rows removed from audit_log.';
 COMMENT ON COLUMN flagsmith.pruning.flag_change IS 'Rows removed from flag_change.';
-COMMENT ON COLUMN flagsmith.pruning.touch IS 'Rows removed from touch.';
+COMMENT ON COLUMN flagsmith.pruning.audit_effect IS 'Rows removed from audit_effect.';
 COMMENT ON COLUMN flagsmith.pruning.version_published IS 'Rows removed from version_published.';
 CREATE TRIGGER pruning_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.pruning
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();

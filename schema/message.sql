@@ -11,7 +11,7 @@ CREATE FUNCTION flagsmith.parse_log(
     OUT change_request text,
     OUT name text,
     OUT scheduled_for text,
-    OUT touch text,
+    OUT audit_effect text,
     OUT ambiguous boolean,
     OUT splits jsonb
 )

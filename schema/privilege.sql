@@ -80,15 +80,15 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
         'flagsmith.audit_id_reused',
         'flagsmith.audit_log',
         'flagsmith.current_state',
-        'flagsmith.delivery_undecoded',
+        'flagsmith.undecoded_delivery',
         'flagsmith.flag_change',
-        'flagsmith.flag_history',
+        'flagsmith.flag_timeline',
         'flagsmith.history_gap',
         'flagsmith.history',
         'flagsmith.installation_health',
         'flagsmith.name',
         'flagsmith.secret_usage',
-        'flagsmith.touch',
+        'flagsmith.audit_effect',
         'flagsmith.version_published',
         'flagsmith.webhook_health'
     ]::text[];

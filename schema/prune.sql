@@ -38,7 +38,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             SELECT p.source, p.feature_id FROM flagsmith.version_published p WHERE p.feature_id IS NOT NULL
             UNION
             SELECT t.source, n.id::bigint
-            FROM (SELECT DISTINCT source, feature_hash FROM flagsmith.touch WHERE kind = 'version') t
+            FROM (SELECT DISTINCT source, feature_hash FROM flagsmith.audit_effect WHERE kind = 'version') t
             JOIN flagsmith.name n ON n.source = t.source AND n.kind = 'feature'
                 AND flagsmith._hash('feature:' || n.name) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$'
         ),
@@ -132,7 +132,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             LIMIT at_most
         ),
 
-        -- What begins or ends something stays, and so does what changes the variants of versions.  A later touch of one name
+        -- What begins or ends something stays, and so does what changes the variants of versions.  A later effect of one name
         -- tells of the same segment only where no segment was ever renamed to or from it.
         renamed AS MATERIALIZED (
             SELECT DISTINCT n.source, flagsmith._hash('segment:' || n.name) AS scope_hash
@@ -141,22 +141,22 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                 SELECT FROM flagsmith.name o
                 WHERE o.source = n.source AND o.kind = 'segment' AND o.id = n.id AND o.name <> n.name)
         ),
-        touches AS (
+        effects AS (
             (SELECT t.delivery, t.ordinal, t.split
-            FROM flagsmith.touch t
-            WHERE t.at < before AND t.received_at < before
+            FROM flagsmith.audit_effect t
+            WHERE t.occurred_at < before AND t.received_at < before
                 AND (t.kind IN ('state', 'value', 'override', 'scheduled')
                     OR t.kind IN ('variant', 'feature_updated') AND (t.environment_id IS NOT NULL
                         OR (t.source, t.feature_hash) NOT IN (SELECT n.source, n.feature_hash FROM named n)))
                 AND EXISTS (
-                    SELECT FROM flagsmith.touch l
+                    SELECT FROM flagsmith.audit_effect l
                     WHERE l.feature_hash = t.feature_hash AND l.environment_id IS NOT DISTINCT FROM t.environment_id
                         AND l.source = t.source AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0)
                         AND l.project_id = t.project_id AND l.kind = t.kind
                         AND l.feature_id IS NOT DISTINCT FROM t.feature_id
                         AND l.scope_hash IS NOT DISTINCT FROM t.scope_hash
                         AND l.segment_id IS NOT DISTINCT FROM t.segment_id
-                        AND l.at > flagsmith._later(t.at, burst) AND l.at < before
+                        AND l.occurred_at > flagsmith._later(t.occurred_at, burst) AND l.occurred_at < before
                         AND l.received_at >= t.received_at AND l.received_at < before)
                 AND (t.scope_hash IS NULL
                     OR (t.source, t.scope_hash) NOT IN (SELECT r.source, r.scope_hash FROM renamed r))
@@ -167,16 +167,16 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             -- known to have versions.
             (SELECT t.delivery, t.ordinal, t.split
             FROM named n
-            JOIN flagsmith.touch t ON t.feature_hash = n.feature_hash AND t.environment_id = n.environment_id
+            JOIN flagsmith.audit_effect t ON t.feature_hash = n.feature_hash AND t.environment_id = n.environment_id
                 AND t.source = n.source AND hashtextextended(t.source, 0) = hashtextextended(n.source, 0)
-            WHERE t.kind = 'version' AND t.at < n.since AND t.received_at < before
+            WHERE t.kind = 'version' AND t.occurred_at < n.since AND t.received_at < before
                 AND EXISTS (
-                    SELECT FROM flagsmith.touch l
+                    SELECT FROM flagsmith.audit_effect l
                     WHERE l.feature_hash = t.feature_hash
                         AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0) AND l.source = t.source
                         AND l.kind = 'version' AND l.environment_id = t.environment_id
                         AND l.feature_id IS NOT DISTINCT FROM t.feature_id
-                        AND l.at > flagsmith._later(t.at, burst) AND l.at < before AND l.received_at < before)
+                        AND l.occurred_at > flagsmith._later(t.occurred_at, burst) AND l.occurred_at < before AND l.received_at < before)
                 AND NOT EXISTS (
                     SELECT FROM flagsmith.version_published p
                     WHERE hashtextextended(p.uuid, 0) = hashtextextended(t.version, 0) AND p.uuid = t.version
@@ -194,7 +194,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                 SELECT coalesce(
                     (SELECT w.environment_id FROM flagsmith.webhook w WHERE w.name = p.webhook),
                     (SELECT min(t.environment_id)
-                        FROM flagsmith.touch t
+                        FROM flagsmith.audit_effect t
                         WHERE hashtextextended(t.version, 0) = hashtextextended(p.uuid, 0)
                             AND t.version IS NOT NULL AND t.version = p.uuid AND t.source = p.source)) AS environment_id
                 OFFSET 0
@@ -213,7 +213,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
         UNION ALL
         SELECT 'audit_log', c.delivery, c.ordinal, 0 FROM entries c
         UNION ALL
-        SELECT 'touch', c.delivery, c.ordinal, c.split FROM touches c
+        SELECT 'audit_effect', c.delivery, c.ordinal, c.split FROM effects c
         UNION ALL
         SELECT 'version_published', c.delivery, c.ordinal, 0 FROM versions c;
     END;

@@ -68,7 +68,7 @@ CREATE VIEW flagsmith._flag WITH (security_invoker = false) AS
         ON f.source = e.source AND f.project_id IS NOT DISTINCT FROM e.project_id;
 COMMENT ON VIEW flagsmith._flag IS 'Every feature in every environment of its project.';
 
-CREATE VIEW flagsmith.flag_history WITH (security_invoker = false) AS
+CREATE VIEW flagsmith.flag_timeline WITH (security_invoker = false) AS
     SELECT v.source, v.project_id, flagsmith._name(v.source, 'project', v.project_id::text, t."from") AS project,
         v.environment_id, flagsmith._name(v.source, 'environment', v.environment_id::text, t."from") AS environment,
         v.feature_id, flagsmith._name(v.source, 'feature', v.feature_id::text, t."from") AS feature,
@@ -78,13 +78,13 @@ CREATE VIEW flagsmith.flag_history WITH (security_invoker = false) AS
         t.enabled, t.value, t.variants, t.confidence, t.cause, t.changed_by, t.delivery_id
     FROM flagsmith._flag v
     CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t;
-COMMENT ON VIEW flagsmith.flag_history IS 'What each flag was and when, as periods, with overrides by segment and identity, and how sure that is.';
-COMMENT ON COLUMN flagsmith.flag_history.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
-COMMENT ON COLUMN flagsmith.flag_history.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
-COMMENT ON COLUMN flagsmith.flag_history.variants IS 'Percentages by option id.';
-COMMENT ON COLUMN flagsmith.flag_history.cause IS 'What the period rests on, or why it is in doubt.';
-COMMENT ON COLUMN flagsmith.flag_history.changed_by IS 'Who made the change, as the flag event says.';
-COMMENT ON COLUMN flagsmith.flag_history.environment IS 'Names are those of the start of the period.';
+COMMENT ON VIEW flagsmith.flag_timeline IS 'What each flag was and when, as periods, with overrides by segment and identity, and how sure that is.';
+COMMENT ON COLUMN flagsmith.flag_timeline.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
+COMMENT ON COLUMN flagsmith.flag_timeline.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
+COMMENT ON COLUMN flagsmith.flag_timeline.variants IS 'Percentages by option id.';
+COMMENT ON COLUMN flagsmith.flag_timeline.cause IS 'What the period rests on, or why it is in doubt.';
+COMMENT ON COLUMN flagsmith.flag_timeline.changed_by IS 'Who made the change, as the flag event says.';
+COMMENT ON COLUMN flagsmith.flag_timeline.environment IS 'Names are those of the start of the period.';
 
 CREATE VIEW flagsmith.current_state WITH (security_invoker = false) AS
     SELECT v.source, v.project_id, flagsmith._name(v.source, 'project', v.project_id::text) AS project,
@@ -102,6 +102,6 @@ COMMENT ON VIEW flagsmith.current_state IS 'The state of every scope of every fl
 CREATE VIEW flagsmith.history_gap WITH (security_invoker = false) AS
     SELECT h.source, h.project_id, h.project, h.environment_id, h.environment, h.feature_id, h.feature,
         h.segment_id, h.segment, h.identity_kind, h.identity, h.identity_identifier, h.period, h.cause
-    FROM flagsmith.flag_history h
+    FROM flagsmith.flag_timeline h
     WHERE h.confidence = 'unknown';
 COMMENT ON VIEW flagsmith.history_gap IS 'When it is not known what a flag was, because something changed that nobody told.';

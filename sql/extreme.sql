@@ -107,9 +107,9 @@ BEGIN
             SELECT (jsonb_populate_record(a, jsonb_build_object('delivery', -a.delivery * 10 - n, 'created_date', instant,
                 'audit_id', a.audit_id + 1000 * n, 'received_at', instant))).*
             FROM flagsmith.audit_log a WHERE a.source = 'extreme' AND a.delivery > 0;
-        INSERT INTO flagsmith.touch
+        INSERT INTO flagsmith.audit_effect
             SELECT (jsonb_populate_record(t, jsonb_build_object('delivery', -t.delivery * 10 - n, 'at', instant, 'received_at', instant))).*
-            FROM flagsmith.touch t WHERE t.source = 'extreme' AND t.delivery > 0;
+            FROM flagsmith.audit_effect t WHERE t.source = 'extreme' AND t.delivery > 0;
         INSERT INTO flagsmith.version_published
             SELECT (jsonb_populate_record(v, jsonb_build_object('delivery', -v.delivery * 10 - n, 'received_at', instant))).*
             FROM flagsmith.version_published v WHERE v.source = 'extreme' AND v.delivery > 0;

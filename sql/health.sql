@@ -33,7 +33,7 @@ RESET client_min_messages;
 SELECT pg_temp.deliver('{"event_type": "AUDIT_LOG_CREATED", "data": {"id": 40, "created_date": "2026-11-01T12:00:00Z", "log": "x"}}', interval '2 hours');
 SELECT pg_temp.deliver('{}', interval '2 hours', 'another');
 
-SELECT webhook, event_type, body_bytes, reason FROM flagsmith.delivery_undecoded WHERE source = 'health' ORDER BY delivery_id;
+SELECT webhook, event_type, body_bytes, reason FROM flagsmith.undecoded_delivery WHERE source = 'health' ORDER BY delivery_id;
 
 SELECT webhook, enabled, silence, date_trunc('minute', silent_for) AS silent_for, longest_silence FROM flagsmith.webhook_health WHERE source = 'health' ORDER BY webhook;
 SELECT stored_last_hour, stored_last_day, undecoded_last_hour, undecoded_last_day, rejected_kept, rejected_by_reason,

@@ -38,7 +38,7 @@ BEGIN
 END
 $$;
 CREATE TEMP VIEW told AS
-SELECT at::time(3) AS at, who, means, action, object, change_request AS request, environment, feature, segment, identity_identifier AS identity,
+SELECT at::time(3) AS at, actor, actor_type, action, object, change_request AS request, environment, feature, segment, identity_identifier AS identity,
     enabled AS e, value AS v, enabled_before AS eb, value_before AS vb, log, audit_id AS id, cardinality(delivery_ids) AS n
 FROM flagsmith.history
 WHERE source = 'history'
@@ -112,7 +112,7 @@ SELECT pg_temp.deliver(pg_temp.change(540, 'ada@example.com', 'Production', 'lon
 -- The same entry again, in another form: no act of its own.
 SELECT pg_temp.deliver(pg_temp.entry(6, 62.5, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: checkout', '{"new_key": 1}'), 600);
 
-SELECT at, who, means, action, object, request, environment, feature, segment, identity, id, n FROM told;
+SELECT at, actor, actor_type, action, object, request, environment, feature, segment, identity, id, n FROM told;
 SELECT at, feature, e, v, eb, vb FROM told WHERE e IS NOT NULL OR eb IS NOT NULL;
 SELECT id, log FROM told WHERE id IN (3, 12);
 SELECT * FROM forgotten;
@@ -124,10 +124,10 @@ SELECT pg_temp.deliver(pg_temp.entry(1, 0, repeat('long', 500) || '@example.com'
         'Flag state updated for feature: ' || string_agg(md5(i::text), '' ORDER BY i)), 1),
     pg_temp.deliver(pg_temp.change(0, repeat('long', 500) || '@example.com', 'Staging', string_agg(md5(i::text), '' ORDER BY i), true, '1'), 2)
 FROM generate_series(1, 200) i;
-SELECT at, left(who, 8), length(feature), e, n
+SELECT at, left(actor, 8), length(feature), e, n
 FROM told
 WHERE feature = (SELECT string_agg(md5(i::text), '' ORDER BY i) FROM generate_series(1, 200) i);
-SELECT count(*) FROM told WHERE who = repeat('long', 500) || '@example.com';
+SELECT count(*) FROM told WHERE actor = repeat('long', 500) || '@example.com';
 SELECT * FROM forgotten;
 ROLLBACK;
 

@@ -185,7 +185,7 @@ FROM flagsmith.delivery d
 WHERE d.source = 'hostile' AND d.undecoded_reason IS NOT NULL
     AND (EXISTS (SELECT FROM flagsmith.flag_change t WHERE t.delivery = d.id)
         OR EXISTS (SELECT FROM flagsmith.audit_log t WHERE t.delivery = d.id)
-        OR EXISTS (SELECT FROM flagsmith.touch t WHERE t.delivery = d.id)
+        OR EXISTS (SELECT FROM flagsmith.audit_effect t WHERE t.delivery = d.id)
         OR EXISTS (SELECT FROM flagsmith.version_published t WHERE t.delivery = d.id));
 
 -- One byte over the limit is refused and not kept, one byte less is not.

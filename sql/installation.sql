@@ -36,7 +36,7 @@ SELECT kind, relation, name, fault, remedy FROM flagsmith.installation_health OR
 BEGIN;
 ALTER TABLE flagsmith.delivery ENABLE TRIGGER delivery_guard;
 ALTER TABLE flagsmith.flag_change DISABLE TRIGGER flag_change_guard;
-ALTER TABLE flagsmith.touch ENABLE REPLICA TRIGGER touch_guard;
+ALTER TABLE flagsmith.audit_effect ENABLE REPLICA TRIGGER audit_effect_guard;
 DROP TRIGGER audit_log_guard ON flagsmith.audit_log;
 ALTER TRIGGER delivery_repeat_guard ON flagsmith.delivery_repeat RENAME TO another;
 DROP TRIGGER name_guard ON flagsmith.name;

@@ -95,7 +95,7 @@ SELECT flagsmith.import_feature_states('[{"id": 4103, "name": "banner", "environ
 -- An imported page in the view history: a line for each entry, one for what a webhook brought as well, whichever came first.
 BEGIN;
 CREATE TEMP VIEW line AS
-SELECT h.at, h.who, h.means, h.action, h.object, h.project, h.environment, h.feature, h.segment, h.log, h.audit_id, cardinality(h.delivery_ids) AS deliveries
+SELECT h.at, h.actor, h.actor_type, h.action, h.object, h.project, h.environment, h.feature, h.segment, h.log, h.audit_id, cardinality(h.delivery_ids) AS deliveries
 FROM flagsmith.history h WHERE h.source = 'maintenance' AND h.audit_id IS NOT NULL ORDER BY h.at, h.audit_id;
 SELECT * FROM line;
 INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)

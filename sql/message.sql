@@ -3,7 +3,7 @@
 -- what is known of a message, on one line
 CREATE FUNCTION pg_temp.say(log text, related_object_type text) RETURNS text
 LANGUAGE sql AS $$
-    SELECT concat_ws(' | ', coalesce(p.action, '-'), coalesce(p.object, '-'), coalesce(p.touch, '-'),
+    SELECT concat_ws(' | ', coalesce(p.action, '-'), coalesce(p.object, '-'), coalesce(p.audit_effect, '-'),
                      CASE WHEN p.ambiguous THEN 'ambiguous' END,
                      p.splits)
     FROM flagsmith.parse_log(log, related_object_type) AS p
@@ -297,7 +297,7 @@ FROM sentence AS s
 SELECT count(*) AS messages, count(*) FILTER (WHERE ambiguous) AS ambiguous, max(jsonb_array_length(splits)) AS most_splits FROM trial;
 SELECT form, truth, splits FROM trial
 WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(splits) AS s WHERE s @> truth);
--- the columns hold what all splits but the weak ones agree on, the time and the touch aside
+-- the columns hold what all splits but the weak ones agree on, the time and the effect aside
 SELECT form, truth FROM trial AS t
 WHERE jsonb_strip_nulls(jsonb_build_object('feature', feature, 'segment', segment, 'identity', identity, 'environment', environment,
                                            'change_request', change_request, 'name', name))

@@ -41,7 +41,7 @@ FROM unnest('{2026-01-01, 2026-03-01 10:00, 2026-03-01 10:59:59.999999, 2026-03-
 SELECT at, flagsmith.get_feature_value('Shop/Dev', 'x', at) AS "Dev", flagsmith.get_feature_value('names/Shop/Development', 'x', at) AS "Development"
 FROM unnest('{2026-03-01 10:05, 2026-03-01 10:59:59, 2026-03-01 11:10, 2026-03-01 11:30, 2026-03-01 12:00, infinity}'::timestamptz[]) at;
 -- In the views, the names of the start of each period, and of today.
-SELECT environment, lower(period) AS "from", value FROM flagsmith.flag_history WHERE source = 'names' AND feature = 'x' AND segment_id IS NULL ORDER BY 2;
+SELECT environment, lower(period) AS "from", value FROM flagsmith.flag_timeline WHERE source = 'names' AND feature = 'x' AND segment_id IS NULL ORDER BY 2;
 SELECT environment, feature, value FROM flagsmith.current_state WHERE source = 'names' ORDER BY feature;
 ROLLBACK;
 

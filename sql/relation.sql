@@ -56,7 +56,7 @@ SELECT substring(relation.try($$SELECT flagsmith.get_feature_value('Relation/Hom
 SELECT * FROM relation.doors();
 ROLLBACK;
 BEGIN;
-DROP INDEX flagsmith.touch_life_idx;
+DROP INDEX flagsmith.audit_effect_life_idx;
 DROP INDEX flagsmith.name_thing_idx;
 SELECT relation.try($$SELECT flagsmith.get_feature_value('Relation/Home', 'it')$$) AS error;
 SELECT substring(relation.try($$SELECT flagsmith.get_feature_value('Relation/Home', 'it')$$) FROM 'will do: (.*);$') AS statement \gset

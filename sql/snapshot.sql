@@ -36,7 +36,7 @@ CREATE FUNCTION snapshot.doors() RETURNS text
             (SELECT s.value FROM flagsmith.feature_state('Snap/Home', 'it') s),
             (SELECT s.value FROM flagsmith.environment_state('Snap/Home') s WHERE s.feature = 'it'),
             (SELECT s.value FROM flagsmith.current_state s WHERE s.source = 'snapshot' AND s.environment_id = 1 AND s.feature_id = 1),
-            (SELECT s.value FROM flagsmith.flag_history s
+            (SELECT s.value FROM flagsmith.flag_timeline s
              WHERE s.source = 'snapshot' AND s.environment_id = 1 AND s.feature_id = 1 ORDER BY s.period DESC LIMIT 1)] AS values_,
             ARRAY[flagsmith.is_feature_enabled('Snap/Home', 'it'), flagsmith.is_feature_enabled('Snap/Home', 'it', 'infinity')] AS enabled) said $$;
 

@@ -64,7 +64,7 @@ CREATE FUNCTION pg_temp.periods(of text) RETURNS SETOF text LANGUAGE sql AS $$
     SELECT concat_ws(' ', environment, COALESCE('segment ' || segment_id, 'identity ' || identity),
         to_char(lower(period), 'HH24:MI:SS.MS'), '-', COALESCE(to_char(upper(period), 'HH24:MI:SS.MS'), '...'),
         COALESCE(enabled::text, 'none'), value, NULLIF(variants::text, '{}'), confidence, '(' || cause || ')')
-    FROM flagsmith.flag_history WHERE source = 'tl' AND feature = of
+    FROM flagsmith.flag_timeline WHERE source = 'tl' AND feature = of
     ORDER BY environment_id, segment_id NULLS FIRST, identity NULLS FIRST, period $$;
 
 CALL pg_temp.entry('2026-01-01 00:00', 1, 'ENVIRONMENT', 'New Environment created: Production', 1);

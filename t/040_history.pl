@@ -86,8 +86,8 @@ my $joined = "FROM audit_rest LEFT JOIN entry_line e ON e.entry = (r->>'id')::bi
 my $entries = row("SELECT count(*) FROM audit_rest WHERE $known");
 is(row("SELECT count(e.entry) $joined"), $entries, "every audit entry is in a line ($entries)");
 is(row("SELECT count(*) $joined AND CASE WHEN r->'author'->>'email' IS NULL
-	THEN e.means = 'api key' AND coalesce(e.who, 'CI deploy key') = 'CI deploy key'
-	ELSE e.means = 'user' AND e.who = r->'author'->>'email' END"), $entries, 'who agrees with the audit log');
+	THEN e.actor_type = 'api key' AND coalesce(e.actor, 'CI deploy key') = 'CI deploy key'
+	ELSE e.actor_type = 'user' AND e.actor = r->'author'->>'email' END"), $entries, 'who agrees with the audit log');
 is(row("SELECT count(*) $joined AND position(r->>'log' IN e.log) > 0"), $entries, 'what agrees with the audit log');
 is(row("SELECT count(*) $joined AND e.environment IS NOT DISTINCT FROM e.named
 	AND e.environment_id IS NOT DISTINCT FROM (r->'environment'->>'id')::bigint"), $entries,
@@ -115,7 +115,7 @@ LEFT JOIN LATERAL (
     SELECT l.*
     FROM line l
     WHERE l.at BETWEEN o.since AND o.until
-        AND CASE WHEN o.is_user THEN l.who = o.author ELSE l.means = 'api key' END
+        AND CASE WHEN o.is_user THEN l.actor = o.author ELSE l.actor_type = 'api key' END
         AND EXISTS (
             SELECT FROM unnest(l.delivery_ids) d
             JOIN (SELECT delivery, project_id, environment_id FROM flagsmith.audit_log

@@ -27,13 +27,13 @@ sub dump_of
 	my ($source) = @_;
 
 	return $node->safe_psql('postgres', 'SELECT environment_id, feature_id, segment_id, priority, identity, period, enabled, value, variants, confidence, cause, changed_by'
-		  . " FROM flagsmith.flag_history WHERE source = '$source'"
+		  . " FROM flagsmith.flag_timeline WHERE source = '$source'"
 		  . ' ORDER BY environment_id, feature_id, segment_id NULLS FIRST, identity NULLS FIRST, period');
 }
 
 # Lookups 1 us around every boundary of the environment defaults that differ from the periods.
 my $disagreements = <<'SQL';
-WITH h AS MATERIALIZED (SELECT * FROM flagsmith.flag_history WHERE source = 'shuffled' AND segment_id IS NULL AND identity IS NULL AND feature <> 'again'),
+WITH h AS MATERIALIZED (SELECT * FROM flagsmith.flag_timeline WHERE source = 'shuffled' AND segment_id IS NULL AND identity IS NULL AND feature <> 'again'),
 p AS (SELECT DISTINCT h.feature_id, h.environment_id, h.feature, b + d * interval '1 us' AS t
       FROM h, LATERAL (VALUES (lower(period)), (upper(period))) v(b), generate_series(-1, 1) d WHERE b IS NOT NULL)
 SELECT count(*), count(*) FILTER (WHERE
@@ -118,7 +118,7 @@ $standby->start;
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 for my $sql ($question, "SELECT enabled, value, confidence FROM flagsmith.feature_state('arrival/Shop/env 1', 'flag 31', '2026-03-01 00:05Z', '{1}', 'user 1')",
 	"SELECT feature, enabled, value, confidence FROM flagsmith.environment_state('arrival/Shop/env 2', '2026-03-01 00:05Z') ORDER BY feature_id",
-	map { "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM flagsmith.$_ t" } qw(flag_history current_state history_gap))
+	map { "SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM flagsmith.$_ t" } qw(flag_timeline current_state history_gap))
 {
 	is($standby->safe_psql('postgres', $sql), $node->safe_psql('postgres', $sql), 'on a standby: ' . substr($sql, 0, 60));
 }

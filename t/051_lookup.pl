@@ -1,4 +1,4 @@
-# Every door against the periods of flag_history, at 1 us around the boundaries of random histories: each lookup as a statement
+# Every door against the periods of flag_timeline, at 1 us around the boundaries of random histories: each lookup as a statement
 # of its own, which may read a part of the history, and all of them in one, which uses the cache, also where that has hardly
 # any memory.  What the names mean and which override counts is modelled here once more, in SQL over whole histories.
 use strict;
@@ -122,7 +122,7 @@ FROM (SELECT DISTINCT b.environment_id, b.feature_id, b.at, CASE WHEN whole THEN
             FROM period s, LATERAL (VALUES (s."from"), (s."to")) b (at), generate_series(-1, 1) d
             WHERE b.at IS NOT NULL AND s.scope = ''
                 AND (s.feature_id NOT IN (41, 43, 53) OR s.run % 5 = 0)
-                AND (s.cause <> 'feature defaults' OR s."to" IS NOT NULL OR s.feature_id % 20 = 1)) b
+                AND (s.cause <> 'feature_defaults' OR s."to" IS NOT NULL OR s.feature_id % 20 = 1)) b
       JOIN called p ON p.kind = 'project' AND p.id = b.project_id AND p.lo <= b.at AND b.at < p.hi
       JOIN called e ON e.kind = 'environment' AND e.id = b.environment_id AND e.lo <= b.at AND b.at < e.hi
       JOIN called f ON f.kind = 'feature' AND f.id = b.feature_id AND f.lo <= b.at AND b.at < f.hi,
@@ -247,7 +247,7 @@ FROM (SELECT s, t, (s.feature, s.feature_id, s.enabled, s.value, s.variants, s.c
 SQL
 }
 
-# current_state is flag_history where it has no end, and a lookup without an instant is what stands there.
+# current_state is flag_timeline where it has no end, and a lookup without an instant is what stands there.
 check('now', <<'SQL', 200);
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
 FROM (SELECT c, p, (c.enabled, c.value, c.variants, c.confidence, c.cause, flagsmith.is_feature_enabled(c.project || '/' || c.environment, c.feature),

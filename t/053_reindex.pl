@@ -33,7 +33,7 @@ SQL
 my @indexes = split(/\n/, $node->safe_psql('postgres', <<'SQL'));
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid
-WHERE n.nspname = 'flagsmith' AND t.relname IN ('name', 'flag_change', 'touch', 'audit_log', 'version_published', 'delivery_repeat')
+WHERE n.nspname = 'flagsmith' AND t.relname IN ('name', 'flag_change', 'audit_effect', 'audit_log', 'version_published', 'delivery_repeat')
 ORDER BY 1
 SQL
 cmp_ok(scalar @indexes, '>', 20, 'the indexes');

@@ -29,20 +29,20 @@ my $rows = 60_000;
 $node->safe_psql('postgres', 'CREATE DATABASE long');
 $node->safe_psql('long', <<"SQL");
 CREATE EXTENSION flagsmith_webhook;
-INSERT INTO flagsmith.name (source, kind, id, since, name, project_id)
-    VALUES ('x', 'environment', '1', '2020-01-01Z', 'Home', 1), ('x', 'feature', '1', '2020-01-01Z', 'plain', 1),
-        ('x', 'feature', '2', '2020-01-01Z', 'versioned', 1), ('x', 'project', '1', '2020-01-01Z', 'Shop', 1);
+INSERT INTO flagsmith.name (source, kind, id, name, project_id, seen_at, exact, existed_at, stored_at)
+    SELECT 'x', kind, id, name, 1, '2020-01-01Z', false, '2020-01-01Z', now()
+    FROM (VALUES ('environment', '1', 'Home'), ('feature', '1', 'plain'), ('feature', '2', 'versioned'), ('project', '1', 'Shop')) v (kind, id, name);
 INSERT INTO flagsmith.flag_change (delivery, ordinal, source, event_at, received_at, stored_at, origin, is_test, deleted,
         project_id, environment_id, feature_id, feature, enabled, value, enabled_before)
     SELECT 10 * i + f, 1, 'x', timestamptz '2020-01-01Z' + i * interval '1 min', timestamptz '2020-01-01 00:00:01Z' + i * interval '1 min',
         now(), 'webhook', false, false, 1, 1, f, 'it', i % 2 = 0, to_jsonb(i % 100), i % 2 = 1
     FROM generate_series(1, $rows) i, generate_series(1, 2) f;
-INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, version, at, received_at, stored_at)
+INSERT INTO flagsmith.audit_effect (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, version, occurred_at, received_at, stored_at)
     SELECT 10 * i + 5, 1, f, 'x', 1, 1, CASE f WHEN 1 THEN 'state' ELSE 'version' END,
-        hashtextextended(CASE f WHEN 1 THEN 'plain' ELSE 'versioned' END, 0), CASE f WHEN 2 THEN i::text END,
+        flagsmith._hash('feature:' || CASE f WHEN 1 THEN 'plain' ELSE 'versioned' END), CASE f WHEN 2 THEN i::text END,
         timestamptz '2020-01-01Z' + i * interval '1 min', timestamptz '2020-01-01 00:00:01Z' + i * interval '1 min', now()
     FROM generate_series(1, $rows) i, generate_series(1, 2) f;
-VACUUM ANALYZE flagsmith.flag_change, flagsmith.touch;
+VACUUM ANALYZE flagsmith.flag_change, flagsmith.audit_effect;
 SQL
 
 # The function of our library in which each interrupted statement was, by the backtraces in the log.

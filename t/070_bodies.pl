@@ -63,7 +63,7 @@ SELECT concat_ws(E'\t', s.folder || '/' || s.name, c.outcome, coalesce(left(c.re
     coalesce((SELECT jsonb_strip_nulls(jsonb_build_object('uuid', v.uuid, 'feature', v.feature_id,
         'by', v.published_by_email, 'states', jsonb_array_length(v.states)))::text
         FROM flagsmith.version_published v WHERE v.delivery = c.delivery), '-'),
-    coalesce((SELECT string_agg(t.kind, ' ' ORDER BY t.split) FROM flagsmith.touch t WHERE t.delivery = c.delivery), '-'))
+    coalesce((SELECT string_agg(t.kind, ' ' ORDER BY t.split) FROM flagsmith.audit_effect t WHERE t.delivery = c.delivery), '-'))
 FROM sent s JOIN came c USING (n) LEFT JOIN flagsmith.delivery d ON d.id = c.delivery ORDER BY s.n;
 SQL
 my @got = split(/\n/, $rows);

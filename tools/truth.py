@@ -225,7 +225,7 @@ def history():
             "SELECT json_build_array(environment_id, feature_id, segment_id, identity,"
             " (extract(epoch FROM lower(period)) * 1000000)::bigint,"
             " (extract(epoch FROM upper(period)) * 1000000)::bigint, enabled, value, variants,"
-            " confidence, cause) FROM flagsmith.flag_history ORDER BY period", 'truth').split('\n')[:-1]:
+            " confidence, cause) FROM flagsmith.flag_timeline ORDER BY period", 'truth').split('\n')[:-1]:
         (environment, feature, segment, identity, start, end, enabled, value, variants,
          confidence, cause) = json.loads(line)
         if identity is not None:

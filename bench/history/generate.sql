@@ -28,7 +28,7 @@ SELECT 2 * id, 1, 'default', at + interval '2 seconds', at + interval '2 seconds
     (ARRAY['Development', 'Staging', 'Production'])[e + 1], feature_id, 'FEATURE_STATE', false, 'updated',
     CASE WHEN segment IS NOT NULL THEN 'segment override' WHEN k = 1 THEN 'feature state' ELSE 'feature value' END, feature, segment, false
 FROM public.entry;
-INSERT INTO flagsmith.touch (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, scope_hash, at,
+INSERT INTO flagsmith.audit_effect (delivery, ordinal, split, source, project_id, environment_id, kind, feature_hash, scope_hash, occurred_at,
     received_at, stored_at)
 SELECT 2 * id, 1, 1, 'default', project_id, environment_id, CASE WHEN segment IS NULL THEN 'state' ELSE 'override' END,
     flagsmith._hash('feature:' || feature), flagsmith._hash('segment:' || segment), at + (k - 1) * interval '20 ms',

@@ -35,26 +35,26 @@ static const char *const confidence_names[] = {
 };
 
 static const char *const cause_names[] = {
-	[FSW_CAUSE_EVENT] = "flag event",
+	[FSW_CAUSE_EVENT] = "flag_event",
 	[FSW_CAUSE_IMPORT] = "import",
-	[FSW_CAUSE_DEFAULTS] = "feature defaults",
-	[FSW_CAUSE_PREVIOUS_STATE] = "previous state of a later event",
-	[FSW_CAUSE_VERSION_LIST] = "version list",
-	[FSW_CAUSE_OVERRIDE_REMOVED] = "override removed",
-	[FSW_CAUSE_SEGMENT_DELETED] = "segment deleted",
-	[FSW_CAUSE_FEATURE_DELETED] = "feature deleted",
-	[FSW_CAUSE_STATE_DELETED] = "state deleted",
-	[FSW_CAUSE_UNTOLD_CHANGE] = "change without an event",
-	[FSW_CAUSE_UNTOLD_VERSION] = "version without an event",
-	[FSW_CAUSE_UNTOLD_START] = "nothing told yet",
-	[FSW_CAUSE_VARIANTS] = "variants added or removed",
-	[FSW_CAUSE_FEATURE_UPDATED] = "feature updated",
-	[FSW_CAUSE_CONTRADICTED] = "contradicted by a later event",
-	[FSW_CAUSE_TORN] = "read during a change",
-	[FSW_CAUSE_CROWDED] = "several changes at once",
-	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous version list",
-	[FSW_CAUSE_PUBLISHING] = "version being published",
-	[FSW_CAUSE_DELETING] = "feature being deleted"
+	[FSW_CAUSE_DEFAULTS] = "feature_defaults",
+	[FSW_CAUSE_PREVIOUS_STATE] = "previous_state",
+	[FSW_CAUSE_VERSION_LIST] = "version_list",
+	[FSW_CAUSE_OVERRIDE_REMOVED] = "override_removed",
+	[FSW_CAUSE_SEGMENT_DELETED] = "segment_deleted",
+	[FSW_CAUSE_FEATURE_DELETED] = "feature_deleted",
+	[FSW_CAUSE_STATE_DELETED] = "state_deleted",
+	[FSW_CAUSE_UNTOLD_CHANGE] = "change_without_event",
+	[FSW_CAUSE_UNTOLD_VERSION] = "version_without_event",
+	[FSW_CAUSE_UNTOLD_START] = "no_evidence_yet",
+	[FSW_CAUSE_VARIANTS] = "variants_changed",
+	[FSW_CAUSE_FEATURE_UPDATED] = "feature_updated",
+	[FSW_CAUSE_CONTRADICTED] = "contradicted",
+	[FSW_CAUSE_TORN] = "torn_read",
+	[FSW_CAUSE_CROWDED] = "several_changes",
+	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous_version_list",
+	[FSW_CAUSE_PUBLISHING] = "version_publishing",
+	[FSW_CAUSE_DELETING] = "feature_deleting"
 };
 
 /*

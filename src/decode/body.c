@@ -174,8 +174,8 @@ static const char *const audit_columns[] = {FSW_AUDIT_LOG_COLUMNS(FSW_COLUMN_NAM
 static const Oid audit_types[] = {FSW_AUDIT_LOG_COLUMNS(FSW_COLUMN_TYPE, AUDIT)};
 static const char *const flag_columns[] = {FSW_FLAG_CHANGE_COLUMNS(FSW_COLUMN_NAME, FLAG)};
 static const Oid flag_types[] = {FSW_FLAG_CHANGE_COLUMNS(FSW_COLUMN_TYPE, FLAG)};
-static const char *const touch_columns[] = {FSW_TOUCH_COLUMNS(FSW_COLUMN_NAME, TOUCH)};
-static const Oid touch_types[] = {FSW_TOUCH_COLUMNS(FSW_COLUMN_TYPE, TOUCH)};
+static const char *const effect_columns[] = {FSW_AUDIT_EFFECT_COLUMNS(FSW_COLUMN_NAME, EFFECT)};
+static const Oid effect_types[] = {FSW_AUDIT_EFFECT_COLUMNS(FSW_COLUMN_TYPE, EFFECT)};
 static const char *const version_columns[] = {FSW_VERSION_PUBLISHED_COLUMNS(FSW_COLUMN_NAME, VERSION)};
 static const Oid version_types[] = {FSW_VERSION_PUBLISHED_COLUMNS(FSW_COLUMN_TYPE, VERSION)};
 
@@ -184,8 +184,8 @@ const FswTable fsw_tables[FSW_TABLE_COUNT] = {
 	{"audit_log", FSW_PLAN_AUDIT_LOG, AUDIT_COUNT, audit_columns, audit_types},
 	[FSW_TABLE_FLAG_CHANGE] =
 	{"flag_change", FSW_PLAN_FLAG_CHANGE, FLAG_COUNT, flag_columns, flag_types},
-	[FSW_TABLE_TOUCH] =
-	{"touch", FSW_PLAN_TOUCH, TOUCH_COUNT, touch_columns, touch_types},
+	[FSW_TABLE_AUDIT_EFFECT] =
+	{"audit_effect", FSW_PLAN_AUDIT_EFFECT, EFFECT_COUNT, effect_columns, effect_types},
 	[FSW_TABLE_VERSION_PUBLISHED] =
 	{"version_published", FSW_PLAN_VERSION, VERSION_COUNT, version_columns, version_types},
 };
@@ -419,42 +419,42 @@ name_hash(const char *prefix, const char *name)
 	return Int64GetDatum(fsw_hash(prefix, name, strlen(name)));
 }
 
-/* One touch for each way to split the message. */
+/* One audit effect for each way to split the message. */
 static void
-add_touches(FswEvent *event, const FswRow *audit, const FswLog *log)
+add_effects(FswEvent *event, const FswRow *audit, const FswLog *log)
 {
 	for (int i = 0; i < log->nsplits; i++)
 	{
 		const FswLogSplit *split = &log->splits[i];
-		FswRow	   *row = fsw_row_create(FSW_TABLE_TOUCH, audit->ordinal);
+		FswRow	   *row = fsw_row_create(FSW_TABLE_AUDIT_EFFECT, audit->ordinal);
 
 		if (!audit->nulls[AUDIT_created_date])
-			fsw_row_set(row, TOUCH_at, audit->values[AUDIT_created_date]);
-		fsw_row_set(row, TOUCH_split, Int32GetDatum(i + 1));
-		row->values[TOUCH_project_id] = audit->values[AUDIT_project_id];
-		row->nulls[TOUCH_project_id] = audit->nulls[AUDIT_project_id];
-		row->values[TOUCH_environment_id] = audit->values[AUDIT_environment_id];
-		row->nulls[TOUCH_environment_id] = audit->nulls[AUDIT_environment_id];
-		fsw_row_set_cstring(row, TOUCH_kind, fsw_touch_kind_name(log->touch));
+			fsw_row_set(row, EFFECT_occurred_at, audit->values[AUDIT_created_date]);
+		fsw_row_set(row, EFFECT_split, Int32GetDatum(i + 1));
+		row->values[EFFECT_project_id] = audit->values[AUDIT_project_id];
+		row->nulls[EFFECT_project_id] = audit->nulls[AUDIT_project_id];
+		row->values[EFFECT_environment_id] = audit->values[AUDIT_environment_id];
+		row->nulls[EFFECT_environment_id] = audit->nulls[AUDIT_environment_id];
+		fsw_row_set_cstring(row, EFFECT_kind, fsw_effect_kind_name(log->effect));
 		if (split->feature != NULL)
-			fsw_row_set(row, TOUCH_feature_hash, name_hash("feature:", split->feature));
+			fsw_row_set(row, EFFECT_feature_hash, name_hash("feature:", split->feature));
 		if (split->segment != NULL)
-			fsw_row_set(row, TOUCH_scope_hash, name_hash("segment:", split->segment));
+			fsw_row_set(row, EFFECT_scope_hash, name_hash("segment:", split->segment));
 		else if (split->identity != NULL)
-			fsw_row_set(row, TOUCH_scope_hash, name_hash("identity:", split->identity));
+			fsw_row_set(row, EFFECT_scope_hash, name_hash("identity:", split->identity));
 
 		/* related_object_id means something else for each type: F 2.3 */
 		if (!audit->nulls[AUDIT_related_object_id])
 		{
 			if (column_is(audit, AUDIT_related_object_type, "FEATURE") ||
 				(column_is(audit, AUDIT_related_object_type, "FEATURE_STATE") &&
-				 log->touch == FSW_TOUCH_VARIANT))
-				fsw_row_set(row, TOUCH_feature_id, audit->values[AUDIT_related_object_id]);
+				 log->effect == FSW_EFFECT_VARIANT))
+				fsw_row_set(row, EFFECT_feature_id, audit->values[AUDIT_related_object_id]);
 			else if (column_is(audit, AUDIT_related_object_type, "SEGMENT"))
-				fsw_row_set(row, TOUCH_segment_id, audit->values[AUDIT_related_object_id]);
+				fsw_row_set(row, EFFECT_segment_id, audit->values[AUDIT_related_object_id]);
 		}
-		if (log->touch == FSW_TOUCH_VERSION && !audit->nulls[AUDIT_related_object_uuid])
-			fsw_row_set(row, TOUCH_version, audit->values[AUDIT_related_object_uuid]);
+		if (log->effect == FSW_EFFECT_VERSION && !audit->nulls[AUDIT_related_object_uuid])
+			fsw_row_set(row, EFFECT_version, audit->values[AUDIT_related_object_uuid]);
 		event->rows = lappend(event->rows, row);
 	}
 }
@@ -475,7 +475,7 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 		return;
 	if (column_is(row, AUDIT_related_object_type, "FEATURE") ||
 		(column_is(row, AUDIT_related_object_type, "FEATURE_STATE") &&
-		 log->touch == FSW_TOUCH_VARIANT))
+		 log->effect == FSW_EFFECT_VARIANT))
 	{
 		kind = "feature";
 		name = log->agreed.feature;
@@ -546,8 +546,8 @@ fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int
 
 	if (!DatumGetBool(row->values[AUDIT_is_test]))
 	{
-		if (log->touch != FSW_TOUCH_NONE)
-			add_touches(event, row, log);
+		if (log->effect != FSW_EFFECT_NONE)
+			add_effects(event, row, log);
 		add_row_name(event, "project", row, AUDIT_project_id, AUDIT_project, AUDIT_project_id);
 		add_row_name(event, "environment", row, AUDIT_environment_id, AUDIT_environment, AUDIT_project_id);
 		add_message_names(event, row, log);

@@ -44,7 +44,7 @@
 #include "src/base/fsw.h"
 #include "src/decode/message.h"
 
-static const char *const touch_kind_names[] = {
+static const char *const effect_kind_names[] = {
 	NULL, "state", "value", "override", "removal", "variant", "version",
 	"feature_created", "feature_updated", "feature_deleted", "environment_created",
 	"segment_deleted", "scheduled"
@@ -149,12 +149,12 @@ typedef struct Walk
 
 
 /*
- * The name of a kind of touch, NULL for none.
+ * The name of a kind of audit effect, NULL for none.
  */
 const char *
-fsw_touch_kind_name(FswTouchKind kind)
+fsw_effect_kind_name(FswEffectKind kind)
 {
-	return touch_kind_names[kind];
+	return effect_kind_names[kind];
 }
 
 /*
@@ -749,7 +749,7 @@ fsw_parse_log(const char *log, size_t len, const char *related_object_type)
 	/* what the message says for certain */
 	result->action = spans[0].match->template->action;
 	result->object = spans[0].match->template->object;
-	result->touch = spans[0].match->template->touch;
+	result->effect = spans[0].match->template->effect;
 	result->agreed = result->splits[0];
 	for (int i = 1; i < nmatches && !matches[i].weak; i++)
 	{
@@ -860,7 +860,7 @@ fsw_parse_log_sql(PG_FUNCTION_ARGS)
 		words[n++] = log->object;
 		for (int f = 0; f < NUM_KEPT_FIELDS; f++)
 			words[n++] = SPLIT_FIELD(&log->agreed, f);
-		words[n++] = fsw_touch_kind_name(log->touch);
+		words[n++] = fsw_effect_kind_name(log->effect);
 		for (int i = 0; i < n; i++)
 		{
 			nulls[i] = words[i] == NULL;

@@ -15,23 +15,23 @@
  */
 #define FSW_LOG_MAX_SPLITS 64
 
-/* What a message says may have changed; the names are those of touch.kind. */
-typedef enum FswTouchKind
+/* What a message says may have changed; the names are those of audit effect.kind. */
+typedef enum FswEffectKind
 {
-	FSW_TOUCH_NONE = 0,
-	FSW_TOUCH_STATE,
-	FSW_TOUCH_VALUE,
-	FSW_TOUCH_OVERRIDE,
-	FSW_TOUCH_REMOVAL,
-	FSW_TOUCH_VARIANT,
-	FSW_TOUCH_VERSION,
-	FSW_TOUCH_FEATURE_CREATED,
-	FSW_TOUCH_FEATURE_UPDATED,
-	FSW_TOUCH_FEATURE_DELETED,
-	FSW_TOUCH_ENVIRONMENT_CREATED,
-	FSW_TOUCH_SEGMENT_DELETED,
-	FSW_TOUCH_SCHEDULED
-} FswTouchKind;
+	FSW_EFFECT_NONE = 0,
+	FSW_EFFECT_STATE,
+	FSW_EFFECT_VALUE,
+	FSW_EFFECT_OVERRIDE,
+	FSW_EFFECT_REMOVAL,
+	FSW_EFFECT_VARIANT,
+	FSW_EFFECT_VERSION,
+	FSW_EFFECT_FEATURE_CREATED,
+	FSW_EFFECT_FEATURE_UPDATED,
+	FSW_EFFECT_FEATURE_DELETED,
+	FSW_EFFECT_ENVIRONMENT_CREATED,
+	FSW_EFFECT_SEGMENT_DELETED,
+	FSW_EFFECT_SCHEDULED
+} FswEffectKind;
 
 /*
  * One way of splitting a message into names.  Each string is palloc'd, or
@@ -58,7 +58,7 @@ typedef struct FswLog
 	const char *action;			/* NULL: not recognized (or, in an ambiguous
 								 * message, not certain) */
 	const char *object;
-	FswTouchKind touch;
+	FswEffectKind effect;
 	bool		ambiguous;		/* more than one split is not weak */
 	FswLogSplit agreed;			/* what all splits that are not weak agree on;
 								 * shares its strings with splits */
@@ -68,7 +68,7 @@ typedef struct FswLog
 
 extern FswLog *fsw_parse_log(const char *log, size_t len,
 							 const char *related_object_type);
-extern const char *fsw_touch_kind_name(FswTouchKind kind);
+extern const char *fsw_effect_kind_name(FswEffectKind kind);
 
 /* ---- message_template.c, for message.c alone ---- */
 
@@ -87,7 +87,7 @@ typedef struct FswLogTemplate
 	int			types;			/* related_object_type of such an entry */
 	const char *action;
 	const char *object;
-	FswTouchKind touch;
+	FswEffectKind effect;
 } FswLogTemplate;
 
 extern const FswLogTemplate fsw_log_templates[];

@@ -112,7 +112,7 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	{
 		const FswRow *row = lfirst(lc);
 
-		if (row->table != &fsw_tables[FSW_TABLE_TOUCH])
+		if (row->table != &fsw_tables[FSW_TABLE_AUDIT_EFFECT])
 			entries++;
 	}
 	return import_result(fcinfo, delivery.id, stored, entries);

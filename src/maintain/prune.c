@@ -64,7 +64,7 @@ record(const char *what, Datum before, int returned)
 	if (total > 0)
 		fsw_execute(fsw_plan(FSW_PLAN_PRUNE_LOG,
 								  "INSERT INTO flagsmith.pruning"
-								  " (what, before, bodies, audit_log, flag_change, touch, version_published)"
+								  " (what, before, bodies, audit_log, flag_change, audit_effect, version_published)"
 								  " VALUES ($1, $2, $3, $4, $5, $6, $7)",
 								  lengthof(types), types),
 						 values, NULL, false, 0);
@@ -150,7 +150,7 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 										" SELECT * FROM flagsmith._prunable_history($1, $2)),"
 										" changes AS (DELETE FROM flagsmith.flag_change AS c" PRUNABLE("flag_change") " RETURNING 1),"
 										" entries AS (DELETE FROM flagsmith.audit_log AS c" PRUNABLE("audit_log") " RETURNING 1),"
-										" touches AS (DELETE FROM flagsmith.touch AS c" PRUNABLE("touch")
+										" effects AS (DELETE FROM flagsmith.audit_effect AS c" PRUNABLE("audit_effect")
 										"  AND c.split = v.split RETURNING 1),"
 										" versions AS (DELETE FROM flagsmith.version_published AS c"
 										PRUNABLE("version_published") " RETURNING 1),"
@@ -158,7 +158,7 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 										"  WHERE d.body IS NOT NULL AND d.id IN (SELECT v.delivery FROM prunable AS v)"
 										"  RETURNING d.id)"
 										" SELECT (SELECT count(*) FROM bodies), (SELECT count(*) FROM entries),"
-										" (SELECT count(*) FROM changes), (SELECT count(*) FROM touches),"
+										" (SELECT count(*) FROM changes), (SELECT count(*) FROM effects),"
 										" (SELECT count(*) FROM versions)",
 										2, types),
 							   values, NULL);

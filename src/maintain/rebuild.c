@@ -54,7 +54,7 @@ typedef struct RowKey
 {
 	int64		delivery;
 	int32		ordinal;
-	int32		split;			/* 0 but for touch */
+	int32		split;			/* 0 but for audit effect */
 } RowKey;
 
 typedef struct Rebuild
@@ -152,7 +152,7 @@ table_query(const FswTable *table)
 	for (int i = 0; i < table->ncolumns; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", table->columns[i]);
 	appendStringInfo(&sql, " FROM flagsmith.%s WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal%s",
-					 table->name, table == &fsw_tables[FSW_TABLE_TOUCH] ? ", split" : "");
+					 table->name, table == &fsw_tables[FSW_TABLE_AUDIT_EFFECT] ? ", split" : "");
 	return sql.data;
 }
 
@@ -163,7 +163,7 @@ row_key(const FswTable *table, const Datum *values)
 
 	key.delivery = DatumGetInt64(values[ROW_delivery]);
 	key.ordinal = DatumGetInt32(values[ROW_ordinal]);
-	key.split = table == &fsw_tables[FSW_TABLE_TOUCH] ? DatumGetInt32(values[TOUCH_split]) : 0;
+	key.split = table == &fsw_tables[FSW_TABLE_AUDIT_EFFECT] ? DatumGetInt32(values[EFFECT_split]) : 0;
 	return key;
 }
 
@@ -282,14 +282,14 @@ delete_row(FswTableId id, RowKey key)
 	static const char *const statements[FSW_TABLE_COUNT] = {
 		[FSW_TABLE_AUDIT_LOG] = "DELETE FROM flagsmith.audit_log WHERE delivery = $1 AND ordinal = $2",
 		[FSW_TABLE_FLAG_CHANGE] = "DELETE FROM flagsmith.flag_change WHERE delivery = $1 AND ordinal = $2",
-		[FSW_TABLE_TOUCH] = "DELETE FROM flagsmith.touch WHERE delivery = $1 AND ordinal = $2 AND split = $3",
+		[FSW_TABLE_AUDIT_EFFECT] = "DELETE FROM flagsmith.audit_effect WHERE delivery = $1 AND ordinal = $2 AND split = $3",
 		[FSW_TABLE_VERSION_PUBLISHED] = "DELETE FROM flagsmith.version_published WHERE delivery = $1 AND ordinal = $2",
 	};
 	static const Oid types[] = {INT8OID, INT4OID, INT4OID};
 	Datum		values[] = {Int64GetDatum(key.delivery), Int32GetDatum(key.ordinal), Int32GetDatum(key.split)};
 
 	fsw_execute_on_history(fsw_plan(FSW_PLAN_REBUILD_DELETE + id, statements[id],
-									id == FSW_TABLE_TOUCH ? 3 : 2, types),
+									id == FSW_TABLE_AUDIT_EFFECT ? 3 : 2, types),
 						   values, NULL);
 }
 

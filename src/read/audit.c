@@ -61,15 +61,15 @@ read_segment(FswHistoryReading *reading, int scope)
 		add_scope_name(reading, scope, &max, names.from[i], "segment:",
 					   VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
 
-	scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH_SEGMENT);
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
 	fsw_scan_equal(scan, environment->source);
 	fsw_scan_equal(scan, Int64GetDatum(segment_id));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (!fsw_is_known(scan, TOUCH_stored_at, environment))
+		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
 			continue;
-		reading->history->flag.scopes[scope].ended = fsw_scan_int64(scan, TOUCH_at, FSW_FOREVER);
+		reading->history->flag.scopes[scope].ended = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
 		break;
 	}
 }
@@ -143,17 +143,17 @@ names_exist(FswHistoryReading *reading, int64 feature_hash, bool has_scope, int6
 static bool
 is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
 {
-	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_TOUCH);
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT);
 
 	fsw_scan_equal(scan, Int64GetDatum(delivery));
 	fsw_scan_equal(scan, Int32GetDatum(ordinal));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (fsw_scan_int32(scan, TOUCH_split) != split && !fsw_scan_is_null(scan, TOUCH_feature_hash) &&
-			names_exist(reading, fsw_scan_int64(scan, TOUCH_feature_hash, 0),
-						!fsw_scan_is_null(scan, TOUCH_scope_hash),
-						fsw_scan_int64(scan, TOUCH_scope_hash, 0)))
+		if (fsw_scan_int32(scan, EFFECT_split) != split && !fsw_scan_is_null(scan, EFFECT_feature_hash) &&
+			names_exist(reading, fsw_scan_int64(scan, EFFECT_feature_hash, 0),
+						!fsw_scan_is_null(scan, EFFECT_scope_hash),
+						fsw_scan_int64(scan, EFFECT_scope_hash, 0)))
 			return true;
 	}
 	return false;
@@ -161,13 +161,13 @@ is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
 
 /* An audit entry, or one way to split it, as evidence. */
 static void
-read_touch(FswHistoryReading *reading, FswScan *scan)
+read_effect(FswHistoryReading *reading, FswScan *scan)
 {
 	FswFlag    *flag = &reading->history->flag;
-	bool		project_level = fsw_scan_is_null(scan, TOUCH_environment_id);
-	int64		at = fsw_scan_int64(scan, TOUCH_at, 0);
-	int64		arrived = fsw_scan_int64(scan, TOUCH_received_at, 0);
-	int64		delivery = fsw_scan_int64(scan, TOUCH_delivery, 0);
+	bool		project_level = fsw_scan_is_null(scan, EFFECT_environment_id);
+	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
+	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
+	int64		delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
 	int64		scope_hash;
 	FswEvidence *piece;
 	FswEvidenceKind what;
@@ -176,9 +176,9 @@ read_touch(FswHistoryReading *reading, FswScan *scan)
 	if (!fsw_entry_is_of(scan, reading->life) || !fsw_life_has(reading->life, reading->born, at))
 		return;
 
-	if (fsw_scan_is(scan, TOUCH_kind, "version"))
+	if (fsw_scan_is(scan, EFFECT_kind, "version"))
 	{
-		text	   *uuid = fsw_scan_text(scan, TOUCH_version);
+		text	   *uuid = fsw_scan_text(scan, EFFECT_version);
 
 		if (project_level)
 			return;
@@ -187,38 +187,38 @@ read_touch(FswHistoryReading *reading, FswScan *scan)
 		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
 		return;
 	}
-	if (fsw_scan_is(scan, TOUCH_kind, "feature_updated"))
+	if (fsw_scan_is(scan, EFFECT_kind, "feature_updated"))
 	{
 		(void) fsw_read_evidence(reading, FSW_EV_UPDATED, 0, at, arrived);
 		return;
 	}
-	if (project_level && !fsw_scan_is(scan, TOUCH_kind, "removal"))
+	if (project_level && !fsw_scan_is(scan, EFFECT_kind, "removal"))
 		return;
 
-	if (fsw_scan_is(scan, TOUCH_kind, "state") || fsw_scan_is(scan, TOUCH_kind, "override"))
+	if (fsw_scan_is(scan, EFFECT_kind, "state") || fsw_scan_is(scan, EFFECT_kind, "override"))
 		what = FSW_EV_STATE;
-	else if (fsw_scan_is(scan, TOUCH_kind, "value"))
+	else if (fsw_scan_is(scan, EFFECT_kind, "value"))
 		what = FSW_EV_VALUE;
-	else if (fsw_scan_is(scan, TOUCH_kind, "variant") || fsw_scan_is(scan, TOUCH_kind, "feature_created"))
+	else if (fsw_scan_is(scan, EFFECT_kind, "variant") || fsw_scan_is(scan, EFFECT_kind, "feature_created"))
 		what = FSW_EV_NEAR;
-	else if (fsw_scan_is(scan, TOUCH_kind, "feature_deleted"))
+	else if (fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
 		what = FSW_EV_STATE_DELETED;
-	else if (fsw_scan_is(scan, TOUCH_kind, "removal"))
-		what = is_ambiguous(reading, delivery, fsw_scan_int32(scan, TOUCH_ordinal),
-							fsw_scan_int32(scan, TOUCH_split)) ?
+	else if (fsw_scan_is(scan, EFFECT_kind, "removal"))
+		what = is_ambiguous(reading, delivery, fsw_scan_int32(scan, EFFECT_ordinal),
+							fsw_scan_int32(scan, EFFECT_split)) ?
 			FSW_EV_DOUBT : FSW_EV_REMOVAL;
 	else
 		return;
 
-	if (fsw_scan_is_null(scan, TOUCH_scope_hash))
+	if (fsw_scan_is_null(scan, EFFECT_scope_hash))
 	{
-		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, TOUCH_kind, "override"))
+		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))
 			return;
 		row = fsw_read_row(reading, delivery, NULL, false, 0);
 		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
 		return;
 	}
-	scope_hash = fsw_scan_int64(scan, TOUCH_scope_hash, 0);
+	scope_hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
 	row = fsw_read_row(reading, delivery, NULL, false, 0);
 	for (int scope = 1; scope < flag->nscopes; scope++)
 	{
@@ -266,7 +266,7 @@ read_range(FswHistoryReading *reading, const Entries *entries, int64 from, int64
 	fsw_scan_begin(scan, direction);
 	while (n < limit && fsw_scan_next(scan))
 	{
-		read_touch(reading, scan);
+		read_effect(reading, scan);
 		n++;
 	}
 	return n;
@@ -328,7 +328,7 @@ read_entries(FswHistoryReading *reading, Entries *entries, int scope)
  * they give none, by their time.
  */
 void
-fsw_read_touches(FswHistoryReading *reading)
+fsw_read_entries(FswHistoryReading *reading)
 {
 	const FswLife *life = reading->life;
 	FswFlag    *flag = &reading->history->flag;

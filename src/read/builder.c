@@ -706,7 +706,7 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 		reading.born = life->created;
 
 	fsw_read_scope_names(&reading);
-	fsw_read_touches(&reading);
+	fsw_read_entries(&reading);
 	if (life->versioned)
 		fsw_read_versions(&reading);
 	history->timeline = fsw_timeline_build(flag);

@@ -42,7 +42,7 @@ typedef struct FswHistoryReading
 	int			nbuckets;		/* a power of two */
 	int		   *buckets;		/* of the overrides' keys: a scope, or 0 */
 	uint64	   *scope_keys;		/* by scope */
-	FswNameSince **scope_names; /* by scope: hashes, as in touch.scope_hash */
+	FswNameSince **scope_names; /* by scope: hashes, as in audit effect.scope_hash */
 	int		   *nscope_names;
 	int64		born;			/* of the feature, as far as it was read */
 } FswHistoryReading;
@@ -55,7 +55,7 @@ extern int	fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *
 
 /* audit.c */
 extern void fsw_read_scope_names(FswHistoryReading *reading);
-extern void fsw_read_touches(FswHistoryReading *reading);
+extern void fsw_read_entries(FswHistoryReading *reading);
 extern void fsw_read_versions(FswHistoryReading *reading);
 
 #endif							/* FSW_BUILDER_H */

@@ -96,14 +96,14 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 			environment->news = fsw_scan_int64(scan, AUDIT_created_date, FSW_NEVER);
 	}
 
-	scan = fsw_scan_of(reader, FSW_INDEX_TOUCH_ENVIRONMENT);
+	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
 	fsw_scan_equal(scan, environment->source);
 	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (environment->born == FSW_NEVER && fsw_scan_next(scan))
 	{
-		if (fsw_is_known(scan, TOUCH_stored_at, environment))
-			environment->born = fsw_scan_int64(scan, TOUCH_at, FSW_NEVER);
+		if (fsw_is_known(scan, EFFECT_stored_at, environment))
+			environment->born = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
 	}
 
 	/* the facts live as long as the environment */
@@ -166,7 +166,7 @@ sole_environment(FswReader *reader, Datum webhook)
 static int64
 environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_TOUCH_VERSION);
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_VERSION);
 	int64		result = -1;
 
 	fsw_scan_equal(scan, hash_any_extended((unsigned char *) VARDATA_ANY(uuid),
@@ -174,10 +174,10 @@ environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		int64		id = fsw_scan_int64(scan, TOUCH_environment_id, -1);
+		int64		id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
 
-		if (id < 0 || !fsw_scan_same_text(scan, TOUCH_source, source) ||
-			!fsw_scan_same_text(scan, TOUCH_version, PointerGetDatum(uuid)))
+		if (id < 0 || !fsw_scan_same_text(scan, EFFECT_source, source) ||
+			!fsw_scan_same_text(scan, EFFECT_version, PointerGetDatum(uuid)))
 			continue;
 		result = result < 0 ? id : Min(result, id);
 	}
@@ -289,7 +289,7 @@ has_lists(FswReader *reader, const FswLife *life)
 static FswScan *
 scan_life(FswReader *reader, const FswLife *life, int64 name)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_TOUCH_LIFE);
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_LIFE);
 
 	fsw_scan_equal(scan, Int64GetDatum(name));
 	fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
@@ -303,7 +303,7 @@ scan_life(FswReader *reader, const FswLife *life, int64 name)
 FswScan *
 fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name, bool of_project)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_TOUCH_FEATURE);
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_FEATURE);
 
 	fsw_scan_equal(scan, Int64GetDatum(name));
 	if (of_project)
@@ -315,15 +315,15 @@ fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name, bool of_pro
 }
 
 /*
- * Is the entry that a scan of touch found about the flag?  A feature of
+ * Is the entry that a scan of audit effect found about the flag?  A feature of
  * another project can have the same name, and one of another time too.
  */
 bool
 fsw_entry_is_of(FswScan *scan, const FswLife *life)
 {
-	return fsw_scan_int64(scan, TOUCH_project_id, -1) == life->environment->project_id &&
-		fsw_is_known(scan, TOUCH_stored_at, life->environment) &&
-		fsw_scan_int64(scan, TOUCH_feature_id, life->feature.id) == life->feature.id;
+	return fsw_scan_int64(scan, EFFECT_project_id, -1) == life->environment->project_id &&
+		fsw_is_known(scan, EFFECT_stored_at, life->environment) &&
+		fsw_scan_int64(scan, EFFECT_feature_id, life->feature.id) == life->feature.id;
 }
 
 /* Is there an audit entry of a version, within the life of the flag? */
@@ -363,22 +363,22 @@ read_entries(FswReader *reader, FswLife *life)
 		fsw_scan_begin(scan, ForwardScanDirection);
 		while (fsw_scan_next(scan))
 		{
-			int64		environment_id = fsw_scan_int64(scan, TOUCH_environment_id, -1);
-			int64		at = fsw_scan_int64(scan, TOUCH_at, 0);
+			int64		environment_id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
+			int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
 
-			if (fsw_scan_is(scan, TOUCH_kind, "version"))
+			if (fsw_scan_is(scan, EFFECT_kind, "version"))
 			{
 				any_version = true;
 				break;
 			}
 			if (!fsw_entry_is_of(scan, life))
 				continue;
-			if (fsw_scan_is(scan, TOUCH_kind, "feature_created"))
+			if (fsw_scan_is(scan, EFFECT_kind, "feature_created"))
 			{
 				if (environment_id < 0)
 					life->created = Max(life->created, at);
 			}
-			else if (!fsw_scan_is(scan, TOUCH_kind, "feature_deleted"))
+			else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
 			{
 				FswUpdate  *update;
 
@@ -390,8 +390,8 @@ read_entries(FswReader *reader, FswLife *life)
 				}
 				update = &life->updates[life->nupdates++];
 				update->at = at;
-				update->arrived = fsw_scan_int64(scan, TOUCH_received_at, at);
-				update->variants = fsw_scan_is(scan, TOUCH_kind, "variant");
+				update->arrived = fsw_scan_int64(scan, EFFECT_received_at, at);
+				update->variants = fsw_scan_is(scan, EFFECT_kind, "variant");
 			}
 			else if (environment_id < 0)
 			{

@@ -40,19 +40,19 @@ typedef struct Act
 	FswConfidence confidence;
 	FswCause	cause;
 	int			evidence;
-	bool		told;			/* a state or a removal, not a mere touch */
+	bool		told;			/* a state or a removal, not a mere entry */
 	int64		first_entry;	/* earliest of its audit entries */
 	int64		first_value;	/* earliest entry of the value before it */
 	bool		value_after;	/* an entry of the value after it */
-	bool		value_touch;	/* untold, and about the value */
+	bool		about_value;	/* untold, and about the value */
 } Act;
 
 typedef struct ScopeEvidence
 {
 	int			nbodies;
-	int			ntouches;
+	int			nentries;
 	FswEvidence **bodies;
-	FswEvidence **touches;
+	FswEvidence **entries;
 } ScopeEvidence;
 
 void
@@ -205,18 +205,18 @@ fsw_timeline_first(const int64 *times, int n, int64 at)
 	return low;
 }
 
-/* The first touch of a scope that is not earlier than an instant. */
+/* The first entry of a scope that is not earlier than an instant. */
 static int
-touch_from(const ScopeEvidence *scope, int64 at)
+entry_from(const ScopeEvidence *scope, int64 at)
 {
 	int			low = 0;
-	int			high = scope->ntouches;
+	int			high = scope->nentries;
 
 	while (low < high)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (scope->touches[middle]->at < at)
+		if (scope->entries[middle]->at < at)
 			low = middle + 1;
 		else
 			high = middle;
@@ -262,8 +262,8 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 	body = scope->bodies[last - 1];
 	if (torn)
 	{
-		int			next = touch_from(scope, fsw_after(act.at, FSW_SAME_ACT + 1));
-		int64		next_at = next < scope->ntouches ? scope->touches[next]->at : FSW_NEVER;
+		int			next = entry_from(scope, fsw_after(act.at, FSW_SAME_ACT + 1));
+		int64		next_at = next < scope->nentries ? scope->entries[next]->at : FSW_NEVER;
 
 		if (body->arrived > next_at)
 		{
@@ -289,27 +289,27 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 		return act;
 	}
 
-	for (i = touch_from(scope, fsw_after(act.at, -FSW_SAME_ACT));
-		 i < scope->ntouches && scope->touches[i]->at <= fsw_after(act.at, FSW_SAME_ACT); i++)
+	for (i = entry_from(scope, fsw_after(act.at, -FSW_SAME_ACT));
+		 i < scope->nentries && scope->entries[i]->at <= fsw_after(act.at, FSW_SAME_ACT); i++)
 	{
-		FswEvidence *touch = scope->touches[i];
+		FswEvidence *entry = scope->entries[i];
 
 		FSW_INTERRUPT();
-		if (touch->kind == FSW_EV_REMOVAL || touch->kind == FSW_EV_STATE_DELETED)
+		if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
 			continue;
-		act.first_entry = Min(act.first_entry, touch->at);
-		if (touch->kind == FSW_EV_VALUE)
+		act.first_entry = Min(act.first_entry, entry->at);
+		if (entry->kind == FSW_EV_VALUE)
 		{
 			/* one entry can have come by webhook and by import */
-			if (touch->at != last_value)
+			if (entry->at != last_value)
 				nvalues++;
-			last_value = touch->at;
-			if (touch->at > act.at)
+			last_value = entry->at;
+			if (entry->at > act.at)
 				act.value_after = true;
-			else if (touch->at < act.at)
-				act.first_value = Min(act.first_value, touch->at);
+			else if (entry->at < act.at)
+				act.first_value = Min(act.first_value, entry->at);
 		}
-		if (touch->kind == FSW_EV_STATE && touch->at != act.at)
+		if (entry->kind == FSW_EV_STATE && entry->at != act.at)
 			nvalues = 2;
 	}
 	if (nvalues > 1 && act.confidence > FSW_REPORTED)
@@ -324,7 +324,7 @@ act_of_bodies(const FswFlag *flag, const ScopeEvidence *scope, int first, int la
 
 /* Does a body tell what the audit entry says has changed? */
 static bool
-touch_is_told(const ScopeEvidence *scope, const FswEvidence *touch)
+entry_is_reported(const ScopeEvidence *scope, const FswEvidence *entry)
 {
 	int			low = 0;
 	int			high = scope->nbodies;
@@ -333,15 +333,15 @@ touch_is_told(const ScopeEvidence *scope, const FswEvidence *touch)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (scope->bodies[middle]->at < touch->at)
+		if (scope->bodies[middle]->at < entry->at)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (touch->kind == FSW_EV_STATE)
-		return low < scope->nbodies && scope->bodies[low]->at == touch->at;
-	return (low < scope->nbodies && fsw_apart(scope->bodies[low]->at, touch->at) <= FSW_SAME_ACT) ||
-		(low > 0 && fsw_apart(touch->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
+	if (entry->kind == FSW_EV_STATE)
+		return low < scope->nbodies && scope->bodies[low]->at == entry->at;
+	return (low < scope->nbodies && fsw_apart(scope->bodies[low]->at, entry->at) <= FSW_SAME_ACT) ||
+		(low > 0 && fsw_apart(entry->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
 }
 
 static int
@@ -410,7 +410,7 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, Act *acts, int nacts)
 			act->arrived > next->first_value &&
 			states[next->state].rest == states[act->state].rest)
 			doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
-		if (next != NULL && !next->told && next->value_touch && act->arrived > next->at)
+		if (next != NULL && !next->told && next->about_value && act->arrived > next->at)
 			doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
 		/* An import says that something else was live by then. */
@@ -456,7 +456,7 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 			FswTimeline *timeline)
 {
 	const FswScope *scope = &flag->scopes[index];
-	Act		   *acts = palloc_array(Act, evidence->nbodies + evidence->ntouches + 1);
+	Act		   *acts = palloc_array(Act, evidence->nbodies + evidence->nentries + 1);
 	int			nacts = 0;
 	int			first = timeline->nperiods;
 	int			held = FSW_NOT_TOLD;
@@ -473,32 +473,32 @@ build_scope(FswFlag *flag, int index, const ScopeEvidence *evidence,
 		acts[nacts++] = act_of_bodies(flag, evidence, i, j);
 		i = j;
 	}
-	for (i = 0; i < evidence->ntouches; i++)
+	for (i = 0; i < evidence->nentries; i++)
 	{
-		FswEvidence *touch = evidence->touches[i];
+		FswEvidence *entry = evidence->entries[i];
 		Act			act = {0};
 
 		FSW_INTERRUPT();
-		act.at = touch->at;
-		act.arrived = touch->at;
+		act.at = entry->at;
+		act.arrived = entry->at;
 		act.before = FSW_NOT_TOLD;
-		act.first_entry = touch->at;
+		act.first_entry = entry->at;
 		act.first_value = FSW_FOREVER;
-		act.evidence = touch - flag->evidence;
-		if (touch->kind == FSW_EV_REMOVAL || touch->kind == FSW_EV_STATE_DELETED)
+		act.evidence = entry - flag->evidence;
+		if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
 		{
 			act.state = FSW_NOT_LIVE;
 			act.told = true;
-			act.confidence = touch->kind == FSW_EV_REMOVAL ? FSW_CONFIRMED : FSW_REPORTED;
-			act.cause = touch->kind == FSW_EV_REMOVAL ?
+			act.confidence = entry->kind == FSW_EV_REMOVAL ? FSW_CONFIRMED : FSW_REPORTED;
+			act.cause = entry->kind == FSW_EV_REMOVAL ?
 				FSW_CAUSE_OVERRIDE_REMOVED : FSW_CAUSE_STATE_DELETED;
 		}
-		else if (touch_is_told(evidence, touch))
+		else if (entry_is_reported(evidence, entry))
 			continue;
 		else
 		{
 			act.state = FSW_NOT_TOLD;
-			act.value_touch = touch->kind == FSW_EV_VALUE;
+			act.about_value = entry->kind == FSW_EV_VALUE;
 			act.cause = FSW_CAUSE_UNTOLD_CHANGE;
 		}
 		acts[nacts++] = act;
@@ -680,8 +680,8 @@ fsw_timeline_build(FswFlag *flag)
 				case FSW_EV_REMOVAL:
 				case FSW_EV_STATE_DELETED:
 					if (pass == 1)
-						scope->touches[scope->ntouches] = piece;
-					scope->ntouches++;
+						scope->entries[scope->nentries] = piece;
+					scope->nentries++;
 					break;
 				case FSW_EV_OPTION:
 					if (pass == 1)
@@ -707,9 +707,9 @@ fsw_timeline_build(FswFlag *flag)
 		for (i = 0; pass == 0 && i < flag->nscopes; i++)
 		{
 			scopes[i].bodies = palloc_array(FswEvidence *, scopes[i].nbodies);
-			scopes[i].touches = palloc_array(FswEvidence *, scopes[i].ntouches);
+			scopes[i].entries = palloc_array(FswEvidence *, scopes[i].nentries);
 			scopes[i].nbodies = 0;
-			scopes[i].ntouches = 0;
+			scopes[i].nentries = 0;
 		}
 	}
 	if (flag->versioned)
@@ -738,7 +738,7 @@ fsw_timeline_build(FswFlag *flag)
 			build_scope(flag, i, &scopes[i], timeline);
 		end_scope(flag, timeline, first, i);
 		pfree(scopes[i].bodies);
-		pfree(scopes[i].touches);
+		pfree(scopes[i].entries);
 	}
 	pfree(scopes);
 	return timeline;

@@ -65,7 +65,7 @@ append(char *line, size_t size, const char *key, const char *value)
 
 /*
  * fields: name, related_object_type or "-", message, and what is known of it:
- * action, object and touch, then each split
+ * action, object and audit effect, then each split
  */
 void
 unit_case(const Field *fields, int nfields)
@@ -82,7 +82,7 @@ unit_case(const Field *fields, int nfields)
 						strcmp(fields[1].data, "-") == 0 ? NULL : fields[1].data);
 	snprintf(got, sizeof(got), "%s | %s | %s%s", log->action ? log->action : "-",
 			 log->object ? log->object : "-",
-			 log->touch ? fsw_touch_kind_name(log->touch) : "-",
+			 log->effect ? fsw_effect_kind_name(log->effect) : "-",
 			 log->ambiguous ? " | ambiguous" : "");
 	for (int i = 0; i < log->nsplits; i++)
 	{
