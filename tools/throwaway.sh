@@ -266,3 +266,21 @@ fsw_start()
     fsw_as "$fsw_bin/pg_ctl" -D "$fsw_tmp/data" -l "$fsw_tmp/server.log" -w start >"$fsw_tmp/pg_ctl.log" 2>&1 ||
         { cat "$fsw_tmp/pg_ctl.log" "$fsw_tmp/server.log"; fsw_die "The server did not start."; }
 }
+
+# fsw_serve - all of it: a copy of PostgreSQL with the extension built and installed, and a server; for the tools that ask it.
+fsw_serve()
+{
+    fsw_begin
+    fsw_choose_user
+    fsw_step="find PostgreSQL"
+    fsw_pg_config || fsw_die "No PostgreSQL 15 or later with its headers; PG_CONFIG names one."
+    fsw_step="copy PostgreSQL"
+    fsw_copy_server
+    fsw_copy_tree build
+    fsw_step="build"
+    make -C "$fsw_tmp/build" -s -j "$fsw_jobs" >"$fsw_tmp/build.log" 2>&1 &&
+        make -C "$fsw_tmp/build" -s install >>"$fsw_tmp/build.log" 2>&1 ||
+        { tail -n 40 "$fsw_tmp/build.log"; fsw_die "The build failed."; }
+    fsw_step="start a server"
+    fsw_start
+}

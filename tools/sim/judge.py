@@ -1,0 +1,427 @@
+"""Compares what the product claims with the truth of a history, and sorts what is wrong."""
+import bisect
+import collections
+import json
+import random
+
+from .product import digest
+
+FIRM = ('confirmed', 'reported')
+NEVER = 1 << 62
+
+
+class Fault:
+    """kind: what is promised and broken; group: what makes two of them the same; text: for people."""
+
+    def __init__(self, kind, group, text):
+        self.kind, self.group, self.text = kind, group, text
+
+    @property
+    def key(self):
+        return (self.kind,) + self.group
+
+
+def shares(variants):
+    """Percentages by option, of an object or of the list that a body has."""
+    if isinstance(variants, list):
+        variants = {row['multivariate_feature_option']['id']: row['percentage_allocation'] for row in variants}
+    return tuple(sorted((int(o), float(s)) for o, s in (variants or {}).items()))
+
+
+def same(enabled, value, variants, shown):
+    return enabled == shown[0] and json.dumps(value) == shown[1] and shares(variants) == shown[2]
+
+
+def scope_kind(scope):
+    return 'identity' if scope[3] is not None else 'segment' if scope[2] is not None else 'environment'
+
+
+class Judge:
+    """One history and what the product says of it."""
+
+    def __init__(self, source, history, periods):
+        self.source, self.history, self.sim = source, history, history.sim
+        self.truth = history.truth
+        self.faults = []
+        self.counts = collections.Counter()
+        self.told = {n: history.told(n) for n in self.sim.acts}
+        self.mine = collections.defaultdict(list)
+        for row in periods:
+            scope = self.scope_of(row)
+            if scope is not None:
+                self.mine[scope].append(row)
+        for rows in self.mine.values():
+            rows.sort(key=lambda row: row['begin'])
+        self.starts = {scope: [row['begin'] for row in rows] for scope, rows in self.mine.items()}
+        self.changes = {scope: [row[0] for row in rows] for scope, rows in self.truth.items()}
+
+    def fault(self, kind, group, text):
+        self.faults.append(Fault(kind, group, text))
+
+    def scope_of(self, row):
+        identity = row['identity']
+        if identity is not None:
+            identity = int(identity)
+        elif row['identity_identifier'] is not None:
+            known = [i.id for i in self.sim.identities.values()
+                     if i.env == row['environment_id'] and i.identifier == row['identity_identifier']]
+            identity = max(known) if known else None
+            if identity is None:
+                self.fault('phantom', ('identity',), 'a row of an identity that never was: %s' % row['identity_identifier'])
+                return None
+        return row['environment_id'], row['feature_id'], row['segment_id'], identity
+
+    # Truth and claims at an instant.
+
+    def true_at(self, scope, at):
+        """(shown or None, act or None)"""
+        index = bisect.bisect_right(self.changes.get(scope, ()), at) - 1
+        return self.truth[scope][index][1:] if index >= 0 else (None, None)
+
+    def claim_at(self, scope, at):
+        index = bisect.bisect_right(self.starts.get(scope, ()), at) - 1
+        row = self.mine[scope][index] if index >= 0 else None
+        return row if row is not None and at < row['finish'] else None
+
+    def dead(self, env, feature, at):
+        """Why a flag cannot have a state at an instant, and the act that tells so: (reason, act)."""
+        e, f = self.sim.envs.get(env), self.sim.features.get(feature)
+        if e is None or f is None or e.project != f.project:
+            return 'never was', None
+        for thing, word in ((e, 'environment'), (f, 'feature'), (self.sim.projects[e.project], 'project')):
+            if thing.deleted_at and at >= thing.deleted_at:
+                return word + ' deleted', thing.deleted_by
+        for thing, word in ((e, 'environment'), (f, 'feature')):
+            if at < thing.created - 1000000:
+                return word + ' not made yet', thing.act
+        return None, None
+
+    def version_of(self, env, at):
+        e = self.sim.envs.get(env)
+        if e is None or not e.v2:
+            return 'v1'
+        return 'v2' if at >= getattr(e, 'switched', e.created) else 'v1'
+
+    def act_name(self, n):
+        return 'nothing' if n is None else self.sim.acts[n].kind
+
+    def last_arrival(self, n):
+        return max((d.arrival for d in self.sim.sent if n in d.tells), default=0)
+
+    # The timeline.
+
+    def points(self, scope):
+        found = {}
+        changes = self.changes.get(scope, [])
+        for at in changes:
+            for near in (at - 1, at, at + 1):
+                found[near] = 'around'
+        for other, starts in self.changes.items():
+            if other[:2] == scope[:2] and other != scope:
+                for at in starts:
+                    found.setdefault(at, 'around')
+        edges = sorted(set(changes) | {row['begin'] for row in self.mine.get(scope, ()) if row['begin'] > 0} | {self.history.end})
+        for a, b in zip(edges, edges[1:]):
+            found.setdefault((a + b) // 2, 'between')
+        found[self.history.end] = 'end'
+        found.setdefault(edges[0] - 3600 * 1000000, 'between')
+        return sorted(found.items())
+
+    def timeline(self):
+        for scope in sorted(set(self.truth) | set(self.mine), key=str):
+            for at, where in self.points(scope):
+                self.judge_point(scope, at, where)
+
+    def judge_point(self, scope, at, where):
+        claim = self.claim_at(scope, at)
+        shown, act = self.true_at(scope, at)
+        confidence = claim['confidence'] if claim else 'none'
+        claimed = claim is not None and claim['enabled'] is not None
+        if not claimed and shown is None and confidence in ('none', 'unknown') or claimed and self.being_made(scope, at, claim):
+            return
+        right = (shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)) if claimed else \
+            shown is None and confidence != 'unknown'
+        told = self.told[act] if act is not None else 'told'
+        version, kind = self.version_of(scope[0], at), scope_kind(scope)
+        self.counts[version, kind, where, confidence, right, told] += 1
+        if right:
+            return
+        what = 'gone' if not claimed else 'phantom' if shown is None else \
+            'enabled' if claim['enabled'] != shown[0] else 'value' if json.dumps(claim['value']) != shown[1] else 'variants'
+        text = '%s at %d: says %s (%s, %s), was %s by act %s (%s, %s)' % (
+            scope, at, [claim[c] for c in ('enabled', 'value', 'variants')] if claim else None, confidence,
+            claim and claim['cause'], shown, act, self.act_name(act), told)
+        reason, by = self.dead(scope[0], scope[1], at) if claimed and shown is None and confidence != 'unknown' else (None, None)
+        if reason and (by is None or (self.told[by] == 'told' and
+                                      (at > self.last_arrival(by) or 'not made' in reason))):
+            self.fault('phantom', (version, kind, reason, confidence), text)
+        if confidence == 'confirmed' and told != 'lost':
+            self.fault('confirmed' if told == 'told' else 'confirmed, ' + told,
+                       (version, kind, what, self.act_name(act)), text)
+
+    def being_made(self, scope, at, claim):
+        """In the milliseconds between the row of a feature and that of its state in an environment, the state may be there."""
+        rows = self.truth.get(scope)
+        return bool(rows) and at < rows[0][0] and at >= self.sim.features[scope[1]].created and rows[0][0] - at < 200000 and \
+            same(claim['enabled'], claim['value'], claim['variants'], rows[0][1])
+
+    # Names.
+
+    def named(self, kind, number, at):
+        rows = self.sim.names[kind, number]
+        index = bisect.bisect_right([row[0] for row in rows], at) - 1
+        return rows[max(index, 0)][1]
+
+    def lives(self, thing, at):
+        return thing.created <= at < (thing.deleted_at or NEVER)
+
+    def bearers(self, kind, things, name, at):
+        """Which things a name may mean at an instant, as the rule has it."""
+        found = [t for t in things if any(n == name for _, n in self.sim.names[kind, t.id])]
+        then = [t for t in found if self.lives(t, at) and self.named(kind, t.id, at) == name]
+        if then:
+            return [max(then, key=lambda t: t.created)]
+        return found
+
+    def known_names(self):
+        known = set()
+        for d in self.history.received.values():
+            data = d.data
+            if d.event == 'AUDIT_LOG_CREATED':
+                known.add(('project', data['project']['id'], data['project']['name']))
+                if data['environment']:
+                    known.add(('environment', data['environment']['id'], data['environment']['name']))
+            elif d.event == 'NEW_VERSION_PUBLISHED':
+                known.add(('feature', data['feature']['id'], data['feature']['name']))
+            else:
+                state = data['new_state'] or data['previous_state']
+                f = state['feature']
+                known.add(('project', f['project']['id'], f['project']['name']))
+                known.add(('feature', f['id'], f['name']))
+                known.add(('environment', state['environment']['id'], state['environment']['name']))
+                if state['feature_segment']:
+                    s = state['feature_segment']['segment']
+                    known.add(('segment', s['id'], s['name']))
+        return known
+
+    def instants(self, dice, most):
+        found = [(scope, at + d) for scope, rows in self.truth.items() for at, _, _ in rows for d in (-1, 0, 1)]
+        dice.shuffle(found)
+        return found[:most]
+
+    def questions(self, most):
+        """(question, what to check it by) of this history."""
+        dice = random.Random('questions %s' % self.history.config['seed'])
+        known = self.known_names()
+        found = []
+        for scope, at in self.instants(dice, most):
+            env, feature = scope[:2]
+            p = self.sim.projects[self.sim.envs[env].project]
+            if sum(1 for rows in self.sim.names.items() if rows[0][0] == 'project' and any(n == p.name for _, n in rows[1])) > 1:
+                continue
+            for when in ('then', 'today'):
+                moment = at if when == 'then' else NEVER
+                names = [self.named('project', p.id, moment), self.named('environment', env, moment),
+                         self.named('feature', feature, 0)]
+                if not all(pair in known for pair in (('project', p.id, names[0]), ('environment', env, names[1]),
+                                                      ('feature', feature, names[2]))):
+                    continue
+                where = '%s/%s/%s' % (self.source, names[0], names[1])
+                check = (p.id, names[1], names[2], at, when)
+                door = dice.choice(('enabled', 'value', 'state', 'environment'))
+                if door == 'state':
+                    segments = sorted({s[2] for s in self.truth if s[:2] == (env, feature) and s[2] is not None and dice.random() < 0.7})
+                    identities = sorted({s[3] for s in self.truth if s[:2] == (env, feature) and s[3] is not None})
+                    identity = dice.choice(identities) if identities and dice.random() < 0.7 else None
+                    text = self.sim.identities[identity].identifier if identity is not None else None
+                    found.append(((door, where, names[2], at, segments, text), check + (segments, text)))
+                else:
+                    found.append(((door, where, None if door == 'environment' else names[2], at, None, None), check))
+        return found
+
+    def answer(self, question, check, answer):
+        door, _, _, _, _, _ = question
+        project, environment, feature, at, when = check[:5]
+        envs = self.bearers('environment', [e for e in self.sim.envs.values() if e.project == project], environment, at)
+        features = self.bearers('feature', [f for f in self.sim.features.values() if f.project == project], feature, at)
+        group = (door, when)
+        claims = [self.claim_at((e.id, f.id, None, None), at) for e in envs for f in features]
+        text = '%s of %r, %r at %d by the name of %s: %s; the timeline has %s' % (
+            door, environment, feature, at, when, json.dumps(answer)[:300],
+            [c and (c['environment_id'], c['feature_id'], c['enabled'], c['value'], c['confidence']) for c in claims])
+        self.counts['door', door, when] += 1
+        if isinstance(answer, dict):
+            if any(c and c['enabled'] is not None for c in claims):
+                self.fault('name', group + ('error ' + answer['error'],), text + ' ' + answer['message'])
+        elif door in ('enabled', 'value'):
+            states = [c[door] if c and c['enabled'] is not None else None for c in claims]
+            if json.dumps(answer[0]) not in [json.dumps(s) for s in states]:
+                self.fault('name', group + ('null' if answer[0] is None else 'differs',), text)
+        elif door == 'environment':
+            self.answer_environment(envs, at, answer, group)
+        else:
+            self.answer_state(envs, features, at, check[5], check[6], answer, group, text)
+
+    def answer_environment(self, envs, at, answer, group):
+        if len(envs) != 1:
+            return
+        env = envs[0].id
+        for row in answer:
+            scope = (env, row['feature_id'], None, None)
+            claim = self.claim_at(scope, at)
+            reason, by = self.dead(env, row['feature_id'], at)
+            mine = (row['enabled'], json.dumps(row['value'])) if row['enabled'] is not None else None
+            other = (claim['enabled'], json.dumps(claim['value'])) if claim and claim['enabled'] is not None else None
+            if mine != other:
+                self.fault('door', group + ('differs from the timeline',),
+                           '%s at %d: %s, the timeline has %s' % (scope, at, mine, other))
+            if reason and mine and (by is None or (self.told[by] == 'told' and at > self.last_arrival(by))):
+                self.fault('phantom', ('environment_state', reason), '%s at %d: %s' % (scope, at, mine))
+        rows = [row['feature_id'] for row in answer]
+        if len(rows) != len(set(rows)):
+            self.fault('door', group + ('twice',), 'environment_state of %d at %d has a feature twice' % (env, at))
+
+    def answer_state(self, envs, features, at, segments, identity, answer, group, text):
+        if len(envs) != 1 or len(features) != 1:
+            return
+        flag = (envs[0].id, features[0].id)
+        candidates = [s for s in self.truth if s[:2] == flag and (
+            s[3] is not None and identity is not None and self.sim.identities[s[3]].identifier == identity or
+            s[3] is None and (s[2] is None or s[2] in segments))]
+        live = [(s, self.true_at(s, at)[0]) for s in candidates]
+        live = [(s, shown) for s, shown in live if shown is not None]
+        live.sort(key=lambda item: (item[0][3] is None, item[0][2] is None, item[1][3] or 0))
+        row = answer[0] if answer else None
+        if row is None or row['enabled'] is None:
+            claim = self.claim_at(flag + (None, None), at)
+            if live and claim and claim['enabled'] is not None:
+                self.fault('name', group + ('null',), text)
+            return
+        right = bool(live) and same(row['enabled'], row['value'], row['variants'], live[0][1]) and \
+            row['scope'] in (scope_kind(live[0][0]), scope_kind(live[0][0]).replace('environment', 'default')) and \
+            (live[0][0][2] is None or row['segment_id'] == live[0][0][2])
+        many = 'several overrides' if len([s for s, _ in live if s[2] is not None]) > 1 else 'one'
+        version = self.version_of(flag[0], at)
+        # What to blame: the scopes of which the timeline is wrong; if none is, the order of the overrides.
+        blamed = [s for s in candidates if not self.fits(s, at)]
+        acts = [n for s in blamed or [s for s, _ in live] for n in [self.true_at(s, at)[1]] if n is not None]
+        told = [self.told[n] for n in acts]
+        if not acts or blamed and 'told' in told or not blamed and 'told' in told:
+            told = 'told'
+        else:
+            told = told[0]
+        self.counts['state', version, many, row['confidence'], right, told] += 1
+        if not right and row['confidence'] == 'confirmed' and told != 'lost':
+            kind = self.act_name(max(acts)) if acts else 'nothing'
+            self.fault('question' if told == 'told' else 'question, ' + told,
+                       (version, many, 'timeline' if blamed else 'choice', kind),
+                       '%s at %d for segments %s and identity %s: %s; true %s' % (
+                           flag, at, segments, identity, json.dumps(row), live[:1]))
+
+    def fits(self, scope, at):
+        claim, shown = self.claim_at(scope, at), self.true_at(scope, at)[0]
+        if claim is None or claim['enabled'] is None:
+            return shown is None
+        return shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)
+
+    # What is live now.
+
+    def current(self, rows):
+        known = self.known_names()
+        for row in rows:
+            env, feature = row['environment_id'], row['feature_id']
+            reason, by = self.dead(env, feature, NEVER)
+            if reason:
+                if row['enabled'] is not None and (by is None or self.told[by] == 'told'):
+                    self.fault('phantom', ('current_state', reason), json.dumps(row)[:400])
+                continue
+            for kind, number, shown in (('environment', env, row['environment']), ('feature', feature, row['feature']),
+                                        ('segment', row['segment_id'], row['segment'])):
+                if number is None or (kind, number) not in self.sim.names:
+                    continue
+                name = self.named(kind, number, NEVER)
+                told = (kind, number, name) in known or kind == 'segment' and self.renamed(number)
+                if shown != name and told:
+                    self.fault('name', ('current_state', kind), '%s %d is shown as %r, its name is %r' % (kind, number, shown, name))
+
+    def renamed(self, segment):
+        """Whether the entry about the segment's last name was delivered."""
+        at, name = self.sim.names['segment', segment][-1]
+        return any(d.event == 'AUDIT_LOG_CREATED' and d.data['related_object_type'] == 'SEGMENT' and
+                   d.data['related_object_id'] == segment and d.data['log'].endswith(': ' + name)
+                   for d in self.history.received.values())
+
+    # Lines of history.
+
+    def lines(self, rows, deliveries):
+        bodies = {}
+        for d in self.history.received.values():
+            bodies.setdefault(digest(d.body), []).append(d)
+        by_id = {}
+        for hashed, found in bodies.items():
+            ids = deliveries.get(hashed, [])
+            if len(ids) != 1:
+                self.fault('ingest', ('stored %d times' % len(ids),), found[0].body[:200])
+            for number in ids:
+                by_id[number] = found
+        seen = collections.Counter(number for row in rows for number in row['delivery_ids'])
+        self.counts['lines'] += len(rows)
+        for number, found in by_id.items():
+            self.counts['told in lines'] += 1
+            if seen[number] != 1:
+                self.fault('line', ('in %s lines' % ('no' if not seen[number] else 'several'), found[0].event), self.tell(found[0]))
+        for row in rows:
+            self.line(row, [by_id[number] for number in row['delivery_ids'] if number in by_id])
+
+    def tell(self, d):
+        return 'act %s (%s), %s: %s' % (sorted(d.tells), ', '.join(self.act_name(n) for n in sorted(d.tells)), d.event,
+                                        d.data.get('log') or d.body[:300])
+
+    def line(self, row, found):
+        """One act a line: the deliveries have an act in common, its feature, and its author."""
+        parts = [frozenset().union(*[d.tells for d in same_body]) for same_body in found]
+        common = frozenset.intersection(*parts) if parts else frozenset()
+        text = '%s line at %s: %s' % (row['action'], row['at'], ' | '.join(self.tell(d[0]) for d in found)[:900])
+        if parts and not common:
+            self.fault('line', ('acts folded', ' '.join(sorted({self.act_name(n) for part in parts for n in part}))), text)
+            return
+        features = {d[0].feature for d in found if d[0].feature is not None}
+        names = {self.named('feature', f, 0) if isinstance(f, int) else f for f in features}
+        if len(names) == 1 and row['feature'] not in names and (row['feature'] is not None or self.split_once(found)):
+            self.fault('line', ('feature', 'none' if row['feature'] is None else 'wrong'), text + ' says %r' % row['feature'])
+        actors = {d[0].actor for d in found if d[0].actor}
+        if len(actors) == 1 and row['actor'] not in actors:
+            self.fault('line', ('actor', 'none' if row['actor'] is None else 'wrong'), text + ' says %r' % row['actor'])
+        self.line_states(row, [d[0] for d in found], text)
+
+    @staticmethod
+    def split_once(found):
+        """Whether the feature of a line is beyond doubt: a body names it, or a message that can be split in one way."""
+        return any(d[0].event != 'AUDIT_LOG_CREATED' or
+                   d[0].data['log'].count("' and identity '") + d[0].data['log'].count("' and segment '") +
+                   d[0].data['log'].count(' by Change Request: ') <= 1 for d in found)
+
+    def line_states(self, row, found, text):
+        """Before and after of a line whose bodies are about one scope, unless it is a deletion of the whole."""
+        events = [d for d in found if d.event == 'FLAG_UPDATED']
+        scopes = {(s['environment']['id'], s['feature']['id'],
+                   s['feature_segment'] and s['feature_segment']['segment']['id'], s['identity'])
+                  for d in events for s in [d.data['new_state']]}
+        if len(scopes) != 1 or row['enabled'] is None:
+            return
+        scope = scopes.pop()
+        acts = frozenset.intersection(*[d.tells for d in events])
+        rows = [i for i, r in enumerate(self.truth.get(scope, ())) if r[2] in acts]
+        if not rows:
+            return
+        self.counts['states of lines'] += 1
+        version = self.version_of(scope[0], row['micros'])
+        after = self.truth[scope][rows[-1]][1]
+        before = self.truth[scope][rows[0] - 1][1] if rows[0] else None
+        if after and not same(row['enabled'], row['value'], row['variants'], after):
+            self.fault('line', ('after', version, scope_kind(scope)), text + ' says after %s, was %s' % (
+                (row['enabled'], row['value'], row['variants']), after))
+        if row['enabled_before'] is not None and not (
+                before and same(row['enabled_before'], row['value_before'], row['variants_before'], before)):
+            self.fault('line', ('before', version, scope_kind(scope)), text + ' says before %s, was %s' % (
+                (row['enabled_before'], row['value_before'], row['variants_before']), before))

@@ -1,0 +1,155 @@
+"""Histories of a simulated Flagsmith against the product: see tools/simulate."""
+import argparse
+import collections
+import os
+import random
+import re
+import sys
+import time
+
+from sim.product import Product
+from sim.shrink import Shrink, draw, judge, write
+
+WORDS = ('confirmed', 'reported', 'inferred', 'unknown', 'none')
+
+
+def percent(part, whole):
+    return '%7.2f%%' % (100.0 * part / whole) if whole else '        '
+
+
+def table(counts):
+    """Answers of the timeline by confidence: share of all, and how many were wrong although something told."""
+    print('\n%-26s %8s' % ('answers of the timeline', '') + ''.join(' %17s' % w for w in WORDS) + '   firm right')
+    for where in ('around', 'between', 'end'):
+        for version in ('v1', 'v2'):
+            for kind in ('environment', 'segment', 'identity'):
+                rows = {k: n for k, n in counts.items() if len(k) == 6 and k[:3] == (version, kind, where)}
+                total = sum(rows.values())
+                if not total:
+                    continue
+                cells = ''
+                for word in WORDS:
+                    mine = sum(n for k, n in rows.items() if k[3] == word)
+                    wrong = sum(n for k, n in rows.items() if k[3] == word and not k[4] and k[5] == 'told')
+                    cells += ' %s %7d !' % (percent(mine, total), wrong) if mine else ' ' * 18
+                firm = sum(n for k, n in rows.items() if k[3] in WORDS[:2] and (k[4] or k[5] == 'told'))
+                right = sum(n for k, n in rows.items() if k[3] in WORDS[:2] and k[4])
+                print('%-26s %8d' % ('%s %s, %s' % (version, kind, where), total) + cells + '  %s' % percent(right, firm))
+    print('\n%-26s %8s  right of confirmed, of reported (where something told)' % ('feature_state', 'asked'))
+    for version in ('v1', 'v2'):
+        for many in ('one', 'several overrides'):
+            rows = {k: n for k, n in counts.items() if k[0] == 'state' and k[1:3] == (version, many)}
+            if rows:
+                cells = ''
+                for word in WORDS[:2]:
+                    mine = {k: n for k, n in rows.items() if k[3] == word and (k[4] or k[5] == 'told')}
+                    cells += ' ' + percent(sum(n for k, n in mine.items() if k[4]), sum(mine.values()))
+                print('%-26s %8d %s' % ('%s %s' % (version, many), sum(rows.values()), cells))
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.counts = collections.Counter()
+        self.faults = collections.Counter()         # how many, by class
+        self.histories = collections.Counter()      # how many histories, by class
+        self.examples = {}
+        self.text = {}
+        self.done = 0
+
+    def batch(self, product, seeds):
+        histories = [draw(seed, self.options.acts) for seed in seeds]
+        permuted = [i for i in range(len(seeds)) if i % self.options.permute == 0] if self.options.permute else ()
+        for seed, j in zip(seeds, judge(product, histories, self.options.questions, permuted)):
+            self.counts.update(j.counts)
+            self.done += 1
+            for key, n in collections.Counter(f.key for f in j.faults).items():
+                self.faults[key] += n
+                self.histories[key] += 1
+                self.examples.setdefault(key, []).append(seed)
+            for f in j.faults:
+                self.text.setdefault(f.key, (seed, f.text))
+
+    def report(self):
+        table(self.counts)
+        kinds = collections.Counter()
+        for key, n in self.faults.items():
+            kinds[key[0]] += n
+        print('\nin %d histories: %d lines of history, %d deliveries in them, %d lines with states, %d questions by name' % (
+            self.done, self.counts['lines'], self.counts['told in lines'], self.counts['states of lines'],
+            sum(n for k, n in self.counts.items() if k[0] == 'door')))
+        print('\n%-22s %9s %s' % ('faults', 'number', 'by class: number in histories (seeds)'))
+        for kind, total in sorted(kinds.items(), key=lambda item: -item[1]):
+            print('%-22s %9d' % (kind, total))
+            for key, n in sorted(self.faults.items(), key=lambda item: -item[1]):
+                if key[0] == kind:
+                    print('    %-66s %6d in %4d  (%s)' % (' / '.join(map(str, key[1:])), n, self.histories[key],
+                                                          ' '.join(self.examples[key][:3])))
+        return kinds
+
+    def shrink(self, product):
+        """The commonest classes of fault, each as a case of a few bodies."""
+        done = collections.Counter()
+        for key, n in sorted(self.faults.items(), key=lambda item: -item[1]):
+            if self.options.only and not re.search(self.options.only, ' / '.join(map(str, key))):
+                continue
+            if sum(done.values()) >= self.options.shrink:
+                break
+            best = None
+            for seed in self.examples[key][:self.options.tries]:
+                found = Shrink(product, draw(seed, self.options.acts), key, self.options.questions).run()
+                if found and (best is None or len(found[0].arrived) < len(best[0].arrived)):
+                    best = found
+            if best is None:
+                print('%s: not found again' % ' / '.join(map(str, key)))
+                continue
+            done[key] += 1
+            name = re.sub('[^A-Za-z0-9]+', '_', '_'.join(map(str, key)))[:80]
+            write(best[0], best[1], os.path.join(self.options.out, name))
+            print('%s: %d acts, %d deliveries: %s.jsonl' % (' / '.join(map(str, key)), len(best[0].ops), len(best[0].arrived), name))
+            sys.stdout.flush()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog='tools/simulate', description='Compare what the product says of simulated histories with their truth.')
+    parser.add_argument('--seed', help='of the first history; those after it count on (default: a new one)')
+    parser.add_argument('--histories', type=int, default=200, help='how many (default 200)')
+    parser.add_argument('--acts', default='6-32', help='how many acts a history has (default 6-32)')
+    parser.add_argument('--batch', type=int, default=25, help='histories in one database (default 25)')
+    parser.add_argument('--questions', type=int, default=16, help='instants of each history that the doors are asked about (default 16)')
+    parser.add_argument('--permute', type=int, default=4, help='one history in so many is inserted in a second order too (default 4, 0: none)')
+    parser.add_argument('--shrink', type=int, default=5, help='how many classes of fault to shrink (default 5)')
+    parser.add_argument('--tries', type=int, default=2, help='histories tried for each of them (default 2)')
+    parser.add_argument('--only', help='shrink only classes that match this regular expression')
+    parser.add_argument('--out', default='.', help='directory for the shrunk cases (default: the present one)')
+    parser.add_argument('--held', action='store_true', help='fail only where what is held today is broken')
+    parser.add_argument('--text', action='store_true', help='print an example of each class')
+    options = parser.parse_args()
+    low, high = options.acts.split('-')
+    options.acts = (int(low), int(high) + 1)
+    options.seed = int(options.seed) if options.seed else random.SystemRandom().randrange(10**8)
+    return options
+
+
+def main():
+    options = arguments()
+    print('seed %d, %d histories' % (options.seed, options.histories))
+    sys.stdout.flush()
+    run = Run(options)
+    product = Product()
+    begun = time.time()
+    for first in range(0, options.histories, options.batch):
+        run.batch(product, [str(options.seed + i) for i in range(first, min(first + options.batch, options.histories))])
+    taken = time.time() - begun
+    kinds = run.report()
+    print('\n%.1f s: %d histories an hour' % (taken, run.done * 3600 / taken))
+    if options.text:
+        for key, (seed, text) in sorted(run.text.items(), key=str):
+            print('%s (seed %s)\n    %s' % (' / '.join(map(str, key)), seed, text))
+    if options.shrink and not options.held:
+        run.shrink(product)
+    sys.exit(1 if kinds else 0)
+
+
+if __name__ == '__main__':
+    main()
