@@ -581,7 +581,7 @@ class Flagsmith(Sender):
                     'new_state': self.state_json(state, state.enabled, state.value, state.mv, act.dice)}
             if old is not None:
                 data['previous_state'] = self.state_json(old, old.enabled, old.value, old.mv, act.dice)
-            self.send(act, self.channels(env), 'FLAG_UPDATED', data, [act.n], feature, who or None)
+            self.send(act, self.channels(env), 'FLAG_UPDATED', data, [act.n], feature, who or None, act.n)
         by = None
         if act.author and act.author[0] == 'user':
             by = {'email': USERS[act.author[1]][0], 'id': USERS[act.author[1]][1]}

@@ -83,7 +83,7 @@ class Draw:
         return self.dice.randrange(3600 * SECOND, 30 * 3600 * SECOND)
 
     WEIGHTS = {'feature_create': 9, 'put': 30, 'publish': 30, 'override': 14, 'override_remove': 4, 'identity': 7,
-               'identity_remove': 3, 'identity_delete': 2, 'segment_create': 5, 'segment_update': 2, 'segment_delete': 2,
+               'identity_remove': 3, 'identity_delete': 2, 'segment_create': 7, 'segment_update': 2, 'segment_delete': 2,
                'feature_delete': 4, 'feature_update': 1, 'option_add': 3, 'option_remove': 2, 'env_create': 2, 'env_clone': 2,
                'env_rename': 3, 'env_switch': 2, 'env_delete': 1.5, 'project_create': 1, 'project_rename': 1,
                'project_delete': 0.5, 'reorder': 2, 'import': 0.7, 'change_request': 4, 'version_delete': 1, 'experiment': 1}
@@ -337,7 +337,7 @@ class Draw:
         changes = []
         segments = self.segments(e.project)
         for _ in range(self.dice.choice((1, 1, 1, 2, 3))):
-            segment = self.dice.choice(segments).id if segments and self.dice.random() < 0.55 else None
+            segment = self.dice.choice(segments).id if segments and self.dice.random() < 0.6 else None
             held = live.states.get((segment, None))
             overrides = len([s for s in live.states if s[0] is not None])
             changes.append({'segment': segment, 'enabled': self.dice.random() < 0.5,

@@ -137,8 +137,10 @@ class Judge:
         shown, act = self.true_at(scope, at)
         confidence = claim['confidence'] if claim else 'none'
         claimed = claim is not None and claim['enabled'] is not None
-        if not claimed and shown is None and confidence in ('none', 'unknown') or claimed and self.being_made(scope, at, claim):
+        if not claimed and shown is None and confidence in ('none', 'unknown'):
             return
+        if shown is None and claimed and self.being_made(scope, at):
+            shown, act = self.truth[scope][0][1:]
         right = (shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)) if claimed else \
             shown is None and confidence != 'unknown'
         told = self.told[act] if act is not None else 'told'
@@ -155,15 +157,27 @@ class Judge:
         if reason and (by is None or (self.told[by] == 'told' and
                                       (at > self.last_arrival(by) or 'not made' in reason))):
             self.fault('phantom', (version, kind, reason, confidence), text)
-        if confidence == 'confirmed' and told != 'lost':
+        if confidence == 'confirmed' and self.counts_as_told(told, act):
             self.fault('confirmed' if told == 'told' else 'confirmed, ' + told,
-                       (version, kind, what, self.act_name(act)), text)
+                       (version, kind, what, self.act_name(act), self.nearness(scope, at)), text)
 
-    def being_made(self, scope, at, claim):
+    # What can be done without a word is never confirmed by its absence; all else of which nothing was sent nobody can know.
+    WORDLESS = ('identity_delete', 'experiment', 'override', 'env_clone')
+
+    def counts_as_told(self, told, act):
+        return told in ('told', 'hole') or \
+            told == 'silent' and self.history.config['organisation'] and self.act_name(act) in self.WORDLESS
+
+    def nearness(self, scope, at):
+        """Whether the flag was changed within a second of an instant."""
+        near = any(abs(change - at) < 1000000 for other, changes in self.changes.items() if other[:2] == scope[:2]
+                   for change in changes)
+        return 'near' if near else 'settled'
+
+    def being_made(self, scope, at):
         """In the milliseconds between the row of a feature and that of its state in an environment, the state may be there."""
         rows = self.truth.get(scope)
-        return bool(rows) and at < rows[0][0] and at >= self.sim.features[scope[1]].created and rows[0][0] - at < 200000 and \
-            same(claim['enabled'], claim['value'], claim['variants'], rows[0][1])
+        return bool(rows) and 0 < rows[0][0] - at < 200000 and at >= self.sim.features[scope[1]].created
 
     # Names.
 
@@ -205,9 +219,12 @@ class Judge:
         return known
 
     def instants(self, dice, most):
+        """Around true changes, of flags with several overrides first."""
+        overrides = collections.Counter(scope[:2] for scope in self.truth if scope[2] is not None)
         found = [(scope, at + d) for scope, rows in self.truth.items() for at, _, _ in rows for d in (-1, 0, 1)]
         dice.shuffle(found)
-        return found[:most]
+        several = [item for item in found if overrides[item[0][:2]] > 1]
+        return (several[:most // 3] + found)[:most]
 
     def questions(self, most):
         """(question, what to check it by) of this history."""
@@ -228,11 +245,11 @@ class Judge:
                     continue
                 where = '%s/%s/%s' % (self.source, names[0], names[1])
                 check = (p.id, names[1], names[2], at, when)
-                door = dice.choice(('enabled', 'value', 'state', 'environment'))
+                door = dice.choice(('enabled', 'value', 'state', 'state', 'environment'))
                 if door == 'state':
-                    segments = sorted({s[2] for s in self.truth if s[:2] == (env, feature) and s[2] is not None and dice.random() < 0.7})
+                    segments = sorted({s[2] for s in self.truth if s[:2] == (env, feature) and s[2] is not None and dice.random() < 0.85})
                     identities = sorted({s[3] for s in self.truth if s[:2] == (env, feature) and s[3] is not None})
-                    identity = dice.choice(identities) if identities and dice.random() < 0.7 else None
+                    identity = dice.choice(identities) if identities and dice.random() < 0.4 else None
                     text = self.sim.identities[identity].identifier if identity is not None else None
                     found.append(((door, where, names[2], at, segments, text), check + (segments, text)))
                 else:
@@ -305,16 +322,14 @@ class Judge:
         # What to blame: the scopes of which the timeline is wrong; if none is, the order of the overrides.
         blamed = [s for s in candidates if not self.fits(s, at)]
         acts = [n for s in blamed or [s for s, _ in live] for n in [self.true_at(s, at)[1]] if n is not None]
-        told = [self.told[n] for n in acts]
-        if not acts or blamed and 'told' in told or not blamed and 'told' in told:
-            told = 'told'
-        else:
-            told = told[0]
+        acts.sort(key=lambda n: (self.told[n] != 'told', n))
+        told, act = (self.told[acts[0]], acts[0]) if acts else ('told', None)
+        if not live and self.being_made(flag + (None, None), at):
+            return
         self.counts['state', version, many, row['confidence'], right, told] += 1
-        if not right and row['confidence'] == 'confirmed' and told != 'lost':
-            kind = self.act_name(max(acts)) if acts else 'nothing'
+        if not right and row['confidence'] == 'confirmed' and self.counts_as_told(told, act):
             self.fault('question' if told == 'told' else 'question, ' + told,
-                       (version, many, 'timeline' if blamed else 'choice', kind),
+                       (version, many, 'timeline' if blamed else 'choice', self.act_name(act)),
                        '%s at %d for segments %s and identity %s: %s; true %s' % (
                            flag, at, segments, identity, json.dumps(row), live[:1]))
 
@@ -410,9 +425,10 @@ class Judge:
         if len(scopes) != 1 or row['enabled'] is None:
             return
         scope = scopes.pop()
-        acts = frozenset.intersection(*[d.tells for d in events])
+        acts = {d.main for d in events}
         rows = [i for i, r in enumerate(self.truth.get(scope, ())) if r[2] in acts]
-        if not rows:
+        # acts whose saves mingle with those of others have no state before and after
+        if len(acts) != 1 or not rows or rows != list(range(rows[0], rows[-1] + 1)):
             return
         self.counts['states of lines'] += 1
         version = self.version_of(scope[0], row['micros'])

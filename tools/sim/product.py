@@ -1,8 +1,10 @@
 """The extension in a throwaway database: deliveries in, answers out.  Needs psql alone."""
+import atexit
 import collections
 import datetime
 import hashlib
 import json
+import os
 import subprocess
 
 # The names of the doors, in one place: views and columns may be called otherwise in another release.
@@ -56,7 +58,9 @@ def quoted(value):
 
 class Product:
     def __init__(self, database='simulate'):
-        self.database = database
+        # several at a time may share a server
+        self.database = database = '%s_%d' % (database, os.getpid())
+        atexit.register(self.psql, 'DROP DATABASE IF EXISTS %s; DROP DATABASE IF EXISTS %s_empty' % (database, database), 'postgres', True)
         self.psql('DROP DATABASE IF EXISTS %s_empty; CREATE DATABASE %s_empty;' % (database, database), 'postgres', split=True)
         self.psql('CREATE EXTENSION flagsmith_webhook;' + HELPERS, database + '_empty')
         known = self.psql("SELECT relname FROM pg_class WHERE relnamespace = 'flagsmith'::regnamespace;", database + '_empty')

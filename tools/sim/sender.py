@@ -212,7 +212,7 @@ class Sender:
 
     # What is sent.
 
-    def send(self, act, channels, event, data, tells, feature=None, actor=None):
+    def send(self, act, channels, event, data, tells, feature=None, actor=None, main=None):
         """One delivery for each webhook; every one has its own task."""
         body = json.dumps({'data': data, 'event_type': event}, sort_keys=True)
         for channel in channels:
@@ -220,7 +220,7 @@ class Sender:
             dice = random.Random('%s/%s/%s' % (self.config['seed'], act.n, act.sent))
             wait = dice.randrange(3000, 80000) if not self.config['busy'] else int(SECOND * dice.expovariate(4))
             arrival = self.due(self.now + wait, dice)
-            self.sent.append(Thing(key=(act.n, act.sent), channel=channel, event=event, body=body, tells=frozenset(tells),
+            self.sent.append(Thing(key=(act.n, act.sent), channel=channel, event=event, body=body, tells=frozenset(tells), main=main,
                                    feature=feature, actor=actor, arrival=arrival, dice=dice, lost=False, data=data))
 
     def channels(self, env, organisation=True):
@@ -237,11 +237,13 @@ class Sender:
         if act.author is None and not system:
             return
         created = None if kind == 'EF_VERSION' else self.now
+        # entries about an environment show it as it was saved, all others as it is when they are written
+        shown = self.environment_json(self.envs[env]) if kind == 'ENVIRONMENT' else None
         # the tasks of saves begin after a second, those of versions and change requests at once
         self.task(act, 'v2' if late else 'v1', 0.6, self.audit_task, act, kind, log, env, project, related, uuid, system,
-                  state, feature, created, least=0 if late else SECOND)
+                  state, feature, created, shown, least=0 if late else SECOND)
 
-    def audit_task(self, act, kind, log, env, project, related, uuid, system, state, feature, created):
+    def audit_task(self, act, kind, log, env, project, related, uuid, system, state, feature, created, shown):
         self.audit_id += 1
         act.audit_ids.append(self.audit_id)
         e = self.envs.get(env)
@@ -254,7 +256,7 @@ class Sender:
             author = {'email': email, 'first_name': first, 'id': number, 'last_login': None, 'last_name': last,
                       'uuid': '00000000-0000-4000-a000-%012d' % number}
         data = {'author': author, 'created_date': iso(self.now if created is None else created, True),
-                'environment': self.environment_json(e) if e else None, 'id': self.audit_id, 'is_system_event': system,
+                'environment': shown or (self.environment_json(e) if e else None), 'id': self.audit_id, 'is_system_event': system,
                 'log': log, 'project': self.project_json(p), 'related_object_id': related, 'related_object_type': kind,
                 'related_object_uuid': uuid}
         if self.config['organisation']:
@@ -279,7 +281,7 @@ class Sender:
             value = state.value_saves[-2] if len(state.value_saves) > 1 else None
             data['previous_state'] = self.state_json(state, state.saves[-2][1], value, mv, act.dice)
         tells = {origin} | ({state.value_act} if state.value_act is not None else set())
-        self.send(act, self.channels(state.env), 'FLAG_UPDATED', data, tells, state.feature, who)
+        self.send(act, self.channels(state.env), 'FLAG_UPDATED', data, tells, state.feature, who, origin)
 
     def flag_deleted(self, act, states):
         for state, at, who in states:

@@ -18,18 +18,29 @@ def comparable(row, digests):
     return json.dumps([row, digests], sort_keys=True)
 
 
-def in_any_order(judge, product_rows, deliveries, source, twin):
-    """Faults where the same deliveries, inserted in another order, give other rows."""
-    for what, rows in product_rows.items():
-        both = []
-        for name in (source, twin):
-            ids = {number: hashed for hashed, numbers in deliveries[name].items() for number in numbers}
-            both.append(collections.Counter(
-                comparable(row, sorted(ids.get(n, '?') for n in row.get('delivery_ids') or [row.get('delivery_id')] if n))
-                for row in rows[name]))
-        if both[0] != both[1]:
-            found = sorted((both[0] - both[1])) + sorted((both[1] - both[0]))
-            judge.faults.append(Fault('order', (what,), ' <> '.join(row[:500] for row in found[:2])))
+def shuffled(lines, seed):
+    """The same deliveries in another order of insertion; their arrival stays what it was."""
+    lines = list(lines)
+    random.Random('order %s' % seed).shuffle(lines)
+    return lines
+
+
+def differing(rows, deliveries, source, twin):
+    """(columns, text) of the first rows that differ between two orders of insertion, or None."""
+    both = []
+    for name in (source, twin):
+        ids = {number: hashed for hashed, numbers in deliveries[name].items() for number in numbers}
+        both.append(collections.Counter(
+            comparable(row, sorted(ids.get(n, '?') for n in row.get('delivery_ids') or [row.get('delivery_id')] if n))
+            for row in rows[name]))
+    if both[0] == both[1]:
+        return None
+    ours, theirs = (sorted(a - b) for a, b in (both, both[::-1]))
+    first = [json.loads(found[0]) if found else [{}, []] for found in (ours, theirs)]
+    columns = sorted(k for k in set(first[0][0]) | set(first[1][0]) if first[0][0].get(k) != first[1][0].get(k))
+    if len(ours) != len(theirs):
+        columns = ['number of rows']
+    return ' '.join(columns[:3]) or 'delivery', '%s <> %s' % (json.dumps(first[0])[:900], json.dumps(first[1])[:900])
 
 
 def judge(product, histories, questions=24, permuted=()):
@@ -37,10 +48,8 @@ def judge(product, histories, questions=24, permuted=()):
     sources = {'s%d' % i: list(h.lines()) for i, h in enumerate(histories)}
     twins = {}
     for i in permuted:
-        lines = list(sources['s%d' % i])
-        random.Random('order %s' % histories[i].config['seed']).shuffle(lines)
         twins['s%d' % i] = 's%dp' % i
-        sources['s%dp' % i] = lines
+        sources['s%dp' % i] = shuffled(sources['s%d' % i], histories[i].config['seed'])
     product.load(sources)
     refused = product.refused()
     periods, current, lines = product.periods(sources), product.current(sources), product.history(sources)
@@ -54,7 +63,10 @@ def judge(product, histories, questions=24, permuted=()):
         j.lines(lines[source], deliveries[source])
         j.faults += [Fault('ingest', ('refused',), row) for row in refused if row.startswith((source + ':', source + '|'))]
         if source in twins:
-            in_any_order(j, {'timeline': periods, 'current_state': current, 'history': lines}, deliveries, source, twins[source])
+            for what, rows in (('timeline', periods), ('current_state', current), ('history', lines)):
+                difference = differing(rows, deliveries, source, twins[source])
+                if difference:
+                    j.faults.append(Fault('order', (what, difference[0]), difference[1]))
         judges.append(j)
     asked = [(j, q, check) for j in judges for q, check in j.questions(questions)]
     for (j, q, check), answer in zip(asked, product.ask([q for _, q, _ in asked])):
