@@ -157,9 +157,12 @@ class Judge:
         if reason and (by is None or (self.told[by] == 'told' and
                                       (at > self.last_arrival(by) or 'not made' in reason))):
             self.fault('phantom', (version, kind, reason, confidence), text)
+        near = self.nearness(scope, at)
         if confidence == 'confirmed' and self.counts_as_told(told, act):
             self.fault('confirmed' if told == 'told' else 'confirmed, ' + told,
-                       (version, kind, what, self.act_name(act), self.nearness(scope, at)), text)
+                       (version, kind, what, self.act_name(act), near), text)
+        if confidence == 'reported' and near == 'settled' and self.counts_as_told(told, act):
+            self.fault('reported', (version, kind, what, self.act_name(act), claim['cause']), text)
 
     # What can be done without a word is never confirmed by its absence; all else of which nothing was sent nobody can know.
     WORDLESS = ('identity_delete', 'experiment', 'override', 'env_clone')
@@ -327,6 +330,9 @@ class Judge:
         if not live and self.being_made(flag + (None, None), at):
             return
         self.counts['state', version, many, row['confidence'], right, told] += 1
+        if not right and row['confidence'] == 'reported' and many != 'one' and not blamed:
+            self.fault('reported', ('question', version, many, self.act_name(act)), '%s at %d for segments %s: %s; true %s' % (
+                flag, at, segments, json.dumps(row), live[:1]))
         if not right and row['confidence'] == 'confirmed' and self.counts_as_told(told, act):
             self.fault('question' if told == 'told' else 'question, ' + told,
                        (version, many, 'timeline' if blamed else 'choice', self.act_name(act)),
@@ -385,6 +391,10 @@ class Judge:
             self.counts['told in lines'] += 1
             if seen[number] != 1:
                 self.fault('line', ('in %s lines' % ('no' if not seen[number] else 'several'), found[0].event), self.tell(found[0]))
+        keys = collections.Counter(json.dumps(row['act']) for row in rows if 'act' in row)
+        for key, n in keys.items():
+            if n > 1:
+                self.fault('line', ('one key twice',), key)
         for row in rows:
             self.line(row, [by_id[number] for number in row['delivery_ids'] if number in by_id])
 
