@@ -8,7 +8,7 @@ import re
 import sys
 
 from sim.judge import same
-from sim.product import Product, digest, micros
+from sim.product import Product, digest, micros, timestamp
 from sim.shrink import differing, shuffled
 
 HOUR = 3600 * 1000000
@@ -84,7 +84,7 @@ class Case:
         if right:
             return
         text = '%s at %s: says %s (%s), was %s by %s' % (
-            scope, at, [claim[c] for c in ('enabled', 'value', 'variants')] if claim else None,
+            scope, timestamp(at), [claim[c] for c in ('enabled', 'value', 'variants')] if claim else None,
             claim and claim['cause'], shown, self.acts.get(act, 'nothing'))
         self.wrong.append((confidence, text))
 
@@ -129,7 +129,7 @@ class Case:
         self.counts['asked ' + row['confidence'], right] += 1
         if not right:
             self.wrong.append((row['confidence'], 'asked for %s at %s: %s (%s), true %s by %s' % (
-                scope, at, [row.get(c) for c in ('enabled', 'value', 'variants', 'scope')], row['cause'], shown,
+                scope, timestamp(at), [row.get(c) for c in ('enabled', 'value', 'variants', 'scope')], row['cause'], shown,
                 self.acts.get(act, 'nothing'))))
 
     def in_lines(self, rows, deliveries):

@@ -4,7 +4,7 @@ import collections
 import json
 import random
 
-from .product import digest
+from .product import digest, timestamp
 
 FIRM = ('confirmed', 'reported')
 NEVER = 1 << 62
@@ -150,8 +150,8 @@ class Judge:
             return
         what = 'gone' if not claimed else 'phantom' if shown is None else \
             'enabled' if claim['enabled'] != shown[0] else 'value' if json.dumps(claim['value']) != shown[1] else 'variants'
-        text = '%s at %d: says %s (%s, %s), was %s by act %s (%s, %s)' % (
-            scope, at, [claim[c] for c in ('enabled', 'value', 'variants')] if claim else None, confidence,
+        text = '%s at %s: says %s (%s, %s), was %s by act %s (%s, %s)' % (
+            scope, timestamp(at), [claim[c] for c in ('enabled', 'value', 'variants')] if claim else None, confidence,
             claim and claim['cause'], shown, act, self.act_name(act), told)
         reason, by = self.dead(scope[0], scope[1], at) if claimed and shown is None and confidence != 'unknown' else (None, None)
         if reason and (by is None or (self.told[by] == 'told' and
@@ -266,8 +266,8 @@ class Judge:
         features = self.bearers('feature', [f for f in self.sim.features.values() if f.project == project], feature, at)
         group = (door, when)
         claims = [self.claim_at((e.id, f.id, None, None), at) for e in envs for f in features]
-        text = '%s of %r, %r at %d by the name of %s: %s; the timeline has %s' % (
-            door, environment, feature, at, when, json.dumps(answer)[:300],
+        text = '%s of %r, %r at %s by the name of %s: %s; the timeline has %s' % (
+            door, environment, feature, timestamp(at), when, json.dumps(answer)[:300],
             [c and (c['environment_id'], c['feature_id'], c['enabled'], c['value'], c['confidence']) for c in claims])
         self.counts['door', door, when] += 1
         if isinstance(answer, dict):
@@ -294,12 +294,12 @@ class Judge:
             other = (claim['enabled'], json.dumps(claim['value'])) if claim and claim['enabled'] is not None else None
             if mine != other:
                 self.fault('door', group + ('differs from the timeline',),
-                           '%s at %d: %s, the timeline has %s' % (scope, at, mine, other))
+                           '%s at %s: %s, the timeline has %s' % (scope, timestamp(at), mine, other))
             if reason and mine and (by is None or (self.told[by] == 'told' and at > self.last_arrival(by))):
-                self.fault('phantom', ('environment_state', reason), '%s at %d: %s' % (scope, at, mine))
+                self.fault('phantom', ('environment_state', reason), '%s at %s: %s' % (scope, timestamp(at), mine))
         rows = [row['feature_id'] for row in answer]
         if len(rows) != len(set(rows)):
-            self.fault('door', group + ('twice',), 'environment_state of %d at %d has a feature twice' % (env, at))
+            self.fault('door', group + ('twice',), 'environment_state of %d at %s has a feature twice' % (env, timestamp(at)))
 
     def answer_state(self, envs, features, at, segments, identity, answer, group, text):
         if len(envs) != 1 or len(features) != 1:
@@ -331,13 +331,13 @@ class Judge:
             return
         self.counts['state', version, many, row['confidence'], right, told] += 1
         if not right and row['confidence'] == 'reported' and many != 'one' and not blamed:
-            self.fault('reported', ('question', version, many, self.act_name(act)), '%s at %d for segments %s: %s; true %s' % (
-                flag, at, segments, json.dumps(row), live[:1]))
+            self.fault('reported', ('question', version, many, self.act_name(act)), '%s at %s for segments %s: %s; true %s' % (
+                flag, timestamp(at), segments, json.dumps(row), live[:1]))
         if not right and row['confidence'] == 'confirmed' and self.counts_as_told(told, act):
             self.fault('question' if told == 'told' else 'question, ' + told,
                        (version, many, 'timeline' if blamed else 'choice', self.act_name(act)),
-                       '%s at %d for segments %s and identity %s: %s; true %s' % (
-                           flag, at, segments, identity, json.dumps(row), live[:1]))
+                       '%s at %s for segments %s and identity %s: %s; true %s' % (
+                           flag, timestamp(at), segments, identity, json.dumps(row), live[:1]))
 
     def fits(self, scope, at):
         claim, shown = self.claim_at(scope, at), self.true_at(scope, at)[0]

@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import subprocess
 
 # The names of the doors, in one place: views and columns may be called otherwise in another release.
@@ -33,7 +34,9 @@ def micros(text):
         return None
     if 'infinity' in str(text):
         return -(1 << 62) if str(text).startswith('-') else 1 << 62
-    when = datetime.datetime.fromisoformat(text.replace('Z', '+00:00'))
+    # older Pythons want no or six digits
+    text = re.sub(r'\.(\d+)', lambda digits: '.' + digits.group(1).ljust(6, '0'), text.replace('Z', '+00:00'))
+    when = datetime.datetime.fromisoformat(text)
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.timezone.utc)
     return (when - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)
