@@ -43,7 +43,7 @@ def differing(rows, deliveries, source, twin):
     return ' '.join(columns[:3]) or 'delivery', '%s <> %s' % (json.dumps(first[0])[:900], json.dumps(first[1])[:900])
 
 
-def judge(product, histories, questions=24, permuted=()):
+def judge(product, histories, questions=24, permuted=(), lines=True):
     """A Judge for each history, with everything compared; those whose index is in permuted in a second order as well."""
     sources = {'s%d' % i: list(h.lines()) for i, h in enumerate(histories)}
     twins = {}
@@ -52,7 +52,8 @@ def judge(product, histories, questions=24, permuted=()):
         sources['s%dp' % i] = shuffled(sources['s%d' % i], histories[i].config['seed'])
     product.load(sources)
     refused = product.refused()
-    periods, current, lines = product.periods(sources), product.current(sources), product.history(sources)
+    periods, current = product.periods(sources), product.current(sources)
+    acts = product.history(sources) if lines else None
     deliveries = product.deliveries(sources)
     judges = []
     for i, h in enumerate(histories):
@@ -60,10 +61,11 @@ def judge(product, histories, questions=24, permuted=()):
         j = Judge(source, h, periods[source])
         j.timeline()
         j.current(current[source])
-        j.lines(lines[source], deliveries[source])
+        if lines:
+            j.lines(acts[source], deliveries[source])
         j.faults += [Fault('ingest', ('refused',), row) for row in refused if row.startswith((source + ':', source + '|'))]
         if source in twins:
-            for what, rows in (('timeline', periods), ('current_state', current), ('history', lines)):
+            for what, rows in (('timeline', periods), ('current_state', current), ('history', acts)):
                 difference = differing(rows, deliveries, source, twins[source])
                 if difference:
                     j.faults.append(Fault('order', (what, difference[0]), difference[1]))
@@ -77,8 +79,12 @@ def judge(product, histories, questions=24, permuted=()):
 class Shrink:
     """Leaves out acts and deliveries as long as a fault of the same class stays."""
 
-    def __init__(self, product, history, key, questions=24, batch=24):
-        self.product, self.key, self.questions, self.batch = product, key, questions, batch
+    def __init__(self, product, history, key, questions=24, batch=16):
+        self.product, self.key, self.batch = product, key, batch
+        # asking takes longest, and reading lines of history
+        timeline = key[0] == 'reported' and key[1] != 'question' or key[0].startswith('confirmed')
+        self.questions = 0 if timeline or key[0] in ('line', 'order', 'ingest') else questions
+        self.lines = key[0] in ('line', 'order', 'ingest')
         self.config, self.ops = dict(history.config), list(history.ops)
         # what was lost by chance is lost by name from here on
         self.config['dropped'] = {d.key for d in history.sim.sent if d.lost}
@@ -90,7 +96,7 @@ class Shrink:
             part = candidates[begin:begin + self.batch]
             histories = [History(config, ops) for config, ops in part]
             permuted = range(len(part)) if self.key[0] == 'order' else ()
-            for candidate, j in zip(part, judge(self.product, histories, self.questions, permuted)):
+            for candidate, j in zip(part, judge(self.product, histories, self.questions, permuted, self.lines)):
                 if self.key in {f.key for f in j.faults}:
                     return candidate
         return None
@@ -129,7 +135,7 @@ class Shrink:
         self.less(self.ops, lambda part: (self.config, part))
         history = History(self.config, self.ops)
         del kept
-        j = judge(self.product, [history], self.questions, [0] if self.key[0] == 'order' else ())[0]
+        j = judge(self.product, [history], self.questions, [0] if self.key[0] == 'order' else (), self.lines)[0]
         return history, [f for f in j.faults if f.key == self.key]
 
 
