@@ -4,6 +4,8 @@ use strict;
 use warnings;
 
 use File::Basename qw(dirname);
+use File::Copy qw(copy);
+use File::Temp qw(tempdir);
 use FindBin;
 use lib $FindBin::Bin;
 use FswTest;
@@ -36,5 +38,24 @@ like($output, qr/^BROKEN audit entries in no line of history/m, 'lost lines are'
 my @twice = map { scalar `PYTHONHASHSEED=$_ python3 $tools/simulate.py --show 11` } 1, 2;
 like($twice[0], qr/^act 0 /m, 'a history is shown');
 is($twice[0], $twice[1], 'and is the same again');
+
+# Small inputs with known truth, as tools/cases takes them: this one is right, and is not where its truth is another.
+my $cases = tempdir(CLEANUP => 1);
+my $kept = data_dir('cases');
+$output = `python3 $tools/cases.py $kept 2>&1`;
+is($?, 0, 'a case that is right') or diag($output);
+like($output, qr/^1 cases, 0 failed$/m, 'is counted');
+copy("$kept/plain.jsonl", "$cases/plain.jsonl") or die $!;
+open(my $in, '<', "$kept/plain.truth") or die $!;
+open(my $out, '>', "$cases/plain.truth") or die $!;
+while (my $line = <$in>)
+{
+	$line =~ s/\((True|False), /$1 eq 'True' ? '(False, ' : '(True, '/e if $line =~ /^\(/;
+	print $out $line;
+}
+close($out) or die $!;
+$output = `python3 $tools/cases.py $cases 2>&1`;
+isnt($?, 0, 'a case that is wrong');
+like($output, qr/^    confirmed: .* says \[/m, 'is shown');
 
 done_testing();

@@ -192,6 +192,7 @@ def arguments():
     parser.add_argument('--only', help='shrink only classes that match this regular expression')
     parser.add_argument('--out', default='.', help='directory for the shrunk cases (default: the present one)')
     parser.add_argument('--show', help='print the acts, true states and deliveries of one history, by its seed, and nothing else')
+    parser.add_argument('--case', help='write one history, by its seed, to --out as a case, and nothing else')
     parser.add_argument('--held', action='store_true', help='fail only where what is held today is broken')
     parser.add_argument('--spoil', action='store_true', help='change claims before they are compared: all must be noticed')
     parser.add_argument('--text', action='store_true', help='print an example of each class')
@@ -210,6 +211,8 @@ def main():
         for line in history.lines():
             print(line['arrived_at'], line['path'], 'act %d' % line['act'], line['body'])
         return
+    if options.case:
+        return write(draw(options.case, options.acts), [], os.path.join(options.out, 'seed_' + options.case))
     print('seed %d, %d histories' % (options.seed, options.histories))
     sys.stdout.flush()
     run = Run(options)
