@@ -159,7 +159,7 @@ class Flagsmith(Sender):
             self.audit(act, 'SEGMENT', 'New Segment created: ' + s.name, project=s.project, related=revision)
             if name:
                 self.name('segment', s, name)
-            self.audit(act, 'SEGMENT', 'Segment updated: ' + s.name, project=s.project, related=segment)
+            self.audit(act, 'SEGMENT', 'Segment updated: ' + s.name, project=s.project, related=segment, after=8000)
 
     def do_segment_delete(self, act, segment):
         s = self.there(self.segments, segment)
@@ -237,11 +237,11 @@ class Flagsmith(Sender):
             self.audit(act, FS, 'New Flag / Remote Config created: ' + f.name, e.id, related=state.id, state=state,
                        feature=f.name)
 
-    def do_feature_update(self, act, feature):
+    def do_feature_update(self, act, feature, after=0):
         f = self.there(self.features, feature)
         if f:
             self.audit(act, 'FEATURE', 'Flag / Remote Config updated: ' + f.name, project=f.project, related=feature,
-                       feature=f.name)
+                       feature=f.name, after=after)
 
     def all_states(self, feature, defaults=False):
         """Every row of a feature, in all versions, those that are not live included."""
@@ -273,7 +273,7 @@ class Flagsmith(Sender):
                    feature=f.name)
         if flips:
             f.type = 'MULTIVARIATE'
-            self.do_feature_update(act, f.id)
+            self.do_feature_update(act, f.id, 6000)
 
     def do_option_remove(self, act, feature, option):
         f = self.there(self.features, feature)
@@ -288,7 +288,7 @@ class Flagsmith(Sender):
                    related=f.id, feature=f.name)
         if not f.options:
             f.type = 'STANDARD'
-            self.do_feature_update(act, f.id)
+            self.do_feature_update(act, f.id, 6000)
 
     def do_feature_delete(self, act, feature):
         f = self.there(self.features, feature)
@@ -408,20 +408,22 @@ class Flagsmith(Sender):
         if default is None:
             return
         state = states[segment, identity] = State(self.row(), env, feature, segment, identity, priority)
-        state.enabled, state.value, state.value_act = enabled, value[0] if value else default.value, act.n
-        state.value_saves = [default.value] if state.value != default.value else []
-        state.value_saves.append(state.value)
+        state.enabled, state.value, state.value_act = enabled, default.value, act.n
+        state.value_saves = [default.value]
         for option, share in self.features[feature].shares.items():
             state.mv[option] = [self.row(), shares.get(option, share), [shares.get(option, share)]]
         self.save_row(act, state)
         self.record(act, [(env, feature)])
-        # an override equal to the default is told by nothing
+        # the row of the value is saved after that of the state; an override equal to the default is told by nothing
         f = self.features[feature]
-        logs = self.logs(f, state)
         if state.enabled != default.enabled:
-            self.audit(act, FS, logs[0], env, related=state.id, state=state, feature=f.name)
-        if state.value != default.value:
-            self.audit(act, FS, logs[1], env, related=state.id, state=state, feature=f.name)
+            self.audit(act, FS, self.logs(f, state)[0], env, related=state.id, state=state, feature=f.name)
+        if value:
+            self.at(self.now + act.gap(), self.first_value, act, state, value[0])
+
+    def first_value(self, act, state, value):
+        if self.usable(state):
+            self.save_value(act, state, value)
 
     def do_override_remove(self, act, env, feature, segment, identity):
         if not self.flag(env, feature) or (segment is not None and self.envs[env].v2):
@@ -475,12 +477,12 @@ class Flagsmith(Sender):
     def commit(self, act, draft, title, live):
         if not self.flag(draft.env, draft.feature) or self.envs[draft.env].v2:
             return
-        self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s approved' % title, draft.env, related=act.n)
+        self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s approved' % title, draft.env, related=act.n, after=-60000)
         if live:
             self.at(self.now + live, self.goes_live, act, draft, title, True)
         else:
             self.goes_live(act, draft, title, False)
-        self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s committed' % title, draft.env, related=act.n)
+        self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s committed' % title, draft.env, related=act.n, after=10000)
 
     def goes_live(self, act, draft, title, scheduled):
         if not self.flag(draft.env, draft.feature) or self.envs[draft.env].v2:
@@ -546,7 +548,7 @@ class Flagsmith(Sender):
         version.live_from = self.now - past + later
         f = self.features[feature]
         if title:
-            self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s committed' % title, env, related=act.n)
+            self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s committed' % title, env, related=act.n, after=10000)
         self.audit(act, 'EF_VERSION', 'New version published for feature: ' + f.name, env, uuid=version.uuid, feature=f.name,
                    late=True)
         self.at(max(self.now, version.live_from), self.version_live, act, env, feature, version)

@@ -232,11 +232,11 @@ class Sender:
         return found
 
     def audit(self, act, kind, log, env=None, project=None, related=None, uuid=None, system=False, state=None,
-              feature=None, late=False):
+              feature=None, late=False, after=0):
         """The audit entry about a save just done; where it is about a v1 state, the flag body comes after it."""
         if act.author is None and not system:
             return
-        created = None if kind == 'EF_VERSION' else self.now
+        created = None if kind == 'EF_VERSION' else self.now + after
         # entries about an environment show it as it was saved, all others as it is when they are written
         shown = self.environment_json(self.envs[env]) if kind == 'ENVIRONMENT' else None
         # the tasks of saves begin after a second, those of versions and change requests at once
