@@ -408,22 +408,20 @@ class Flagsmith(Sender):
         if default is None:
             return
         state = states[segment, identity] = State(self.row(), env, feature, segment, identity, priority)
-        state.enabled, state.value, state.value_act = enabled, default.value, act.n
-        state.value_saves = [default.value]
+        state.enabled, state.value, state.value_act = enabled, value[0] if value else default.value, act.n
+        state.value_saves = [default.value] if state.value != default.value else []
+        state.value_saves.append(state.value)
         for option, share in self.features[feature].shares.items():
             state.mv[option] = [self.row(), shares.get(option, share), [shares.get(option, share)]]
         self.save_row(act, state)
         self.record(act, [(env, feature)])
-        # the row of the value is saved after that of the state; an override equal to the default is told by nothing
+        # an override equal to the default is told by nothing
         f = self.features[feature]
+        logs = self.logs(f, state)
         if state.enabled != default.enabled:
-            self.audit(act, FS, self.logs(f, state)[0], env, related=state.id, state=state, feature=f.name)
-        if value:
-            self.at(self.now + act.gap(), self.first_value, act, state, value[0])
-
-    def first_value(self, act, state, value):
-        if self.usable(state):
-            self.save_value(act, state, value)
+            self.audit(act, FS, logs[0], env, related=state.id, state=state, feature=f.name)
+        if state.value != default.value:
+            self.audit(act, FS, logs[1], env, related=state.id, state=state, feature=f.name, after=act.gap())
 
     def do_override_remove(self, act, env, feature, segment, identity):
         if not self.flag(env, feature) or (segment is not None and self.envs[env].v2):

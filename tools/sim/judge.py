@@ -143,7 +143,7 @@ class Judge:
             shown, act = self.truth[scope][0][1:]
         right = (shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)) if claimed else \
             shown is None and confidence != 'unknown'
-        told = self.told[act] if act is not None else 'told'
+        told, act = ('told', act) if right else self.blame(scope, at, claim if claimed else None, act)
         version, kind = self.version_of(scope[0], at), scope_kind(scope)
         self.counts[version, kind, where, confidence, right, told] += 1
         if right:
@@ -170,6 +170,28 @@ class Judge:
     def counts_as_told(self, told, act):
         return told in ('told', 'hole') or \
             told == 'silent' and self.history.config['organisation'] and self.act_name(act) in self.WORDLESS
+
+    def blame(self, scope, at, claim, act):
+        """(told, act) of the change that a wrong claim missed, or put too early: between the true state and the claimed one."""
+        rows = self.truth.get(scope, [])
+        index = bisect.bisect_right(self.changes.get(scope, ()), at) - 1
+
+        def claimed(i):
+            shown = rows[i][1] if i >= 0 else None
+            return shown is None if claim is None else \
+                shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)
+
+        before = next((i for i in range(index - 1, -2, -1) if claimed(i)), None)
+        after = next((i for i in range(index + 1, len(rows)) if claimed(i)), None)
+        if before is not None and (claim is not None or after is None):
+            acts = [row[2] for row in rows[before + 1:index + 1]]
+        elif after is not None:
+            acts = [row[2] for row in rows[index + 1:after + 1]]
+        else:
+            return (self.told[act], act) if act is not None else ('told', None)
+        order = ('told', 'hole', 'silent', 'lost')
+        acts.sort(key=lambda n: order.index(self.told[n]))
+        return self.told[acts[0]], acts[0]
 
     def nearness(self, scope, at):
         """Whether the flag was changed within a second of an instant."""
