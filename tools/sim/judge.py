@@ -161,7 +161,7 @@ class Judge:
         if confidence == 'confirmed' and self.counts_as_told(told, act):
             self.fault('confirmed' if told == 'told' else 'confirmed, ' + told,
                        (version, kind, what, self.act_name(act), near), text)
-        if confidence == 'reported' and near == 'settled' and self.counts_as_told(told, act):
+        if confidence == 'reported' and near == 'settled' and told in ('told', 'hole'):
             self.fault('reported', (version, kind, what, self.act_name(act), claim['cause']), text)
 
     # What can be done without a word is never confirmed by its absence; all else of which nothing was sent nobody can know.
