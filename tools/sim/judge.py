@@ -96,6 +96,12 @@ class Judge:
                 return word + ' not made yet', thing.act
         return None, None
 
+    def dead_told(self, reason, by):
+        """Only all entries of an environment's deletion tell it from that of some of its flags."""
+        if by is None or reason != 'environment deleted':
+            return by is None or self.told[by] == 'told'
+        return self.told[by] == 'told' and not any(d.lost for d in self.sim.sent if by in d.tells)
+
     def version_of(self, env, at):
         e = self.sim.envs.get(env)
         if e is None or not e.v2:
@@ -154,8 +160,7 @@ class Judge:
             scope, timestamp(at), [claim[c] for c in ('enabled', 'value', 'variants')] if claim else None, confidence,
             claim and claim['cause'], shown, act, self.act_name(act), told)
         reason, by = self.dead(scope[0], scope[1], at) if claimed and shown is None and confidence != 'unknown' else (None, None)
-        if reason and (by is None or (self.told[by] == 'told' and
-                                      (at > self.last_arrival(by) or 'not made' in reason))):
+        if reason and self.dead_told(reason, by) and (by is None or at > self.last_arrival(by) or 'not made' in reason):
             self.fault('phantom', (version, kind, reason, confidence), text)
         near = self.nearness(scope, at)
         if confidence == 'confirmed' and self.counts_as_told(told, act):
@@ -317,7 +322,7 @@ class Judge:
             if mine != other:
                 self.fault('door', group + ('differs from the timeline',),
                            '%s at %s: %s, the timeline has %s' % (scope, timestamp(at), mine, other))
-            if reason and mine and (by is None or (self.told[by] == 'told' and at > self.last_arrival(by))):
+            if reason and mine and self.dead_told(reason, by) and (by is None or at > self.last_arrival(by)):
                 self.fault('phantom', ('environment_state', reason), '%s at %s: %s' % (scope, timestamp(at), mine))
         rows = [row['feature_id'] for row in answer]
         if len(rows) != len(set(rows)):
@@ -375,7 +380,7 @@ class Judge:
             env, feature = row['environment_id'], row['feature_id']
             reason, by = self.dead(env, feature, NEVER)
             if reason:
-                if row['enabled'] is not None and (by is None or self.told[by] == 'told'):
+                if row['enabled'] is not None and self.dead_told(reason, by):
                     self.fault('phantom', ('current_state', reason), json.dumps(row)[:400])
                 continue
             for kind, number, shown in (('environment', env, row['environment']), ('feature', feature, row['feature']),
