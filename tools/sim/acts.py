@@ -475,7 +475,7 @@ class Flagsmith(Sender):
     def commit(self, act, draft, title, live):
         if not self.flag(draft.env, draft.feature) or self.envs[draft.env].v2:
             return
-        self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s approved' % title, draft.env, related=act.n, after=-60000)
+        self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s approved' % title, draft.env, related=act.n, after=-20000)
         if live:
             self.at(self.now + live, self.goes_live, act, draft, title, True)
         else:
