@@ -272,7 +272,7 @@ sub check_usage
 find(sub { $files{$_} = 1 if -f }, grep { -d } qw(docs src schema sql specs expected t tools receiver bench .ci));
 $files{$_} = 1 for grep { -f } glob('*');
 $known{built} = text('.gitignore');
-my $schema = join('', map { text($_) } glob('schema/*.sql'), glob('src/*.c'));
+my $schema = join('', map { text($_) } glob('schema/*.sql'), glob('src/*/*.c'));
 $known{objects}{$1} = 1
   while $schema =~ /CREATE (?:OR REPLACE )?(?:TABLE|VIEW|FUNCTION|TYPE|SEQUENCE|DOMAIN|AGGREGATE) flagsmith\.(\w+)/g;
 while ($schema =~ /CREATE FUNCTION flagsmith\.(\w+)\s*\((.*?)\)\s*(?:RETURNS|LANGUAGE)/gs)
@@ -282,7 +282,7 @@ while ($schema =~ /CREATE FUNCTION flagsmith\.(\w+)\s*\((.*?)\)\s*(?:RETURNS|LAN
 	$known{parameters}{$function} //= {};
 	$known{parameters}{$function}{$1} = 1 while $parameters =~ /(?:^|,)\s*(?:OUT |INOUT |VARIADIC |IN )?([a-z_]+) /g;
 }
-$known{settings} = { map { $_ => 1 } join('', map { text($_) } 'flagsmith_webhook.c', glob('src/*.c')) =~ /"flagsmith_webhook\.(\w+)"/g };
+$known{settings} = { map { $_ => 1 } join('', map { text($_) } 'flagsmith_webhook.c', glob('src/*/*.c')) =~ /"flagsmith_webhook\.(\w+)"/g };
 $known{receiver} = join("\n", map { "--$_" } text('receiver/main.c') =~ /\{"([a-z-]+)", (?:no|required|optional)_argument/g);
 
 check_document($_) for @documents;

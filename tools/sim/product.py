@@ -9,8 +9,8 @@ import re
 import subprocess
 
 # The names of the doors, in one place: views and columns may be called otherwise in another release.
-TIMELINE = ('flag_timeline', 'flag_history')
-ACTOR = ('actor', 'who')
+TIMELINE = ('flag_timeline',)
+ACTOR = ('actor',)
 
 HELPERS = '''
 CREATE FUNCTION public.ask(door text, environment text, feature text, at timestamptz, segments bigint[], identity text)
