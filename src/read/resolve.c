@@ -334,73 +334,88 @@ fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id, int64 fea
 	return pair;
 }
 
-static int
-compare_ids(const void *a, const void *b)
+/* A feature and one of its names, as a sighting of its project tells. */
+typedef struct FeatureName
 {
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
+	int64		id;
+	text	   *name;
+} FeatureName;
+
+static int
+compare_features(const void *a, const void *b)
+{
+	const FeatureName *x = a;
+	const FeatureName *y = b;
 
 	CHECK_FOR_INTERRUPTS();
-	return x < y ? -1 : x > y;
+	return x->id < y->id ? -1 : x->id > y->id;
 }
 
 /* The features of a project, or those of which none is told; with repeats. */
-static int64 *
-find_features(FswReader *reader, const FswPair *environment, bool with_project,
-			  int64 *ids, int *n, int *max)
+static FeatureName *
+find_features(FswReader *reader, const FswPair *environment, int *n)
 {
-	FswScan    *scan = fsw_scan_names_in(reader, "feature", environment->source, with_project,
+	FswScan    *scan = fsw_scan_names_in(reader, "feature", environment->source, environment->has_project,
 										 environment->project_id);
-	int64		id;
+	int			max = 256;
+	FeatureName *found = palloc_array(FeatureName, max);
 
+	*n = 0;
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (!fsw_scan_id(scan, NAME_id, &id) || (*n > 0 && ids[*n - 1] == id))
+		text	   *name = fsw_scan_text(scan, NAME_name);
+		int64		id;
+
+		if (name == NULL || !fsw_scan_id(scan, NAME_id, &id))
 			continue;
-		if (*n == *max)
+		if (*n == max)
 		{
-			*max *= 2;
-			ids = repalloc_huge(ids, *max * sizeof(int64));
+			max *= 2;
+			found = repalloc_huge(found, max * sizeof(FeatureName));
 		}
-		ids[(*n)++] = id;
+		found[*n].id = id;
+		found[(*n)++].name = DatumGetTextPCopy(PointerGetDatum(name));
 	}
-	return ids;
+	qsort(found, *n, sizeof(FeatureName), compare_features);
+	return found;
 }
 
 /*
  * The features of an environment's project, by the names that they had at an
- * instant, else first.
+ * instant, else first.  Features are not renamed and do not move, so what the
+ * project's own sightings tell is mostly all there is.
  */
 int
 fsw_resolve_features(FswReader *reader, const FswPair *environment, int64 at, FswFeature **features)
 {
-	int			max = 256;
-	int			nids = 0;
+	int			nfound;
+	FeatureName *found = find_features(reader, environment, &nfound);
 	int			n = 0;
-	int64	   *ids = palloc_array(int64, max);
+	int			next;
 
-	if (environment->has_project)
-		ids = find_features(reader, environment, true, ids, &nids, &max);
-	else
-		ids = find_features(reader, environment, false, ids, &nids, &max);
-	qsort(ids, nids, sizeof(int64), compare_ids);
-
-	*features = palloc_array(FswFeature, Max(nids, 1));
-	for (int i = 0; i < nids; i++)
+	*features = palloc_array(FswFeature, Max(nfound, 1));
+	for (int i = 0; i < nfound; i = next)
 	{
-		Thing		thing = {.source = environment->source, .id = ids[i]};
+		Thing		thing = {.source = environment->source, .id = found[i].id};
+		bool		renamed = false;
 
 		CHECK_FOR_INTERRUPTS();
-		if (i > 0 && ids[i] == ids[i - 1])
-			continue;
-		/* another row may say that it is of another project by now */
-		read_names(reader, "feature", &thing);
-		if (thing.names.has_project != environment->has_project ||
-			thing.names.project_id != environment->project_id)
-			continue;
+		for (next = i + 1; next < nfound && found[next].id == found[i].id; next++)
+			renamed = renamed || !fsw_same_text(PointerGetDatum(found[next].name), PointerGetDatum(found[i].name));
+		thing.names.n = 1;
+		thing.names.names = &found[i].name;
+		if (renamed || !environment->has_project)
+		{
+			/* another row may say of which project it is */
+			read_names(reader, "feature", &thing);
+			if (thing.names.has_project != environment->has_project ||
+				thing.names.project_id != environment->project_id)
+				continue;
+		}
 		hash_names(&thing);
-		thing.feature.name = text_to_cstring(fsw_names_at(&thing.names, at));
+		thing.feature.name = text_to_cstring(thing.names.n == 1 ? thing.names.names[0] :
+											 fsw_names_at(&thing.names, at));
 		(*features)[n++] = thing.feature;
 	}
 	return n;
