@@ -3,9 +3,10 @@
  * src/read/names.c
  *	  What a thing was called at which time, from flagsmith.name.
  *
- * A thing that was seen each hour for a year has thousands of rows and mostly
- * one name.  So its names are found one by one, by hash, and of each only the
- * sightings that can change the answer are read; src/timeline/naming.c decides.
+ * Most things have a row or two, which are read at once.  A thing that was seen
+ * each hour for a year has thousands of rows and mostly one name, too: its names
+ * are found one by one, by hash, and of each only the sightings that can change
+ * the answer are read.  src/timeline/naming.c decides.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,11 +20,22 @@
 #include "src/read/read.h"
 #include "src/timeline/naming.h"
 
+/* Up to so many rows of a thing are read at once. */
+#define FEW_ROWS 24
+
+/* One row of a thing. */
+typedef struct NameRow
+{
+	int			name;			/* index */
+	FswSighting seen;
+} NameRow;
+
 /* One of the names of a thing. */
 typedef struct NameOf
 {
 	text	   *name;
 	int64		hash;
+	int			place;			/* among those read at once */
 } NameOf;
 
 /* What is needed while the names of one thing are read. */
@@ -37,11 +49,15 @@ typedef struct NameReading
 	int			n;
 	int			max;
 	NameOf	   *names;
+	int64		existed;
+	bool		few;			/* rows has all there is */
+	int			nrows;
+	NameRow		rows[FEW_ROWS];
 } NameReading;
 
 /* The hash of a name, as indexes and audit effects have it. */
-static int64
-name_hash(const char *kind, const char *name, size_t length)
+int64
+fsw_name_hash(const char *kind, const char *name, size_t length)
 {
 	char		prefix[32];
 
@@ -67,7 +83,7 @@ fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
 
-	fsw_scan_equal(scan, Int64GetDatum(name_hash(kind, name, length)));
+	fsw_scan_equal(scan, Int64GetDatum(fsw_name_hash(kind, name, length)));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	return scan;
 }
@@ -98,6 +114,21 @@ scan_thing(const NameReading *reading, const NameOf *name)
 	return scan;
 }
 
+static NameOf *
+add_name(NameReading *reading, text *name)
+{
+	NameOf	   *added;
+
+	if (reading->n == reading->max)
+	{
+		reading->max *= 2;
+		reading->names = repalloc_array(reading->names, NameOf, reading->max);
+	}
+	added = &reading->names[reading->n++];
+	added->name = DatumGetTextPCopy(PointerGetDatum(name));
+	return added;
+}
+
 /* Find the different names of the thing, by leaps from one to the next. */
 static void
 find_names(NameReading *reading)
@@ -118,14 +149,8 @@ find_names(NameReading *reading)
 				return;
 			found = fsw_scan_text(scan, NAME_name);
 		} while (found == NULL || !is_of(reading, scan));
-		if (reading->n == reading->max)
-		{
-			reading->max *= 2;
-			reading->names = repalloc_array(reading->names, NameOf, reading->max);
-		}
-		name = &reading->names[reading->n++];
-		name->name = DatumGetTextPCopy(PointerGetDatum(found));
-		name->hash = name_hash(reading->kind, VARDATA_ANY(name->name), VARSIZE_ANY_EXHDR(name->name));
+		name = add_name(reading, found);
+		name->hash = fsw_name_hash(reading->kind, VARDATA_ANY(name->name), VARSIZE_ANY_EXHDR(name->name));
 	}
 }
 
@@ -193,7 +218,26 @@ next_sighting(void *source, int index, int64 after, FswSighting *next)
 	}
 }
 
-/* The project that the latest sighting tells, and when the last one was. */
+/* What a row says of the project: the latest counts; of one instant, the greater. */
+static void
+tell_project(FswScan *scan, FswNames *names, int64 *told_at)
+{
+	int64		at = fsw_scan_int64(scan, NAME_seen_at, 0);
+	int64		project_id = fsw_scan_int64(scan, NAME_project_id, 0);
+
+	/* of an hour, only the first is told apart */
+	names->seen_until = Max(names->seen_until, hour_of(at) + USECS_PER_HOUR);
+	if (fsw_scan_is_null(scan, NAME_project_id))
+		return;
+	if (!names->has_project || at > *told_at || (at == *told_at && project_id > names->project_id))
+	{
+		names->has_project = true;
+		names->project_id = project_id;
+		*told_at = at;
+	}
+}
+
+/* The project, and when the thing was seen last, from the end of each name's rows. */
 static void
 read_project(const NameReading *reading, FswNames *names)
 {
@@ -206,27 +250,72 @@ read_project(const NameReading *reading, FswNames *names)
 		fsw_scan_begin(scan, BackwardScanDirection);
 		while (fsw_scan_next(scan))
 		{
-			int64		at = fsw_scan_int64(scan, NAME_seen_at, 0);
-			int64		project_id;
-
 			if (!is_of(reading, scan))
 				continue;
-			/* of an hour, only the first is told apart */
-			names->seen_until = Max(names->seen_until, hour_of(at) + USECS_PER_HOUR);
-			if (fsw_scan_is_null(scan, NAME_project_id))
-				continue;
-			project_id = fsw_scan_int64(scan, NAME_project_id, 0);
-			/* of one instant, the greater */
-			if (!names->has_project || at > told_at ||
-				(at == told_at && project_id > names->project_id))
-			{
-				names->has_project = true;
-				names->project_id = project_id;
-				told_at = at;
-			}
-			break;
+			tell_project(scan, names, &told_at);
+			if (!fsw_scan_is_null(scan, NAME_project_id))
+				break;
 		}
 	}
+}
+
+/* Read all rows of the thing, if they are few. */
+static bool
+read_few(NameReading *reading, FswNames *names)
+{
+	FswScan    *scan = scan_thing(reading, NULL);
+	int64		told_at = FSW_NEVER;
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		text	   *found = fsw_scan_text(scan, NAME_name);
+		NameRow    *row;
+
+		if (found == NULL || !is_of(reading, scan))
+			continue;
+		if (reading->nrows == FEW_ROWS)
+			return false;
+		/* rows of one name follow each other, by time */
+		if (reading->n == 0 || !fsw_same_text(PointerGetDatum(reading->names[reading->n - 1].name),
+											  PointerGetDatum(found)))
+		{
+			NameOf	   *name = add_name(reading, found);
+
+			name->place = reading->n - 1;
+		}
+		row = &reading->rows[reading->nrows++];
+		row->name = reading->n - 1;
+		row->seen.at = fsw_scan_int64(scan, NAME_seen_at, 0);
+		row->seen.exact = fsw_scan_bool(scan, NAME_exact);
+		reading->existed = Min(reading->existed, fsw_scan_int64(scan, NAME_existed_at, FSW_FOREVER));
+		tell_project(scan, names, &told_at);
+	}
+	return true;
+}
+
+/* The next sighting of a name that counts, of those read at once. */
+static bool
+next_of_few(void *source, int index, int64 after, FswSighting *next)
+{
+	const NameReading *reading = source;
+	int64		passed = FSW_NEVER;
+
+	for (int i = 0; i < reading->nrows; i++)
+	{
+		const FswSighting *seen = &reading->rows[i].seen;
+
+		if (reading->rows[i].name != reading->names[index].place)
+			continue;
+		if (seen->at > after && (seen->exact || hour_of(seen->at) != passed))
+		{
+			*next = *seen;
+			return true;
+		}
+		if (!seen->exact)
+			passed = hour_of(seen->at);
+	}
+	return false;
 }
 
 /* The earliest instant at which the thing is known to have existed. */
@@ -261,32 +350,38 @@ compare_names(const void *a, const void *b)
 void
 fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names)
 {
-	NameReading reading = {.reader = reader, .source = source, .kind = kind, .id = id};
+	NameReading reading = {.reader = reader, .source = source, .kind = kind, .id = id, .existed = FSW_FOREVER};
 	FswNaming  *namings;
-	int64		existed;
 
 	reading.thing = fsw_thing_hash(source, kind, id);
 	reading.max = 4;
 	reading.names = palloc_array(NameOf, reading.max);
 	memset(names, 0, sizeof(FswNames));
 	names->seen_until = FSW_NEVER;
-	find_names(&reading);
+	reading.few = read_few(&reading, names);
+	if (!reading.few)
+	{
+		reading.n = 0;
+		find_names(&reading);
+		memset(names, 0, sizeof(FswNames));
+		names->seen_until = FSW_NEVER;
+		read_project(&reading, names);
+		reading.existed = read_existed(&reading);
+	}
 	if (reading.n == 0)
 		return;
 
-	read_project(&reading, names);
-	existed = read_existed(&reading);
 	/* in an order that no insertion decides */
 	qsort(reading.names, reading.n, sizeof(NameOf), compare_names);
 	if (reading.n == 1)
 	{
 		namings = palloc0_object(FswNaming);
-		namings->from = existed;
+		namings->from = reading.existed;
 		names->n = 1;
 	}
 	else
-		namings = fsw_naming_build(reading.n, next_sighting, &reading, &names->n);
-	namings[0].from = Min(namings[0].from, existed);
+		namings = fsw_naming_build(reading.n, reading.few ? next_of_few : next_sighting, &reading, &names->n);
+	namings[0].from = Min(namings[0].from, reading.existed);
 
 	names->from = palloc_array(int64, names->n);
 	names->names = palloc_array(text *, names->n);

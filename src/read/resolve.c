@@ -86,55 +86,68 @@ hash_names(Thing *thing)
 	}
 }
 
-/* Everything of a kind that was ever called so, by leaps from thing to thing. */
+/* Rows of one thing that are passed over before it is faster to search on. */
+#define ROWS_PASSED 8
+
+/* Add what a row is of, unless it is of another kind or name. */
+static void
+add_thing(FswScan *scan, const char *kind, const char *name, Thing **things, int *n, int *max)
+{
+	text	   *source = fsw_scan_text(scan, NAME_source);
+	Thing	   *thing;
+
+	if (*n == *max)
+	{
+		*max *= 2;
+		*things = repalloc_array(*things, Thing, *max);
+	}
+	thing = &(*things)[*n];
+	memset(thing, 0, sizeof(Thing));
+	if (source == NULL || !fsw_scan_id(scan, NAME_id, &thing->id) ||
+		!fsw_scan_is(scan, NAME_kind, kind) || !fsw_scan_is(scan, NAME_name, name))
+		return;
+	thing->source = PointerGetDatum(DatumGetTextPCopy(PointerGetDatum(source)));
+	(*n)++;
+}
+
+/*
+ * Everything of a kind that was ever called so.  The rows of one thing follow
+ * each other; where they are many, the search leaps to the next thing.
+ */
 static int
 find_things(FswReader *reader, const char *kind, const char *name, int length, Thing **things)
 {
-	char	   *prefix = psprintf("%s:", kind);
-	int64		hash = fsw_hash(prefix, name, length);
 	char	   *wanted = pnstrdup(name, length);
-	int64		last = FSW_NEVER;
 	int			max = 4;
 	int			n = 0;
+	int			passed = 0;
+	FswScan    *scan = fsw_scan_name(reader, kind, name, length);
 
 	*things = palloc_array(Thing, max);
-	for (;;)
+	while (fsw_scan_next(scan))
 	{
-		FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
-		Thing	   *thing;
-		text	   *source;
-		char	   *thing_kind;
-		char	   *id;
+		const Thing *last = n > 0 ? &(*things)[n - 1] : NULL;
+		char		id[32];
 
-		fsw_scan_equal(scan, Int64GetDatum(hash));
-		if (last != FSW_NEVER)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(last));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			break;
-		source = fsw_scan_text(scan, NAME_source);
-		thing_kind = fsw_scan_cstring(scan, NAME_kind);
-		id = fsw_scan_cstring(scan, NAME_id);
-		/* such a row has no hash to go on from, and comes last */
-		if (source == NULL || thing_kind == NULL || id == NULL)
-			break;
-		last = fsw_thing_hash(PointerGetDatum(source), thing_kind, id);
-		if (n == max)
+		if (last == NULL || !fsw_scan_same_text(scan, NAME_source, last->source))
+			passed = 0;
+		else
 		{
-			max *= 2;
-			*things = repalloc_array(*things, Thing, max);
+			snprintf(id, sizeof(id), INT64_FORMAT, last->id);
+			passed = fsw_scan_is(scan, NAME_id, id) ? passed + 1 : 0;
 		}
-		thing = &(*things)[n];
-		memset(thing, 0, sizeof(Thing));
-		if (!fsw_scan_id(scan, NAME_id, &thing->id) || !fsw_scan_is(scan, NAME_kind, kind) ||
-			!fsw_scan_is(scan, NAME_name, wanted))
-			continue;
-		thing->source = PointerGetDatum(DatumGetTextPCopy(PointerGetDatum(source)));
-		n++;
+		if (passed == 0)
+			add_thing(scan, kind, wanted, things, &n, &max);
+		else if (passed == ROWS_PASSED)
+		{
+			scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+			fsw_scan_equal(scan, Int64GetDatum(fsw_name_hash(kind, name, length)));
+			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(fsw_thing_hash(last->source, kind, id)));
+			fsw_scan_begin(scan, ForwardScanDirection);
+		}
 	}
 	for (int i = 0; i < n; i++)
 		read_names(reader, kind, &(*things)[i]);
-	pfree(prefix);
 	return n;
 }
 
