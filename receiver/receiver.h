@@ -202,8 +202,9 @@ extern void database_expire(int64_t now);
 extern void database_stop(void);
 
 /* record.c */
-#define RECORD_MAGIC "FWR1"
-#define RECORD_HEADER_SIZE 28
+#define RECORD_MAGIC "FWR2"
+#define RECORD_HEADER_SIZE 40
+#define RECORD_TAG_SIZE 8
 
 typedef struct Record
 {
@@ -211,6 +212,8 @@ typedef struct Record
 	char	   *parts;			/* webhook, signature and body, each with NUL */
 	off_t		offset;
 	off_t		end;
+	bool		has_tag;
+	unsigned char tag[RECORD_TAG_SIZE];
 } Record;
 
 typedef enum ReadResult
@@ -218,11 +221,13 @@ typedef enum ReadResult
 	RECORD_READ, RECORD_END, RECORD_TORN, RECORD_DAMAGED, RECORD_FAILED
 } ReadResult;
 
-extern void record_init(void);
+extern void record_init(const unsigned char *tag);
 extern size_t record_size(const Delivery *delivery);
 extern bool record_write(int fd, const Delivery *delivery);
 extern bool record_bytes(int fd, void *dst, size_t len, off_t offset);
 extern ReadResult record_read(int fd, off_t offset, off_t size, Record *record);
+extern ReadResult record_find(int fd, off_t offset, off_t size, unsigned char *tag,
+							  Record *record, ReadResult *at_offset);
 
 /* spool.c */
 typedef struct SpoolState

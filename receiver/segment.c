@@ -37,6 +37,7 @@ segment_create(uint64_t number, const char *name)
 	segment->number = number;
 	segment->width = SPOOL_BATCH;
 	segment->pause = KEPT_PAUSE_MIN;
+	memcpy(segment->tag, spool.tag, RECORD_TAG_SIZE);
 	snprintf(segment->name, sizeof(segment->name), "%s", name);
 	return segment;
 }
@@ -91,28 +92,15 @@ segment_open(const char *name, off_t *size)
 ReadResult
 segment_find(int fd, Segment *segment, off_t size, off_t offset, Record *record)
 {
-	ReadResult	result = record_read(fd, offset, size, record);
-	ReadResult	found = RECORD_END;
+	ReadResult	first;
+	ReadResult	found = record_find(fd, offset, size, segment->tag, record, &first);
 	bool		damaged;
 
-	if (result != RECORD_TORN && result != RECORD_DAMAGED)
-		return result;
+	if (first != RECORD_TORN && first != RECORD_DAMAGED)
+		return found;
 
-	for (off_t at = offset + 1; at < size; at++)
-	{
-		char		magic[4];
-
-		if (!record_bytes(fd, magic, 4, at))
-			break;
-		if (memcmp(magic, RECORD_MAGIC, 4) != 0)
-			continue;
-		found = record_read(fd, at, size, record);
-		if (found == RECORD_READ || found == RECORD_FAILED)
-			break;
-		found = RECORD_END;
-	}
 	/* a good record behind it: this was no torn end */
-	damaged = result == RECORD_DAMAGED || found == RECORD_READ;
+	damaged = first == RECORD_DAMAGED || found == RECORD_READ;
 	/* once a segment, although it is read twice after a restart */
 	if (!segment->damaged)
 	{

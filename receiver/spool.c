@@ -333,6 +333,57 @@ spool_retry(void)
 	pthread_mutex_unlock(&spool.lock);
 }
 
+/* Open the directory and lock it; the lock is held until the process ends. */
+static int
+lock_directory(void)
+{
+	int			lock;
+
+	spool.dir = open(opt.spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool.dir < 0)
+	{
+		log_line(LOG_LEVEL_ERROR, "spool_not_opened", "directory=\"%s\" message=\"%s\"",
+				 opt.spool, strerror(errno));
+		return -1;
+	}
+	lock = openat(spool.dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
+	{
+		log_line(LOG_LEVEL_ERROR, "spool_not_locked",
+				 "directory=\"%s\" message=\"%s\"", opt.spool,
+				 lock >= 0 && errno == EWOULDBLOCK ?
+				 "another receiver uses it" : strerror(errno));
+		return -1;
+	}
+	return lock;
+}
+
+/*
+ * The tag of this spool's records lies in the file of the lock, made at the
+ * first start.  Where it cannot be kept, that is no reason not to start: it is
+ * only needed where the first record of a file is damaged.
+ */
+static bool
+load_tag(int lock)
+{
+	static const unsigned char none[RECORD_TAG_SIZE];
+
+	if (pread(lock, spool.tag, RECORD_TAG_SIZE, 0) != RECORD_TAG_SIZE ||
+		memcmp(spool.tag, none, RECORD_TAG_SIZE) == 0)
+	{
+		if (getentropy(spool.tag, RECORD_TAG_SIZE) != 0)
+		{
+			log_line(LOG_LEVEL_ERROR, "no_random_bytes", "error=%d", errno);
+			return false;
+		}
+		if (pwrite(lock, spool.tag, RECORD_TAG_SIZE, 0) != RECORD_TAG_SIZE ||
+			fsync(lock) != 0)
+			log_line(LOG_LEVEL_WARNING, "spool_tag_not_kept", "error=%d", errno);
+	}
+	record_init(spool.tag);
+	return true;
+}
+
 bool
 spool_start(void)
 {
@@ -342,7 +393,6 @@ spool_start(void)
 	if (opt.spool == NULL)
 		return true;
 
-	record_init();
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&spool.to_write, &attr);
@@ -350,23 +400,9 @@ spool_start(void)
 	pthread_condattr_destroy(&attr);
 	spool.waiting_tail = &spool.waiting;
 
-	spool.dir = open(opt.spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (spool.dir < 0)
-	{
-		log_line(LOG_LEVEL_ERROR, "spool_not_opened", "directory=\"%s\" message=\"%s\"",
-				 opt.spool, strerror(errno));
+	lock = lock_directory();
+	if (lock < 0 || !load_tag(lock))
 		return false;
-	}
-	/* held, and the file kept, until the process ends */
-	lock = openat(spool.dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
-	{
-		log_line(LOG_LEVEL_ERROR, "spool_not_locked",
-				 "directory=\"%s\" message=\"%s\"", opt.spool,
-				 lock >= 0 && errno == EWOULDBLOCK ?
-				 "another receiver uses it" : strerror(errno));
-		return false;
-	}
 	if (!segments_load())
 	{
 		log_line(LOG_LEVEL_ERROR, "spool_not_read", "directory=\"%s\" message=\"%s\"",

@@ -36,6 +36,7 @@ typedef struct Segment
 	off_t		size;			/* known to be on disk */
 	uint64_t	pending;		/* records that are not done with */
 	off_t		drained;		/* done with up to here */
+	unsigned char tag[RECORD_TAG_SIZE]; /* of its records, as far as known */
 	bool		damaged;		/* set aside when done with */
 	uint64_t	inserted;		/* since it was begun with */
 	off_t	   *left;			/* where the refused records are */
@@ -56,6 +57,7 @@ typedef struct Spool
 	pthread_cond_t to_write;
 	pthread_cond_t to_drain;
 	int			dir;			/* the directory */
+	unsigned char tag[RECORD_TAG_SIZE]; /* of the records that are written */
 	int			fd;				/* of the segment being written, or -1 */
 	Segment    *first;			/* to be drained, the oldest first */
 	Segment    *last;
