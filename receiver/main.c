@@ -22,8 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,42 +136,6 @@ fault_point(const char *name)
 		raise(SIGKILL);
 }
 #endif
-
-/*
- * Tell systemd, where it asked to be told.  The protocol is one datagram, so
- * no library is needed for it.
- */
-static void
-notify(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t		len = path ? strlen(path) : 0;
-	int			fd;
-
-	if (len == 0 || len >= sizeof(address.sun_path) ||
-		(path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(address.sun_path, path, len);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *) &address,
-			   (socklen_t) (offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		log_line(LOG_LEVEL_WARNING, "notify_failed", "error=%d", errno);
-	close(fd);
-}
-
-/* How often systemd wants to hear from us, in ms; 0: never. */
-static int64_t
-watchdog_interval(void)
-{
-	const char *usec = getenv("WATCHDOG_USEC");
-
-	return usec != NULL ? strtoll(usec, NULL, 10) / 3000 : 0;
-}
 
 static void
 usage_error(const char *what, const char *value)
@@ -384,6 +346,7 @@ tick(const sigset_t *signals)
 
 	http_sweep(now);
 	database_expire(now);
+	notify_tick(now);
 	return sigtimedwait(signals, NULL, &pause);
 }
 
@@ -407,8 +370,6 @@ int
 main(int argc, char **argv)
 {
 	sigset_t	signals;
-	int64_t		watchdog;
-	int64_t		notified = 0;
 	int64_t		deadline;
 	int			signal_number = -1;
 
@@ -437,19 +398,13 @@ main(int argc, char **argv)
 
 	log_line(LOG_LEVEL_INFO, "started", "version=%s listen=%s spool=%s",
 			 RECEIVER_VERSION, opt.listen, opt.spool ? "on" : "off");
-	notify("READY=1");
+	notify_state("READY=1");
 
-	watchdog = watchdog_interval();
 	while (signal_number != SIGTERM && signal_number != SIGINT)
 	{
 		signal_number = tick(&signals);
 		if (signal_number == SIGHUP)
 			spool_retry();
-		if (watchdog > 0 && monotonic_ms() - notified >= watchdog)
-		{
-			notified = monotonic_ms();
-			notify("WATCHDOG=1");
-		}
 	}
 
 	/*
@@ -457,7 +412,7 @@ main(int argc, char **argv)
 	 * second signal cuts them short.
 	 */
 	atomic_store(&stopping, true);
-	notify("STOPPING=1");
+	notify_state("STOPPING=1");
 	log_line(LOG_LEVEL_INFO, "stopping", "signal=%d held=%zu", signal_number,
 			 http_held());
 	http_quiesce();

@@ -136,6 +136,10 @@ extern int64_t received_now(void);
 extern void *xmalloc(size_t size);
 extern atomic_bool stopping;
 
+/* notify.c */
+extern void notify_state(const char *state);
+extern void notify_tick(int64_t now);
+
 /* http.c */
 extern bool http_start(void);
 extern void http_sweep(int64_t now);

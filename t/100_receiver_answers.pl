@@ -79,11 +79,61 @@ is( $node->safe_psql(
 
 # the size limit of the inbox itself
 $node->safe_psql('postgres', q(ALTER ROLE receiver SET flagsmith_webhook.max_body_size = '50kB'));
-$receiver->stop('the first one');
+
+# Systemd reads what it is told when it likes: with its queue full, everything else goes on.
+sub read_all
+{
+	my @said;
+
+	push @said, $message while defined $notify->recv($message, 100) && $message ne '';
+	return @said;
+}
+
+sub queue_is_full
+{
+	my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $notify_path) // die "$notify_path: $!";
+
+	$socket->blocking(0);
+	1 while defined $socket->send('x');
+	return $!{EAGAIN} || $!{ENOBUFS};
+}
+
 $notify->blocking(0);
+ok(queue_is_full(), 'the queue of the socket is full');
+my $silent = $receiver->connect;
+is((Receiver::answer($silent))[0], 408, 'full: the clock goes on');
+close $silent;
+read_all();
 my $said = '';
-$said = $message while defined $notify->recv($message, 100) && $message ne '';
-is($said, 'STOPPING=1', 'systemd hears the end');
+for (1 .. 600)
+{
+	$said = join(',', read_all());
+	last if $said =~ /WATCHDOG=1/;
+	sleep 0.05;
+}
+like($said, qr/WATCHDOG=1/, 'and afterwards systemd is told again');
+ok(queue_is_full(), 'the queue is full again');
+$receiver->stop('the first one');
+read_all();
+$receiver = Receiver->start($node, env => { NOTIFY_SOCKET => $notify_path });
+$receiver->stop('one without a watchdog');
+is(join(',', read_all()), 'READY=1,STOPPING=1', 'systemd hears the beginning and the end');
+ok(queue_is_full(), 'the queue is full before the start');
+$receiver = Receiver->start($node, env => { NOTIFY_SOCKET => $notify_path });
+for (1 .. 600)
+{
+	last if ($receiver->get('/readyz'))[0] == 200;
+	sleep 0.05;
+}
+$said = '';
+for (1 .. 600)
+{
+	$said = join(',', grep { $_ ne 'x' } read_all());
+	last if $said ne '';
+	sleep 0.05;
+}
+is($said, 'READY=1', 'what could not be said at the start is said later');
+$receiver->stop('the one before the second');
 $receiver = Receiver->start($node, options => [ '--prefix', 'hooks/flagsmith' ]);
 post_is('/hooks/flagsmith/open', 'x' x 60000, {}, 413, 'rejected', 'too large for the inbox');
 post_is('/hooks/flagsmith/open', '"short"', {}, 200, undef, 'behind a prefix');
