@@ -70,7 +70,6 @@ struct Peer
 static struct MHD_Daemon *http_daemon;
 static int	listener = -1;
 static struct MHD_Response *responses[2][ANSWER_COUNT];	/* [1]: and close */
-static atomic_size_t held;
 static atomic_uint_fast64_t body_memory;
 
 /*
@@ -508,6 +507,18 @@ send_status_page(Request *request, const char *path)
 	return send_answer(request, request->answer);
 }
 
+/*
+ * Give a request back to libmicrohttpd's thread with its answer decided.  It
+ * counts as held until that is done, so that nothing ends before.
+ */
+static void
+resume_request(Request *request, Answer answer)
+{
+	request->answer = answer;
+	MHD_resume_connection(request->connection);
+	gauge_held(-1);
+}
+
 /* A piece of the body, or (data_len 0) its end. */
 static enum MHD_Result
 on_body(Request *request, const char *path, const char *method, const char *data,
@@ -533,30 +544,11 @@ on_body(Request *request, const char *path, const char *method, const char *data
 		!peer_enter(request->peer, PEER_HELD))
 		return MHD_NO;
 	request->stage = STAGE_HELD;
-	atomic_fetch_add(&held, 1);
+	request->done = resume_request;
+	gauge_held(1);
 	MHD_suspend_connection(request->connection);
 	database_submit(request);
 	return MHD_YES;
-}
-
-/*
- * Give a request back to libmicrohttpd's thread with its answer decided.  Any
- * thread may call this, once, and must not audit effect the request afterwards.
- */
-void
-http_answer(Request *request, Answer answer)
-{
-	struct MHD_Connection *connection = request->connection;
-
-	request->answer = answer;
-	atomic_fetch_sub(&held, 1);
-	MHD_resume_connection(connection);
-}
-
-size_t
-http_held(void)
-{
-	return atomic_load(&held);
 }
 
 static enum MHD_Result

@@ -413,8 +413,8 @@ main(int argc, char **argv)
 	 */
 	atomic_store(&stopping, true);
 	notify_state("STOPPING=1");
-	log_line(LOG_LEVEL_INFO, "stopping", "signal=%d held=%zu", signal_number,
-			 http_held());
+	log_line(LOG_LEVEL_INFO, "stopping", "signal=%d held=%d", signal_number,
+			 held_now());
 	http_quiesce();
 	deadline = monotonic_ms() + STOP_TIMEOUT;
 	while (connections_now() > 0 && monotonic_ms() < deadline)
@@ -423,7 +423,7 @@ main(int argc, char **argv)
 		if (signal_number == SIGTERM || signal_number == SIGINT)
 			break;
 	}
-	while (http_held() > 0)
+	while (held_now() > 0)
 	{
 		database_expire(INT64_MAX);
 		(void) tick(&signals);

@@ -74,6 +74,7 @@ static atomic_uint_fast64_t events[EVENT_COUNT];
 static atomic_uint_fast64_t buckets[BUCKETS + 1];
 static atomic_uint_fast64_t latency_sum;
 static atomic_int connections;
+static atomic_int held;
 
 #define add(counter, by) \
 	atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
@@ -125,6 +126,19 @@ int
 connections_now(void)
 {
 	return atomic_load_explicit(&connections, memory_order_relaxed);
+}
+
+/* Requests that wait for the database or the disk. */
+void
+gauge_held(int by)
+{
+	atomic_fetch_add(&held, by);
+}
+
+int
+held_now(void)
+{
+	return atomic_load(&held);
 }
 
 /* The whole page, for the caller to free; NULL when out of memory. */
@@ -201,7 +215,7 @@ metrics_render(size_t *len)
 			"flagsmith_receiver_open_connections %d\n"
 			"# TYPE flagsmith_receiver_held_requests gauge\n"
 			"# HELP flagsmith_receiver_held_requests Requests that wait for the database or the spool.\n"
-			"flagsmith_receiver_held_requests %zu\n"
+			"flagsmith_receiver_held_requests %d\n"
 			"# TYPE flagsmith_receiver_spool_records gauge\n"
 			"# HELP flagsmith_receiver_spool_records Deliveries in the spool that wait for the database.\n"
 			"flagsmith_receiver_spool_records %llu\n"
@@ -226,7 +240,7 @@ metrics_render(size_t *len)
 			"flagsmith_receiver_spool_age_seconds %.3f\n"
 			"# EOF\n",
 			database_is_up() ? 1 : 0, receiver_is_ready() ? 1 : 0, connections_now(),
-			http_held(), (unsigned long long) spool.records,
+			held_now(), (unsigned long long) spool.records,
 			(unsigned long long) spool.bytes, (unsigned long long) spool.kept_records,
 			(unsigned long long) spool.kept_bytes,
 			(unsigned long long) spool.damaged_bytes, spool.age);

@@ -74,7 +74,7 @@ give_up(Request *request)
 	if (opt.spool != NULL)
 		spool_submit(request);
 	else
-		http_answer(request, ANSWER_CLOSED);
+		request->done(request, ANSWER_CLOSED);
 }
 
 /* Take a request over from libmicrohttpd's thread. */
@@ -202,7 +202,7 @@ settle(Request *request, const Verdict *verdict)
 	if (verdict->answer != ANSWER_NONE)
 	{
 		request->attempts++;
-		http_answer(request, verdict->answer);
+		request->done(request, verdict->answer);
 		return;
 	}
 	retry(request, false);

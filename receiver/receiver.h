@@ -6,7 +6,7 @@
  * One request is owned by one thread at a time: libmicrohttpd's while it is
  * read and answered, a database worker's or the spool writer's while it is
  * held.  It changes hands through database_submit(), spool_submit() and
- * http_answer(), and whoever has passed it on does not audit effect it again.
+ * its own done(), and whoever has passed it on does not touch it again.
  *
  *-------------------------------------------------------------------------
  */
@@ -101,6 +101,9 @@ typedef struct Request
 	bool		answered;		/* counted and logged */
 	bool		expect;			/* sent Expect: answer before the body comes */
 	Answer		answer;
+
+	/* Takes it back, once, from any thread, with what it is answered. */
+	void		(*done) (struct Request *request, Answer answer);
 	Verdict		verdict;
 	int			attempts;
 	int64_t		held_since;		/* monotonic milliseconds */
@@ -144,9 +147,7 @@ extern void notify_tick(int64_t now);
 extern bool http_start(void);
 extern void http_sweep(int64_t now);
 extern void http_quiesce(void);
-extern size_t http_held(void);
 extern void http_stop(void);
-extern void http_answer(Request *request, Answer answer);
 
 /* listen.c */
 extern int	listener_open(void);
@@ -277,6 +278,8 @@ extern void count_event(Event event, uint64_t by);
 extern void count_latency(int64_t microseconds);
 extern void gauge_connections(int by);
 extern int	connections_now(void);
+extern void gauge_held(int by);
+extern int	held_now(void);
 extern char *metrics_render(size_t *len);
 
 /* log.c */

@@ -151,7 +151,7 @@ write_group(Request *group)
 	{
 		next = r->next;
 		count_event(ok ? EVENT_SPOOL_WRITTEN : EVENT_SPOOL_FAILED, 1);
-		http_answer(r, ok ? ANSWER_SPOOLED : ANSWER_CLOSED);
+		r->done(r, ok ? ANSWER_SPOOLED : ANSWER_CLOSED);
 	}
 }
 
@@ -268,7 +268,7 @@ writer_main(void *arg)
 
 			refused = request->next;
 			count_event(EVENT_SPOOL_FULL, 1);
-			http_answer(request, ANSWER_CLOSED);
+			request->done(request, ANSWER_CLOSED);
 		}
 	}
 	return NULL;
