@@ -19,7 +19,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "spool.h"
+#include "drain.h"
+#include "clock.h"
+#include "fault.h"
+#include "log.h"
+#include "metrics.h"
+#include "segment.h"
+#include "session.h"
+#include "status.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,11 +12,22 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "http.h"
+#include "clock.h"
+#include "head.h"
+#include "listen.h"
+#include "log.h"
+#include "memory.h"
+#include "metrics.h"
+#include "mhd.h"
+#include "options.h"
+#include "page.h"
+#include "pool.h"
+#include "refuse.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +48,7 @@
  * told, and head.c looks itself.  For a length it cannot be helped, but heard
  * of: on_library_log().
  */
-#if MHD_VERSION < 0x00097701
-#define ANSWERS_TWICE
+#ifdef MHD_IS_LENIENT
 #define MHD_LOGGING MHD_USE_ERROR_LOG
 /* it takes a bare LF for the end of a chunk's line, so read nothing behind it */
 #define CLOSE_BEHIND_CHUNKS true
@@ -283,7 +293,7 @@ on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 	return request;
 }
 
-#ifdef ANSWERS_TWICE
+#ifdef MHD_IS_LENIENT
 /*
  * libmicrohttpd says that it refuses a length, but not whose, and will then
  * write its answer twice.  So find the connection, answer it and end it before
@@ -643,7 +653,7 @@ http_start(void)
 						 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 						 MHD_OPTION_URI_LOG_CALLBACK, on_request_line, NULL,
 						 MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-#if MHD_VERSION < 0x00097701
+#ifdef MHD_IS_LENIENT
 						 MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
 #else
 						 MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,

@@ -5,7 +5,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "listen.h"
+#include "log.h"
+#include "options.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -10,7 +10,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "log.h"
+#include "answer.h"
+#include "clock.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -29,6 +31,9 @@
 #define REFUSAL_BURST 100
 #define REFUSAL_INTERVAL 200	/* ms for each line */
 #define SUMMARY_INTERVAL 10000	/* ms between two words on what is not written */
+
+/* How much is written. */
+int			log_level = LOG_LEVEL_INFO;
 
 static const char *const level_name[] = {"error", "warning", "info", "debug"};
 
@@ -72,7 +77,7 @@ log_line(int level, const char *event, const char *format,...)
 	size_t		len;
 	int			n;
 
-	if (level > opt.log_level)
+	if (level > log_level)
 		return;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
@@ -160,7 +165,7 @@ log_flush(int64_t now)
 void
 log_timeout(const char *client)
 {
-	if (LOG_LEVEL_INFO <= opt.log_level && take_line(LOG_LEVEL_INFO, monotonic_ms()))
+	if (LOG_LEVEL_INFO <= log_level && take_line(LOG_LEVEL_INFO, monotonic_ms()))
 		log_line(LOG_LEVEL_INFO, "delivery", "client=%s status=%d outcome=%s", client,
 				 answer_status(ANSWER_TIMEOUT), answer_word(ANSWER_TIMEOUT));
 }
@@ -194,7 +199,7 @@ log_delivery(const Request *request, Answer answer)
 	int64_t		now = monotonic_ms();
 	int			level = answer_level(answer);
 
-	if (level > opt.log_level || !take_line(level, now))
+	if (level > log_level || !take_line(level, now))
 		return;
 	log_quote(name, sizeof(name), request->webhook != NULL ? request->webhook : "");
 	if (request->forwarded != NULL)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * main.c
- *		flagsmith-receiver: options, life and death.
+ *		flagsmith-receiver: its life and death.
  *
  *		HTTP -> http.c -> pool.c -> flagsmith.inbox
  *		                     |  ^
@@ -12,11 +12,18 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "clock.h"
+#include "http.h"
+#include "log.h"
+#include "metrics.h"
+#include "notify.h"
+#include "options.h"
+#include "pool.h"
+#include "session.h"
+#include "spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,295 +34,6 @@
 
 #define TICK 100				/* ms */
 #define STOP_TIMEOUT 20000		/* ms, for all that is being held */
-#define EPOCH_2000 INT64_C(946684800)
-
-Options		opt = {
-	.listen = "127.0.0.1:8480",
-	.conninfo = "",
-	.connections = 4,
-	.spool_limit = UINT64_C(1024) * 1024 * 1024,
-	.max_body = 4 * 1024 * 1024,
-	.max_memory = 256 * 1024 * 1024,
-	.max_connections = 4096,
-	.head_timeout = 5000,
-	.request_timeout = 8000,
-	.hold = 8000,
-	.log_level = LOG_LEVEL_INFO
-};
-
-atomic_bool stopping;
-
-static const char help[] =
-"flagsmith-receiver stores what Flagsmith posts to a webhook in PostgreSQL.\n"
-"\n"
-"Usage:\n"
-"  flagsmith-receiver [OPTION]...\n"
-"\n"
-"It answers POST <prefix><webhook> with 200 once the delivery is committed to\n"
-"flagsmith.inbox, or is safe in the spool.\n"
-"\n"
-"HTTP:\n"
-"  -l, --listen=[HOST:]PORT     address to listen on (127.0.0.1:8480)\n"
-"  -p, --prefix=PATH            what comes before the webhook's name (/)\n"
-"      --client-address-header=NAME\n"
-"                               header in which a proxy says whom it speaks for;\n"
-"                               for the log only (none)\n"
-"      --max-body=SIZE          largest body (4MB)\n"
-"      --max-connections=N      open connections (4096)\n"
-"      --max-per-address=N      of these, from one address (0: no limit)\n"
-"      --max-memory=SIZE        for bodies being received or held (256MB)\n"
-"      --head-timeout=SECONDS   until a request's head is complete (5)\n"
-"      --request-timeout=SECONDS\n"
-"                               until the whole request is here (8)\n"
-"\n"
-"Database:\n"
-"  -d, --dbname=CONNINFO        connection string or URI; what it leaves out is\n"
-"                               taken from the environment, as psql does\n"
-"  -c, --connections=N          connections to the database (4)\n"
-"      --hold=SECONDS           how long to try before the delivery is spooled,\n"
-"                               or the connection closed without an answer (8)\n"
-"\n"
-"Spool:\n"
-"  -s, --spool=DIRECTORY        where to keep deliveries while the database is\n"
-"                               away (none)\n"
-"      --spool-limit=SIZE       of all its files (1GB)\n"
-"\n"
-"Other:\n"
-"      --log-level=LEVEL        error, warning, info or debug (info)\n"
-"      --check                  see whether a delivery could be inserted and\n"
-"                               spooled, say what is missing, and exit\n"
-"  -V, --version                print the version and exit\n"
-"  -h, --help                   print this and exit\n"
-"\n"
-"A SIZE is a number with an optional kB, MB or GB.  flagsmith-receiver(8) has the\n"
-"rest.\n";
-
-int64_t
-monotonic_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Now, as PostgreSQL sends a timestamptz. */
-int64_t
-received_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ((int64_t) ts.tv_sec - EPOCH_2000) * 1000000 + ts.tv_nsec / 1000;
-}
-
-void *
-xmalloc(size_t size)
-{
-	void	   *p = malloc(size);
-
-	if (p == NULL)
-	{
-		/*
-		 * Only small things are allocated here.  Dying closes connections
-		 * without an answer, which is what makes a sender try again.
-		 */
-		log_line(LOG_LEVEL_ERROR, "out_of_memory", "%s", "");
-		abort();
-	}
-	return p;
-}
-
-#ifdef RECEIVER_FAULT_POINTS
-void
-fault_point(const char *name)
-{
-	const char *wanted = getenv("RECEIVER_FAULT");
-
-	if (wanted != NULL && strcmp(wanted, name) == 0)
-		raise(SIGKILL);
-}
-#endif
-
-static void
-usage_error(const char *what, const char *value)
-{
-	fprintf(stderr, "flagsmith-receiver: invalid value for %s: \"%s\"\n"
-			"Try \"flagsmith-receiver --help\" for more information.\n", what, value);
-	exit(2);
-}
-
-static uint64_t
-parse_size(const char *name, const char *value)
-{
-	static const struct
-	{
-		const char *unit;
-		uint64_t	factor;
-	}			units[] = {
-		{"", 1}, {"B", 1}, {"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}
-	};
-	char	   *end;
-	unsigned long long number;
-
-	errno = 0;
-	number = strtoull(value, &end, 10);
-	if (end != value && value[0] != '-' && errno == 0 && number < UINT64_C(1) << 33)
-		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-			if (strcmp(end, units[i].unit) == 0)
-				return number * units[i].factor;
-	usage_error(name, value);
-	return 0;
-}
-
-static int64_t
-parse_number(const char *name, const char *value, int64_t least, int64_t most)
-{
-	char	   *end;
-	long long	number;
-
-	errno = 0;
-	number = strtoll(value, &end, 10);
-	if (end == value || *end != '\0' || errno != 0 || number < least || number > most)
-		usage_error(name, value);
-	return number;
-}
-
-/* Seconds, fractions allowed, as milliseconds. */
-static int64_t
-parse_seconds(const char *name, const char *value)
-{
-	char	   *end;
-	double		number = strtod(value, &end);
-
-	if (end == value || *end != '\0' || !(number >= 0.05 && number <= 3600))
-		usage_error(name, value);
-	return (int64_t) (number * 1000);
-}
-
-static void
-parse_options(int argc, char **argv)
-{
-	enum
-	{
-		OPT_MAX_BODY = 256, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_MEMORY,
-		OPT_HEAD_TIMEOUT, OPT_REQUEST_TIMEOUT, OPT_HOLD, OPT_SPOOL_LIMIT,
-		OPT_LOG_LEVEL, OPT_CLIENT_HEADER, OPT_CHECK
-	};
-	static const struct option options[] = {
-		{"listen", required_argument, NULL, 'l'},
-		{"prefix", required_argument, NULL, 'p'},
-		{"dbname", required_argument, NULL, 'd'},
-		{"connections", required_argument, NULL, 'c'},
-		{"spool", required_argument, NULL, 's'},
-		{"client-address-header", required_argument, NULL, OPT_CLIENT_HEADER},
-		{"max-body", required_argument, NULL, OPT_MAX_BODY},
-		{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
-		{"max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS},
-		{"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
-		{"head-timeout", required_argument, NULL, OPT_HEAD_TIMEOUT},
-		{"request-timeout", required_argument, NULL, OPT_REQUEST_TIMEOUT},
-		{"hold", required_argument, NULL, OPT_HOLD},
-		{"spool-limit", required_argument, NULL, OPT_SPOOL_LIMIT},
-		{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-		{"check", no_argument, NULL, OPT_CHECK},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}
-	};
-	static const char *const levels[] = {"error", "warning", "info", "debug"};
-	const char *prefix = "/";
-	int			c;
-
-	while ((c = getopt_long(argc, argv, "l:p:d:c:s:Vh", options, NULL)) != -1)
-	{
-		switch (c)
-		{
-			case 'l':
-				opt.listen = optarg;
-				break;
-			case 'p':
-				prefix = optarg;
-				break;
-			case 'd':
-				opt.conninfo = optarg;
-				break;
-			case 'c':
-				opt.connections = (int) parse_number("--connections", optarg, 1, 64);
-				break;
-			case 's':
-				opt.spool = optarg;
-				break;
-			case OPT_CLIENT_HEADER:
-				if (!head_may_be_logged(optarg))
-					usage_error("--client-address-header", optarg);
-				opt.client_header = optarg;
-				break;
-			case OPT_MAX_BODY:
-				opt.max_body = parse_size("--max-body", optarg);
-				if (opt.max_body > 512 * 1024 * 1024)
-					usage_error("--max-body", optarg);
-				break;
-			case OPT_MAX_CONNECTIONS:
-				opt.max_connections =
-					(int) parse_number("--max-connections", optarg, 4, 100000);
-				break;
-			case OPT_MAX_PER_ADDRESS:
-				opt.max_per_address =
-					(int) parse_number("--max-per-address", optarg, 0, 100000);
-				break;
-			case OPT_MAX_MEMORY:
-				opt.max_memory = parse_size("--max-memory", optarg);
-				break;
-			case OPT_HEAD_TIMEOUT:
-				opt.head_timeout = parse_seconds("--head-timeout", optarg);
-				break;
-			case OPT_REQUEST_TIMEOUT:
-				opt.request_timeout = parse_seconds("--request-timeout", optarg);
-				break;
-			case OPT_HOLD:
-				opt.hold = parse_seconds("--hold", optarg);
-				break;
-			case OPT_SPOOL_LIMIT:
-				opt.spool_limit = parse_size("--spool-limit", optarg);
-				break;
-			case OPT_LOG_LEVEL:
-				opt.log_level = -1;
-				for (int i = 0; i < 4; i++)
-					if (strcmp(optarg, levels[i]) == 0)
-						opt.log_level = i;
-				if (opt.log_level < 0)
-					usage_error("--log-level", optarg);
-				break;
-			case OPT_CHECK:
-				opt.check = true;
-				break;
-			case 'V':
-				printf("flagsmith-receiver %s\n", RECEIVER_VERSION);
-				exit(0);
-			case 'h':
-				fputs(help, stdout);
-				exit(0);
-			default:
-				fputs("Try \"flagsmith-receiver --help\" for more information.\n",
-					  stderr);
-				exit(2);
-		}
-	}
-	if (optind < argc)
-	{
-		fprintf(stderr, "flagsmith-receiver: too many arguments, the first is \"%s\"\n",
-				argv[optind]);
-		exit(2);
-	}
-
-	/* with one slash at either end */
-	opt.prefix = xmalloc(strlen(prefix) + 3);
-	sprintf(opt.prefix, "%s%s%s", prefix[0] == '/' ? "" : "/", prefix,
-			prefix[0] != '\0' && prefix[strlen(prefix) - 1] == '/' ? "" : "/");
-	if (prefix[0] == '\0')
-		strcpy(opt.prefix, "/");
-}
 
 /* Enough descriptors for what was asked for, or fewer connections. */
 static void
@@ -373,7 +91,7 @@ main(int argc, char **argv)
 	int64_t		deadline;
 	int			signal_number = -1;
 
-	parse_options(argc, argv);
+	options_parse(argc, argv);
 	if (opt.check)
 		return check();
 

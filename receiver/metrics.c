@@ -1,44 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * metrics.c
- *		Counters, and their rendering as OpenMetrics text.
+ *		Counters, and their rendering as OpenMetrics text; page.c has the
+ *		gauges.
  *
  * Everything is counted with relaxed atomics: a scrape may see one counter
  * a request ahead of another, never a torn one.
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "metrics.h"
+#include "answer.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const struct
-{
-	int			status;			/* 0: no answer was given */
-	const char *word;
-}			answer_table[ANSWER_COUNT] =
-{
-	[ANSWER_NONE] = {0, "none"},
-	[ANSWER_STORED] = {200, "stored"},
-	[ANSWER_DUPLICATE] = {200, "duplicate"},
-	[ANSWER_UNDECODED] = {200, "undecoded"},
-	[ANSWER_SPOOLED] = {200, "spooled"},
-	[ANSWER_REJECTED] = {401, "rejected"},
-	[ANSWER_REJECTED_SIZE] = {413, "rejected"},
-	[ANSWER_NO_WEBHOOK] = {404, "no_webhook"},
-	[ANSWER_NOT_FOUND] = {404, "not_found"},
-	[ANSWER_METHOD] = {405, "method"},
-	[ANSWER_MALFORMED] = {400, "malformed"},
-	[ANSWER_TIMEOUT] = {408, "timeout"},
-	[ANSWER_NO_LENGTH] = {411, "no_length"},
-	[ANSWER_CODING] = {501, "coding"},
-	[ANSWER_TOO_LARGE] = {413, "too_large"},
-	[ANSWER_HEAD_TOO_LARGE] = {431, "head_too_large"},
-	[ANSWER_CLOSED] = {0, "closed"},
-	[ANSWER_STATUS] = {200, "status"},
-	[ANSWER_UNREADY] = {503, "unready"},
-};
 
 static const struct
 {
@@ -80,18 +56,6 @@ static atomic_int held;
 	atomic_fetch_add_explicit(&(counter), (by), memory_order_relaxed)
 #define get(counter) \
 	((unsigned long long) atomic_load_explicit(&(counter), memory_order_relaxed))
-
-int
-answer_status(Answer answer)
-{
-	return answer_table[answer].status;
-}
-
-const char *
-answer_word(Answer answer)
-{
-	return answer_table[answer].word;
-}
 
 void
 count_answer(Answer answer)
@@ -141,32 +105,28 @@ held_now(void)
 	return atomic_load(&held);
 }
 
-/* The whole page, for the caller to free; NULL when out of memory. */
-char *
-metrics_render(size_t *len)
+static void
+write_answers(FILE *out)
 {
-	SpoolState	spool = spool_state();
-	char	   *page = NULL;
-	FILE	   *out = open_memstream(&page, len);
-	const char *family = "";
-	unsigned long long total = 0;
-
-	if (out == NULL)
-		return NULL;
-
 	fputs("# TYPE flagsmith_receiver_answers counter\n"
 		  "# HELP flagsmith_receiver_answers Requests by HTTP status and outcome; "
 		  "status \"none\" is a connection closed without an answer.\n", out);
 	for (int i = ANSWER_NONE + 1; i < ANSWER_COUNT; i++)
 	{
 		fputs("flagsmith_receiver_answers_total{status=\"", out);
-		if (answer_table[i].status == 0)
+		if (answer_status(i) == 0)
 			fputs("none", out);
 		else
-			fprintf(out, "%d", answer_table[i].status);
-		fprintf(out, "\",outcome=\"%s\"} %llu\n", answer_table[i].word,
+			fprintf(out, "%d", answer_status(i));
+		fprintf(out, "\",outcome=\"%s\"} %llu\n", answer_word(i),
 				get(answers[i]));
 	}
+}
+
+static void
+write_events(FILE *out)
+{
+	const char *family = "";
 
 	for (int i = 0; i < EVENT_COUNT; i++)
 	{
@@ -182,6 +142,12 @@ metrics_render(size_t *len)
 			fprintf(out, "{result=\"%s\"}", event_table[i].label);
 		fprintf(out, " %llu\n", get(events[i]));
 	}
+}
+
+static void
+write_latency(FILE *out)
+{
+	unsigned long long total = 0;
 
 	fputs("# TYPE flagsmith_receiver_database_latency_seconds histogram\n"
 		  "# UNIT flagsmith_receiver_database_latency_seconds seconds\n"
@@ -202,53 +168,13 @@ metrics_render(size_t *len)
 	fprintf(out, "flagsmith_receiver_database_latency_seconds_sum %.6f\n"
 			"flagsmith_receiver_database_latency_seconds_count %llu\n",
 			(double) get(latency_sum) / 1e6, total);
+}
 
-	fprintf(out,
-			"# TYPE flagsmith_receiver_database_up gauge\n"
-			"# HELP flagsmith_receiver_database_up Whether the database takes deliveries.\n"
-			"flagsmith_receiver_database_up %d\n"
-			"# TYPE flagsmith_receiver_ready gauge\n"
-			"# HELP flagsmith_receiver_ready What /readyz says: whether a delivery could be taken.\n"
-			"flagsmith_receiver_ready %d\n"
-			"# TYPE flagsmith_receiver_open_connections gauge\n"
-			"# HELP flagsmith_receiver_open_connections Open HTTP connections.\n"
-			"flagsmith_receiver_open_connections %d\n"
-			"# TYPE flagsmith_receiver_held_requests gauge\n"
-			"# HELP flagsmith_receiver_held_requests Requests that wait for the database or the spool.\n"
-			"flagsmith_receiver_held_requests %d\n"
-			"# TYPE flagsmith_receiver_spool_records gauge\n"
-			"# HELP flagsmith_receiver_spool_records Deliveries in the spool that wait for the database.\n"
-			"flagsmith_receiver_spool_records %llu\n"
-			"# TYPE flagsmith_receiver_spool_bytes gauge\n"
-			"# UNIT flagsmith_receiver_spool_bytes bytes\n"
-			"# HELP flagsmith_receiver_spool_bytes Size of all files of the spool, to which its limit applies.\n"
-			"flagsmith_receiver_spool_bytes %llu\n"
-			"# TYPE flagsmith_receiver_spool_kept_records gauge\n"
-			"# HELP flagsmith_receiver_spool_kept_records Deliveries on disk that the database refused, to be tried again.\n"
-			"flagsmith_receiver_spool_kept_records %llu\n"
-			"# TYPE flagsmith_receiver_spool_kept_bytes gauge\n"
-			"# UNIT flagsmith_receiver_spool_kept_bytes bytes\n"
-			"# HELP flagsmith_receiver_spool_kept_bytes Size of the files with these.\n"
-			"flagsmith_receiver_spool_kept_bytes %llu\n"
-			"# TYPE flagsmith_receiver_spool_damaged_bytes gauge\n"
-			"# UNIT flagsmith_receiver_spool_damaged_bytes bytes\n"
-			"# HELP flagsmith_receiver_spool_damaged_bytes Size of the files that were set aside.\n"
-			"flagsmith_receiver_spool_damaged_bytes %llu\n"
-			"# TYPE flagsmith_receiver_spool_age_seconds gauge\n"
-			"# UNIT flagsmith_receiver_spool_age_seconds seconds\n"
-			"# HELP flagsmith_receiver_spool_age_seconds Age of the oldest delivery in the spool.\n"
-			"flagsmith_receiver_spool_age_seconds %.3f\n"
-			"# EOF\n",
-			database_is_up() ? 1 : 0, receiver_is_ready() ? 1 : 0, connections_now(),
-			held_now(), (unsigned long long) spool.records,
-			(unsigned long long) spool.bytes, (unsigned long long) spool.kept_records,
-			(unsigned long long) spool.kept_bytes,
-			(unsigned long long) spool.damaged_bytes, spool.age);
-
-	if (fclose(out) != 0)
-	{
-		free(page);
-		return NULL;
-	}
-	return page;
+/* All counters. */
+void
+metrics_write(FILE *out)
+{
+	write_answers(out);
+	write_events(out);
+	write_latency(out);
 }

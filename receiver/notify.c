@@ -10,7 +10,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "notify.h"
+#include "clock.h"
+#include "log.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,7 +10,15 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "pool.h"
+#include "clock.h"
+#include "log.h"
+#include "memory.h"
+#include "metrics.h"
+#include "options.h"
+#include "session.h"
+#include "spool.h"
+#include "status.h"
 
 #include <pthread.h>
 #include <stdlib.h>

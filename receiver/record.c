@@ -30,7 +30,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "record.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -8,11 +8,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "refuse.h"
+#include "mhd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,7 +15,10 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "spool.h"
+#include "segment.h"
+#include "log.h"
+#include "memory.h"
+#include "metrics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,6 +30,8 @@
 #include <unistd.h>
 
 #define NAMES_TRIED 10000
+
+Spool		spool = {.lock = PTHREAD_MUTEX_INITIALIZER,.dir = -1,.fd = -1};
 
 Segment *
 segment_create(uint64_t number, const char *name)

@@ -15,7 +15,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "session.h"
+#include "clock.h"
+#include "fault.h"
+#include "log.h"
+#include "memory.h"
+#include "metrics.h"
+#include "options.h"
+#include "status.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -18,6 +18,13 @@
  *-------------------------------------------------------------------------
  */
 #include "spool.h"
+#include "clock.h"
+#include "drain.h"
+#include "fault.h"
+#include "log.h"
+#include "metrics.h"
+#include "options.h"
+#include "segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +40,6 @@
 #define PROBE_PAUSE 1000		/* ms, between two looks for room on the disk */
 #define NAMES_TRIED 10000
 #define PROBE_NAME "0000000000000000.tmp"
-
-Spool		spool = {.lock = PTHREAD_MUTEX_INITIALIZER,.dir = -1,.fd = -1};
 
 /*
  * The writer

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * status.c
- *		What is known about the database, and whether a request could be
- *		taken.
+ *		What is known about the database.
  *
  * Two things can be wrong, and each ends in its own way.  Nothing can be
  * reached: no session is open, or one may not insert; the next session that
@@ -18,7 +17,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "receiver.h"
+#include "status.h"
+#include "clock.h"
+#include "log.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -271,18 +272,16 @@ database_is_up(void)
 	return database_down_since() == 0;
 }
 
-/* Whether a request could be answered 200 now. */
+/* Whether the database ever took an INSERT, or a check. */
 bool
-receiver_is_ready(void)
+database_was_checked(void)
 {
 	bool		checked;
-	bool		up;
 
 	pthread_mutex_lock(&status.lock);
 	checked = status.checked;
-	up = status.down_since == 0;
 	pthread_mutex_unlock(&status.lock);
-	return !atomic_load(&stopping) && checked && (up || spool_state().room);
+	return checked;
 }
 
 void

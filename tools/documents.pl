@@ -283,7 +283,7 @@ while ($schema =~ /CREATE FUNCTION flagsmith\.(\w+)\s*\((.*?)\)\s*(?:RETURNS|LAN
 	$known{parameters}{$function}{$1} = 1 while $parameters =~ /(?:^|,)\s*(?:OUT |INOUT |VARIADIC |IN )?([a-z_]+) /g;
 }
 $known{settings} = { map { $_ => 1 } join('', map { text($_) } 'flagsmith_webhook.c', glob('src/*/*.c')) =~ /"flagsmith_webhook\.(\w+)"/g };
-$known{receiver} = join("\n", map { "--$_" } text('receiver/main.c') =~ /\{"([a-z-]+)", (?:no|required|optional)_argument/g);
+$known{receiver} = join("\n", map { "--$_" } text('receiver/options.c') =~ /\{"([a-z-]+)", (?:no|required|optional)_argument/g);
 
 check_document($_) for @documents;
 check_usage($_) for @tools;

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "receiver.h"
+#include "record.h"
 #include "unit.h"
 
 static const unsigned char tag[RECORD_TAG_SIZE] = {1, 2, 3, 4, 5, 6, 7, 8};
