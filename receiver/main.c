@@ -84,51 +84,64 @@ check(void)
 	return status;
 }
 
-int
-main(int argc, char **argv)
+/*
+ * All threads inherit this; only the main thread takes signals.
+ */
+static void
+take_signals(sigset_t *signals)
 {
-	sigset_t	signals;
-	int64_t		deadline;
-	int			signal_number = -1;
-
-	options_parse(argc, argv);
-	if (opt.check)
-		return check();
-
-	/* All threads inherit this; only the main thread takes signals. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* even where nohup has it ignored: it is blocked, and never ends us */
 	signal(SIGHUP, SIG_DFL);
 	/* a file that may not grow is an error of write(), not our end */
 	signal(SIGXFSZ, SIG_IGN);
+}
 
+static bool
+start(void)
+{
 	raise_file_limit();
 	if (!spool_start())
-		return 1;
+		return false;
 	database_start();
 	if (!http_start())
-		return 1;
+		return false;
 
 	log_line(LOG_LEVEL_INFO, "started", "version=%s listen=%s spool=%s",
 			 RECEIVER_VERSION, opt.listen, opt.spool ? "on" : "off");
 	notify_state("READY=1");
+	return true;
+}
+
+/* Until a signal says stop; which one. */
+static int
+run(const sigset_t *signals)
+{
+	int			signal_number = -1;
 
 	while (signal_number != SIGTERM && signal_number != SIGINT)
 	{
-		signal_number = tick(&signals);
+		signal_number = tick(signals);
 		if (signal_number == SIGHUP)
 			spool_retry();
 	}
+	return signal_number;
+}
 
-	/*
-	 * Let what has begun come to its end.  Each wait in it is bounded; a
-	 * second signal cuts them short.
-	 */
+/*
+ * Let what has begun come to its end.  Each wait in it is bounded; a second
+ * signal cuts them short.
+ */
+static void
+stop(const sigset_t *signals, int signal_number)
+{
+	int64_t		deadline;
+
 	atomic_store(&stopping, true);
 	notify_state("STOPPING=1");
 	log_line(LOG_LEVEL_INFO, "stopping", "signal=%d held=%d", signal_number,
@@ -137,14 +150,14 @@ main(int argc, char **argv)
 	deadline = monotonic_ms() + STOP_TIMEOUT;
 	while (connections_now() > 0 && monotonic_ms() < deadline)
 	{
-		signal_number = tick(&signals);
+		signal_number = tick(signals);
 		if (signal_number == SIGTERM || signal_number == SIGINT)
 			break;
 	}
 	while (held_now() > 0)
 	{
 		database_expire(INT64_MAX);
-		(void) tick(&signals);
+		(void) tick(signals);
 	}
 
 	http_stop();
@@ -152,6 +165,20 @@ main(int argc, char **argv)
 	spool_stop();
 	log_flush(INT64_MAX);
 	log_line(LOG_LEVEL_INFO, "stopped", "%s", "");
+}
+
+int
+main(int argc, char **argv)
+{
+	sigset_t	signals;
+
+	options_parse(argc, argv);
+	if (opt.check)
+		return check();
+	take_signals(&signals);
+	if (!start())
+		return 1;
+	stop(&signals, run(&signals));
 	free(opt.prefix);
 	return 0;
 }

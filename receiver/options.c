@@ -130,126 +130,173 @@ parse_seconds(const char *name, const char *value)
 	return (int64_t) (number * 1000);
 }
 
+enum
+{
+	OPT_MAX_BODY = 256, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_MEMORY,
+	OPT_HEAD_TIMEOUT, OPT_REQUEST_TIMEOUT, OPT_HOLD, OPT_SPOOL_LIMIT,
+	OPT_LOG_LEVEL, OPT_CLIENT_HEADER, OPT_CHECK
+};
+
+static const struct option options[] = {
+	{"listen", required_argument, NULL, 'l'},
+	{"prefix", required_argument, NULL, 'p'},
+	{"dbname", required_argument, NULL, 'd'},
+	{"connections", required_argument, NULL, 'c'},
+	{"spool", required_argument, NULL, 's'},
+	{"client-address-header", required_argument, NULL, OPT_CLIENT_HEADER},
+	{"max-body", required_argument, NULL, OPT_MAX_BODY},
+	{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
+	{"max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS},
+	{"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
+	{"head-timeout", required_argument, NULL, OPT_HEAD_TIMEOUT},
+	{"request-timeout", required_argument, NULL, OPT_REQUEST_TIMEOUT},
+	{"hold", required_argument, NULL, OPT_HOLD},
+	{"spool-limit", required_argument, NULL, OPT_SPOOL_LIMIT},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0}
+};
+
+/* With one slash at either end. */
+static void
+set_prefix(const char *prefix)
+{
+	size_t		len = strlen(prefix);
+
+	free(opt.prefix);
+	opt.prefix = xmalloc(len + 3);
+	if (len == 0)
+		strcpy(opt.prefix, "/");
+	else
+		sprintf(opt.prefix, "%s%s%s", prefix[0] == '/' ? "" : "/", prefix,
+				prefix[len - 1] == '/' ? "" : "/");
+}
+
+/* What concerns requests; false: it is no such option. */
+static bool
+set_http_option(int c, const char *value)
+{
+	switch (c)
+	{
+		case 'l':
+			opt.listen = value;
+			return true;
+		case 'p':
+			set_prefix(value);
+			return true;
+		case OPT_CLIENT_HEADER:
+			if (!header_may_be_logged(value))
+				usage_error("--client-address-header", value);
+			opt.client_header = value;
+			return true;
+		case OPT_MAX_BODY:
+			opt.max_body = parse_size("--max-body", value);
+			if (opt.max_body > 512 * 1024 * 1024)
+				usage_error("--max-body", value);
+			return true;
+		case OPT_MAX_CONNECTIONS:
+			opt.max_connections =
+				(int) parse_number("--max-connections", value, 4, 100000);
+			return true;
+		case OPT_MAX_PER_ADDRESS:
+			opt.max_per_address =
+				(int) parse_number("--max-per-address", value, 0, 100000);
+			return true;
+		case OPT_MAX_MEMORY:
+			opt.max_memory = parse_size("--max-memory", value);
+			return true;
+		case OPT_HEAD_TIMEOUT:
+			opt.head_timeout = parse_seconds("--head-timeout", value);
+			return true;
+		case OPT_REQUEST_TIMEOUT:
+			opt.request_timeout = parse_seconds("--request-timeout", value);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* What concerns the database and the spool. */
+static bool
+set_storage_option(int c, const char *value)
+{
+	switch (c)
+	{
+		case 'd':
+			opt.conninfo = value;
+			return true;
+		case 'c':
+			opt.connections = (int) parse_number("--connections", value, 1, 64);
+			return true;
+		case OPT_HOLD:
+			opt.hold = parse_seconds("--hold", value);
+			return true;
+		case 's':
+			opt.spool = value;
+			return true;
+		case OPT_SPOOL_LIMIT:
+			opt.spool_limit = parse_size("--spool-limit", value);
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+set_log_level(const char *value)
+{
+	static const char *const levels[] = {"error", "warning", "info", "debug"};
+
+	for (int i = 0; i < 4; i++)
+	{
+		if (strcmp(value, levels[i]) == 0)
+		{
+			log_level = i;
+			return;
+		}
+	}
+	usage_error("--log-level", value);
+}
+
+static void
+set_other_option(int c, const char *value)
+{
+	switch (c)
+	{
+		case OPT_LOG_LEVEL:
+			set_log_level(value);
+			break;
+		case OPT_CHECK:
+			opt.check = true;
+			break;
+		case 'V':
+			printf("flagsmith-receiver %s\n", RECEIVER_VERSION);
+			exit(0);
+		case 'h':
+			fputs(help, stdout);
+			exit(0);
+		default:
+			fputs("Try \"flagsmith-receiver --help\" for more information.\n", stderr);
+			exit(2);
+	}
+}
+
+/* Read the command line; what is wrong with it ends the process. */
 void
 options_parse(int argc, char **argv)
 {
-	enum
-	{
-		OPT_MAX_BODY = 256, OPT_MAX_CONNECTIONS, OPT_MAX_PER_ADDRESS, OPT_MAX_MEMORY,
-		OPT_HEAD_TIMEOUT, OPT_REQUEST_TIMEOUT, OPT_HOLD, OPT_SPOOL_LIMIT,
-		OPT_LOG_LEVEL, OPT_CLIENT_HEADER, OPT_CHECK
-	};
-	static const struct option options[] = {
-		{"listen", required_argument, NULL, 'l'},
-		{"prefix", required_argument, NULL, 'p'},
-		{"dbname", required_argument, NULL, 'd'},
-		{"connections", required_argument, NULL, 'c'},
-		{"spool", required_argument, NULL, 's'},
-		{"client-address-header", required_argument, NULL, OPT_CLIENT_HEADER},
-		{"max-body", required_argument, NULL, OPT_MAX_BODY},
-		{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
-		{"max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS},
-		{"max-memory", required_argument, NULL, OPT_MAX_MEMORY},
-		{"head-timeout", required_argument, NULL, OPT_HEAD_TIMEOUT},
-		{"request-timeout", required_argument, NULL, OPT_REQUEST_TIMEOUT},
-		{"hold", required_argument, NULL, OPT_HOLD},
-		{"spool-limit", required_argument, NULL, OPT_SPOOL_LIMIT},
-		{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-		{"check", no_argument, NULL, OPT_CHECK},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}
-	};
-	static const char *const levels[] = {"error", "warning", "info", "debug"};
-	const char *prefix = "/";
 	int			c;
 
+	set_prefix("/");
 	while ((c = getopt_long(argc, argv, "l:p:d:c:s:Vh", options, NULL)) != -1)
-	{
-		switch (c)
-		{
-			case 'l':
-				opt.listen = optarg;
-				break;
-			case 'p':
-				prefix = optarg;
-				break;
-			case 'd':
-				opt.conninfo = optarg;
-				break;
-			case 'c':
-				opt.connections = (int) parse_number("--connections", optarg, 1, 64);
-				break;
-			case 's':
-				opt.spool = optarg;
-				break;
-			case OPT_CLIENT_HEADER:
-				if (!header_may_be_logged(optarg))
-					usage_error("--client-address-header", optarg);
-				opt.client_header = optarg;
-				break;
-			case OPT_MAX_BODY:
-				opt.max_body = parse_size("--max-body", optarg);
-				if (opt.max_body > 512 * 1024 * 1024)
-					usage_error("--max-body", optarg);
-				break;
-			case OPT_MAX_CONNECTIONS:
-				opt.max_connections =
-					(int) parse_number("--max-connections", optarg, 4, 100000);
-				break;
-			case OPT_MAX_PER_ADDRESS:
-				opt.max_per_address =
-					(int) parse_number("--max-per-address", optarg, 0, 100000);
-				break;
-			case OPT_MAX_MEMORY:
-				opt.max_memory = parse_size("--max-memory", optarg);
-				break;
-			case OPT_HEAD_TIMEOUT:
-				opt.head_timeout = parse_seconds("--head-timeout", optarg);
-				break;
-			case OPT_REQUEST_TIMEOUT:
-				opt.request_timeout = parse_seconds("--request-timeout", optarg);
-				break;
-			case OPT_HOLD:
-				opt.hold = parse_seconds("--hold", optarg);
-				break;
-			case OPT_SPOOL_LIMIT:
-				opt.spool_limit = parse_size("--spool-limit", optarg);
-				break;
-			case OPT_LOG_LEVEL:
-				log_level = -1;
-				for (int i = 0; i < 4; i++)
-					if (strcmp(optarg, levels[i]) == 0)
-						log_level = i;
-				if (log_level < 0)
-					usage_error("--log-level", optarg);
-				break;
-			case OPT_CHECK:
-				opt.check = true;
-				break;
-			case 'V':
-				printf("flagsmith-receiver %s\n", RECEIVER_VERSION);
-				exit(0);
-			case 'h':
-				fputs(help, stdout);
-				exit(0);
-			default:
-				fputs("Try \"flagsmith-receiver --help\" for more information.\n",
-					  stderr);
-				exit(2);
-		}
-	}
+		if (!set_http_option(c, optarg) && !set_storage_option(c, optarg))
+			set_other_option(c, optarg);
 	if (optind < argc)
 	{
 		fprintf(stderr, "flagsmith-receiver: too many arguments, the first is \"%s\"\n",
 				argv[optind]);
 		exit(2);
 	}
-
-	/* with one slash at either end */
-	opt.prefix = xmalloc(strlen(prefix) + 3);
-	sprintf(opt.prefix, "%s%s%s", prefix[0] == '/' ? "" : "/", prefix,
-			prefix[0] != '\0' && prefix[strlen(prefix) - 1] == '/' ? "" : "/");
-	if (prefix[0] == '\0')
-		strcpy(opt.prefix, "/");
 }
