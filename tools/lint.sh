@@ -108,6 +108,32 @@ walls read 'base|decode|timeline'
 walls ingest 'base|decode'
 walls answer 'base|decode|timeline|read'
 walls maintain 'base|decode|ingest'
+# The receiver: a file uses only those before it in PARTS, by its headers; and what a header declares is in its own file.
+parts=" $(awk '$1 == "PARTS" { inside = 1; sub(/^[^=]*=/, "") } inside { print } inside && !/\\$/ { exit }' receiver/Makefile |
+    tr -d '\\' | tr '\n\t' '  ') "
+compare "in only one of receiver/PARTS and receiver/*.[ch]" "$(tr ' ' '\n' <<<"$parts" | grep . | sort)" \
+    "$(names receiver/*.[ch] | sort -u)"
+for file in receiver/*.[ch]; do
+    part=${file#receiver/} part=${part%.*}
+    before=" ${parts%% "$part" *} $part "
+    while IFS= read -r used; do
+        [[ $before == *" $used "* ]] || finding "$file: includes $used.h, which does not stand before it in receiver/PARTS"
+    done < <(sed -n 's/^#include "\(.*\)\.h".*/\1/p' "$file")
+done
+for file in receiver/*.h; do
+    while IFS= read -r name; do
+        grep -qE "^$name\(|^[A-Za-z_].*[[:blank:]*]$name( = .*)?;?\$" "${file%.h}.c" 2>/dev/null ||
+            finding "$file: declares $name, which is not in ${file%.h}.c"
+    done < <(sed -nE 's/^extern .*[[:blank:]*]([a-z_0-9]+)(\(.*|;)$/\1/p' "$file")
+done
+
+# Lengths there: a function of 60 lines, a file of 700.
+for file in receiver/*.[ch]; do
+    [ "$(wc -l <"$file")" -le 700 ] || finding "$file: more than 700 lines"
+    long=$(awk '/^\{/ { start = NR; name = last } /^\}/ && start { if (NR - start + 1 > 60) print name; start = 0 }
+        { last = $0 }' "$file")
+    [ -z "$long" ] || finding "$file: more than 60 lines in: $long"
+done
 none "a pure room includes a header of the executor, of SPI or of access methods" \
     '^#include "(executor|access/(relation|table|genam|heapam|relscan|nbtree)|catalog/namespace|utils/(rel|relcache|snapmgr))' src/timeline
 
