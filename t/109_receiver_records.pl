@@ -8,6 +8,7 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use POSIX qw(mkfifo);
 use Test::More;
 use Time::HiRes qw(sleep);
 
@@ -161,6 +162,14 @@ drain($dir, 'no tag at all');
 $receiver->stop;
 unlike(stored(), qr/tag_[67]/, 'no tag at all: the file is set aside');
 is(scalar(@{ [ glob "$dir/*.damaged" ] }), 3, 'no tag at all: whole');
+
+# --- where the tag cannot be kept, everything else goes on
+$dir = spool_dir('no_lock');
+mkfifo("$dir/lock", 0600) or die "mkfifo: $!";
+start($dir);
+like($receiver->log_content, qr/level=warning event=spool_tag_not_kept error=\d+$/m, 'the tag cannot be kept: the log tells');
+is(($receiver->post('/open', body('no_lock')))[0], 200, 'the tag cannot be kept: that stops nobody');
+$receiver->stop;
 
 # --- what an earlier version wrote
 $dir = spool_dir('first');
