@@ -710,3 +710,21 @@ fsw_event_decode(Jsonb *body, bool is_import)
 	}
 	return event;
 }
+
+/*
+ * fsw_body_decode() - what the bytes of a body say, or why they say nothing.
+ */
+FswEvent *
+fsw_body_decode(const uint8 *bytes, size_t length, bool is_import)
+{
+	char	   *reason = NULL;
+	Jsonb	   *jsonb = fsw_json_parse(bytes, length, &reason);
+	FswEvent   *event;
+
+	if (jsonb != NULL)
+		return fsw_event_decode(jsonb, is_import);
+	event = palloc0(sizeof(FswEvent));
+	event->is_import = is_import;
+	event->reason = reason;
+	return event;
+}

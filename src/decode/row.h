@@ -198,6 +198,7 @@ typedef struct FswEvent
 
 /* body.c */
 extern FswEvent *fsw_event_decode(Jsonb *body, bool is_import);
+extern FswEvent *fsw_body_decode(const uint8 *bytes, size_t length, bool is_import);
 
 /* decode.c */
 pg_noreturn extern void fsw_raise_reason(const char *reason, const char *detail);

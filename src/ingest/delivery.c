@@ -169,8 +169,6 @@ fsw_reprocess(PG_FUNCTION_ARGS)
 		bool		isnull;
 		bool		no_webhook;
 		bytea	   *body;
-		Jsonb	   *jsonb;
-		char	   *reason;
 
 		SPI_cursor_fetch(portal, true, 1);
 		if (SPI_processed == 0)
@@ -189,9 +187,8 @@ fsw_reprocess(PG_FUNCTION_ARGS)
 		delivery.event_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
 		body = DatumGetByteaPP(SPI_getbinval(tuple, desc, 7, &isnull));
 
-		jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &reason);
-		event = jsonb == NULL ? NULL : fsw_event_decode(jsonb, no_webhook);
-		if (event != NULL && event->reason == NULL && !event->unrecognized)
+		event = fsw_body_decode((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), no_webhook);
+		if (event->reason == NULL && !event->unrecognized)
 		{
 			Datum		values[] = {Int64GetDatum(delivery.id),
 			event->event_type ? CStringGetTextDatum(event->event_type) : (Datum) 0};

@@ -76,8 +76,6 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	FswEvent   *event;
 	char	   *utf8 = pg_server_to_any(page, len, PG_UTF8);
 	bytea	   *body;
-	Jsonb	   *jsonb;
-	char	   *reason;
 	int64		entries = 0;
 	bool		stored;
 	ListCell   *lc;
@@ -88,10 +86,7 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	SET_VARSIZE(body, VARHDRSZ + len);
 	memcpy(VARDATA(body), utf8, len);
 
-	jsonb = fsw_json_parse((const uint8 *) utf8, len, &reason);
-	if (jsonb == NULL)
-		fsw_raise_reason(reason, psprintf("The page has %zu bytes.", len));
-	event = fsw_event_decode(jsonb, true);
+	event = fsw_body_decode((const uint8 *) utf8, len, true);
 	if (event->reason != NULL)
 		fsw_raise_reason(event->reason, psprintf("The page has %zu bytes.", len));
 	if (strcmp(event->event_type, expected) != 0)

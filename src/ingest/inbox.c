@@ -52,22 +52,6 @@ reject(Request *request, const Webhook *webhook, TimestampTz received_at, Timest
 		fsw_keep_rejected(request, webhook, received_at, now);
 }
 
-/* What an authentic body says, or why it says nothing. */
-static FswEvent *
-decode(const bytea *body)
-{
-	char	   *reason = NULL;
-	Jsonb	   *jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body),
-									   &reason);
-	FswEvent   *event;
-
-	if (jsonb != NULL)
-		return fsw_event_decode(jsonb, false);
-	event = palloc0(sizeof(FswEvent));
-	event->reason = reason;
-	return event;
-}
-
 /*
  * One request from its bytes to its outcome.  SPI must be connected, with the
  * owner's rights; allocates in the current memory context.
@@ -93,7 +77,7 @@ fsw_admit(InboxState *state, Request *request)
 		return;
 	}
 
-	event = decode(body);
+	event = fsw_body_decode((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), false);
 	if (!fsw_may_speak(request, webhook, event))
 	{
 		reject(request, webhook, delivery.received_at, now);

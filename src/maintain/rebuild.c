@@ -422,20 +422,6 @@ body_is_sound(const Reader *reader, const bytea *body)
 		memcmp(VARDATA_ANY(stored), digest, FSW_DIGEST_LENGTH) == 0;
 }
 
-static FswEvent *
-decode_body(const bytea *body, bool is_import)
-{
-	char	   *reason = NULL;
-	Jsonb	   *jsonb = fsw_json_parse((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), &reason);
-	FswEvent   *event;
-
-	if (jsonb != NULL)
-		return fsw_event_decode(jsonb, is_import);
-	event = palloc0(sizeof(FswEvent));
-	event->reason = reason;
-	return event;
-}
-
 /* Every typed row of a delivery against what its body decodes to. */
 static void
 compare_rows(Rebuild *rebuild, const FswDelivery *delivery, FswEvent *event)
@@ -493,7 +479,8 @@ rebuild_delivery(Rebuild *rebuild)
 	delivery.received_at = DatumGetTimestampTz(reader->values[BODY_received_at]);
 	delivery.stored_at = DatumGetTimestampTz(reader->values[BODY_stored_at]);
 	delivery.event_at = DatumGetTimestampTz(reader->values[BODY_event_at]);
-	event = decode_body(body, delivery.webhook == NULL);
+	event = fsw_body_decode((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body),
+							delivery.webhook == NULL);
 	compare_rows(rebuild, &delivery, event);
 	compare_delivery(rebuild, delivery.id, event);
 	rebuild->compared++;
