@@ -95,6 +95,7 @@ REGRESS = \
 	webhook \
 	secret \
 	seed \
+	undecoded \
 	history \
 	health \
 	hostile \

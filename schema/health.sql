@@ -7,7 +7,7 @@ SELECT d.id AS delivery_id, d.webhook, d.source, d.received_at, d.stored_at, d.e
     d.undecoded_reason AS reason
 FROM flagsmith.delivery d
 WHERE d.undecoded_reason IS NOT NULL;
-COMMENT ON VIEW flagsmith.undecoded_delivery IS 'Deliveries without typed rows, not readable or of a type that is not known yet, and why; reprocess() takes them up after an update.';
+COMMENT ON VIEW flagsmith.undecoded_delivery IS 'Deliveries without typed rows, not readable or of a type that is not known yet, and why; rebuild(undecoded_only => true) takes them up after an update.';
 
 -- In the order of the index, so it takes no sort; it reads all of it.
 CREATE VIEW flagsmith.audit_id_reused WITH (security_invoker = false, security_barrier = true) AS

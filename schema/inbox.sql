@@ -25,8 +25,3 @@ CREATE FUNCTION flagsmith.readmit(webhook text) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'fsw_readmit';
 COMMENT ON FUNCTION flagsmith.readmit(text) IS 'verify the rejected deliveries of a webhook again, after a forgotten secret was added, and return how many came in';
-
-CREATE FUNCTION flagsmith.reprocess() RETURNS bigint
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'fsw_reprocess';
-COMMENT ON FUNCTION flagsmith.reprocess() IS 'decode kept bodies again that could not be decoded when they came, and return how many could be';

@@ -196,7 +196,7 @@ FROM generate_series(69999, 70001) n CROSS JOIN LATERAL convert_to(rpad('{}', n)
 RETURNING outcome, reason;
 SELECT reason, body IS NULL AS no_body FROM flagsmith.rejected WHERE webhook = 'hostile';
 RESET flagsmith_webhook.max_body_size;
-SELECT flagsmith.reprocess();
+SELECT count(*) FROM flagsmith.rebuild(undecoded_only => true);
 
 -- The caller's own mistakes do raise.
 INSERT INTO flagsmith.inbox (webhook, signature, body) VALUES ('hostile', NULL, NULL);

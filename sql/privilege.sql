@@ -113,7 +113,6 @@ SELECT flagsmith.prune_bodies('infinity');
 SELECT flagsmith.prune_history('infinity');
 SELECT flagsmith.rebuild();
 SELECT flagsmith.import_audit_log('{}');
-SELECT flagsmith.reprocess();
 CREATE TEMP TABLE answer AS SELECT confidence FROM flagsmith.current_state WHERE false;
 SELECT flagsmith.add_webhook('mine', 'a secret of the intruder');
 SELECT flagsmith.grant_receiver('regress_flagsmith_nobody');

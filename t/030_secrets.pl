@@ -91,7 +91,7 @@ my @verdicts = split /\n/, $node->safe_psql('postgres', join('',
 is($verdicts[0], 'stored|', 'the canary verifies');
 is($verdicts[1], 'duplicate|', 'and so does the one added with its webhook');
 like($verdicts[2], qr/^rejected\|28W01 /, 'another does not');
-$node->safe_psql('postgres', "SELECT flagsmith.readmit('shop'); SELECT flagsmith.reprocess(); SELECT flagsmith.retire_secret(id) FROM flagsmith.webhook_secret WHERE webhook = 'second'; ANALYZE");
+$node->safe_psql('postgres', "SELECT flagsmith.readmit('shop'); SELECT flagsmith.rebuild(undecoded_only => true); SELECT flagsmith.retire_secret(id) FROM flagsmith.webhook_secret WHERE webhook = 'second'; ANALYZE");
 
 # Errors around it, with every field.
 my @errors = (

@@ -82,6 +82,8 @@ extern Webhook *fsw_find_webhook(InboxState *state, text *name);
 extern TimestampTz fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now);
 extern bool fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at,
 					   bytea **body, int64 *secret_id);
+extern bool fsw_event_is_foreign(const FswEvent *event, int64 environment_id);
+extern char *fsw_other_environment_reason(void);
 extern bool fsw_may_speak(Request *request, const Webhook *webhook, const FswEvent *event);
 
 /* rejected.c */

@@ -3,7 +3,7 @@
  * src/ingest/row_store.c
  *	  The rows of a decoded event into the typed tables.
  *
- * Used by the inbox, reprocess() and the imports alike.  Everything here
+ * Used by the inbox, the imports and rebuild() alike.  Everything here
  * expects a connected SPI and the owner's rights.
  *
  *-------------------------------------------------------------------------

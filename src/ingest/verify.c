@@ -132,6 +132,27 @@ row_is_foreign(const FswRow *row, int64 environment_id)
 	return false;
 }
 
+/* fsw_event_is_foreign() - whether an event is about another environment than this one. */
+bool
+fsw_event_is_foreign(const FswEvent *event, int64 environment_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, event->rows)
+	{
+		if (row_is_foreign(lfirst(lc), environment_id))
+			return true;
+	}
+	return false;
+}
+
+char *
+fsw_other_environment_reason(void)
+{
+	return fsw_sqlstate_reason(ERRCODE_FSW_OTHER_ENVIRONMENT,
+							   "webhook is registered for another environment");
+}
+
 /*
  * fsw_may_speak() - a webhook that was registered for one environment brings
  * nothing about another.  Returns false with request->reason set.
@@ -142,18 +163,8 @@ row_is_foreign(const FswRow *row, int64 environment_id)
 bool
 fsw_may_speak(Request *request, const Webhook *webhook, const FswEvent *event)
 {
-	ListCell   *lc;
-
-	if (!webhook->has_environment)
+	if (!webhook->has_environment || !fsw_event_is_foreign(event, webhook->environment_id))
 		return true;
-	foreach(lc, event->rows)
-	{
-		if (row_is_foreign(lfirst(lc), webhook->environment_id))
-		{
-			request->reason = fsw_sqlstate_reason(ERRCODE_FSW_OTHER_ENVIRONMENT,
-												  "webhook is registered for another environment");
-			return false;
-		}
-	}
-	return true;
+	request->reason = fsw_other_environment_reason();
+	return false;
 }

@@ -8,7 +8,9 @@
  * size.  Columns are compared as Datums; nothing is printed.
  *
  * A typed row of a delivery whose body was pruned is left as it is; names are
- * a hint for reading and not compared.  A body that is not the one its digest
+ * a hint for reading and not compared, but stored where a body says something
+ * for the first time: what could not be decoded when it came is decoded again
+ * here, and asked of it is what the inbox asks.  A body that is not the one its digest
  * was made of, forged or rotten, is reported, and its typed rows are left: they
  * may be all that is left of the truth.
  *
@@ -29,6 +31,7 @@
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
+#include "src/ingest/ingest.h"
 
 /* Rows that a cursor fetches at a time. */
 #define FETCH_COUNT 500
@@ -60,6 +63,7 @@ typedef struct RowKey
 typedef struct Rebuild
 {
 	bool		dry_run;
+	bool		undecoded_only;
 	Reader		deliveries;
 	Reader		rows[FSW_TABLE_COUNT];
 	Tuplestorestate *result;
@@ -142,17 +146,38 @@ reader_close(Reader *reader)
 	MemoryContextDelete(reader->mcxt);
 }
 
+/* The bodies to decode; $1 and $2 are the range of their ids. */
 static const char *
-table_query(const FswTable *table)
+delivery_query(bool undecoded_only)
 {
+	return psprintf("SELECT id, webhook, source, received_at, stored_at, event_at, event_type, undecoded_reason, digest, body"
+					" FROM flagsmith.delivery WHERE id BETWEEN $1 AND $2%s ORDER BY id",
+					undecoded_only ? " AND undecoded_reason IS NOT NULL" : "");
+}
+
+/*
+ * Their typed rows.  Those of undecoded deliveries alone, of which there
+ * should be none, are looked up one delivery after the other, so that no
+ * estimate makes it a walk through the table.
+ */
+static const char *
+table_query(const FswTable *table, bool undecoded_only)
+{
+	const char *last = table == &fsw_tables[FSW_TABLE_AUDIT_EFFECT] ? ", split" : "";
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	for (int i = 0; i < table->ncolumns; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", table->columns[i]);
-	appendStringInfo(&sql, " FROM flagsmith.%s WHERE delivery BETWEEN $1 AND $2 ORDER BY delivery, ordinal%s",
-					 table->name, table == &fsw_tables[FSW_TABLE_AUDIT_EFFECT] ? ", split" : "");
+		appendStringInfo(&sql, "%st.%s", i > 0 ? ", " : "", table->columns[i]);
+	if (undecoded_only)
+		appendStringInfo(&sql, " FROM (SELECT id FROM flagsmith.delivery WHERE undecoded_reason IS NOT NULL"
+						 " AND id BETWEEN $1 AND $2 OFFSET 0) d"
+						 " CROSS JOIN LATERAL (SELECT * FROM flagsmith.%s WHERE delivery = d.id OFFSET 0) t",
+						 table->name);
+	else
+		appendStringInfo(&sql, " FROM flagsmith.%s t WHERE delivery BETWEEN $1 AND $2", table->name);
+	appendStringInfo(&sql, " ORDER BY delivery, ordinal%s", last);
 	return sql.data;
 }
 
@@ -440,6 +465,89 @@ compare_rows(Rebuild *rebuild, const FswDelivery *delivery, FswEvent *event)
 		remove_rows_before(rebuild, id, (RowKey) {delivery->id + 1, PG_INT32_MIN, PG_INT32_MIN});
 }
 
+/*
+ * When the same bytes arrived first, by whichever webhook, and whether none of
+ * those that brought them may speak for what they are about.
+ */
+static TimestampTz
+first_arrival(const FswDelivery *delivery, const FswEvent *event, bool *foreign)
+{
+	static const Oid types[] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[] = {Int64GetDatum(delivery->id), PointerGetDatum(delivery->webhook),
+	TimestampTzGetDatum(delivery->received_at)};
+	TimestampTz result = delivery->received_at;
+
+	*foreign = true;
+	fsw_execute(fsw_plan(FSW_PLAN_ARRIVALS,
+						 "SELECT a.received_at, w.environment_id"
+						 " FROM (SELECT $2 AS webhook, $3 AS received_at"
+						 "  UNION ALL SELECT r.webhook, r.first_received_at FROM flagsmith.delivery_repeat r"
+						 "  WHERE r.delivery = $1) a"
+						 " LEFT JOIN flagsmith.webhook w ON w.name = a.webhook",
+						 3, types),
+				values, delivery->webhook == NULL ? " n " : NULL, true, 0);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		TimestampTz received_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 1, &isnull));
+		Datum		environment_id = SPI_getbinval(tuple, desc, 2, &isnull);
+
+		result = Min(result, received_at);
+		if (isnull || !fsw_event_is_foreign(event, DatumGetInt64(environment_id)))
+			*foreign = false;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return result;
+}
+
+/*
+ * What is undecoded so far, decoded again as the inbox would take it now: with
+ * its names, and with no rows where a webhook was registered for another
+ * environment.
+ */
+static void
+take_in(Rebuild *rebuild, const FswDelivery *delivery, FswEvent *event)
+{
+	FswDelivery earliest = *delivery;
+	bool		foreign;
+
+	if (fsw_undecoded_reason(event) != NULL)
+		return;
+	earliest.received_at = first_arrival(delivery, event, &foreign);
+	if (foreign)
+	{
+		event->rows = NIL;
+		event->names = NIL;
+		event->reason = fsw_other_environment_reason();
+	}
+	else if (!rebuild->dry_run)
+		fsw_store_names(event, &earliest);
+}
+
+/* The body that the cursor stands on, or NULL, counted, where there is no sound one. */
+static bytea *
+sound_body(Rebuild *rebuild)
+{
+	static const char *column = "body";
+	Reader	   *reader = &rebuild->deliveries;
+	bytea	   *body;
+
+	if (reader->nulls[BODY_body])
+	{
+		rebuild->pruned++;
+		return NULL;
+	}
+	body = DatumGetByteaPP(reader->values[BODY_body]);
+	if (body_is_sound(reader, body))
+		return body;
+	report(rebuild, "delivery", (RowKey) {DatumGetInt64(reader->values[BODY_id]), 0, 0},
+		   "damaged", column_names(&column, 1));
+	rebuild->damaged++;
+	return NULL;
+}
+
 /* The delivery that the cursor stands on. */
 static void
 rebuild_delivery(Rebuild *rebuild)
@@ -447,26 +555,13 @@ rebuild_delivery(Rebuild *rebuild)
 	Reader	   *reader = &rebuild->deliveries;
 	FswDelivery delivery = {0};
 	FswEvent   *event;
-	bytea	   *body = NULL;
+	bytea	   *body;
 
 	delivery.id = DatumGetInt64(reader->values[BODY_id]);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 		remove_rows_before(rebuild, id, (RowKey) {delivery.id, PG_INT32_MIN, PG_INT32_MIN});
 
-	if (reader->nulls[BODY_body])
-		rebuild->pruned++;
-	else
-	{
-		body = DatumGetByteaPP(reader->values[BODY_body]);
-		if (!body_is_sound(reader, body))
-		{
-			static const char *column = "body";
-
-			report(rebuild, "delivery", (RowKey) {delivery.id, 0, 0}, "damaged", column_names(&column, 1));
-			rebuild->damaged++;
-			body = NULL;
-		}
-	}
+	body = sound_body(rebuild);
 	if (body == NULL)
 	{
 		for (int id = 0; id < FSW_TABLE_COUNT; id++)
@@ -481,6 +576,8 @@ rebuild_delivery(Rebuild *rebuild)
 	delivery.event_at = DatumGetTimestampTz(reader->values[BODY_event_at]);
 	event = fsw_body_decode((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body),
 							delivery.webhook == NULL);
+	if (!reader->nulls[BODY_undecoded_reason])
+		take_in(rebuild, &delivery, event);
 	compare_rows(rebuild, &delivery, event);
 	compare_delivery(rebuild, delivery.id, event);
 	rebuild->compared++;
@@ -496,12 +593,30 @@ report_progress(const Rebuild *rebuild)
 	ereport(NOTICE, (errmsg_internal("%s", text)));
 }
 
+/* What was left as it is, and why. */
+static void
+report_left(const Rebuild *rebuild)
+{
+	if (rebuild->pruned > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%lld delivery has no body any more: its typed rows were left as they are",
+							   "%lld deliveries have no body any more: their typed rows were left as they are",
+							   rebuild->pruned, (long long) rebuild->pruned)));
+	if (rebuild->damaged > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg_plural("%lld delivery has a body that is not the one its digest was made of",
+							   "%lld deliveries have bodies that are not those their digests were made of",
+							   rebuild->damaged, (long long) rebuild->damaged),
+				 errdetail("Typed rows of such deliveries were left as they are.")));
+}
+
 PG_FUNCTION_INFO_V1(fsw_rebuild);
 
 /*
- * rebuild(dry_run boolean, first bigint, last bigint) - one row for each typed
- * row that differs from what its body decodes to; unless dry_run, make them
- * equal.
+ * rebuild(dry_run boolean, first bigint, last bigint, undecoded_only boolean) -
+ * one row for each typed row that differs from what its body decodes to;
+ * unless dry_run, make them equal.
  */
 Datum
 fsw_rebuild(PG_FUNCTION_ARGS)
@@ -513,6 +628,7 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	rebuild.dry_run = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
 	range[0] = PG_ARGISNULL(1) ? Int64GetDatum(PG_INT64_MIN) : PG_GETARG_DATUM(1);
 	range[1] = PG_ARGISNULL(2) ? Int64GetDatum(PG_INT64_MAX) : PG_GETARG_DATUM(2);
+	rebuild.undecoded_only = PG_NARGS() > 3 && !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
 	InitMaterializedSRF(fcinfo, 0);
 	rebuild.result = rsinfo->setResult;
 	rebuild.desc = rsinfo->setDesc;
@@ -520,13 +636,10 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	SPI_connect();
 	rebuild.mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook rebuild",
 										 ALLOCSET_DEFAULT_SIZES);
-	reader_open(&rebuild.deliveries,
-				"SELECT id, webhook, source, received_at, stored_at, event_at, event_type, undecoded_reason, digest, body"
-				" FROM flagsmith.delivery WHERE id BETWEEN $1 AND $2 ORDER BY id",
-				range);
+	reader_open(&rebuild.deliveries, delivery_query(rebuild.undecoded_only), range);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 	{
-		reader_open(&rebuild.rows[id], table_query(&fsw_tables[id]), range);
+		reader_open(&rebuild.rows[id], table_query(&fsw_tables[id], rebuild.undecoded_only), range);
 		(void) reader_next(&rebuild.rows[id]);
 	}
 
@@ -548,18 +661,7 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 		reader_close(&rebuild.rows[id]);
 	}
 	reader_close(&rebuild.deliveries);
-	if (rebuild.pruned > 0)
-		ereport(NOTICE,
-				(errmsg_plural("%lld delivery has no body any more: its typed rows were left as they are",
-							   "%lld deliveries have no body any more: their typed rows were left as they are",
-							   rebuild.pruned, (long long) rebuild.pruned)));
-	if (rebuild.damaged > 0)
-		ereport(WARNING,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg_plural("%lld delivery has a body that is not the one its digest was made of",
-							   "%lld deliveries have bodies that are not those their digests were made of",
-							   rebuild.damaged, (long long) rebuild.damaged),
-				 errdetail("Typed rows of such deliveries were left as they are.")));
+	report_left(&rebuild);
 	SPI_finish();
 	return (Datum) 0;
 }
