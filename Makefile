@@ -19,14 +19,20 @@ OBJS = \
 	src/base/hmac.o \
 	src/base/plan.o \
 	src/base/signature.o \
+	src/decode/audit_log.o \
 	src/decode/body.o \
 	src/decode/decode.o \
 	src/decode/explain.o \
 	src/decode/field.o \
+	src/decode/flag_change.o \
 	src/decode/json.o \
+	src/decode/json_walk.o \
 	src/decode/message.o \
 	src/decode/message_template.o \
 	src/decode/page.o \
+	src/decode/row.o \
+	src/decode/timestamp.o \
+	src/decode/version_published.o \
 	src/timeline/naming.o \
 	src/timeline/timeline.o \
 	src/timeline/version.o \

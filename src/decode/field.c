@@ -4,7 +4,13 @@
  *	  Walking a body by lists of fields: typed values into their columns, the
  *	  keys that nobody listed into "extra".
  *
- * Knows nothing of events; body.c has the lists.  Raises nothing for what a
+ * What a body may look like is data: a list of fields for each kind of object,
+ * with its type and the column it goes to.  A key that is not listed is kept in
+ * "extra" at its place, so that no leaf of a body is lost; a listed key of
+ * another type makes the delivery undecoded, with the path of the key in the
+ * reason.
+ *
+ * Knows nothing of events; the file of each event has its lists.  Raises nothing for what a
  * body says.
  *
  *-------------------------------------------------------------------------
@@ -19,42 +25,6 @@
 #include "src/decode/field.h"
 #include "src/decode/row.h"
 
-/* The container of an object or array, or NULL. */
-static JsonbContainer *
-container(const JsonbValue *value)
-{
-	return value != NULL && value->type == jbvBinary ? value->val.binary.data : NULL;
-}
-
-JsonbContainer *
-fsw_json_object(const JsonbValue *value)
-{
-	JsonbContainer *c = container(value);
-
-	return c != NULL && JsonContainerIsObject(c) ? c : NULL;
-}
-
-/* The value of a key, or NULL. */
-JsonbValue *
-fsw_json_key(JsonbContainer *object, const char *key)
-{
-	if (object == NULL)
-		return NULL;
-	return getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
-}
-
-bool
-fsw_json_is_null(const JsonbValue *value)
-{
-	return value == NULL || value->type == jbvNull;
-}
-
-bool
-fsw_json_is_string(const JsonbValue *value)
-{
-	return value != NULL && value->type == jbvString;
-}
-
 static Datum
 string_datum(const JsonbValue *value)
 {
@@ -66,33 +36,6 @@ static Datum
 jsonb_datum(JsonbValue *value)
 {
 	return JsonbPGetDatum(JsonbValueToJsonb(value));
-}
-
-/* Whether two values are the same to the last leaf. */
-bool
-fsw_json_equal(JsonbValue *a, JsonbValue *b)
-{
-	if (a->type != b->type)
-		return false;
-	switch (a->type)
-	{
-		case jbvNull:
-			return true;
-		case jbvString:
-			return a->val.string.len == b->val.string.len &&
-				memcmp(a->val.string.val, b->val.string.val, a->val.string.len) == 0;
-		case jbvNumeric:
-			return DatumGetBool(DirectFunctionCall2(numeric_eq,
-													NumericGetDatum(a->val.numeric),
-													NumericGetDatum(b->val.numeric)));
-		case jbvBool:
-			return a->val.boolean == b->val.boolean;
-		case jbvBinary:
-			return compareJsonbContainers(a->val.binary.data, b->val.binary.data) == 0;
-		default:
-			elog(ERROR, "unexpected jsonb value type %d", (int) a->type);
-	}
-	return false;
 }
 
 /*
@@ -116,90 +59,6 @@ integer_value(const JsonbValue *value, int64 *result)
 		ok = false;
 	pfree(text);
 	return ok;
-}
-
-static int
-two_digits(const char *p)
-{
-	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
-		return -1;
-	return (p[0] - '0') * 10 + (p[1] - '0');
-}
-
-/*
- * fsw_parse_timestamp() - YYYY-MM-DDTHH:MM:SS[.f{1,6}](Z|+hh:mm|-hh:mm), and
- * nothing else (FLAGSMITH.md 2.7).
- *
- * timestamptz_in() would take 'now' and 'infinity' and read the rest by the
- * session's TimeZone and DateStyle.  This rule decides the key of an event:
- * later versions must not change it.
- */
-bool
-fsw_parse_timestamp(const char *str, size_t len, TimestampTz *result)
-{
-	struct pg_tm tm;
-	fsec_t		fsec = 0;
-	int			century,
-				year;
-	const char *p = str + 19;
-	const char *end = str + len;
-	int			tz = 0;
-
-	if (len < 20 || str[4] != '-' || str[7] != '-' || str[10] != 'T' ||
-		str[13] != ':' || str[16] != ':')
-		return false;
-	memset(&tm, 0, sizeof(tm));
-	century = two_digits(str);
-	year = two_digits(str + 2);
-	tm.tm_mon = two_digits(str + 5);
-	tm.tm_mday = two_digits(str + 8);
-	tm.tm_hour = two_digits(str + 11);
-	tm.tm_min = two_digits(str + 14);
-	tm.tm_sec = two_digits(str + 17);
-	if (century < 0 || year < 0)
-		return false;
-	tm.tm_year = century * 100 + year;
-	if (tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-		tm.tm_mday < 1 || tm.tm_mday > day_tab[isleap(tm.tm_year)][tm.tm_mon - 1] ||
-		tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 ||
-		tm.tm_sec < 0 || tm.tm_sec > 59)
-		return false;
-
-	if (*p == '.')
-	{
-		int			scale = 100000;
-
-		for (p++; p < end && *p >= '0' && *p <= '9'; p++)
-		{
-			if (scale == 0)
-				return false;
-			fsec += (*p - '0') * scale;
-			scale /= 10;
-		}
-		if (p[-1] == '.')
-			return false;
-	}
-	if (p == end)
-		return false;
-	if (*p == 'Z')
-	{
-		if (p + 1 != end)
-			return false;
-	}
-	else if ((*p == '+' || *p == '-') && end - p == 6 && p[3] == ':')
-	{
-		int			hours = two_digits(p + 1);
-		int			minutes = two_digits(p + 4);
-
-		if (hours < 0 || hours > 15 || minutes < 0 || minutes > 59)
-			return false;
-		tz = (hours * 60 + minutes) * 60;
-		if (*p == '+')
-			tz = -tz;
-	}
-	else
-		return false;
-	return tm2timestamp(&tm, fsec, &tz, result) == 0;
 }
 
 static char *
@@ -281,33 +140,6 @@ fsw_row_set_extra(FswRow *row, int column, const FswExtra *extra)
 	row->nulls[column] = false;
 }
 
-FswRow *
-fsw_row_create(FswTableId id, int ordinal)
-{
-	FswRow	   *row = palloc(sizeof(FswRow));
-
-	row->table = &fsw_tables[id];
-	row->ordinal = ordinal;
-	row->values = palloc0(row->table->ncolumns * sizeof(Datum));
-	row->nulls = palloc(row->table->ncolumns * sizeof(bool));
-	memset(row->nulls, true, row->table->ncolumns * sizeof(bool));
-	return row;
-}
-
-void
-fsw_row_set(FswRow *row, int column, Datum value)
-{
-	row->values[column] = value;
-	row->nulls[column] = false;
-}
-
-void
-fsw_row_set_cstring(FswRow *row, int column, const char *value)
-{
-	if (value != NULL)
-		fsw_row_set(row, column, CStringGetTextDatum(value));
-}
-
 /*
  * One listed field into its column.  Returns NULL, or why not.  *keep is set
  * where the value has to stay in extra as well.
@@ -353,7 +185,7 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 			fsw_row_set(row, field->column, jsonb_datum(value));
 			break;
 		case FIELD_ARRAY:
-			if (container(value) == NULL || !JsonContainerIsArray(container(value)))
+			if (!fsw_json_is_array(value))
 				return fsw_invalid_payload(path, "be an array");
 			fsw_row_set(row, field->column, jsonb_datum(value));
 			break;

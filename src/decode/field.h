@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/decode/field.h
- *	  Walking a body by lists of fields: interface of field.c.
+ *	  What the files that decode share: walking a body by lists of fields, a
+ *	  section for each file.
  *
  *-------------------------------------------------------------------------
  */
@@ -54,24 +55,44 @@ typedef struct FswExtra
 	int			size;
 } FswExtra;
 
+/* json_walk.c */
 extern bool fsw_json_is_null(const JsonbValue *value);
 extern bool fsw_json_is_string(const JsonbValue *value);
+extern bool fsw_json_is_array(const JsonbValue *value);
 extern bool fsw_json_equal(JsonbValue *a, JsonbValue *b);
 extern JsonbContainer *fsw_json_object(const JsonbValue *value);
 extern JsonbValue *fsw_json_key(JsonbContainer *object, const char *key);
+
+/* field.c */
 extern char *fsw_invalid_payload(const FswPath *path, const char *expected);
 extern void fsw_extra_add(FswExtra *extra, const char *name, const FswExtra *nested);
 extern void fsw_row_set_extra(FswRow *row, int column, const FswExtra *extra);
-extern FswRow *fsw_row_create(FswTableId id, int ordinal);
-extern void fsw_row_set(FswRow *row, int column, Datum value);
-extern void fsw_row_set_cstring(FswRow *row, int column, const char *value);
 extern char *fsw_decode_object(JsonbContainer *object, const FswField *fields,
 							   const FswPath *path, FswRow *row, FswExtra *extra);
 
-/* body.c, for page.c */
+/* row.c */
+extern FswRow *fsw_row_create(FswTableId id, int ordinal);
+extern void fsw_row_set(FswRow *row, int column, Datum value);
+extern void fsw_row_set_cstring(FswRow *row, int column, const char *value);
+extern bool fsw_column_is(const FswRow *row, int column, const char *expected);
+extern bool fsw_column_is_one(const FswRow *row, int column);
+extern FswName *fsw_add_name(FswEvent *event, const char *kind, const char *id, Datum name,
+							 const FswRow *row, int project_column);
+extern void fsw_add_row_name(FswEvent *event, const char *kind, const FswRow *row,
+							 int id_column, int name_column, int project_column);
+
+/* flag_change.c */
+extern char *fsw_decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path,
+							 bool deleted, FswExtra *outer);
+extern void fsw_add_flag_names(FswEvent *event, const FswRow *row);
+
+/* audit_log.c */
 extern char *fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path,
 							  int ordinal, FswExtra *outer);
-extern void fsw_add_flag_names(FswEvent *event, const FswRow *row);
+
+/* version_published.c */
+extern char *fsw_decode_version(FswEvent *event, JsonbContainer *data, const FswPath *path,
+								FswExtra *outer);
 
 /* page.c */
 extern char *fsw_decode_page(FswEvent *event, JsonbContainer *root);

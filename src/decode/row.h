@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * src/decode/row.h
- *	  One decoded body: what body.c makes and row_store.c writes.
+ *	  One decoded body: what the decoders make and row_store.c writes.
  *
  * The columns of a typed table are listed here once, in the order of its
- * INSERT.  A new field is one line here, one in the field list of body.c,
+ * INSERT.  A new field is one line here, one in the field list of its event,
  * and its column in schema/.
  *
  *-------------------------------------------------------------------------
@@ -208,7 +208,7 @@ pg_noreturn extern void fsw_raise_reason(const char *reason, const char *detail)
 #define FSW_STATES_PAGE "feature_states_page"
 extern int64 fsw_page_environment(Jsonb *page);
 
-/* field.c */
+/* timestamp.c */
 extern bool fsw_parse_timestamp(const char *str, size_t len, TimestampTz *result);
 
 /* row_store.c */
