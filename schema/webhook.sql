@@ -182,7 +182,7 @@ BEGIN
     END IF;
 END;
 $function$;
-COMMENT ON FUNCTION flagsmith._set_webhook_enabled(text, boolean) IS 'enable or disable a webhook';
+COMMENT ON FUNCTION flagsmith._set_webhook_enabled(text, boolean) IS 'enable or disable a webhook that is registered, or raise';
 
 CREATE FUNCTION flagsmith.enable_webhook(name text) RETURNS void
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -199,13 +199,8 @@ CREATE FUNCTION flagsmith.remove_webhook(name text) RETURNS void
 AS $function$
 #variable_conflict use_variable
 BEGIN
-    UPDATE flagsmith.webhook AS w SET removed_at = clock_timestamp(), enabled = false
-        WHERE w.name = name AND w.removed_at IS NULL;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-            MESSAGE = format('webhook "%s" does not exist', name),
-            HINT = 'flagsmith.webhook_health lists the webhooks.';
-    END IF;
+    PERFORM flagsmith._set_webhook_enabled(name, false);
+    UPDATE flagsmith.webhook AS w SET removed_at = clock_timestamp() WHERE w.name = name;
     UPDATE flagsmith.webhook_secret AS s SET ended_at = clock_timestamp() WHERE s.webhook = name AND s.ended_at IS NULL;
 END;
 $function$;

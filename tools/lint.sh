@@ -93,6 +93,17 @@ for type in $(cat ./*.c src/*/*.[ch] receiver/*.[ch] 2>/dev/null | sed -n 's/^} 
     grep -qx "$type" tools/typedefs.list || finding "tools/typedefs.list: no $type"
 done
 
+# Said once: what is listed or worded in C and in SQL.
+compare "in only one of FSW_EFFECT_KINDS and the CHECK of audit_effect.kind" \
+    "$(sed -n 's/^\tX([A-Z_]*, "\([a-z_]*\)").*/\1/p' src/decode/message.h | sort)" \
+    "$(sed -n '/audit_effect_kind_check/,/))/p' schema/audit_effect.sql | grep -o "'[a-z_]*'" | tr -d "'" | sort)"
+for words in 'webhook \\*"%s\\*" does not exist'; do
+    [ "$(cat src/*/*.c | grep -c "$words")" = 1 ] || finding "not in exactly one place of src/: $words"
+    [ "$(cat schema/*.sql | grep -c "$words")" = 1 ] || finding "not in exactly one place of schema/: $words"
+done
+none "an array that grows by itself; src/base/array.h has fsw_grow() and FSW_PUSH()" 'repalloc(_array|_huge)?\(' \
+    src/decode src/ingest src/answer/steps.c src/read/names.c src/read/resolve.c
+
 # Rooms: src/ROOM may include of src/ only what stands before it, and the pure ones nothing that reads a table.
 walls()
 {

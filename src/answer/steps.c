@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/read.h"
@@ -52,20 +53,10 @@ add_step(StepsReading *reading, int64 from, int state)
 {
 	FswSteps   *steps = reading->steps;
 
-	if (steps->n == reading->maxsteps)
-	{
-		reading->maxsteps = Max(16, reading->maxsteps * 2);
-		if (steps->from == NULL)
-		{
-			steps->from = palloc_array(int64, reading->maxsteps);
-			steps->state = palloc_array(int, reading->maxsteps);
-		}
-		else
-		{
-			steps->from = repalloc_huge(steps->from, reading->maxsteps * sizeof(int64));
-			steps->state = repalloc_huge(steps->state, reading->maxsteps * sizeof(int));
-		}
-	}
+	int			max = reading->maxsteps;
+
+	steps->from = fsw_grow(steps->from, steps->n, &max, sizeof(int64));
+	steps->state = fsw_grow(steps->state, steps->n, &reading->maxsteps, sizeof(int));
 	steps->from[steps->n] = from;
 	steps->state[steps->n++] = state;
 }

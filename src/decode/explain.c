@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 
 #define DEPTH_LIMIT 512
@@ -260,14 +261,7 @@ write_container(Reader *r, StringInfo out, bool object)
 		}
 		if (!write_value(r, &text))
 			return false;
-		if (count == room)
-		{
-			room = room == 0 ? 8 : room * 2;
-			members = members == NULL ? palloc(sizeof(Member) * room) :
-				repalloc(members, sizeof(Member) * room);
-		}
-		members[count].name = name.data;
-		members[count++].text = text.data;
+		FSW_PUSH(members, count, room) = (Member) {name.data, text.data};
 
 		skip_blanks(r);
 		if (r->at >= r->end)

@@ -21,6 +21,7 @@
 #include "utils/datetime.h"
 #include "utils/numeric.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/field.h"
 #include "src/decode/row.h"
@@ -82,18 +83,9 @@ fsw_invalid_payload(const FswPath *path, const char *expected)
 static void
 extra_add(FswExtra *extra, JsonbValue *key, JsonbValue *value)
 {
-	if (extra->npairs == extra->size)
-	{
-		extra->size = Max(8, extra->size * 2);
-		if (extra->pairs == NULL)
-			extra->pairs = palloc(extra->size * sizeof(JsonbPair));
-		else
-			extra->pairs = repalloc(extra->pairs, extra->size * sizeof(JsonbPair));
-	}
-	extra->pairs[extra->npairs].key = *key;
-	extra->pairs[extra->npairs].value = *value;
-	extra->pairs[extra->npairs].order = extra->npairs;
-	extra->npairs++;
+	JsonbPair	pair = {.key = *key,.value = *value,.order = extra->npairs};
+
+	FSW_PUSH(extra->pairs, extra->npairs, extra->size) = pair;
 }
 
 /* The collected keys as a value; false if there are none. */

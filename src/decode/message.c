@@ -41,13 +41,15 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/message.h"
 
+#define EFFECT_NAME(kind, name) [FSW_EFFECT_##kind] = name,
+
 static const char *const effect_kind_names[] = {
-	NULL, "state", "value", "override", "removal", "variant", "version",
-	"feature_created", "feature_updated", "feature_deleted", "environment_created",
-	"segment_deleted", "scheduled"
+	[FSW_EFFECT_NONE] = NULL,
+	FSW_EFFECT_KINDS(EFFECT_NAME)
 };
 
 /* What may stand between two literals of a template. */
@@ -145,8 +147,6 @@ typedef struct Walk
 	int			at[FSW_LOG_MAX_GAPS];
 	Spans	   *result;			/* NULL: only count */
 } Walk;
-
-
 
 /*
  * The name of a kind of audit effect, NULL for none.
@@ -453,14 +453,13 @@ match_complete(Match *match)
 	for (int i = last - 1; i >= 0; i--)
 	{
 		const Gap  *next = &match->gaps[i + 1];
-		int			room = 8;
+		int			room = 0;
 		int			end;
 
 		/* beyond this, no occurrence can be followed by what has to follow */
 		end = next->at[next->nat - 1];
 
 		gap = &match->gaps[i];
-		gap->at = palloc(room * sizeof(int));
 		pos = match->prefix_len;
 		while (end - pos >= gap->literal_len)
 		{
@@ -474,14 +473,7 @@ match_complete(Match *match)
 			{
 				CHECK_FOR_INTERRUPTS();
 				if (gap_fits(match, i + 1, pos + gap->literal_len))
-				{
-					if (gap->nat == room)
-					{
-						room *= 2;
-						gap->at = repalloc_huge(gap->at, room * sizeof(int));
-					}
-					gap->at[gap->nat++] = pos;
-				}
+					FSW_PUSH(gap->at, gap->nat, room) = pos;
 			}
 			pos++;
 		}

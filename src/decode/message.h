@@ -15,22 +15,30 @@
  */
 #define FSW_LOG_MAX_SPLITS 64
 
-/* What a message says may have changed; the names are those of audit effect.kind. */
+/*
+ * What a message says may have changed.  The names are those of
+ * audit_effect.kind, whose CHECK lists them as well.
+ */
+#define FSW_EFFECT_KINDS(X) \
+	X(STATE, "state") \
+	X(VALUE, "value") \
+	X(OVERRIDE, "override") \
+	X(REMOVAL, "removal") \
+	X(VARIANT, "variant") \
+	X(VERSION, "version") \
+	X(FEATURE_CREATED, "feature_created") \
+	X(FEATURE_UPDATED, "feature_updated") \
+	X(FEATURE_DELETED, "feature_deleted") \
+	X(ENVIRONMENT_CREATED, "environment_created") \
+	X(SEGMENT_DELETED, "segment_deleted") \
+	X(SCHEDULED, "scheduled")
+
+#define FSW_EFFECT_ENUM(kind, name) FSW_EFFECT_##kind,
+
 typedef enum FswEffectKind
 {
 	FSW_EFFECT_NONE = 0,
-	FSW_EFFECT_STATE,
-	FSW_EFFECT_VALUE,
-	FSW_EFFECT_OVERRIDE,
-	FSW_EFFECT_REMOVAL,
-	FSW_EFFECT_VARIANT,
-	FSW_EFFECT_VERSION,
-	FSW_EFFECT_FEATURE_CREATED,
-	FSW_EFFECT_FEATURE_UPDATED,
-	FSW_EFFECT_FEATURE_DELETED,
-	FSW_EFFECT_ENVIRONMENT_CREATED,
-	FSW_EFFECT_SEGMENT_DELETED,
-	FSW_EFFECT_SCHEDULED
+	FSW_EFFECT_KINDS(FSW_EFFECT_ENUM)
 } FswEffectKind;
 
 /*

@@ -76,6 +76,7 @@ extern void fsw_admit(InboxState *state, Request *request);
 extern InboxState *fsw_inbox_state(FunctionCallInfo fcinfo);
 
 /* webhook.c */
+pg_noreturn extern void fsw_raise_no_webhook(const text *name);
 extern Webhook *fsw_find_webhook(InboxState *state, text *name);
 
 /* verify.c */

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "src/base/fsw.h"
+#include "src/ingest/ingest.h"
 
 /* Columns of flagsmith.webhook_secret. */
 enum
@@ -132,11 +133,7 @@ check_webhook(text *name, const text *secret)
 						 1, types),
 				args, NULL, false, 0);
 	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("webhook \"%s\" does not exist", text_to_cstring(name)),
-				 errhint("Register it with flagsmith.add_webhook()."),
-				 errhidestmt(true)));
+		fsw_raise_no_webhook(name);
 	registered_at = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
 													  SPI_tuptable->tupdesc, 1, &isnull));
 	refuse_known_secret(name, secret, registered_at);

@@ -16,6 +16,16 @@
 #include "src/decode/row.h"
 #include "src/ingest/ingest.h"
 
+void
+fsw_raise_no_webhook(const text *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("webhook \"%s\" does not exist", text_to_cstring(name)),
+			 errhint("Register it with flagsmith.add_webhook()."),
+			 errhidestmt(true)));
+}
+
 /*
  * Key the secrets of a webhook.  One that was ended, or that belongs to an
  * earlier registration under the same name, is none of them, whatever arrival
@@ -78,11 +88,7 @@ read_webhook(MemoryContext mcxt, text *name)
 							  1, types),
 					 args, NULL, false, 0);
 	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("webhook \"%s\" does not exist", text_to_cstring(name)),
-				 errhint("Register it with flagsmith.add_webhook()."),
-				 errhidestmt(true)));
+		fsw_raise_no_webhook(name);
 
 	old = MemoryContextSwitchTo(mcxt);
 	webhook = palloc0(sizeof(Webhook));

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/read.h"
@@ -119,12 +120,7 @@ add_name(NameReading *reading, text *name)
 {
 	NameOf	   *added;
 
-	if (reading->n == reading->max)
-	{
-		reading->max *= 2;
-		reading->names = repalloc_array(reading->names, NameOf, reading->max);
-	}
-	added = &reading->names[reading->n++];
+	added = &FSW_PUSH(reading->names, reading->n, reading->max);
 	added->name = DatumGetTextPCopy(PointerGetDatum(name));
 	return added;
 }

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/read/read.h"
 
@@ -96,11 +97,7 @@ add_thing(FswScan *scan, const char *kind, const char *name, Thing **things, int
 	text	   *source = fsw_scan_text(scan, NAME_source);
 	Thing	   *thing;
 
-	if (*n == *max)
-	{
-		*max *= 2;
-		*things = repalloc_array(*things, Thing, *max);
-	}
+	*things = fsw_grow(*things, *n, max, sizeof(Thing));
 	thing = &(*things)[*n];
 	memset(thing, 0, sizeof(Thing));
 	if (source == NULL || !fsw_scan_id(scan, NAME_id, &thing->id) ||
@@ -189,13 +186,7 @@ typedef struct PairList
 static void
 add_pair(PairList *list, const FswPair *pair)
 {
-	if (list->n == list->max)
-	{
-		list->max = Max(4, list->max * 2);
-		list->pairs = list->pairs == NULL ? palloc_array(FswPair, list->max) :
-			repalloc_array(list->pairs, FswPair, list->max);
-	}
-	list->pairs[list->n++] = *pair;
+	FSW_PUSH(list->pairs, list->n, list->max) = *pair;
 }
 
 /* An environment that bore its name, with each feature that bore the other. */
@@ -382,11 +373,7 @@ find_features(FswReader *reader, const FswPair *environment, int *n)
 
 		if (name == NULL || !fsw_scan_id(scan, NAME_id, &id))
 			continue;
-		if (*n == max)
-		{
-			max *= 2;
-			found = repalloc_huge(found, max * sizeof(FeatureName));
-		}
+		found = fsw_grow(found, *n, &max, sizeof(FeatureName));
 		found[*n].id = id;
 		found[(*n)++].name = DatumGetTextPCopy(PointerGetDatum(name));
 	}

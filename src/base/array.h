@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/base/array.h
+ *	  Arrays that grow.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_ARRAY_H
+#define FSW_ARRAY_H
+
+#include "postgres.h"
+
+/* An array with room for one more element behind n; NULL is one of none. */
+static inline void *
+fsw_grow(void *array, int n, int *max, Size size)
+{
+	if (n < *max)
+		return array;
+	if (array == NULL)
+	{
+		*max = 8;
+		return palloc(*max * size);
+	}
+	if (*max > PG_INT32_MAX / 2)
+		elog(ERROR, "array of %d elements cannot grow", n);
+	*max *= 2;
+	return repalloc_huge(array, *max * size);
+}
+
+/* The new last element of an array, to be assigned to. */
+#define FSW_PUSH(array, n, max) \
+	(*((array) = fsw_grow((array), (n), &(max), sizeof(*(array))), &(array)[(n)++]))
+
+#endif							/* FSW_ARRAY_H */
