@@ -29,7 +29,9 @@ OBJS = \
 	src/decode/json_walk.o \
 	src/decode/message.o \
 	src/decode/message_template.o \
+	src/decode/message_time.o \
 	src/decode/page.o \
+	src/decode/parse_log.o \
 	src/decode/row.o \
 	src/decode/timestamp.o \
 	src/decode/version_published.o \
@@ -58,6 +60,7 @@ OBJS = \
 	src/ingest/webhook.o \
 	src/answer/flag_state.o \
 	src/answer/lookup.o \
+	src/answer/lookup_cache.o \
 	src/answer/name.o \
 	src/answer/steps.o \
 	src/maintain/prune.o \

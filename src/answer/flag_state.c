@@ -345,6 +345,95 @@ priority_of(const FswHistory *history, const FswPeriod *period)
 	return row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
 }
 
+/* What a pair of names means, or an ERROR that says which of them is not known. */
+static int
+resolve_known(FswReader *reader, const text *environment, const text *feature, FswPair **pairs)
+{
+	int			npairs = fsw_resolve(reader, environment, feature, pairs);
+	FswPair    *environments;
+
+	if (npairs > 0)
+		return npairs;
+	if (feature == NULL || fsw_resolve(reader, environment, NULL, &environments) == 0)
+		raise_unknown("environment", environment);
+	raise_unknown("feature", feature);
+	return 0;
+}
+
+/*
+ * Read what is known of the flag that two names mean at an instant.  Where
+ * they mean several, those that are gone do not count, and more than one that
+ * is not is an ERROR.  NULL where they mean none then; *pair is the meaning.
+ */
+static FswHistory *
+read_meant(FswReader *reader, const text *environment, const text *feature, int64 at,
+		   TimestampTz known_at, const FswAsked *asked, const FswPair **pair)
+{
+	FswPair    *pairs;
+	int			npairs = resolve_known(reader, environment, feature, &pairs);
+	int		   *found = palloc_array(int, npairs);
+	int			nfound = fsw_resolve_at(pairs, npairs, at, found);
+	FswHistory *result = NULL;
+	int			nlive = 0;
+
+	for (int i = 0; i < nfound; i++)
+	{
+		const FswPair *meant = &pairs[found[i]];
+		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, known_at), &meant->feature);
+		FswHistory *one = fsw_history_read(reader, life, asked, &at);
+		const FswPeriod *period = fsw_timeline_at(one->timeline, 0, at);
+
+		if (period != NULL && period->state != FSW_NOT_LIVE)
+			nlive++;
+		else if (result != NULL)
+			continue;
+		result = one;
+		*pair = meant;
+	}
+	if (nlive > 1)
+		raise_ambiguous(environment);
+	return result;
+}
+
+/*
+ * The period of the override that was given at an instant, else that of the
+ * environment default; NULL for none.  *lowest is the least confidence of all
+ * that had to be looked at before.
+ */
+static const FswPeriod *
+choose_period(const FswHistory *history, const FswAsked *asked, int64 at, FswConfidence *lowest)
+{
+	Candidate  *candidates = palloc_array(Candidate, history->flag.nscopes);
+	int			ncandidates = 0;
+
+	*lowest = FSW_CONFIRMED;
+	for (int scope = 1; scope < history->flag.nscopes; scope++)
+	{
+		const FswPeriod *override;
+		Candidate  *candidate;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_asked(history, scope, asked))
+			continue;
+		override = fsw_timeline_at(history->timeline, scope, at);
+		if (override == NULL)
+			continue;
+		candidate = &candidates[ncandidates++];
+		candidate->period = override;
+		candidate->rank = history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY ? 0 : 1;
+		/* one that is absent had to be looked at before any other */
+		candidate->priority = override->state < 0 ? -1 : priority_of(history, override);
+	}
+	qsort(candidates, ncandidates, sizeof(Candidate), compare_candidates);
+	for (int i = 0; i < ncandidates; i++)
+	{
+		*lowest = Min(*lowest, candidates[i].period->confidence);
+		if (candidates[i].period->state >= 0)
+			return candidates[i].period;
+	}
+	return fsw_timeline_at(history->timeline, 0, at);
+}
+
 /*
  * feature_state(environment, feature, at, segments, identity, known_at): what
  * a user in these segments, or of this identity, was given, and how sure that
@@ -354,22 +443,14 @@ Datum
 fsw_feature_state(PG_FUNCTION_ARGS)
 {
 	Output		output = output_begin(fcinfo);
+	FswAsked	asked = {0};
 	FswReader  *reader;
-	FswPair    *pairs;
-	FswHistory *history = NULL;
+	FswHistory *history;
 	const FswPair *pair = NULL;
 	const FswPeriod *period;
-	Candidate  *candidates;
-	FswConfidence lowest = FSW_CONFIRMED;
+	FswConfidence lowest;
 	FswScopeKind kind;
 	int64		at;
-	FswAsked	asked = {0};
-	TimestampTz known_at;
-	int		   *found;
-	int			npairs;
-	int			nfound;
-	int			nlive = 0;
-	int			ncandidates = 0;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		return (Datum) 0;
@@ -378,70 +459,14 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 		ask_segments(&asked, PG_GETARG_ARRAYTYPE_P(3));
 	if (!PG_ARGISNULL(4))
 		asked.identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
-	known_at = PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5);
 
 	reader = fsw_reader_open();
-	npairs = fsw_resolve(reader, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), &pairs);
-	if (npairs == 0)
-	{
-		FswPair    *environments;
-
-		if (fsw_resolve(reader, PG_GETARG_TEXT_PP(0), NULL, &environments) == 0)
-			raise_unknown("environment", PG_GETARG_TEXT_PP(0));
-		raise_unknown("feature", PG_GETARG_TEXT_PP(1));
-	}
-	found = palloc_array(int, npairs);
-	nfound = fsw_resolve_at(pairs, npairs, at, found);
-	for (int i = 0; i < nfound; i++)
-	{
-		const FswPair *meant = &pairs[found[i]];
-		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, known_at), &meant->feature);
-		FswHistory *one = fsw_history_read(reader, life, &asked, &at);
-
-		/* where several are meant, those that are gone do not count */
-		period = fsw_timeline_at(one->timeline, 0, at);
-		if (period != NULL && period->state != FSW_NOT_LIVE)
-			nlive++;
-		else if (history != NULL)
-			continue;
-		history = one;
-		pair = meant;
-	}
+	history = read_meant(reader, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), at,
+						 PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5), &asked, &pair);
 	fsw_reader_close(reader);
-	if (nlive > 1)
-		raise_ambiguous(PG_GETARG_TEXT_PP(0));
 	if (history == NULL)
 		return (Datum) 0;
-	period = fsw_timeline_at(history->timeline, 0, at);
-
-	candidates = palloc_array(Candidate, history->flag.nscopes);
-	for (int scope = 1; scope < history->flag.nscopes; scope++)
-	{
-		const FswPeriod *override;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!is_asked(history, scope, &asked))
-			continue;
-		override = fsw_timeline_at(history->timeline, scope, at);
-		if (override == NULL)
-			continue;
-		kind = history->flag.scopes[scope].kind;
-		candidates[ncandidates].period = override;
-		candidates[ncandidates].rank = kind == FSW_SCOPE_IDENTITY ? 0 : 1;
-		/* one that is absent had to be looked at before any other */
-		candidates[ncandidates++].priority =
-			override->state < 0 ? -1 : priority_of(history, override);
-	}
-	qsort(candidates, ncandidates, sizeof(Candidate), compare_candidates);
-	for (int i = 0; i < ncandidates; i++)
-	{
-		lowest = Min(lowest, candidates[i].period->confidence);
-		if (candidates[i].period->state >= 0)
-		{
-			period = candidates[i].period;
-			break;
-		}
-	}
+	period = choose_period(history, &asked, at, &lowest);
 	if (period == NULL)
 		return (Datum) 0;
 
@@ -458,47 +483,18 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* environment_state(environment, at, known_at): every feature that was live. */
-Datum
-fsw_environment_state(PG_FUNCTION_ARGS)
+/* A row for each feature that was live at an instant. */
+static void
+write_features(Output *output, FswReader *reader, const FswPair *pair, TimestampTz at, TimestampTz known_at)
 {
-	Output		output = output_begin(fcinfo);
+	FswEnvironment *environment = fsw_environment(pair, known_at);
 	FswAsked	asked = {0};
-	MemoryContext mcxt = CurrentMemoryContext;
-	MemoryContext work;
-	FswReader  *reader;
-	FswPair    *pairs;
-	FswEnvironment *environment;
 	FswFeature *features;
-	TimestampTz at;
-	int		   *found;
-	int			npairs;
-	int			nfound;
-	int			nfeatures;
+	int			nfeatures = fsw_resolve_features(reader, pair, at, &features);
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "environment state",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(work);
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		return (Datum) 0;
-	at = PG_GETARG_TIMESTAMPTZ(1);
-
-	reader = fsw_reader_open();
-	npairs = fsw_resolve(reader, PG_GETARG_TEXT_PP(0), NULL, &pairs);
-	if (npairs == 0)
-		raise_unknown("environment", PG_GETARG_TEXT_PP(0));
-	found = palloc_array(int, npairs);
-	nfound = fsw_resolve_at(pairs, npairs, at, found);
-	if (nfound > 1)
-		raise_ambiguous(PG_GETARG_TEXT_PP(0));
-	if (nfound == 0)
-	{
-		fsw_reader_close(reader);
-		return (Datum) 0;
-	}
-	environment = fsw_environment(&pairs[found[0]],
-								  PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2));
-	nfeatures = fsw_resolve_features(reader, &pairs[found[0]], at, &features);
-
-	work = AllocSetContextCreate(mcxt, "environment state", ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(work);
 	for (int i = 0; i < nfeatures; i++)
 	{
 		const FswFeature *feature = &features[i];
@@ -510,16 +506,43 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 		period = fsw_timeline_at(history->timeline, 0, at);
 		if (period != NULL && period->state != FSW_NOT_LIVE)
 		{
-			put_text(&output, feature->name);
-			put_int64(&output, feature->id, false);
-			put_state(&output, history, period->state);
-			put_since(&output, history, period, period->confidence);
-			write_row(&output);
+			put_text(output, feature->name);
+			put_int64(output, feature->id, false);
+			put_state(output, history, period->state);
+			put_since(output, history, period, period->confidence);
+			write_row(output);
 		}
 		MemoryContextReset(work);
 	}
-	MemoryContextSwitchTo(mcxt);
-	fsw_reader_close(reader);
+	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(work);
+}
+
+/* environment_state(environment, at, known_at): every feature that was live. */
+Datum
+fsw_environment_state(PG_FUNCTION_ARGS)
+{
+	Output		output = output_begin(fcinfo);
+	FswReader  *reader;
+	FswPair    *pairs;
+	TimestampTz at;
+	int		   *found;
+	int			npairs;
+	int			nfound;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return (Datum) 0;
+	at = PG_GETARG_TIMESTAMPTZ(1);
+
+	reader = fsw_reader_open();
+	npairs = resolve_known(reader, PG_GETARG_TEXT_PP(0), NULL, &pairs);
+	found = palloc_array(int, npairs);
+	nfound = fsw_resolve_at(pairs, npairs, at, found);
+	if (nfound > 1)
+		raise_ambiguous(PG_GETARG_TEXT_PP(0));
+	if (nfound == 1)
+		write_features(&output, reader, &pairs[found[0]], at,
+					   PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2));
+	fsw_reader_close(reader);
 	return (Datum) 0;
 }

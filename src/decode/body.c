@@ -55,17 +55,47 @@ envelope_extra(JsonbContainer *root, FswExtra *extra)
 	(void) fsw_decode_object(root, envelope_fields, NULL, NULL, extra);
 }
 
+static char *
+decode_flag_updated(FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer)
+{
+	return fsw_decode_flag(event, data, path, false, outer);
+}
+
+static char *
+decode_flag_deleted(FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer)
+{
+	return fsw_decode_flag(event, data, path, true, outer);
+}
+
+static char *
+decode_audit_created(FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer)
+{
+	return fsw_decode_audit(event, data, path, 1, outer);
+}
+
+/* What an event_type is decoded by: its data, within an envelope. */
+static const struct
+{
+	const char *event_type;
+	char	   *(*decode) (FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer);
+}			event_types[] = {
+	{"FLAG_UPDATED", decode_flag_updated},
+	{"FLAG_DELETED", decode_flag_deleted},
+	{"AUDIT_LOG_CREATED", decode_audit_created},
+	{"NEW_VERSION_PUBLISHED", fsw_decode_version}
+};
+
 static void
 decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 {
 	FswPath		path = {NULL, "data"};
-	FswExtra		outer = {NULL, 0, 0};
-	bool		updated = strcmp(event->event_type, "FLAG_UPDATED") == 0;
-	bool		deleted = strcmp(event->event_type, "FLAG_DELETED") == 0;
-	bool		audit = strcmp(event->event_type, "AUDIT_LOG_CREATED") == 0;
-	bool		version = strcmp(event->event_type, "NEW_VERSION_PUBLISHED") == 0;
+	FswExtra	outer = {NULL, 0, 0};
+	int			type = 0;
 
-	if (!updated && !deleted && !audit && !version)
+	while (type < (int) lengthof(event_types) &&
+		   strcmp(event->event_type, event_types[type].event_type) != 0)
+		type++;
+	if (type == (int) lengthof(event_types))
 	{
 		event->unrecognized = true;
 		return;
@@ -76,12 +106,50 @@ decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 		return;
 	}
 	envelope_extra(root, &outer);
-	if (audit)
-		event->reason = fsw_decode_audit(event, data, &path, 1, &outer);
-	else if (version)
-		event->reason = fsw_decode_version(event, data, &path, &outer);
+	event->reason = event_types[type].decode(event, data, &path, &outer);
+}
+
+/*
+ * A body without an event_type: the bare audit entry of the old documentation
+ * and of browsers, or what an integration sends, which is kept as it is.
+ */
+static void
+decode_bare(FswEvent *event, JsonbContainer *root)
+{
+	FswPath		path = {NULL, "event_type"};
+
+	if (fsw_json_key(root, "log") != NULL && fsw_json_key(root, "created_date") != NULL)
+	{
+		event->event_type = pstrdup("AUDIT_LOG_CREATED");
+		event->reason = fsw_decode_audit(event, root, NULL, 1, NULL);
+	}
+	else if (fsw_json_key(root, "flags") != NULL && fsw_json_key(root, "identity") != NULL &&
+			 fsw_json_key(root, "traits") != NULL && fsw_json_key(root, "segments") != NULL)
+		event->event_type = pstrdup("identity");
+	else if (fsw_json_key(root, "meta") != NULL && fsw_json_key(root, "data") != NULL)
+		event->event_type = pstrdup("sentry");
 	else
-		event->reason = fsw_decode_flag(event, data, &path, deleted, &outer);
+		event->reason = fsw_invalid_payload(&path, NULL);
+}
+
+/* A body that a webhook brought. */
+static void
+decode_webhook(FswEvent *event, JsonbContainer *root)
+{
+	JsonbValue *type = fsw_json_key(root, "event_type");
+	JsonbContainer *data = fsw_json_object(fsw_json_key(root, "data"));
+	FswPath		path = {NULL, "event_type"};
+
+	if (fsw_json_is_string(type))
+		event->event_type = pnstrdup(type->val.string.val, type->val.string.len);
+	find_event_time(event, root, data);
+
+	if (fsw_json_is_string(type))
+		decode_enveloped(event, root, data);
+	else if (type != NULL)
+		event->reason = fsw_invalid_payload(&path, "be a string");
+	else
+		decode_bare(event, root);
 }
 
 /*
@@ -96,52 +164,15 @@ fsw_event_decode(Jsonb *body, bool is_import)
 {
 	FswEvent   *event = palloc0(sizeof(FswEvent));
 	JsonbContainer *root = &body->root;
-	JsonbContainer *data;
-	JsonbValue *type;
-	FswPath		event_type_path = {NULL, "event_type"};
 
 	event->is_import = is_import;
 	if (!JsonContainerIsObject(root))
-	{
 		event->reason = psprintf("%s webhook payload is not a JSON object",
 								 unpack_sql_state(ERRCODE_FSW_INVALID_PAYLOAD));
-		return event;
-	}
-
-	if (is_import)
-	{
+	else if (is_import)
 		event->reason = fsw_decode_page(event, root);
-		if (event->reason != NULL)
-		{
-			event->rows = NIL;
-			event->names = NIL;
-		}
-		return event;
-	}
-
-	type = fsw_json_key(root, "event_type");
-	data = fsw_json_object(fsw_json_key(root, "data"));
-	if (fsw_json_is_string(type))
-		event->event_type = pnstrdup(type->val.string.val, type->val.string.len);
-	find_event_time(event, root, data);
-
-	if (fsw_json_is_string(type))
-		decode_enveloped(event, root, data);
-	else if (type != NULL)
-		event->reason = fsw_invalid_payload(&event_type_path, "be a string");
-	else if (fsw_json_key(root, "log") != NULL && fsw_json_key(root, "created_date") != NULL)
-	{
-		/* The bare audit entry of the old documentation and of browsers. */
-		event->event_type = pstrdup("AUDIT_LOG_CREATED");
-		event->reason = fsw_decode_audit(event, root, NULL, 1, NULL);
-	}
-	else if (fsw_json_key(root, "flags") != NULL && fsw_json_key(root, "identity") != NULL &&
-			 fsw_json_key(root, "traits") != NULL && fsw_json_key(root, "segments") != NULL)
-		event->event_type = pstrdup("identity");
-	else if (fsw_json_key(root, "meta") != NULL && fsw_json_key(root, "data") != NULL)
-		event->event_type = pstrdup("sentry");
 	else
-		event->reason = fsw_invalid_payload(&event_type_path, NULL);
+		decode_webhook(event, root);
 
 	if (event->reason != NULL)
 	{

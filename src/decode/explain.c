@@ -134,6 +134,46 @@ write_character(StringInfo out, const Form *form, uint32 c)
 	}
 }
 
+/* What an escape says, from its backslash on. */
+static bool
+read_escape(Reader *r, uint32 *code)
+{
+	static const char from[] = "\"\\/bfnrt";
+	static const char to[] = "\"\\/\b\f\n\r\t";
+	unsigned char c;
+	int			first;
+
+	if (r->end - r->at < 2)
+		return false;
+	c = (unsigned char) r->at[1];
+	r->at += 2;
+	if (c != 'u')
+	{
+		if (c == '\0' || strchr(from, c) == NULL)
+			return false;
+		*code = (uint32) (unsigned char) to[strchr(from, c) - from];
+		return true;
+	}
+	first = hex4(r);
+	if (first < 0)
+		return false;
+	*code = (uint32) first;
+	if (first >= 0xd800 && first <= 0xdbff && r->end - r->at >= 6 &&
+		r->at[0] == '\\' && r->at[1] == 'u')
+	{
+		const char *back = r->at;
+		int			second;
+
+		r->at += 2;
+		second = hex4(r);
+		if (second >= 0xdc00 && second <= 0xdfff)
+			*code = 0x10000 + ((*code - 0xd800) << 10) + ((uint32) second - 0xdc00);
+		else
+			r->at = back;
+	}
+	return true;
+}
+
 /*
  * A string, and in *name (where wanted) what it says, for sorting.
  */
@@ -149,45 +189,13 @@ write_string(Reader *r, StringInfo out, StringInfo name)
 		unsigned char c = (unsigned char) *r->at;
 		uint32		code;
 
+		if (c < 0x20)
+			return false;
 		if (c == '\\')
 		{
-			if (r->end - r->at < 2)
+			if (!read_escape(r, &code))
 				return false;
-			c = (unsigned char) r->at[1];
-			r->at += 2;
-			if (c == 'u')
-			{
-				int			first = hex4(r);
-
-				if (first < 0)
-					return false;
-				code = (uint32) first;
-				if (first >= 0xd800 && first <= 0xdbff && r->end - r->at >= 6 &&
-					r->at[0] == '\\' && r->at[1] == 'u')
-				{
-					const char *back = r->at;
-					int			second;
-
-					r->at += 2;
-					second = hex4(r);
-					if (second >= 0xdc00 && second <= 0xdfff)
-						code = 0x10000 + ((code - 0xd800) << 10) + ((uint32) second - 0xdc00);
-					else
-						r->at = back;
-				}
-			}
-			else
-			{
-				static const char from[] = "\"\\/bfnrt";
-				static const char to[] = "\"\\/\b\f\n\r\t";
-
-				if (c == '\0' || strchr(from, c) == NULL)
-					return false;
-				code = (uint32) (unsigned char) to[strchr(from, c) - from];
-			}
 		}
-		else if (c < 0x20)
-			return false;
 		else
 		{
 			int			len = pg_utf_mblen((const unsigned char *) r->at);
@@ -224,7 +232,35 @@ compare_members(const void *a, const void *b)
 	return strcmp(((const Member *) a)->name, ((const Member *) b)->name);
 }
 
-/* An object or an array, from behind its bracket on. */
+/* One member of an object, or element of an array, up to what ends it. */
+static bool
+read_member(Reader *r, bool object, Member *member)
+{
+	StringInfoData text;
+	StringInfoData name;
+
+	initStringInfo(&text);
+	initStringInfo(&name);
+	skip_blanks(r);
+	if (object)
+	{
+		if (r->at >= r->end || *r->at != '"' || !write_string(r, &text, &name))
+			return false;
+		skip_blanks(r);
+		if (r->at >= r->end || *r->at++ != ':')
+			return false;
+		appendStringInfoString(&text, r->form->colon);
+		r->percentage = strcmp(name.data, "percentage_allocation") == 0;
+	}
+	if (!write_value(r, &text))
+		return false;
+	member->name = name.data;
+	member->text = text.data;
+	skip_blanks(r);
+	return r->at < r->end;
+}
+
+/* An object or an array, from its bracket on. */
 static bool
 write_container(Reader *r, StringInfo out, bool object)
 {
@@ -242,30 +278,12 @@ write_container(Reader *r, StringInfo out, bool object)
 	}
 	for (;;)
 	{
-		StringInfoData text;
-		StringInfoData name;
+		Member		member;
 
 		CHECK_FOR_INTERRUPTS();
-		initStringInfo(&text);
-		initStringInfo(&name);
-		skip_blanks(r);
-		if (object)
-		{
-			if (r->at >= r->end || *r->at != '"' || !write_string(r, &text, &name))
-				return false;
-			skip_blanks(r);
-			if (r->at >= r->end || *r->at++ != ':')
-				return false;
-			appendStringInfoString(&text, r->form->colon);
-			r->percentage = strcmp(name.data, "percentage_allocation") == 0;
-		}
-		if (!write_value(r, &text))
+		if (!read_member(r, object, &member))
 			return false;
-		FSW_PUSH(members, count, room) = (Member) {name.data, text.data};
-
-		skip_blanks(r);
-		if (r->at >= r->end)
-			return false;
+		FSW_PUSH(members, count, room) = member;
 		if (*r->at == closing)
 			break;
 		if (*r->at++ != ',')

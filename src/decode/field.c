@@ -132,6 +132,27 @@ fsw_row_set_extra(FswRow *row, int column, const FswExtra *extra)
 	row->nulls[column] = false;
 }
 
+/* Who an identity is, and of which kind: a number or a string say that. */
+static char *
+decode_identity(JsonbValue *value, const FswField *field, const FswPath *path, FswRow *row)
+{
+	int64		number;
+
+	if (value->type == jbvString)
+	{
+		fsw_row_set(row, field->column, string_datum(value));
+		fsw_row_set_cstring(row, FLAG_identity_kind, "edge");
+	}
+	else if (integer_value(value, &number))
+	{
+		fsw_row_set_cstring(row, field->column, psprintf(INT64_FORMAT, number));
+		fsw_row_set_cstring(row, FLAG_identity_kind, "core");
+	}
+	else
+		return fsw_invalid_payload(path, "be an integer or a string");
+	return NULL;
+}
+
 /*
  * One listed field into its column.  Returns NULL, or why not.  *keep is set
  * where the value has to stay in extra as well.
@@ -182,27 +203,10 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 			fsw_row_set(row, field->column, jsonb_datum(value));
 			break;
 		case FIELD_IDENTITY:
-			if (value->type == jbvString)
-			{
-				fsw_row_set(row, field->column, string_datum(value));
-				fsw_row_set_cstring(row, FLAG_identity_kind, "edge");
-			}
-			else if (integer_value(value, &number))
-			{
-				fsw_row_set_cstring(row, field->column, psprintf(INT64_FORMAT, number));
-				fsw_row_set_cstring(row, FLAG_identity_kind, "core");
-			}
-			else
-				return fsw_invalid_payload(path, "be an integer or a string");
-			break;
+			return decode_identity(value, field, path, row);
 		case FIELD_REFERENCE:
 			if (value->type == jbvNumeric)
-			{
-				if (!integer_value(value, &number))
-					return fsw_invalid_payload(path, "be an integer");
-				fsw_row_set(row, field->fields[0].column, Int64GetDatum(number));
-				break;
-			}
+				return decode_field(value, &field->fields[0], path, row, keep, nested);
 			pg_fallthrough;
 		case FIELD_OBJECT:
 			if (fsw_json_object(value) == NULL)

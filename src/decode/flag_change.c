@@ -177,78 +177,115 @@ fsw_add_flag_names(FswEvent *event, const FswRow *row)
 				 row->values[FLAG_identity_identifier], row, FLAG_project_id);
 }
 
+/* Keys of the data beside the two states, which have columns and extras of their own. */
+static void
+drop_states(FswExtra *extra)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < extra->npairs; i++)
+	{
+		JsonbValue *key = &extra->pairs[i].key;
+
+		if (!(key->val.string.len == 9 && memcmp(key->val.string.val, "new_state", 9) == 0) &&
+			!(key->val.string.len == 14 && memcmp(key->val.string.val, "previous_state", 14) == 0))
+			extra->pairs[kept++] = extra->pairs[i];
+	}
+	extra->npairs = kept;
+}
+
+/* The states of an event, and where they stand in the body. */
+typedef struct States
+{
+	FswPath		new_path;
+	FswPath		previous_path;
+	JsonbContainer *new_state;	/* NULL: null */
+	JsonbContainer *previous_state; /* NULL: null or absent */
+} States;
+
+/* Returns NULL, or why there are none. */
+static char *
+find_states(States *states, JsonbContainer *data, const FswPath *path)
+{
+	JsonbValue *new_value = fsw_json_key(data, "new_state");
+	JsonbValue *previous_value = fsw_json_key(data, "previous_state");
+
+	states->new_path = (FswPath) {path, "new_state"};
+	states->previous_path = (FswPath) {path, "previous_state"};
+	states->new_state = fsw_json_object(new_value);
+	states->previous_state = fsw_json_object(previous_value);
+	if (new_value == NULL)
+		return fsw_invalid_payload(&states->new_path, NULL);
+	if (states->new_state == NULL && !fsw_json_is_null(new_value))
+		return fsw_invalid_payload(&states->new_path, "be an object or null");
+	if (states->previous_state == NULL && !fsw_json_is_null(previous_value))
+		return fsw_invalid_payload(&states->previous_path, "be an object");
+	return NULL;
+}
+
+/* The states into their columns.  Returns NULL, or why they are not decoded. */
+static char *
+decode_states(const States *states, FswRow *row, FswExtra *extra)
+{
+	JsonbContainer *new_state = NULL;
+	FswExtra	new_extra = {NULL, 0, 0};
+	FswExtra	previous_extra = {NULL, 0, 0};
+	char	   *reason = NULL;
+
+	if (states->new_state != NULL)
+	{
+		new_state = swap_legacy_edge(states->new_state);
+		reason = fsw_decode_object(new_state, new_state_fields, &states->new_path, row, &new_extra);
+	}
+	if (reason == NULL && states->previous_state != NULL)
+	{
+		reason = fsw_decode_object(swap_legacy_edge(states->previous_state),
+								   new_state != NULL ? previous_state_fields : deleted_state_fields,
+								   &states->previous_path, row, &previous_extra);
+		if (new_state != NULL)
+			extra_differences(&previous_extra, new_state);
+	}
+	fsw_extra_add(extra, "new_state", &new_extra);
+	fsw_extra_add(extra, "previous_state", &previous_extra);
+	return reason;
+}
+
+/* Whether the ids and names are those of the test request that Flagsmith sends. */
+static bool
+is_test_flag(const FswRow *row)
+{
+	return fsw_column_is(row, FLAG_project, "Test Project") &&
+		fsw_column_is_one(row, FLAG_project_id) &&
+		fsw_column_is_one(row, FLAG_environment_id) &&
+		fsw_column_is_one(row, FLAG_feature_id) &&
+		fsw_column_is_one(row, FLAG_segment_id) &&
+		(row->nulls[FLAG_identity] || fsw_column_is(row, FLAG_identity, "1"));
+}
+
 /* fsw_decode_flag() - the data of one event.  Returns NULL, or why it is not decoded. */
 char *
 fsw_decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool deleted, FswExtra *outer)
 {
 	FswRow	   *row = fsw_row_create(FSW_TABLE_FLAG_CHANGE, 1);
-	FswPath		new_path = {path, "new_state"};
-	FswPath		previous_path = {path, "previous_state"};
-	JsonbValue *new_value = fsw_json_key(data, "new_state");
-	JsonbValue *previous_value = fsw_json_key(data, "previous_state");
-	JsonbContainer *new_state = fsw_json_object(new_value);
-	JsonbContainer *previous_state = fsw_json_object(previous_value);
-	FswExtra		extra = {NULL, 0, 0};
-	FswExtra		new_extra = {NULL, 0, 0};
-	FswExtra		previous_extra = {NULL, 0, 0};
-	int			kept = 0;
-	char	   *reason;
+	States		states;
+	FswExtra	extra = {NULL, 0, 0};
+	char	   *reason = find_states(&states, data, path);
 
-	if (new_value == NULL)
-		return fsw_invalid_payload(&new_path, NULL);
-	if (new_state == NULL && !fsw_json_is_null(new_value))
-		return fsw_invalid_payload(&new_path, "be an object or null");
-	if (previous_state == NULL && !fsw_json_is_null(previous_value))
-		return fsw_invalid_payload(&previous_path, "be an object");
-
+	if (reason != NULL)
+		return reason;
 	reason = fsw_decode_object(data, flag_data_fields, path, row, &extra);
 	if (reason != NULL)
 		return reason;
-	for (int i = 0; i < extra.npairs; i++)
-	{
-		JsonbValue *key = &extra.pairs[i].key;
-
-		if (!(key->val.string.len == 9 && memcmp(key->val.string.val, "new_state", 9) == 0) &&
-			!(key->val.string.len == 14 && memcmp(key->val.string.val, "previous_state", 14) == 0))
-			extra.pairs[kept++] = extra.pairs[i];
-	}
-	extra.npairs = kept;
-
-	if (new_state != NULL)
-	{
-		new_state = swap_legacy_edge(new_state);
-		reason = fsw_decode_object(new_state, new_state_fields, &new_path, row, &new_extra);
-	}
-	if (reason == NULL && previous_state != NULL)
-	{
-		previous_state = swap_legacy_edge(previous_state);
-		if (new_state != NULL)
-		{
-			reason = fsw_decode_object(previous_state, previous_state_fields, &previous_path,
-								   row, &previous_extra);
-			extra_differences(&previous_extra, new_state);
-		}
-		else
-			reason = fsw_decode_object(previous_state, deleted_state_fields, &previous_path,
-								   row, &previous_extra);
-	}
+	drop_states(&extra);
+	reason = decode_states(&states, row, &extra);
 	if (reason != NULL)
 		return reason;
-
-	fsw_extra_add(&extra, "new_state", &new_extra);
-	fsw_extra_add(&extra, "previous_state", &previous_extra);
 	fsw_extra_add(&extra, "envelope", outer);
 	fsw_row_set_extra(row, FLAG_extra, &extra);
 
 	fsw_row_set(row, FLAG_deleted, BoolGetDatum(deleted));
 	fsw_row_set_cstring(row, FLAG_origin, "webhook");
-	fsw_row_set(row, FLAG_is_test,
-			BoolGetDatum(fsw_column_is(row, FLAG_project, "Test Project") &&
-						 fsw_column_is_one(row, FLAG_project_id) &&
-						 fsw_column_is_one(row, FLAG_environment_id) &&
-						 fsw_column_is_one(row, FLAG_feature_id) &&
-						 fsw_column_is_one(row, FLAG_segment_id) &&
-						 (row->nulls[FLAG_identity] || fsw_column_is(row, FLAG_identity, "1"))));
+	fsw_row_set(row, FLAG_is_test, BoolGetDatum(is_test_flag(row)));
 	event->rows = lappend(event->rows, row);
 
 	if (!DatumGetBool(row->values[FLAG_is_test]))

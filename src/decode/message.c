@@ -34,12 +34,8 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
-#include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/jsonb.h"
+#include "utils/memutils.h"
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
@@ -52,27 +48,7 @@ static const char *const effect_kind_names[] = {
 	FSW_EFFECT_KINDS(EFFECT_NAME)
 };
 
-/* What may stand between two literals of a template. */
-typedef enum Field
-{
-	FIELD_FEATURE,
-	FIELD_SEGMENT,
-	FIELD_IDENTITY,
-	FIELD_ENVIRONMENT,
-	FIELD_CHANGE_REQUEST,
-	FIELD_NAME,
-	FIELD_TIME,
-	FIELD_OTHER					/* present, but not kept */
-} Field;
-
-#define NUM_KEPT_FIELDS FIELD_OTHER
-
-static const struct
-{
-	const char *placeholder;
-	const char *key;			/* in the splits of parse_log() */
-	size_t		offset;			/* in FswLogSplit */
-}			fields[] = {
+const FswLogFieldInfo fsw_log_fields[] = {
 	{"feature", "feature", offsetof(FswLogSplit, feature)},
 	{"segment", "segment", offsetof(FswLogSplit, segment)},
 	{"identity", "identity", offsetof(FswLogSplit, identity)},
@@ -82,9 +58,6 @@ static const struct
 	{"time", "scheduled_for", offsetof(FswLogSplit, scheduled_for)},
 	{"", NULL, 0}
 };
-
-#define SPLIT_FIELD(split, field) \
-	(*(char **) ((char *) (split) + fields[field].offset))
 
 /*
  * The most templates that one message can fit.  Those of the health of a
@@ -103,7 +76,7 @@ static const struct
 /* A placeholder and the literal after it, which may be empty at the end. */
 typedef struct Gap
 {
-	Field		field;
+	FswLogField field;
 	const char *literal;
 	int			literal_len;
 
@@ -133,8 +106,8 @@ typedef struct Match
 typedef struct Spans
 {
 	const Match *match;
-	int			begin[NUM_KEPT_FIELDS];
-	int			end[NUM_KEPT_FIELDS];
+	int			begin[FSW_LOG_KEPT_FIELDS];
+	int			end[FSW_LOG_KEPT_FIELDS];
 } Spans;
 
 /* State of the enumeration of the splits of one match. */
@@ -176,128 +149,13 @@ object_type_set(const char *name)
 }
 
 /*
- * Read up to maxlen digits.  Returns their number and sets *value.
- */
-static int
-scan_digits(const char *s, int len, int maxlen, int *value)
-{
-	int			n = 0;
-
-	*value = 0;
-	while (n < len && n < maxlen && s[n] >= '0' && s[n] <= '9')
-		*value = *value * 10 + (s[n++] - '0');
-	return n;
-}
-
-/*
- * Length of the time like "01/03/2026 06:00:00" at the start of s, or 0.
- */
-static int
-scan_numeric_time(const char *s, int len)
-{
-	static const char form[] = "dd/dd/dddd dd:dd:dd";
-	int			day,
-				month,
-				hour,
-				minute,
-				second;
-
-	if (len < (int) sizeof(form) - 1)
-		return 0;
-	for (int i = 0; i < (int) sizeof(form) - 1; i++)
-	{
-		if (form[i] == 'd' ? (s[i] < '0' || s[i] > '9') : s[i] != form[i])
-			return 0;
-	}
-	scan_digits(s, 2, 2, &day);
-	scan_digits(s + 3, 2, 2, &month);
-	scan_digits(s + 11, 2, 2, &hour);
-	scan_digits(s + 14, 2, 2, &minute);
-	scan_digits(s + 17, 2, 2, &second);
-	if (day < 1 || day > 31 || month < 1 || month > 12 ||
-		hour > 23 || minute > 59 || second > 59)
-		return 0;
-	return sizeof(form) - 1;
-}
-
-/*
- * Length of the time like "March 1, 2026, 6 a.m.", "Sept. 14, 2026,
- * 1:30 p.m." or "May 5, 2026, noon" at the start of s, or 0.
- */
-static int
-scan_worded_time(const char *s, int len)
-{
-	static const char *const months[] = {
-		"Jan.", "Feb.", "March", "April", "May", "June",
-		"July", "Aug.", "Sept.", "Oct.", "Nov.", "Dec."
-	};
-	static const char *const words[] = {"noon", "midnight"};
-	static const char *const halves[] = {" a.m.", " p.m."};
-	int			pos = 0;
-	int			n;
-	int			value;
-
-	for (int i = 0; i < (int) lengthof(months) && pos == 0; i++)
-	{
-		n = strlen(months[i]);
-		if (len >= n && memcmp(s, months[i], n) == 0)
-			pos = n;
-	}
-	if (pos == 0 || pos >= len || s[pos++] != ' ')
-		return 0;
-
-	n = scan_digits(s + pos, len - pos, 2, &value);
-	if (n == 0 || s[pos] == '0' || value > 31)
-		return 0;
-	pos += n;
-	if (len - pos < 2 || memcmp(s + pos, ", ", 2) != 0)
-		return 0;
-	pos += 2;
-
-	n = scan_digits(s + pos, len - pos, 4, &value);
-	if (n != 4)
-		return 0;
-	pos += n;
-	if (len - pos < 2 || memcmp(s + pos, ", ", 2) != 0)
-		return 0;
-	pos += 2;
-
-	for (int i = 0; i < (int) lengthof(words); i++)
-	{
-		n = strlen(words[i]);
-		if (len - pos >= n && memcmp(s + pos, words[i], n) == 0)
-			return pos + n;
-	}
-
-	n = scan_digits(s + pos, len - pos, 2, &value);
-	if (n == 0 || s[pos] == '0' || value > 12)
-		return 0;
-	pos += n;
-	if (pos < len && s[pos] == ':')
-	{
-		pos++;
-		n = scan_digits(s + pos, len - pos, 2, &value);
-		if (n != 2 || value > 59)
-			return 0;
-		pos += n;
-	}
-	for (int i = 0; i < (int) lengthof(halves); i++)
-	{
-		n = strlen(halves[i]);
-		if (len - pos >= n && memcmp(s + pos, halves[i], n) == 0)
-			return pos + n;
-	}
-	return 0;
-}
-
-/*
  * Is what fills this gap recognized by its own form, so that where it begins
  * also says where it ends?
  */
 static inline bool
 gap_is_time(const Match *match, const Gap *gap)
 {
-	return gap->field == FIELD_TIME && (match->reading & ALLOW_ANY_TIME) == 0;
+	return gap->field == FSW_LOG_TIME && (match->reading & ALLOW_ANY_TIME) == 0;
 }
 
 /*
@@ -306,11 +164,8 @@ gap_is_time(const Match *match, const Gap *gap)
 static int
 time_end(const Match *match, int begin)
 {
-	const char *s = match->msg + begin;
-	int			n = scan_numeric_time(s, match->len - begin);
+	int			n = fsw_log_time_length(match->msg + begin, match->len - begin);
 
-	if (n == 0)
-		n = scan_worded_time(s, match->len - begin);
 	return n == 0 ? -1 : begin + n;
 }
 
@@ -410,10 +265,10 @@ match_begin(Match *match, const FswLogTemplate *template, const char *msg, int l
 		const char *close = strchr(p, '}');
 		int			field = 0;
 
-		while (strncmp(fields[field].placeholder, p + 1, close - p - 1) != 0 ||
-			   fields[field].placeholder[close - p - 1] != '\0')
+		while (strncmp(fsw_log_fields[field].placeholder, p + 1, close - p - 1) != 0 ||
+			   fsw_log_fields[field].placeholder[close - p - 1] != '\0')
 			field++;
-		gap->field = (Field) field;
+		gap->field = (FswLogField) field;
 
 		p = close + 1;
 		gap->literal = p;
@@ -517,11 +372,11 @@ walk_gap(Walk *walk, int i, int begin)
 			int			pos = match->prefix_len;
 
 			spans->match = match;
-			for (int f = 0; f < NUM_KEPT_FIELDS; f++)
+			for (int f = 0; f < FSW_LOG_KEPT_FIELDS; f++)
 				spans->begin[f] = spans->end[f] = -1;
 			for (int g = 0; g < match->ngaps; g++)
 			{
-				if (match->gaps[g].field < NUM_KEPT_FIELDS)
+				if (match->gaps[g].field < FSW_LOG_KEPT_FIELDS)
 				{
 					spans->begin[match->gaps[g].field] = pos;
 					spans->end[match->gaps[g].field] = walk->at[g];
@@ -690,6 +545,60 @@ collect_splits(const Match *matches, int nmatches, int limit, Spans *result,
 	return nunique;
 }
 
+/* The names of each split, copied.  Returns how many splits are not weak. */
+static int
+copy_splits(FswLog *result, const char *log, const Spans *spans)
+{
+	int			nstrong = 0;
+
+	result->splits = palloc0(sizeof(FswLogSplit) * result->nsplits);
+	for (int i = 0; i < result->nsplits; i++)
+	{
+		FswLogSplit *split = &result->splits[i];
+
+		split->weak = spans[i].match->weak;
+		if (!split->weak)
+			nstrong++;
+		for (int f = 0; f < FSW_LOG_KEPT_FIELDS; f++)
+		{
+			if (spans[i].begin[f] >= 0)
+				FSW_SPLIT_FIELD(split, f) = pnstrdup(log + spans[i].begin[f],
+													 spans[i].end[f] - spans[i].begin[f]);
+		}
+	}
+	return nstrong;
+}
+
+/* What the message says for certain: what all that is not weak agrees on. */
+static void
+agree(FswLog *result, const FswLogTemplate *first, const Match *matches, int nmatches, int nstrong)
+{
+	result->action = first->action;
+	result->object = first->object;
+	result->effect = first->effect;
+	result->agreed = result->splits[0];
+	for (int i = 1; i < nmatches && !matches[i].weak; i++)
+	{
+		const FswLogTemplate *other = matches[i].template;
+
+		if (result->action != NULL && strcmp(result->action, other->action) != 0)
+			result->action = NULL;
+		if (result->object != NULL && strcmp(result->object, other->object) != 0)
+			result->object = NULL;
+	}
+	for (int i = 1; i < nstrong; i++)
+	{
+		for (int f = 0; f < FSW_LOG_KEPT_FIELDS; f++)
+		{
+			char	   *mine = FSW_SPLIT_FIELD(&result->agreed, f);
+			char	   *other = FSW_SPLIT_FIELD(&result->splits[i], f);
+
+			if (mine != NULL && (other == NULL || strcmp(mine, other) != 0))
+				FSW_SPLIT_FIELD(&result->agreed, f) = NULL;
+		}
+	}
+}
+
 /*
  * Parse the message of an audit entry.  related_object_type may be NULL.
  */
@@ -701,7 +610,7 @@ fsw_parse_log(const char *log, size_t len, const char *related_object_type)
 	Match		matches[MAX_MATCHES];
 	Spans	   *spans;
 	int			nmatches = 0;
-	int			nstrong = 0;
+	int			nstrong;
 	int			limit;
 	bool		more;
 
@@ -720,153 +629,12 @@ fsw_parse_log(const char *log, size_t len, const char *related_object_type)
 	limit = Max(2, Min(FSW_LOG_MAX_SPLITS, 4 * 1024 * 1024 / ((int) len + 1)));
 	spans = palloc(sizeof(Spans) * (limit + 2 * MAX_MATCHES));
 	result->nsplits = collect_splits(matches, nmatches, limit, spans, &more);
-	result->splits = palloc0(sizeof(FswLogSplit) * result->nsplits);
-
-	for (int i = 0; i < result->nsplits; i++)
-	{
-		FswLogSplit *split = &result->splits[i];
-
-		split->weak = spans[i].match->weak;
-		if (!split->weak)
-			nstrong++;
-		for (int f = 0; f < NUM_KEPT_FIELDS; f++)
-		{
-			if (spans[i].begin[f] >= 0)
-				SPLIT_FIELD(split, f) = pnstrdup(log + spans[i].begin[f],
-												 spans[i].end[f] - spans[i].begin[f]);
-		}
-	}
+	nstrong = copy_splits(result, log, spans);
 	result->ambiguous = nstrong > 1 || more;
-
-	/* what the message says for certain */
-	result->action = spans[0].match->template->action;
-	result->object = spans[0].match->template->object;
-	result->effect = spans[0].match->template->effect;
-	result->agreed = result->splits[0];
-	for (int i = 1; i < nmatches && !matches[i].weak; i++)
-	{
-		const FswLogTemplate *other = matches[i].template;
-
-		if (result->action != NULL && strcmp(result->action, other->action) != 0)
-			result->action = NULL;
-		if (result->object != NULL && strcmp(result->object, other->object) != 0)
-			result->object = NULL;
-	}
-	for (int i = 1; i < nstrong; i++)
-	{
-		for (int f = 0; f < NUM_KEPT_FIELDS; f++)
-		{
-			char	   *mine = SPLIT_FIELD(&result->agreed, f);
-			char	   *other = SPLIT_FIELD(&result->splits[i], f);
-
-			if (mine != NULL && (other == NULL || strcmp(mine, other) != 0))
-				SPLIT_FIELD(&result->agreed, f) = NULL;
-		}
-	}
+	agree(result, spans[0].match->template, matches, nmatches, nstrong);
 
 	for (int i = 0; i < nmatches; i++)
 		match_free(&matches[i]);
 	pfree(spans);
 	return result;
-}
-
-/*
- * The splits as jsonb: an array of objects with the names each split has.
- */
-static Jsonb *
-splits_to_jsonb(const FswLog *log)
-{
-	FswJsonbBuild state = {0};
-	JsonbValue *array;
-
-	fsw_jsonb_push(&state, WJB_BEGIN_ARRAY, NULL);
-	for (int i = 0; i < log->nsplits; i++)
-	{
-		JsonbValue	value;
-
-		fsw_jsonb_push(&state, WJB_BEGIN_OBJECT, NULL);
-		for (int f = 0; f < NUM_KEPT_FIELDS; f++)
-		{
-			char	   *name = SPLIT_FIELD(&log->splits[i], f);
-
-			if (name == NULL)
-				continue;
-			value.type = jbvString;
-			value.val.string.val = unconstify(char *, fields[f].key);
-			value.val.string.len = strlen(fields[f].key);
-			fsw_jsonb_push(&state, WJB_KEY, &value);
-			value.val.string.val = name;
-			value.val.string.len = strlen(name);
-			fsw_jsonb_push(&state, WJB_VALUE, &value);
-		}
-		if (log->splits[i].weak)
-		{
-			value.type = jbvString;
-			value.val.string.val = "weak";
-			value.val.string.len = 4;
-			fsw_jsonb_push(&state, WJB_KEY, &value);
-			value.type = jbvBool;
-			value.val.boolean = true;
-			fsw_jsonb_push(&state, WJB_VALUE, &value);
-		}
-		fsw_jsonb_push(&state, WJB_END_OBJECT, NULL);
-	}
-	array = fsw_jsonb_push(&state, WJB_END_ARRAY, NULL);
-	return JsonbValueToJsonb(array);
-}
-
-PG_FUNCTION_INFO_V1(fsw_parse_log_sql);
-
-/*
- * flagsmith.parse_log(log text, related_object_type text)
- *
- * Never raises because of what the message says.
- */
-Datum
-fsw_parse_log_sql(PG_FUNCTION_ARGS)
-{
-	TupleDesc	tupdesc;
-	Datum		values[12];
-	bool		nulls[12];
-	int			n = 0;
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	if (tupdesc->natts != (int) lengthof(values))
-		elog(ERROR, "unexpected number of result columns: %d", tupdesc->natts);
-	memset(nulls, true, sizeof(nulls));
-
-	if (!PG_ARGISNULL(0))
-	{
-		text	   *message = PG_GETARG_TEXT_PP(0);
-		char	   *type = NULL;
-		FswLog	   *log;
-		const char *words[10];
-
-		if (!PG_ARGISNULL(1))
-			type = text_to_cstring(PG_GETARG_TEXT_PP(1));
-		log = fsw_parse_log(VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message),
-							type);
-
-		words[n++] = log->action;
-		words[n++] = log->object;
-		for (int f = 0; f < NUM_KEPT_FIELDS; f++)
-			words[n++] = SPLIT_FIELD(&log->agreed, f);
-		words[n++] = fsw_effect_kind_name(log->effect);
-		for (int i = 0; i < n; i++)
-		{
-			nulls[i] = words[i] == NULL;
-			if (!nulls[i])
-				values[i] = CStringGetTextDatum(words[i]);
-		}
-
-		nulls[n] = false;
-		values[n++] = BoolGetDatum(log->ambiguous);
-		nulls[n] = log->nsplits == 0;
-		if (!nulls[n])
-			values[n] = JsonbPGetDatum(splits_to_jsonb(log));
-	}
-
-	tupdesc = BlessTupleDesc(tupdesc);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }

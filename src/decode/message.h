@@ -78,6 +78,39 @@ extern FswLog *fsw_parse_log(const char *log, size_t len,
 							 const char *related_object_type);
 extern const char *fsw_effect_kind_name(FswEffectKind kind);
 
+/* ---- message.c, for parse_log.c ---- */
+
+/* What may stand between two literals of a template. */
+typedef enum FswLogField
+{
+	FSW_LOG_FEATURE,
+	FSW_LOG_SEGMENT,
+	FSW_LOG_IDENTITY,
+	FSW_LOG_ENVIRONMENT,
+	FSW_LOG_CHANGE_REQUEST,
+	FSW_LOG_NAME,
+	FSW_LOG_TIME,
+	FSW_LOG_OTHER				/* present, but not kept */
+} FswLogField;
+
+#define FSW_LOG_KEPT_FIELDS FSW_LOG_OTHER
+
+typedef struct FswLogFieldInfo
+{
+	const char *placeholder;
+	const char *key;			/* in the splits of parse_log() */
+	size_t		offset;			/* in FswLogSplit */
+} FswLogFieldInfo;
+
+extern const FswLogFieldInfo fsw_log_fields[];
+
+#define FSW_SPLIT_FIELD(split, field) \
+	(*(char **) ((char *) (split) + fsw_log_fields[field].offset))
+
+/* ---- message_time.c, for message.c alone ---- */
+
+extern int	fsw_log_time_length(const char *s, int len);
+
 /* ---- message_template.c, for message.c alone ---- */
 
 /* The bits of FswLogTemplate.types, in the order of the names below. */

@@ -287,6 +287,29 @@ copy_column(FswRow *row, const FswRow *from, int column)
 	row->nulls[column] = from->nulls[column];
 }
 
+/* What a state is: value, variants and the segment it is for. */
+static char *
+set_state(StatesPage *page, FswRow *row, JsonbContainer *state, const FswPath *path, FswExtra *extra)
+{
+	FswPath		value_path = {path, "feature_state_value"};
+	FswPath		variants_path = {path, "multivariate_feature_state_values"};
+	FswPath		segment_path = {path, "feature_segment"};
+	JsonbValue *value = fsw_json_key(state, "feature_state_value");
+	char	   *reason;
+
+	/* null is the value of a flag that has none, as in a webhook's body */
+	if (value == NULL)
+		return fsw_invalid_payload(&value_path, NULL);
+	reason = set_value(row, value, &value_path, extra);
+	value = fsw_json_key(state, "multivariate_feature_state_values");
+	if (reason == NULL && value != NULL)
+		reason = set_variants(row, value, &variants_path);
+	value = fsw_json_key(state, "feature_segment");
+	if (reason == NULL && value != NULL && !fsw_json_is_null(value))
+		reason = set_segment(page, row, value, &segment_path);
+	return reason;
+}
+
 /* One item of a page of states; of a page of features, the feature with its state. */
 static char *
 decode_state(JsonbContainer *item, const FswPath *path, void *arg)
@@ -297,12 +320,8 @@ decode_state(JsonbContainer *item, const FswPath *path, void *arg)
 	FswExtra	extra = {NULL, 0, 0};
 	FswExtra	feature_extra = {NULL, 0, 0};
 	FswPath		environment_path = {path, "environment"};
-	FswPath		value_path = {path, "feature_state_value"};
-	FswPath		variants_path = {path, "multivariate_feature_state_values"};
-	FswPath		segment_path = {path, "feature_segment"};
 	FswPath		feature_path = {path, "feature"};
 	JsonbValue *nested = fsw_json_key(item, "environment_feature_state");
-	JsonbValue *value;
 	char	   *reason;
 
 	if (nested != NULL)
@@ -326,17 +345,7 @@ decode_state(JsonbContainer *item, const FswPath *path, void *arg)
 		DatumGetInt64(page->wrapper->values[FLAG_environment_id]))
 		return fsw_invalid_payload(&environment_path, "be the environment that the page is imported for");
 
-	/* null is the value of a flag that has none, as in a webhook's body */
-	value = fsw_json_key(state, "feature_state_value");
-	if (value == NULL)
-		return fsw_invalid_payload(&value_path, NULL);
-	reason = set_value(row, value, &value_path, &extra);
-	value = fsw_json_key(state, "multivariate_feature_state_values");
-	if (reason == NULL && value != NULL)
-		reason = set_variants(row, value, &variants_path);
-	value = fsw_json_key(state, "feature_segment");
-	if (reason == NULL && value != NULL && !fsw_json_is_null(value))
-		reason = set_segment(page, row, value, &segment_path);
+	reason = set_state(page, row, state, path, &extra);
 	if (reason != NULL)
 		return reason;
 

@@ -53,28 +53,29 @@ fsw_undecoded_reason(const FswEvent *event)
 	return event->reason;
 }
 
-/*
- * fsw_store_delivery() - the delivery and its typed rows, or one more arrival
- * of a body that is there already.
- *
- * Returns whether it is new.  delivery->id is set in either case.
- */
-bool
-fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *signature,
-				   int64 secret_id)
+/* One cell of an INSERT; NULL where there is no such text. */
+static void
+set_text(Datum *value, char *isnull, const char *text_or_null)
 {
-	static const Oid insert_types[] = {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, BYTEAOID, BYTEAOID, TEXTOID};
-	static const Oid find_types[] = {TEXTOID, TIMESTAMPTZOID, BYTEAOID};
-	bytea	   *digest = palloc(VARHDRSZ + FSW_DIGEST_LENGTH);
+	if (text_or_null == NULL)
+		*isnull = 'n';
+	else
+		*value = CStringGetTextDatum(text_or_null);
+}
+
+/*
+ * Insert a delivery and set its id; false where one of its key is there.
+ */
+static bool
+insert_delivery(FswDelivery *delivery, const FswEvent *event, bytea *body, bytea *digest,
+				text *signature, int64 secret_id)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, BYTEAOID, BYTEAOID, TEXTOID};
 	Datum		values[11];
 	char		nulls[12] = "           ";
-	char	   *reason = fsw_undecoded_reason(event);
-	TimestampTz first;
 	bool		isnull;
-
-	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
-	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));
+	bool		inserted;
 
 	values[0] = PointerGetDatum(delivery->webhook);
 	nulls[0] = delivery->webhook == NULL ? 'n' : ' ';
@@ -85,53 +86,75 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	nulls[4] = signature == NULL ? 'n' : ' ';
 	values[5] = Int64GetDatum(secret_id);
 	nulls[5] = secret_id == 0 ? 'n' : ' ';
-	if (event->event_type == NULL)
-		nulls[6] = 'n';
-	else
-		values[6] = CStringGetTextDatum(event->event_type);
+	set_text(&values[6], &nulls[6], event->event_type);
 	values[7] = TimestampTzGetDatum(delivery->event_at);
 	values[8] = PointerGetDatum(digest);
 	values[9] = PointerGetDatum(body);
-	if (reason == NULL)
-		nulls[10] = 'n';
-	else
-		values[10] = CStringGetTextDatum(reason);
+	set_text(&values[10], &nulls[10], fsw_undecoded_reason(event));
 
 	fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_INSERT,
-							  "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
-							  " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
-							  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-							  " ON CONFLICT ON CONSTRAINT delivery_event_key DO NOTHING RETURNING id",
-							  11, insert_types),
-					 values, nulls, false, 0);
-	if (SPI_processed == 1)
-	{
+						 "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
+						 " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
+						 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+						 " ON CONFLICT ON CONSTRAINT delivery_event_key DO NOTHING RETURNING id",
+						 11, types),
+				values, nulls, false, 0);
+	inserted = SPI_processed == 1;
+	if (inserted)
 		delivery->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 												   SPI_tuptable->tupdesc, 1, &isnull));
-		SPI_freetuptable(SPI_tuptable);
-		fsw_store_rows(event, delivery);
-		return true;
-	}
 	SPI_freetuptable(SPI_tuptable);
+	return inserted;
+}
 
-	/* The winner may have committed just now: SPI takes a fresh snapshot. */
-	{
-		Datum		key[] = {values[1], values[7], values[8]};
+/*
+ * Find the delivery that an insertion met, set its id, and return when it
+ * arrived.  It may have been committed just now: SPI takes a fresh snapshot.
+ */
+static TimestampTz
+find_delivery(FswDelivery *delivery, bytea *digest)
+{
+	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, BYTEAOID};
+	Datum		key[] = {PointerGetDatum(delivery->source), TimestampTzGetDatum(delivery->event_at),
+	PointerGetDatum(digest)};
+	TimestampTz first;
+	bool		isnull;
 
-		fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_FIND,
-								  "SELECT id, received_at FROM flagsmith.delivery"
-								  " WHERE source = $1 AND event_at = $2 AND digest = $3",
-								  3, find_types),
-						 key, NULL, false, 0);
-	}
+	fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_FIND,
+						 "SELECT id, received_at FROM flagsmith.delivery"
+						 " WHERE source = $1 AND event_at = $2 AND digest = $3",
+						 3, types),
+				key, NULL, false, 0);
 	if (SPI_processed != 1)
 		elog(ERROR, "could not find the delivery that an insertion met");
 	delivery->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 											   SPI_tuptable->tupdesc, 1, &isnull));
 	first = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	SPI_freetuptable(SPI_tuptable);
+	return first;
+}
+
+/*
+ * fsw_store_delivery() - the delivery and its typed rows, or one more arrival
+ * of a body that is there already.
+ *
+ * Returns whether it is new.  delivery->id is set in either case.
+ */
+bool
+fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *signature,
+				   int64 secret_id)
+{
+	bytea	   *digest = palloc(VARHDRSZ + FSW_DIGEST_LENGTH);
+
+	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
+	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));
+	if (insert_delivery(delivery, event, body, digest, signature, secret_id))
+	{
+		fsw_store_rows(event, delivery);
+		return true;
+	}
 	/* it was built earlier than was known: so are its names */
-	if (delivery->received_at < first)
+	if (delivery->received_at < find_delivery(delivery, digest))
 		fsw_store_names(event, delivery);
 	count_repeat(delivery->id, delivery->webhook, delivery->received_at);
 	return false;

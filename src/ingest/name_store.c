@@ -73,54 +73,58 @@ same_sighting(const FswName *name, TimestampTz at, TimestampTz *from, TimestampT
 	}
 }
 
+/* The sighting of one name: what is stored, and what is remembered of it. */
+static Sighting
+sighting_of(const FswName *name, const FswDelivery *delivery, TimestampTz seen_at)
+{
+	Sighting	result;
+
+	result.counter = fsw_xact_counter();
+	result.thing = thing_hash(name, delivery->source);
+	result.name = fsw_hash(psprintf("%s:", name->kind), VARDATA_ANY(name->name),
+						   VARSIZE_ANY_EXHDR(name->name));
+	result.project_id = name->has_project ? name->project_id : -1;
+	same_sighting(name, seen_at, &result.from, &result.to);
+	result.existed_at = name->has_existed ? Min(name->existed_at, seen_at) : seen_at;
+	return result;
+}
+
+/* Whether a sighting at an instant adds nothing to one that is remembered. */
+static bool
+is_known(const Sighting *seen, const Sighting *sighting, TimestampTz seen_at)
+{
+	return seen->counter == sighting->counter && seen->thing == sighting->thing &&
+		seen->name == sighting->name && seen->project_id == sighting->project_id &&
+		seen_at >= seen->from && seen_at < seen->to && sighting->existed_at >= seen->existed_at;
+}
+
 /*
- * Store one sighting, unless it adds nothing: one of the same stretch is there
+ * Insert a sighting, unless it adds nothing: one of the same stretch is there
  * that was not later, and some row tells that the thing existed by then.
  *
  * Rows are never changed and double ones are harmless, so two sessions that do
  * the same at once need not know of each other.
  */
 static void
-store_name(const FswName *name, const FswDelivery *delivery)
+insert_name(const FswName *name, const FswDelivery *delivery, const Sighting *sighting,
+			TimestampTz seen_at)
 {
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID,
 	BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID, TIMESTAMPTZOID};
-	TimestampTz seen_at = name->exact ? name->seen_at : delivery->received_at;
-	TimestampTz existed_at = name->has_existed ? Min(name->existed_at, seen_at) : seen_at;
-	int64		project_id = name->has_project ? name->project_id : -1;
-	int64		thing;
-	int64		hash;
-	Sighting   *seen;
-	TimestampTz from;
-	TimestampTz to;
 	Datum		values[12];
-	char		nulls[13] = "            ";
-
-	if (strlen(name->id) > MAX_NAME_ID)
-		return;
-	thing = thing_hash(name, delivery->source);
-	hash = fsw_hash(psprintf("%s:", name->kind), VARDATA_ANY(name->name), VARSIZE_ANY_EXHDR(name->name));
-	same_sighting(name, seen_at, &from, &to);
-	seen = &remembered[(uint64) thing % SIGHTINGS_REMEMBERED];
-	if (seen->counter == fsw_xact_counter() && seen->thing == thing && seen->name == hash &&
-		seen->project_id == project_id && !name->exact &&
-		seen_at >= seen->from && seen_at < seen->to && existed_at >= seen->existed_at)
-		return;
 
 	values[0] = PointerGetDatum(delivery->source);
 	values[1] = CStringGetTextDatum(name->kind);
 	values[2] = CStringGetTextDatum(name->id);
 	values[3] = PointerGetDatum(name->name);
-	values[4] = Int64GetDatum(name->project_id);
-	if (!name->has_project)
-		nulls[4] = 'n';
+	values[4] = Int64GetDatum(sighting->project_id);
 	values[5] = TimestampTzGetDatum(seen_at);
 	values[6] = BoolGetDatum(name->exact);
-	values[7] = TimestampTzGetDatum(existed_at);
+	values[7] = TimestampTzGetDatum(sighting->existed_at);
 	values[8] = TimestampTzGetDatum(delivery->stored_at);
-	values[9] = Int64GetDatum(thing);
-	values[10] = Int64GetDatum(hash);
-	values[11] = TimestampTzGetDatum(from);
+	values[9] = Int64GetDatum(sighting->thing);
+	values[10] = Int64GetDatum(sighting->name);
+	values[11] = TimestampTzGetDatum(sighting->from);
 	if (fsw_execute(fsw_plan(FSW_PLAN_NAME,
 							 "INSERT INTO flagsmith.name"
 							 " (source, kind, id, name, project_id, seen_at, exact, existed_at, stored_at)"
@@ -135,18 +139,30 @@ store_name(const FswName *name, const FswDelivery *delivery)
 							 "  AND n.project_id IS NOT DISTINCT FROM $5 AND n.exact = $7) AS seen) k"
 							 " WHERE NOT (k.existed AND k.seen)",
 							 12, types),
-					values, nulls, false, 0) != SPI_OK_INSERT)
+					values, name->has_project ? "            " : "    n       ", false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not store a name");
+}
 
+/* Store one sighting, unless this session has seen it stored. */
+static void
+store_name(const FswName *name, const FswDelivery *delivery)
+{
+	TimestampTz seen_at = name->exact ? name->seen_at : delivery->received_at;
+	Sighting	sighting;
+	Sighting   *seen;
+
+	if (strlen(name->id) > MAX_NAME_ID)
+		return;
+	sighting = sighting_of(name, delivery, seen_at);
+	seen = &remembered[(uint64) sighting.thing % SIGHTINGS_REMEMBERED];
+	if (!name->exact && is_known(seen, &sighting, seen_at))
+		return;
+	insert_name(name, delivery, &sighting, seen_at);
 	if (name->exact)
 		return;
-	seen->counter = fsw_xact_counter();
-	seen->thing = thing;
-	seen->name = hash;
-	seen->project_id = project_id;
+	/* of its stretch, what is seen from now on adds nothing */
+	*seen = sighting;
 	seen->from = seen_at;
-	seen->to = to;
-	seen->existed_at = existed_at;
 }
 
 /*

@@ -177,6 +177,38 @@ check_secret(const char *secret, size_t len)
 				 errhidestmt(true)));
 }
 
+/*
+ * Insert the row as the executor would, but by hand: as the parameter of a
+ * statement the secret would be shown.  Whether the caller may is checked
+ * before.
+ */
+static void
+insert_secret(Oid relid, const Datum *values, const bool *isnull)
+{
+	Relation	rel = table_open(relid, RowExclusiveLock);
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *target = makeNode(ResultRelInfo);
+	TupleTableSlot *slot;
+
+	InitResultRelInfo(target, rel, 0, NULL, 0);
+	ExecOpenIndices(target, false);
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, values, SECRET_COUNT * sizeof(Datum));
+	memcpy(slot->tts_isnull, isnull, SECRET_COUNT * sizeof(bool));
+	for (int i = SECRET_COUNT; i < RelationGetNumberOfAttributes(rel); i++)
+		slot->tts_isnull[i] = true;
+	ExecStoreVirtualTuple(slot);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ExecSimpleRelationInsert(target, estate, slot);
+	PopActiveSnapshot();
+	ExecDropSingleTupleTableSlot(slot);
+	ExecCloseIndices(target);
+	FreeExecutorState(estate);
+	table_close(rel, RowExclusiveLock);
+	CommandCounterIncrement();
+}
+
 PG_FUNCTION_INFO_V1(fsw_add_secret);
 
 /*
@@ -185,18 +217,17 @@ PG_FUNCTION_INFO_V1(fsw_add_secret);
  * else names it.
  *
  * Raises 22004 for a NULL argument, 42704 for a webhook that does not exist,
- * 23505 for a secret that the webhook has or had and that was retired, 22023 for a blank secret or an empty range of validity, 42501 without the
- * right to insert into the table.
+ * 23505 for a secret that the webhook has or had and that was retired, 22023
+ * for a blank secret or an empty range of validity, 42501 without the right to
+ * insert into the table.
  */
 Datum
 fsw_add_secret(PG_FUNCTION_ARGS)
 {
 	Oid			nspid = get_namespace_oid("flagsmith", false);
 	Oid			relid = get_relname_relid("webhook_secret", nspid);
-	Relation	rel;
-	EState	   *estate;
-	ResultRelInfo *target;
-	TupleTableSlot *slot;
+	Datum		values[SECRET_COUNT] = {0};
+	bool		isnull[SECRET_COUNT] = {0};
 	text	   *secret;
 	int64		id;
 	TimestampTz registered_at;
@@ -224,32 +255,14 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 	/* As for an identity column, the right to insert includes the sequence. */
 	id = nextval_internal(get_relname_relid("webhook_secret_id_seq", nspid), false);
 
-	rel = table_open(relid, RowExclusiveLock);
-	estate = CreateExecutorState();
-	target = makeNode(ResultRelInfo);
-	InitResultRelInfo(target, rel, 0, NULL, 0);
-	ExecOpenIndices(target, false);
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, false, SECRET_COUNT * sizeof(bool));
-	slot->tts_values[SECRET_id] = Int64GetDatum(id);
-	slot->tts_values[SECRET_webhook] = PG_GETARG_DATUM(0);
-	slot->tts_values[SECRET_secret] = PointerGetDatum(secret);
-	slot->tts_values[SECRET_valid_from] = PG_GETARG_DATUM(2);
-	slot->tts_values[SECRET_valid_until] = PG_GETARG_DATUM(3);
+	values[SECRET_id] = Int64GetDatum(id);
+	values[SECRET_webhook] = PG_GETARG_DATUM(0);
+	values[SECRET_secret] = PointerGetDatum(secret);
+	values[SECRET_valid_from] = PG_GETARG_DATUM(2);
+	values[SECRET_valid_until] = PG_GETARG_DATUM(3);
 	/* Not earlier than the registration that it belongs to, whatever the clock does. */
-	slot->tts_values[SECRET_created_at] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), registered_at));
-	slot->tts_isnull[SECRET_ended_at] = true;
-	for (int i = SECRET_COUNT; i < RelationGetNumberOfAttributes(rel); i++)
-		slot->tts_isnull[i] = true;
-	ExecStoreVirtualTuple(slot);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	ExecSimpleRelationInsert(target, estate, slot);
-	PopActiveSnapshot();
-	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(target);
-	FreeExecutorState(estate);
-	table_close(rel, RowExclusiveLock);
-	CommandCounterIncrement();
+	values[SECRET_created_at] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), registered_at));
+	isnull[SECRET_ended_at] = true;
+	insert_secret(relid, values, isnull);
 	PG_RETURN_INT64(id);
 }

@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/answer/lookup.h
+ *	  The cache of the scalar lookups: lookup.c searches in it, lookup_cache.c
+ *	  fills it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_LOOKUP_H
+#define FSW_LOOKUP_H
+
+#include "src/read/read.h"
+
+/*
+ * What one pair of names means.  While it has been looked up a few times
+ * only, what is around the instant is read anew each time, a probe; after
+ * that, all of its history is kept as steps.
+ *
+ * A row of its own flag makes the processor wait for memory at each place it
+ * has not seen for long, so there are few: the names stand behind the entry,
+ * and a step is one number, its instant and in the last two bits a StepState.
+ */
+typedef struct Entry
+{
+	struct Entry *next;			/* with the same bucket */
+	uint32		hash;
+	int			environment_length;
+	int			feature_length;
+	bool		whole;
+	bool		refused;		/* whole, for want of memory */
+	int			last;			/* the step that the last call found */
+	int			nsteps;
+	int64	   *steps;
+	int32	   *value_index;	/* by step, only if values are asked for */
+	Datum	   *values;			/* by that; NULL pointers are SQL NULL */
+	int64		lookups;
+	int			npairs;			/* what the names mean, until it is whole */
+	FswPair    *pairs;
+	FswLife   **lives;
+	char		names[FLEXIBLE_ARRAY_MEMBER];	/* environment, feature */
+} Entry;
+
+typedef enum StepState
+{
+	STEP_NONE,					/* no state, or unclear */
+	STEP_DISABLED,
+	STEP_ENABLED
+} StepState;
+
+#define STEP_STATE(step)	((StepState) ((step) & 3))
+
+/* What lies further from 2000, 36,000 years, is one instant to the steps. */
+#define FAR_AWAY			(INT64CONST(1) << 60)
+
+#define NUM_BUCKETS 1024
+
+typedef struct Cache
+{
+	MemoryContext entries_mcxt;
+	MemoryContext probe_mcxt;
+	bool		values;			/* get_feature_value(), not is_feature_enabled() */
+	int64		nheld;			/* steps in all entries */
+	int64		nrefused;		/* probes of entries that were refused */
+	bool		filled;
+	uint64		counter;		/* fsw_xact_counter() */
+	TransactionId xmin;
+	TransactionId xmax;
+	CommandId	curcid;
+	uint32		xcnt;
+	int32		subxcnt;
+	bool		suboverflowed;
+	bool		during_recovery;
+	int			maxxids;
+	TransactionId *xids;		/* of transactions, then of subtransactions */
+	Entry	   *recent;
+	Entry	   *buckets[NUM_BUCKETS];
+} Cache;
+
+static inline int64
+pack_step(int64 at, int bits)
+{
+	return Max(-FAR_AWAY, Min(FAR_AWAY, at)) * 4 + bits;
+}
+
+/* lookup_cache.c */
+extern bool fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *feature,
+						int64 at, bool *enabled, Datum *value);
+
+#endif							/* FSW_LOOKUP_H */

@@ -1,0 +1,335 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/answer/lookup_cache.c
+ *	  What fills the cache of the scalar lookups: the meanings of two names, and
+ *	  their histories as steps; until these are kept, what is around the instant.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+
+#include "src/base/fsw.h"
+#include "src/answer/lookup.h"
+
+/*
+ * Reading all of a history is tried at the 2nd, 8th, 32nd ... lookup, with a
+ * limit that grows as they do: what is read in vain, or for no further lookup,
+ * then costs no more than a few times what was spent on probes before.
+ */
+#define PROBE_WORTH 512
+
+static int
+compare_int64(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x < y ? -1 : x > y;
+}
+
+static void *
+copy_array(const void *array, Size size)
+{
+	return size == 0 ? NULL : memcpy(palloc(size), array, size);
+}
+
+/* A copy of what is to know of a flag before any state. */
+static FswLife *
+copy_life(const FswLife *life, const FswPair *pair)
+{
+	FswLife    *copy = copy_array(life, sizeof(FswLife));
+
+	copy->environment = fsw_environment(pair, DT_NOEND);
+	copy->feature = pair->feature;
+	copy->updates = copy_array(life->updates, life->nupdates * sizeof(FswUpdate));
+	copy->removals = copy_array(life->removals, life->nremovals * sizeof(int64));
+	copy->webhooks = copy_array(life->webhooks, life->nwebhooks * sizeof(text *));
+	for (int i = 0; i < life->nwebhooks; i++)
+	{
+		if (life->webhooks[i] != NULL)
+			copy->webhooks[i] = copy_array(life->webhooks[i], VARSIZE_ANY(life->webhooks[i]));
+	}
+	return copy;
+}
+
+/*
+ * The meanings of an entry's names, with what is to know before any state.
+ * Only that is kept of what is read to find it.
+ */
+static void
+read_meanings(const Cache *cache, Entry *entry, FswReader *reader, const text *environment,
+			  const text *feature)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	FswPair    *pairs;
+	int			npairs = fsw_resolve(reader, environment, feature, &pairs);
+	FswLife   **lives = palloc_array(FswLife *, npairs + 1);
+
+	for (int i = 0; i < npairs; i++)
+		lives[i] = fsw_life_read(reader, fsw_environment(&pairs[i], DT_NOEND), &pairs[i].feature);
+
+	MemoryContextSwitchTo(cache->entries_mcxt);
+	entry->npairs = npairs;
+	entry->pairs = copy_array(pairs, npairs * sizeof(FswPair));
+	entry->lives = copy_array(lives, npairs * sizeof(FswLife *));
+	for (int i = 0; i < npairs; i++)
+	{
+		FswPair    *pair = &entry->pairs[i];
+
+		pair->source = datumCopy(pair->source, false, -1);
+		pair->feature.names = copy_array(pair->feature.names, pair->feature.nnames * sizeof(int64));
+		entry->lives[i] = copy_life(lives[i], pair);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Which of the pairs the names mean at an instant, and its state, by the
+ * steps of each; -1 for no state.  Where they mean flags of several projects,
+ * those that are gone do not count.
+ */
+static int
+find_pair(const Entry *entry, FswSteps *const *steps, int64 at, int *found, int *state)
+{
+	int			nfound = fsw_resolve_at(entry->pairs, entry->npairs, at, found);
+	int			nlive = 0;
+	int			result = -1;
+
+	for (int i = 0; i < nfound; i++)
+	{
+		int			then = steps[found[i]] == NULL ? FSW_NOT_SEEN : fsw_steps_at(steps[found[i]], at);
+
+		if (then == FSW_NOT_SEEN || then == FSW_NOT_LIVE)
+			continue;
+		nlive++;
+		*state = then;
+		result = found[i];
+	}
+	return nlive == 1 && *state >= 0 ? result : -1;
+}
+
+/* Put an instant in its place among n sorted ones. */
+static void
+add_bound(int64 *bounds, int n, int64 at)
+{
+	int			place = n;
+
+	while (place > 0 && bounds[place - 1] > at)
+		place--;
+	memmove(bounds + place + 1, bounds + place, (n - place) * sizeof(int64));
+	bounds[place] = at;
+}
+
+/*
+ * All instants at which an answer can change, in order: where a step of a pair
+ * begins, and where the names begin or end to mean it.
+ */
+static int64 *
+find_bounds(const Entry *entry, FswSteps *const *steps, int *n)
+{
+	int64	   *bounds;
+	int			size = 0;
+
+	for (int i = 0; i < entry->npairs; i++)
+		size += steps[i]->n + FSW_PAIR_BOUNDS;
+	bounds = MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1) * sizeof(int64));
+	*n = 0;
+	for (int i = 0; i < entry->npairs; i++)
+	{
+		memcpy(bounds + *n, steps[i]->from, steps[i]->n * sizeof(int64));
+		*n += steps[i]->n;
+	}
+	if (entry->npairs > 1)
+		qsort(bounds, *n, sizeof(int64), compare_int64);
+	for (int i = 0; i < entry->npairs; i++)
+	{
+		int64		changes[FSW_PAIR_BOUNDS];
+
+		CHECK_FOR_INTERRUPTS();
+		fsw_pair_bounds(&entry->pairs[i], changes);
+		for (int j = 0; j < FSW_PAIR_BOUNDS; j++)
+			add_bound(bounds, (*n)++, changes[j]);
+	}
+	return bounds;
+}
+
+/*
+ * Make of bounds what is kept: in their place the steps, and in index, unless
+ * it is NULL, whose value each has, by its place among the values of all pairs.
+ * There are never more steps than bounds looked at.  Returns how many.
+ */
+static int
+make_steps(const Entry *entry, FswSteps *const *steps, const int *first_state,
+		   int64 *bounds, int nbounds, int32 *index)
+{
+	int		   *found = palloc_array(int, entry->npairs + 1);
+	int64	   *kept = bounds;
+	int			n = 0;
+
+	for (int i = 0; i < nbounds; i++)
+	{
+		int64		at = bounds[i];
+		int			state = FSW_NOT_SEEN;
+		int			pair = find_pair(entry, steps, at, found, &state);
+		StepState	then = pair < 0 ? STEP_NONE :
+			steps[pair]->states[state].enabled ? STEP_ENABLED : STEP_DISABLED;
+		int			value = pair < 0 ? -1 : first_state[pair] + state;
+
+		CHECK_FOR_INTERRUPTS();
+		if (n > 0 && STEP_STATE(kept[n - 1]) == then && (index == NULL || index[n - 1] == value))
+			continue;
+		/* far away, instants become one: the last counts */
+		if (n > 0 && kept[n - 1] >> 2 == pack_step(at, STEP_NONE) >> 2)
+			n--;
+		kept[n] = pack_step(at, then);
+		if (index != NULL)
+			index[n] = value;
+		n++;
+	}
+	return n;
+}
+
+/* A copy of an array of any length, in the memory of the entries. */
+static void *
+keep_array(Cache *cache, const void *array, int n, Size size)
+{
+	void	   *copy = MemoryContextAllocHuge(cache->entries_mcxt, Max(n, 1) * size);
+
+	return n == 0 ? copy : memcpy(copy, array, n * size);
+}
+
+/* The values of all pairs, one after the other. */
+static void
+keep_values(Cache *cache, Entry *entry, FswSteps *const *steps, const int *first_state)
+{
+	MemoryContext work = MemoryContextSwitchTo(cache->entries_mcxt);
+
+	entry->values = palloc0_array(Datum, first_state[entry->npairs] + 1);
+	for (int i = 0; i < entry->npairs; i++)
+	{
+		for (int j = 0; j < steps[i]->nstates; j++)
+		{
+			Datum		value = steps[i]->shown[j].value;
+
+			CHECK_FOR_INTERRUPTS();
+			if (DatumGetPointer(value) != NULL)
+				entry->values[first_state[i] + j] = datumCopy(value, false, -1);
+		}
+	}
+	MemoryContextSwitchTo(work);
+}
+
+/* Put the steps of all that the names ever meant together to one. */
+static void
+keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
+{
+	int		   *first_state = palloc_array(int, entry->npairs + 1);
+	int			nbounds;
+	int64	   *bounds = find_bounds(entry, steps, &nbounds);
+	int32	   *index = NULL;
+	int			n;
+
+	first_state[0] = 0;
+	for (int i = 0; i < entry->npairs; i++)
+		first_state[i + 1] = first_state[i] + steps[i]->nstates;
+	if (cache->values)
+		index = MemoryContextAllocHuge(CurrentMemoryContext, Max(nbounds, 1) * sizeof(int32));
+	n = make_steps(entry, steps, first_state, bounds, nbounds, index);
+
+	entry->steps = keep_array(cache, bounds, n, sizeof(int64));
+	entry->nsteps = n;
+	if (cache->values)
+	{
+		entry->value_index = keep_array(cache, index, n, sizeof(int32));
+		keep_values(cache, entry, steps, first_state);
+	}
+	entry->whole = true;
+	cache->nheld += n;
+}
+
+/* Read the whole histories of an entry and keep them, if there is room. */
+static void
+read_whole(Cache *cache, Entry *entry, FswReader *reader)
+{
+	FswSteps  **steps = palloc_array(FswSteps *, entry->npairs + 1);
+	/* the rest is for names, which come first */
+	Size		allowed = get_hash_memory_limit() / 4 * 3;
+	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
+	FswStepsLimit limit = {.changes = entry->lookups * PROBE_WORTH};
+
+	limit.memory = used >= allowed ? 0 : allowed - used;
+	for (int i = 0; i < entry->npairs; i++)
+	{
+		/* for one instant, too, all of it would be read */
+		if (entry->lives[i]->versioned)
+			limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
+		steps[i] = fsw_steps_read(reader, entry->lives[i], cache->values, NULL, &limit);
+		entry->refused = limit.no_memory;
+		if (steps[i] == NULL)
+			return;
+	}
+	keep_steps(cache, entry, steps);
+}
+
+/* The state at an instant, by reading what is around it. */
+static bool
+probe(Cache *cache, const Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
+{
+	int		   *found = palloc_array(int, entry->npairs + 1);
+	FswSteps  **steps = palloc0_array(FswSteps *, entry->npairs + 1);
+	int			nfound = fsw_resolve_at(entry->pairs, entry->npairs, at, found);
+	int			state = -1;
+	int			pair;
+
+	for (int i = 0; i < nfound; i++)
+		steps[found[i]] = fsw_steps_read(reader, entry->lives[found[i]], cache->values, &at, NULL);
+	pair = find_pair(entry, steps, at, found, &state);
+	if (pair < 0)
+		return false;
+	*enabled = steps[pair]->states[state].enabled;
+	*value = cache->values ? steps[pair]->shown[state].value : (Datum) 0;
+	return true;
+}
+
+/* fsw_look_up() - look up what is not kept as steps yet; false for no state. */
+bool
+fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *feature, int64 at,
+			bool *enabled, Datum *value)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	FswReader  *reader;
+	bool		found = false;
+
+	MemoryContextSwitchTo(cache->probe_mcxt);
+	reader = fsw_reader_open();
+	if (entry->lookups++ == 0)
+	{
+		bool		versioned = false;
+
+		read_meanings(cache, entry, reader, environment, feature);
+		for (int i = 0; i < entry->npairs; i++)
+			versioned = versioned || entry->lives[i]->versioned;
+		if (versioned)
+			read_whole(cache, entry, reader);
+	}
+	/* at 2, 8, 32 ... */
+	else if ((entry->lookups & (entry->lookups - 1)) == 0 &&
+			 (entry->lookups & INT64CONST(0x2AAAAAAAAAAAAAAA)) != 0)
+		read_whole(cache, entry, reader);
+	if (!entry->whole)
+	{
+		cache->nrefused += entry->refused;
+		found = probe(cache, entry, reader, at, enabled, value);
+	}
+	fsw_reader_close(reader);
+	MemoryContextSwitchTo(caller);
+	if (found && DatumGetPointer(*value) != NULL)
+		*value = datumCopy(*value, false, -1);
+	MemoryContextReset(cache->probe_mcxt);
+	return found;
+}
