@@ -40,6 +40,9 @@ COMMENT ON COLUMN flagsmith.audit_effect.version IS 'The uuid of a published ver
 COMMENT ON COLUMN flagsmith.audit_effect.occurred_at IS 'The entry''s created_date.';
 COMMENT ON COLUMN flagsmith.audit_effect.received_at IS 'The delivery''s received_at.';
 COMMENT ON COLUMN flagsmith.audit_effect.stored_at IS 'The delivery''s stored_at.';
+COMMENT ON COLUMN flagsmith.audit_effect.source IS 'Which Flagsmith installation sent it.';
+COMMENT ON COLUMN flagsmith.audit_effect.project_id IS 'The project of the entry.';
+COMMENT ON COLUMN flagsmith.audit_effect.environment_id IS 'The environment of the entry; NULL where it is about the whole project.';
 CREATE TRIGGER audit_effect_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.audit_effect
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.audit_effect ENABLE ALWAYS TRIGGER audit_effect_guard;

@@ -63,6 +63,22 @@ COMMENT ON COLUMN flagsmith.audit_log.scheduled_for IS 'Time in the message, as 
 COMMENT ON COLUMN flagsmith.audit_log.name IS 'Any other name in the message: pipeline, experiment, metric, health provider.';
 COMMENT ON COLUMN flagsmith.audit_log.ambiguous IS 'The message can be split into names in more than one way.';
 COMMENT ON COLUMN flagsmith.audit_log.extra IS 'All keys of the entry that have no column, at their places; without environment.api_key.';
+COMMENT ON COLUMN flagsmith.audit_log.author_id IS 'Flagsmith''s id of the user who did it; NULL for the system, an API key, or a user who was deleted since.';
+COMMENT ON COLUMN flagsmith.audit_log.author_email IS 'That user''s e-mail.';
+COMMENT ON COLUMN flagsmith.audit_log.author_first_name IS 'That user''s first name.';
+COMMENT ON COLUMN flagsmith.audit_log.author_last_name IS 'That user''s last name.';
+COMMENT ON COLUMN flagsmith.audit_log.author_last_login IS 'When that user last logged in, as sent.';
+COMMENT ON COLUMN flagsmith.audit_log.author_uuid IS 'That user''s uuid, which newer releases send.';
+COMMENT ON COLUMN flagsmith.audit_log.organisation_id IS 'The organisation of the project.';
+COMMENT ON COLUMN flagsmith.audit_log.project_id IS 'The project; NULL where the entry names none.';
+COMMENT ON COLUMN flagsmith.audit_log.project IS 'The project''s name when the entry was sent.';
+COMMENT ON COLUMN flagsmith.audit_log.environment_id IS 'The environment; NULL where the act was on the project.';
+COMMENT ON COLUMN flagsmith.audit_log.environment IS 'The environment''s name when the entry was sent.';
+COMMENT ON COLUMN flagsmith.audit_log.use_v2_feature_versioning IS 'Whether the environment publishes versions, as of when the entry was sent; NULL where not told.';
+COMMENT ON COLUMN flagsmith.audit_log.related_object_id IS 'Id of what the act was on; of which kind is in related_object_type.';
+COMMENT ON COLUMN flagsmith.audit_log.related_object_uuid IS 'Its uuid, where it has one: of a published version.';
+COMMENT ON COLUMN flagsmith.audit_log.related_object_type IS 'What the id or uuid is of, as sent: FEATURE, FEATURE_STATE, SEGMENT, ENVIRONMENT, CHANGE_REQUEST, EF_VERSION or another.';
+COMMENT ON COLUMN flagsmith.audit_log.is_system_event IS 'Done by Flagsmith itself, as a change request that goes live at its time.';
 CREATE TRIGGER audit_log_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.audit_log ENABLE ALWAYS TRIGGER audit_log_guard;

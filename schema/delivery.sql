@@ -28,6 +28,7 @@ COMMENT ON COLUMN flagsmith.delivery.event_at IS 'The body''s own time; the epoc
 COMMENT ON COLUMN flagsmith.delivery.digest IS 'SHA-256 of the body.';
 COMMENT ON COLUMN flagsmith.delivery.body IS 'The exact bytes; NULL once pruned.';
 COMMENT ON COLUMN flagsmith.delivery.undecoded_reason IS 'Why there are no typed rows: code, blank, text.';
+COMMENT ON COLUMN flagsmith.delivery.id IS 'Counts up; what every typed row refers to.';
 CREATE TRIGGER delivery_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.delivery
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.delivery ENABLE ALWAYS TRIGGER delivery_guard;

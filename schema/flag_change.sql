@@ -73,6 +73,22 @@ COMMENT ON COLUMN flagsmith.flag_change.enabled_before IS 'enabled of previous_s
 COMMENT ON COLUMN flagsmith.flag_change.value_before IS 'Value of previous_state, which v1 often reports wrongly.';
 COMMENT ON COLUMN flagsmith.flag_change.variants_before IS 'Variants of previous_state.';
 COMMENT ON COLUMN flagsmith.flag_change.extra IS 'All keys of the body that have no column, at their places.';
+COMMENT ON COLUMN flagsmith.flag_change.project_id IS 'The project of the feature.';
+COMMENT ON COLUMN flagsmith.flag_change.project IS 'The project''s name when the body was built.';
+COMMENT ON COLUMN flagsmith.flag_change.environment_id IS 'The environment of the state.';
+COMMENT ON COLUMN flagsmith.flag_change.environment IS 'The environment''s name when the body was built.';
+COMMENT ON COLUMN flagsmith.flag_change.feature_id IS 'The feature.';
+COMMENT ON COLUMN flagsmith.flag_change.feature IS 'The feature''s name.';
+COMMENT ON COLUMN flagsmith.flag_change.feature_type IS 'STANDARD or MULTIVARIATE, as sent.';
+COMMENT ON COLUMN flagsmith.flag_change.feature_created_date IS 'When the feature was created.';
+COMMENT ON COLUMN flagsmith.flag_change.feature_description IS 'The feature''s description.';
+COMMENT ON COLUMN flagsmith.flag_change.feature_default_enabled IS 'Whether the feature is enabled in environments that come to be later.';
+COMMENT ON COLUMN flagsmith.flag_change.feature_initial_value IS 'The value that the feature has in environments that come to be later.';
+COMMENT ON COLUMN flagsmith.flag_change.segment_id IS 'The segment of an override by segment; NULL for the environment default and for identities.';
+COMMENT ON COLUMN flagsmith.flag_change.segment IS 'The segment''s name when the body was built.';
+COMMENT ON COLUMN flagsmith.flag_change.segment_description IS 'The segment''s description.';
+COMMENT ON COLUMN flagsmith.flag_change.identity_identifier IS 'What the identity is called in the application.';
+COMMENT ON COLUMN flagsmith.flag_change.enabled IS 'Whether the state that the body reports is on; NULL where it reports none, as a deletion does.';
 CREATE TRIGGER flag_change_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.flag_change
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.flag_change ENABLE ALWAYS TRIGGER flag_change_guard;

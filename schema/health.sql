@@ -8,6 +8,14 @@ SELECT d.id AS delivery_id, d.webhook, d.source, d.received_at, d.stored_at, d.e
 FROM flagsmith.delivery d
 WHERE d.undecoded_reason IS NOT NULL;
 COMMENT ON VIEW flagsmith.undecoded_delivery IS 'Deliveries without typed rows, not readable or of a type that is not known yet, and why; rebuild(undecoded_only => true) takes them up after an update.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.delivery_id IS 'Its id in flagsmith.delivery.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.webhook IS 'The webhook that brought it first; NULL for an imported page.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.source IS 'Which Flagsmith installation sent it.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.received_at IS 'When the request arrived at the receiver.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.stored_at IS 'When this server stored it, by its own clock.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.event_type IS 'The event_type of the body, as far as it could be read.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.body_bytes IS 'Length of the body; NULL once pruned.';
+COMMENT ON COLUMN flagsmith.undecoded_delivery.reason IS 'Why it has no typed rows: code, blank, text.';
 
 -- In the order of the index, so it takes no sort; it reads all of it.
 CREATE VIEW flagsmith.audit_id_reused WITH (security_invoker = false, security_barrier = true) AS
@@ -18,6 +26,8 @@ GROUP BY a.source, a.audit_id
 HAVING min(a.created_date) <> max(a.created_date);
 COMMENT ON VIEW flagsmith.audit_id_reused IS 'Ids of audit entries that one source gave at several times: a Flagsmith that was restored, or two of them registered as one source. Each is an entry of its own in history.';
 COMMENT ON COLUMN flagsmith.audit_id_reused.created_dates IS 'The times of its entries.';
+COMMENT ON COLUMN flagsmith.audit_id_reused.source IS 'The source that gave the id.';
+COMMENT ON COLUMN flagsmith.audit_id_reused.audit_id IS 'The id that it gave several times.';
 
 CREATE VIEW flagsmith.webhook_health WITH (security_invoker = false, security_barrier = true) AS
 SELECT w.name AS webhook, w.source, w.scope, w.enabled,
@@ -140,6 +150,20 @@ COMMENT ON COLUMN flagsmith.webhook_health.rejected_bytes IS 'What these count a
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_ever IS 'How many deliveries were ever refused.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_lost IS 'How many of these were not kept, or overwritten before they were readmitted.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_counts IS 'For each SQLSTATE what became of them (kept, not kept, overwritten, readmitted, cleared): count, first and last time.';
+COMMENT ON COLUMN flagsmith.webhook_health.webhook IS 'Its name.';
+COMMENT ON COLUMN flagsmith.webhook_health.source IS 'Which Flagsmith installation it belongs to.';
+COMMENT ON COLUMN flagsmith.webhook_health.scope IS 'Where it is configured in Flagsmith.';
+COMMENT ON COLUMN flagsmith.webhook_health.enabled IS 'Whether it takes deliveries.';
+COMMENT ON COLUMN flagsmith.webhook_health.silent_for IS 'Time since its last arrival.';
+COMMENT ON COLUMN flagsmith.webhook_health.last_arrival IS 'Its last arrival, repeats included.';
+COMMENT ON COLUMN flagsmith.webhook_health.last_duplicate_by_kind IS 'The last repeat of each event type among its last 1,000, as an object.';
+COMMENT ON COLUMN flagsmith.webhook_health.stored_last_hour IS 'Deliveries stored within an hour.';
+COMMENT ON COLUMN flagsmith.webhook_health.stored_last_day IS 'Deliveries stored within a day.';
+COMMENT ON COLUMN flagsmith.webhook_health.undecoded_last_hour IS 'How many of those of the hour have no typed rows: see undecoded_delivery.';
+COMMENT ON COLUMN flagsmith.webhook_health.undecoded_last_day IS 'How many of those of the day have no typed rows.';
+COMMENT ON COLUMN flagsmith.webhook_health.rejected_limit IS 'How many bytes of refused deliveries are kept at most.';
+COMMENT ON COLUMN flagsmith.webhook_health.first_rejected IS 'When the first delivery was refused.';
+COMMENT ON COLUMN flagsmith.webhook_health.last_rejected IS 'When the last delivery was refused.';
 
 -- A barrier, since the rows it reads hold the secrets; it does not read that column.
 CREATE VIEW flagsmith.secret_usage WITH (security_invoker = false, security_barrier = true) AS
@@ -169,3 +193,11 @@ COMMENT ON VIEW flagsmith.secret_usage IS 'Which secret verified deliveries, sin
 COMMENT ON COLUMN flagsmith.secret_usage.state IS 'live, retired, not yet valid, or ended: at once, or with its webhook.';
 COMMENT ON COLUMN flagsmith.secret_usage.last_used IS 'Arrival of the last delivery that it verified first; repeats of stored bodies are not counted.';
 COMMENT ON COLUMN flagsmith.secret_usage.may_retire_from IS 'A day after a newer one was first used and this one last; NULL while none newer was.';
+COMMENT ON COLUMN flagsmith.secret_usage.secret_id IS 'The secret, for retire_secret().';
+COMMENT ON COLUMN flagsmith.secret_usage.webhook IS 'The webhook whose deliveries it verifies.';
+COMMENT ON COLUMN flagsmith.secret_usage.created_at IS 'When it was added here.';
+COMMENT ON COLUMN flagsmith.secret_usage.valid_from IS 'Deliveries received from this instant on may be signed with it.';
+COMMENT ON COLUMN flagsmith.secret_usage.valid_until IS 'Deliveries received from this instant on may no longer be signed with it.';
+COMMENT ON COLUMN flagsmith.secret_usage.ended_at IS 'When it was ended for every delivery.';
+COMMENT ON COLUMN flagsmith.secret_usage.first_used IS 'Arrival of the first delivery that it verified.';
+COMMENT ON COLUMN flagsmith.secret_usage.used_last_day IS 'Deliveries that it verified within a day.';

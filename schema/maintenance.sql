@@ -44,6 +44,7 @@ COMMENT ON COLUMN flagsmith.pruning.audit_log IS 'Rows removed from audit_log.';
 COMMENT ON COLUMN flagsmith.pruning.flag_change IS 'Rows removed from flag_change.';
 COMMENT ON COLUMN flagsmith.pruning.audit_effect IS 'Rows removed from audit_effect.';
 COMMENT ON COLUMN flagsmith.pruning.version_published IS 'Rows removed from version_published.';
+COMMENT ON COLUMN flagsmith.pruning.id IS 'Counts up.';
 CREATE TRIGGER pruning_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.pruning
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.pruning ENABLE ALWAYS TRIGGER pruning_guard;

@@ -79,12 +79,27 @@ CREATE VIEW flagsmith.flag_timeline WITH (security_invoker = false) AS
     FROM flagsmith._flag v
     CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t;
 COMMENT ON VIEW flagsmith.flag_timeline IS 'What each flag was and when, as periods, with overrides by segment and identity, and how sure that is.';
+COMMENT ON COLUMN flagsmith.flag_timeline.source IS 'Which Flagsmith installation it is of.';
+COMMENT ON COLUMN flagsmith.flag_timeline.project_id IS 'The project.';
+COMMENT ON COLUMN flagsmith.flag_timeline.project IS 'The project''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.flag_timeline.environment_id IS 'The environment.';
+COMMENT ON COLUMN flagsmith.flag_timeline.environment IS 'The environment''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.flag_timeline.feature_id IS 'The feature.';
+COMMENT ON COLUMN flagsmith.flag_timeline.feature IS 'The feature''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.flag_timeline.segment_id IS 'The segment of an override by segment, else NULL.';
+COMMENT ON COLUMN flagsmith.flag_timeline.segment IS 'The segment''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.flag_timeline.priority IS 'Of an override by segment: 0 is the highest; NULL where not told.';
+COMMENT ON COLUMN flagsmith.flag_timeline.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id.';
+COMMENT ON COLUMN flagsmith.flag_timeline.identity IS 'Id of the identity of such an override.';
+COMMENT ON COLUMN flagsmith.flag_timeline.identity_identifier IS 'What that identity is called in the application.';
 COMMENT ON COLUMN flagsmith.flag_timeline.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
 COMMENT ON COLUMN flagsmith.flag_timeline.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
+COMMENT ON COLUMN flagsmith.flag_timeline.value IS 'Best estimate of the value, with its JSON type.';
 COMMENT ON COLUMN flagsmith.flag_timeline.variants IS 'Percentages by option id.';
-COMMENT ON COLUMN flagsmith.flag_timeline.cause IS 'What the period rests on, or why it is in doubt.';
+COMMENT ON COLUMN flagsmith.flag_timeline.confidence IS 'How sure it is, the surest last: unknown, inferred, reported, confirmed.';
+COMMENT ON COLUMN flagsmith.flag_timeline.cause IS 'What the period rests on, or why it is in doubt, as a short code: docs/causes.md lists them.';
 COMMENT ON COLUMN flagsmith.flag_timeline.changed_by IS 'Who made the change, as the flag event says.';
-COMMENT ON COLUMN flagsmith.flag_timeline.environment IS 'Names are those of the start of the period.';
+COMMENT ON COLUMN flagsmith.flag_timeline.delivery_id IS 'The delivery that tells of the state; NULL where none does by itself.';
 
 CREATE VIEW flagsmith.current_state WITH (security_invoker = false) AS
     SELECT v.source, v.project_id, flagsmith._name(v.source, 'project', v.project_id::text) AS project,
@@ -98,6 +113,27 @@ CREATE VIEW flagsmith.current_state WITH (security_invoker = false) AS
     CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t
     WHERE t."to" IS NULL AND (t.enabled IS NOT NULL OR t.confidence = 'unknown');
 COMMENT ON VIEW flagsmith.current_state IS 'The state of every scope of every flag after all evidence.';
+COMMENT ON COLUMN flagsmith.current_state.source IS 'Which Flagsmith installation it is of.';
+COMMENT ON COLUMN flagsmith.current_state.project_id IS 'The project.';
+COMMENT ON COLUMN flagsmith.current_state.project IS 'The project''s name after all evidence.';
+COMMENT ON COLUMN flagsmith.current_state.environment_id IS 'The environment.';
+COMMENT ON COLUMN flagsmith.current_state.environment IS 'The environment''s name after all evidence.';
+COMMENT ON COLUMN flagsmith.current_state.feature_id IS 'The feature.';
+COMMENT ON COLUMN flagsmith.current_state.feature IS 'The feature''s name after all evidence.';
+COMMENT ON COLUMN flagsmith.current_state.segment_id IS 'The segment of an override by segment, else NULL.';
+COMMENT ON COLUMN flagsmith.current_state.segment IS 'The segment''s name after all evidence.';
+COMMENT ON COLUMN flagsmith.current_state.priority IS 'Of an override by segment: 0 is the highest; NULL where not told.';
+COMMENT ON COLUMN flagsmith.current_state.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id.';
+COMMENT ON COLUMN flagsmith.current_state.identity IS 'Id of the identity of such an override.';
+COMMENT ON COLUMN flagsmith.current_state.identity_identifier IS 'What that identity is called in the application.';
+COMMENT ON COLUMN flagsmith.current_state.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
+COMMENT ON COLUMN flagsmith.current_state.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
+COMMENT ON COLUMN flagsmith.current_state.value IS 'Best estimate of the value, with its JSON type.';
+COMMENT ON COLUMN flagsmith.current_state.variants IS 'Percentages by option id.';
+COMMENT ON COLUMN flagsmith.current_state.confidence IS 'How sure it is, the surest last: unknown, inferred, reported, confirmed.';
+COMMENT ON COLUMN flagsmith.current_state.cause IS 'What the period rests on, or why it is in doubt, as a short code: docs/causes.md lists them.';
+COMMENT ON COLUMN flagsmith.current_state.changed_by IS 'Who made the change, as the flag event says.';
+COMMENT ON COLUMN flagsmith.current_state.delivery_id IS 'The delivery that tells of the state; NULL where none does by itself.';
 
 CREATE VIEW flagsmith.history_gap WITH (security_invoker = false) AS
     SELECT h.source, h.project_id, h.project, h.environment_id, h.environment, h.feature_id, h.feature,
@@ -105,3 +141,17 @@ CREATE VIEW flagsmith.history_gap WITH (security_invoker = false) AS
     FROM flagsmith.flag_timeline h
     WHERE h.confidence = 'unknown';
 COMMENT ON VIEW flagsmith.history_gap IS 'When it is not known what a flag was, because something changed that nobody told.';
+COMMENT ON COLUMN flagsmith.history_gap.source IS 'Which Flagsmith installation it is of.';
+COMMENT ON COLUMN flagsmith.history_gap.project_id IS 'The project.';
+COMMENT ON COLUMN flagsmith.history_gap.project IS 'The project''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.history_gap.environment_id IS 'The environment.';
+COMMENT ON COLUMN flagsmith.history_gap.environment IS 'The environment''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.history_gap.feature_id IS 'The feature.';
+COMMENT ON COLUMN flagsmith.history_gap.feature IS 'The feature''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.history_gap.segment_id IS 'The segment of an override by segment, else NULL.';
+COMMENT ON COLUMN flagsmith.history_gap.segment IS 'The segment''s name at the start of the period.';
+COMMENT ON COLUMN flagsmith.history_gap.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id.';
+COMMENT ON COLUMN flagsmith.history_gap.identity IS 'Id of the identity of such an override.';
+COMMENT ON COLUMN flagsmith.history_gap.identity_identifier IS 'What that identity is called in the application.';
+COMMENT ON COLUMN flagsmith.history_gap.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
+COMMENT ON COLUMN flagsmith.history_gap.cause IS 'What the period rests on, or why it is in doubt, as a short code: docs/causes.md lists them.';

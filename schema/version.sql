@@ -24,6 +24,12 @@ COMMENT ON COLUMN flagsmith.version_published.uuid IS 'The version''s uuid, whic
 COMMENT ON COLUMN flagsmith.version_published.published_by_email IS 'E-mail of the publisher; NULL for an API key.';
 COMMENT ON COLUMN flagsmith.version_published.states IS 'The version''s states in the order sent, as an array.';
 COMMENT ON COLUMN flagsmith.version_published.extra IS 'All keys of the body that have no column, at their places.';
+COMMENT ON COLUMN flagsmith.version_published.source IS 'Which Flagsmith installation sent it.';
+COMMENT ON COLUMN flagsmith.version_published.received_at IS 'The delivery''s received_at.';
+COMMENT ON COLUMN flagsmith.version_published.stored_at IS 'The delivery''s stored_at.';
+COMMENT ON COLUMN flagsmith.version_published.feature_id IS 'The feature that has the version.';
+COMMENT ON COLUMN flagsmith.version_published.feature IS 'The feature''s name.';
+COMMENT ON COLUMN flagsmith.version_published.published_by_id IS 'Flagsmith''s id of the publisher; NULL for an API key.';
 CREATE TRIGGER version_published_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.version_published
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.version_published ENABLE ALWAYS TRIGGER version_published_guard;

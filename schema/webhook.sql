@@ -56,6 +56,8 @@ COMMENT ON COLUMN flagsmith.webhook_secret.valid_from IS 'Deliveries received fr
 COMMENT ON COLUMN flagsmith.webhook_secret.valid_until IS 'Deliveries received from this instant on may no longer be signed with it.';
 COMMENT ON COLUMN flagsmith.webhook_secret.created_at IS 'When it was added here.';
 COMMENT ON COLUMN flagsmith.webhook_secret.ended_at IS 'When it was ended for every delivery, whatever arrival is claimed: by retire_secret(…, at_once => true) or remove_webhook().';
+COMMENT ON COLUMN flagsmith.webhook_secret.id IS 'By which everything else names the secret.';
+COMMENT ON COLUMN flagsmith.webhook_secret.webhook IS 'The webhook whose deliveries it verifies.';
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret', '');
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret_id_seq', '');
 

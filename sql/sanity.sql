@@ -40,6 +40,14 @@ WHERE obj_description(m.objid, m.classid::regclass::text::name) IS NULL
     AND NOT EXISTS (SELECT FROM pg_type t WHERE m.classid = 'pg_type'::regclass AND t.oid = m.objid AND (t.typrelid <> 0 OR t.typelem <> 0))
 ORDER BY 1;
 
+-- A column of a table or a public view without a comment.
+SELECT c.relname, a.attname
+FROM member_relation c
+JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind IN ('r', 'v') AND c.relname NOT LIKE '\_%' AND a.attnum > 0 AND NOT a.attisdropped
+    AND col_description(c.oid, a.attnum) IS NULL
+ORDER BY c.relname COLLATE "C", a.attnum;
+
 -- SECURITY DEFINER without the pinned path, pg_temp last.
 SELECT oid::regprocedure
 FROM member_function
