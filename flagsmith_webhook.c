@@ -10,14 +10,14 @@
  *	   be registered and enabled			src/ingest/inbox.c
  *	2. size limit, signature over the bytes against every live secret
  *											src/base/hmac.c
- *	3. UTF-8 -> jsonb -> event and time		src/decode/json.c, body.c over
- *											field.c, message.c
+ *	3. UTF-8 -> jsonb -> event and time		src/decode/json.c, body.c, then
+ *											the file of the event
  *	4. the key (source, event_at, digest) decides: new, or a duplicate
  *											src/ingest/inbox.c
  *	5. delivery and typed rows are stored	src/ingest/row_store.c
  *	6. notification, where asked for		src/ingest/inbox.c
  *
- * Answers go the other way.  src/answer/ has the doors.  src/read/ turns names
+ * Answers go the other way.  src/answer/ has the functions.  src/read/ turns names
  * into ids, finds when a flag existed, and reads what is known of it, by index
  * alone (scan.c).  src/timeline/, a pure function over that evidence, makes
  * periods of it.
@@ -29,7 +29,7 @@
  *	src/timeline/	pure: arrays of evidence to periods
  *	src/read/		tables to arrays of evidence
  *	src/ingest/		deliveries and pages into the tables
- *	src/answer/		the doors
+ *	src/answer/		the functions that answer
  *	src/maintain/	rebuilding and pruning
  *
  *-------------------------------------------------------------------------

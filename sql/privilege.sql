@@ -118,7 +118,7 @@ SELECT flagsmith.add_webhook('mine', 'a secret of the intruder');
 SELECT flagsmith.grant_receiver('regress_flagsmith_nobody');
 RESET ROLE;
 
--- Row security on a table holds for who selects from it; the doors read as the owner, as docs/security.md says.
+-- Row security on a table holds for who selects from it; answers are given past it, as docs/security.md says.
 BEGIN;
 SET LOCAL client_min_messages = error;
 UPDATE flagsmith.webhook SET allow_unsigned = true WHERE name = 'privilege';

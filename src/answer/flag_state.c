@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * src/answer/flag_state.c
- *	  The doors that return rows: feature_state(), environment_state(), and
+ *	  The functions that return rows: feature_state(), environment_state(), and
  *	  the periods behind the views.
  *
  *-------------------------------------------------------------------------

@@ -2,7 +2,7 @@
  *
  * src/base/signature.c
  *	  X-Flagsmith-Signature: hexadecimal HMAC-SHA256 of the exact body bytes,
- *	  keyed with the UTF-8 bytes of the webhook's secret (FLAGSMITH.md 1.3).
+ *	  keyed with the UTF-8 bytes of the webhook's secret (docs/flagsmith.md).
  *
  * The functions that SQL calls; what they compute is in hmac.c.  Every key is
  * tried before the answer is given, and digests are compared in constant time

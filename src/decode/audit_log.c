@@ -83,7 +83,7 @@ add_effects(FswEvent *event, const FswRow *audit, const FswLog *log)
 		else if (split->identity != NULL)
 			fsw_row_set(row, EFFECT_scope_hash, name_hash("identity:", split->identity));
 
-		/* related_object_id means something else for each type: F 2.3 */
+		/* related_object_id means something else for each type: docs/flagsmith.md */
 		if (!audit->nulls[AUDIT_related_object_id])
 		{
 			if (fsw_column_is(audit, AUDIT_related_object_type, "FEATURE") ||

@@ -91,7 +91,7 @@ static const FswField flag_data_fields[] = {
 /*
  * Edge events of 2.29.2 to 2.49.2 had arguments in the wrong places: "enabled"
  * held the identity's id, "feature_state_value" the identifier and "identity"
- * whether the flag is on (FLAGSMITH.md 7).  Put them where they belong; what
+ * whether the flag is on (docs/flagsmith.md).  Put them where they belong; what
  * the value was is not known.
  */
 static JsonbContainer *

@@ -2,7 +2,7 @@
  *
  * src/decode/page.c
  *	  Pages of the REST API as typed rows: the audit log, and the states of an
- *	  environment (FLAGSMITH.md 4).
+ *	  environment (docs/flagsmith.md).
  *
  * Only what an import function stored is decoded here, never what a webhook
  * brought.  A page of the audit log is stored as it was received.  Pages of

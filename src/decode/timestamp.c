@@ -70,7 +70,7 @@ parse_zone(const char *p, const char *end, int *tz)
 
 /*
  * fsw_parse_timestamp() - YYYY-MM-DDTHH:MM:SS[.f{1,6}](Z|+hh:mm|-hh:mm), and
- * nothing else (FLAGSMITH.md 2.7).
+ * nothing else (docs/flagsmith.md).
  *
  * timestamptz_in() would take 'now' and 'infinity' and read the rest by the
  * session's TimeZone and DateStyle.  This rule decides the key of an event:
