@@ -229,15 +229,16 @@ FROM (SELECT a, s, o, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.
       LEFT JOIN LATERAL flagsmith.feature_state(a.environment, a.feature, a.at, a.segments, a.identity) s ON true WHERE n <= 400) q
 SQL
 
-# environment_state() at random instants: each flag that is live, and no other.
-for my $environment (1, 2, 3, 4, 6, 6, 6)
+# environment_state() at random instants, and before anything was heard of the environment: each flag that is live, and no other.
+for my $asked ([ 6, 5e6 ], map { [ $_, int(rand($_ == 6 ? 400e6 : 1500e6)) ] } 1, 2, 3, 4, 6, 6, 6)
 {
-	my $at = at(int(rand($environment == 6 ? 400e6 : 1500e6)));
+	my ($environment, $at) = ($asked->[0], at($asked->[1]));
 
 	check("environment_state() of environment $environment at $at", <<"SQL", 1);
-WITH said AS (SELECT s.* FROM called e JOIN called p ON p.kind = 'project' AND p.id = e.project_id AND p.lo <= '$at' AND '$at' < p.hi,
-        LATERAL flagsmith.environment_state(p.name || '/' || e.name, '$at') s
-        WHERE e.kind = 'environment' AND e.id = $environment AND e.lo <= '$at' AND '$at' < e.hi),
+WITH name AS (SELECT p.name || '/' || e.name AS environment FROM called e JOIN called p ON p.kind = 'project' AND p.id = e.project_id
+        WHERE e.kind = 'environment' AND e.id = $environment
+        ORDER BY level(p, '$at'), away(p, '$at'), level(e, '$at'), away(e, '$at') LIMIT 1),
+    said AS (SELECT s.* FROM name, LATERAL flagsmith.environment_state(name.environment, '$at') s),
     told AS (SELECT p.*, f.name AS feature FROM period p JOIN called f ON f.kind = 'feature' AND f.id = p.feature_id AND f.lo <= '$at' AND '$at' < f.hi
         WHERE p.environment_id = $environment AND p.scope = '' AND NOT p.removed AND p."from" <= '$at' AND ('$at' < p."to" OR p."to" IS NULL))
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
