@@ -51,6 +51,15 @@ class Clock:
         return self.rounds == 1 or time.monotonic() < self.end
 
 
+def process_state(pid):
+    """As in /proc: R, S, D, T, Z and others; X where there is no such process."""
+    try:
+        with open(f'/proc/{pid}/stat', encoding='utf-8', errors='replace') as stat:
+            return stat.read().rsplit(')', 1)[1].split()[0]
+    except OSError:
+        return 'X'
+
+
 class Server:
     """A server that is started, stopped and killed by its processes, without pg_ctl.
 
@@ -135,6 +144,10 @@ class Server:
 
     def kill9(self, backends_first=False):
         """SIGKILL for all of it, as the kernel does when memory runs out."""
+        # Stopped first: what it forked behind the list would outlive it, waiting for a lock of the dead.
+        self.process.send_signal(signal.SIGSTOP)
+        while process_state(self.process.pid) not in 'TtZX':
+            time.sleep(0.001)
         children = self.children()
         if backends_first:
             random.shuffle(children)
@@ -142,7 +155,8 @@ class Server:
         self.process.kill()
         self.send(children, signal.SIGKILL)
         self.process.wait()
-        while any(os.path.exists(f'/proc/{pid}') for pid in children):
+        # A zombie is gone, too: the init of a container may never collect it.
+        while any(process_state(pid) not in 'ZX' for pid in children):
             time.sleep(0.005)
 
     def stop(self, number=signal.SIGQUIT):
