@@ -238,7 +238,7 @@ try_witness(Session *session)
 static void
 insert_batch(Session *session, Request **batch, int count)
 {
-	const Delivery *deliveries[PIPELINE_DEPTH];
+	const Delivery *deliveries[PIPELINE_DEPTH] = {NULL};
 	Verdict		verdicts[PIPELINE_DEPTH];
 	int64_t		deadline = INT64_MAX;
 
