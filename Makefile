@@ -35,6 +35,7 @@ OBJS = \
 	src/decode/row.o \
 	src/decode/timestamp.o \
 	src/decode/version_published.o \
+	src/timeline/holes.o \
 	src/timeline/naming.o \
 	src/timeline/timeline.o \
 	src/timeline/version.o \
@@ -123,6 +124,7 @@ REGRESS = \
 	relation \
 	extreme \
 	maintenance \
+	evidence \
 	uninstall
 
 ISOLATION = \

@@ -52,15 +52,19 @@ CREATE INDEX flag_change_deletion_idx ON flagsmith.flag_change
 CREATE INDEX flag_change_late_idx ON flagsmith.flag_change
     (feature_id, environment_id, hashtextextended(source, 0), received_at)
     WHERE segment_id IS NULL AND identity IS NULL AND received_at - event_at > '1 minute'::interval AND NOT deleted AND NOT is_test;
+-- Bodies that are dated after their arrival: their time is not believed, so they are found by arrival.
+CREATE INDEX flag_change_ahead_idx ON flagsmith.flag_change
+    (feature_id, environment_id, hashtextextended(source, 0), segment_id, hashtextextended(identity, 0), received_at)
+    WHERE isfinite(event_at) AND isfinite(received_at) AND event_at - received_at > '5 minutes'::interval AND NOT is_test;
 CREATE INDEX flag_change_event_at_idx ON flagsmith.flag_change (event_at);
 COMMENT ON TABLE flagsmith.flag_change IS 'Flag events as typed rows: one for each body, with the state it reports and the state it says there was before.';
 COMMENT ON COLUMN flagsmith.flag_change.delivery IS 'The delivery it was decoded from.';
 COMMENT ON COLUMN flagsmith.flag_change.ordinal IS 'Position within the delivery, from 1.';
 COMMENT ON COLUMN flagsmith.flag_change.source IS 'Which Flagsmith installation sent it.';
-COMMENT ON COLUMN flagsmith.flag_change.event_at IS 'The body''s timestamp; received_at where that is empty. Of a deletion, the last edit before it.';
+COMMENT ON COLUMN flagsmith.flag_change.event_at IS 'The body''s timestamp; received_at where that is empty. Of a deletion, the last edit before it. More than five minutes after received_at, it is not believed: then received_at counts.';
 COMMENT ON COLUMN flagsmith.flag_change.received_at IS 'The delivery''s received_at.';
 COMMENT ON COLUMN flagsmith.flag_change.stored_at IS 'The delivery''s stored_at.';
-COMMENT ON COLUMN flagsmith.flag_change.origin IS 'webhook, or import for a page of the REST API.';
+COMMENT ON COLUMN flagsmith.flag_change.origin IS 'webhook; import for a page of the REST API; unknown_event for an event of a type that is not known, whose new_state has the shape of a state: never more than reported.';
 COMMENT ON COLUMN flagsmith.flag_change.is_test IS 'Made by the test button of Flagsmith; never part of a state.';
 COMMENT ON COLUMN flagsmith.flag_change.deleted IS 'The body reports a deletion (FLAG_DELETED).';
 COMMENT ON COLUMN flagsmith.flag_change.changed_by IS 'E-mail of a user, name of an API key, or empty, as sent.';

@@ -24,6 +24,7 @@
 
 /* The columns of FSW_INDEX_DEFAULT that are used. */
 #define ENTRY_EVENT_AT	3
+#define ENTRY_ARRIVED	4
 #define ENTRY_ENABLED	5
 
 /* Memory for each change, while it is read and kept; for one with all else. */
@@ -44,6 +45,7 @@ typedef struct StepsReading
 	FswStateTable states;
 	int			by_enabled[2];	/* without values: the state, or -1 */
 	bool		torn;
+	bool		ahead;			/* a time is not to be believed */
 	int64		nread;
 	Size		value_size;		/* of the distinct values */
 } StepsReading;
@@ -123,7 +125,9 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 		bool		same = steps->n > 0 && steps->from[steps->n - 1] == at;
 		int			state;
 
-		if (limit == NULL && steps->n > 0 && !same)
+		if (!nulls[ENTRY_ARRIVED] && fsw_is_ahead(at, DatumGetTimestampTz(values[ENTRY_ARRIVED])))
+			reading->ahead = true;
+		if (limit == NULL && ((steps->n > 0 && !same) || reading->ahead))
 			break;
 		reading->nread++;
 		if (limit != NULL && is_too_much(reading, CHANGE_SIZE, limit))
@@ -252,6 +256,19 @@ fsw_steps_at(const FswSteps *steps, int64 at)
 	return low == 0 ? FSW_NOT_SEEN : steps->state[low - 1];
 }
 
+/* Has the environment default an event whose time is not to be believed? */
+static bool
+has_ahead(StepsReading *reading)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
+
+	fsw_scan_flag(scan, reading->life);
+	fsw_scan_key_null(scan, true);
+	fsw_scan_key_null(scan, true);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan);
+}
+
 /*
  * Read the steps around an instant: those that tell the state then.  Returns
  * false where the timeline has to.
@@ -259,6 +276,8 @@ fsw_steps_at(const FswSteps *steps, int64 at)
 static bool
 read_steps_near(StepsReading *reading, int64 near)
 {
+	if (has_ahead(reading))
+		return false;
 	(void) read_entries(reading, &near, BackwardScanDirection, NULL);
 	if (reading->steps->n == 0)
 	{
@@ -267,7 +286,7 @@ read_steps_near(StepsReading *reading, int64 near)
 			return false;
 	}
 	add_removals(reading);
-	return !reading->torn;
+	return !reading->torn && !reading->ahead;
 }
 
 /*
@@ -298,7 +317,7 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 	{
 		if (!read_entries(&reading, NULL, ForwardScanDirection, limit))
 			return NULL;
-		simple = simple && !reading.torn && add_start(&reading);
+		simple = simple && !reading.torn && !reading.ahead && add_start(&reading);
 		if (!simple && is_too_much(&reading, EVIDENCE_SIZE, limit))
 			return NULL;
 		add_removals(&reading);

@@ -85,6 +85,26 @@ static const struct
 	{"NEW_VERSION_PUBLISHED", fsw_decode_version}
 };
 
+/*
+ * A type that we do not know, with a new_state that has a state's shape: what
+ * it tells is evidence, if of a kind that we have to guess.  The origin says
+ * so.  What has another shape is left for a later version.
+ */
+static void
+decode_unknown(FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer)
+{
+	event->unrecognized = fsw_json_object(fsw_json_key(data, "new_state")) == NULL ||
+		fsw_decode_flag(event, data, path, false, outer) != NULL;
+	if (event->unrecognized)
+	{
+		event->rows = NIL;
+		event->names = NIL;
+		return;
+	}
+	event->by_shape = true;
+	fsw_row_set_cstring(linitial(event->rows), FLAG_origin, "unknown_event");
+}
+
 static void
 decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 {
@@ -97,7 +117,8 @@ decode_enveloped(FswEvent *event, JsonbContainer *root, JsonbContainer *data)
 		type++;
 	if (type == (int) lengthof(event_types))
 	{
-		event->unrecognized = true;
+		envelope_extra(root, &outer);
+		decode_unknown(event, data, &path, &outer);
 		return;
 	}
 	if (data == NULL)

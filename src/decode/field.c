@@ -164,7 +164,7 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 	int64		number;
 	TimestampTz time;
 
-	if (value->type == jbvNull && field->kind != FIELD_SCALAR)
+	if (value->type == jbvNull && field->kind != FIELD_JSON)
 		return field->required ? fsw_invalid_payload(path, "not be null") : NULL;
 
 	switch (field->kind)
@@ -192,9 +192,7 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
 			else
 				*keep = true;
 			break;
-		case FIELD_SCALAR:
-			if (value->type == jbvBinary)
-				return fsw_invalid_payload(path, "be a scalar");
+		case FIELD_JSON:
 			fsw_row_set(row, field->column, jsonb_datum(value));
 			break;
 		case FIELD_ARRAY:

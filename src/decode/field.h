@@ -17,7 +17,7 @@ typedef enum FswFieldKind
 	FIELD_BOOL,
 	FIELD_TEXT,
 	FIELD_TIME,					/* text that is kept in extra where it is no time */
-	FIELD_SCALAR,				/* jsonb of any scalar type, JSON null included */
+	FIELD_JSON,					/* jsonb of any type, JSON null included */
 	FIELD_ARRAY,				/* jsonb array */
 	FIELD_IDENTITY,				/* number: core; string: edge */
 	FIELD_OBJECT,				/* nested, with fields of its own; may be null */

@@ -60,7 +60,7 @@ static const FswField flag_feature_segment_fields[] = {
 /* ... and the state itself, in one set of columns or the other. */
 #define FLAG_STATE_FIELDS(suffix) \
 	{"enabled", FIELD_BOOL, true, FLAG_enabled##suffix, NULL}, \
-	{"feature_state_value", FIELD_SCALAR, false, FLAG_value##suffix, NULL}, \
+	{"feature_state_value", FIELD_JSON, false, FLAG_value##suffix, NULL}, \
 	{"multivariate_feature_state_values", FIELD_ARRAY, false, FLAG_variants##suffix, NULL}
 
 static const FswField new_state_fields[] = {

@@ -18,6 +18,8 @@
  *	  '{segment}'.") is right only if a name contains the longer one's words.
  *	  Its splits come last and are marked weak.  They do not make the message
  *	  ambiguous, because then every message of the longer sentence would be.
+ *	- So do those of a sentence that only releases of long ago logged, where
+ *	  one that is still logged fits.
  *	- More than one split that is not weak makes the message ambiguous.
  *
  * The work is linear in the length of the message.  Occurrences of the
@@ -444,6 +446,13 @@ match_covers(const Match *general, const Match *special)
 	return true;
 }
 
+/* Is only the one of two templates of a release of long ago? */
+static bool
+is_older(const FswLogTemplate *one, const FswLogTemplate *other)
+{
+	return (one->types & FSW_LOG_OLD) != 0 && (other->types & FSW_LOG_OLD) == 0;
+}
+
 /*
  * The templates that fit, the weak ones last, otherwise those with the most
  * literal text first.  Returns their number.
@@ -464,7 +473,8 @@ match_templates(const char *msg, int len, int types, int reading,
 	for (int i = 0; i < n; i++)
 	{
 		for (int j = 0; j < n && !matches[i].weak; j++)
-			matches[i].weak = match_covers(&matches[i], &matches[j]);
+			matches[i].weak = match_covers(&matches[i], &matches[j]) ||
+				is_older(matches[i].template, matches[j].template);
 	}
 
 	/* insertion sort: there are few, and it is stable */

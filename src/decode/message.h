@@ -119,6 +119,12 @@ extern const int fsw_log_type_count;
 
 #define FSW_LOG_OF_ANY (~0)
 
+/*
+ * Besides the types: only releases of long ago logged it so (2.23 to 2.41),
+ * so that a sentence which still is logged is rather meant.
+ */
+#define FSW_LOG_OLD (1 << 30)
+
 /* The most placeholders in one template. */
 #define FSW_LOG_MAX_GAPS 5
 

@@ -99,6 +99,8 @@ const FswLogTemplate fsw_log_templates[] = {
 	OF_FEATURE_STATE, "deleted", "identity override", FSW_EFFECT_REMOVAL},
 	{"Flag state / Remote config value deleted for feature '{feature}' and segment '{segment}'",
 	OF_FEATURE, "deleted", "segment override", FSW_EFFECT_REMOVAL},
+	{"Flag state / Remote config value deleted for feature '{feature}' and segment '{segment}'",
+	OF_FEATURE_STATE | FSW_LOG_OLD, "deleted", "segment override", FSW_EFFECT_REMOVAL},
 	{"Remote config value updated for identity override on feature '{feature}' and identity '{identity}'.",
 	OF_FEATURE_STATE, "updated", "identity override", FSW_EFFECT_VALUE},
 	{"Remote config updated for segment override on feature '{feature}' and segment '{segment}'.",
@@ -162,6 +164,14 @@ const FswLogTemplate fsw_log_templates[] = {
 	{"Segment deleted: {segment}",
 	OF_SEGMENT, "deleted", "segment", FSW_EFFECT_SEGMENT_DELETED},
 
+	/* 2.42 to 2.190: how an edit of a segment's rules was told */
+	{"Condition added to segment '{segment}'.",
+	OF_SEGMENT, "updated", "segment", FSW_EFFECT_NONE},
+	{"Condition updated on segment '{segment}'.",
+	OF_SEGMENT, "updated", "segment", FSW_EFFECT_NONE},
+	{"Condition removed from segment '{segment}'.",
+	OF_SEGMENT, "updated", "segment", FSW_EFFECT_NONE},
+
 	/* environments */
 	{"New Environment created: {environment}",
 	OF_ENVIRONMENT, "created", "environment", FSW_EFFECT_ENVIRONMENT_CREATED},
@@ -174,6 +184,8 @@ const FswLogTemplate fsw_log_templates[] = {
 	{"LaunchDarkly import completed successfully",
 	OF_IMPORT_REQUEST, "completed", "import", FSW_EFFECT_NONE},
 	{"LaunchDarkly import failed",
+	OF_IMPORT_REQUEST, "failed", "import", FSW_EFFECT_NONE},
+	{"LaunchDarkly import failed with error: {}",
 	OF_IMPORT_REQUEST, "failed", "import", FSW_EFFECT_NONE},
 	{"LaunchDarkly import failed with errors:{}",
 	OF_IMPORT_REQUEST, "failed", "import", FSW_EFFECT_NONE},

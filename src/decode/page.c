@@ -170,8 +170,8 @@ set_segment(StatesPage *page, FswRow *row, JsonbValue *id, const FswPath *path)
 }
 
 /*
- * The value of a state: a scalar, or an object with one column for each type.
- * Other keys of the object go to extra.
+ * The value of a state: an object with one column for each type, whose other
+ * keys go to extra, or any other value as it is.
  */
 static char *
 set_value(FswRow *row, JsonbValue *value, const FswPath *path, FswExtra *extra)
@@ -190,16 +190,13 @@ set_value(FswRow *row, JsonbValue *value, const FswPath *path, FswExtra *extra)
 	};
 	JsonbContainer *object = fsw_json_object(value);
 	FswPath		type_path = {path, "type"};
-	JsonbValue *type;
+	JsonbValue *type = fsw_json_key(object, "type");
 
-	if (object == NULL)
+	if (type == NULL)
 	{
-		if (value->type == jbvBinary)
-			return fsw_invalid_payload(path, "be a scalar or an object");
 		fsw_row_set(row, FLAG_value, JsonbPGetDatum(JsonbValueToJsonb(value)));
 		return NULL;
 	}
-	type = fsw_json_key(object, "type");
 	for (int i = 0; fsw_json_is_string(type) && i < (int) lengthof(types); i++)
 	{
 		if (strlen(types[i].type) == (size_t) type->val.string.len &&
@@ -209,12 +206,9 @@ set_value(FswRow *row, JsonbValue *value, const FswPath *path, FswExtra *extra)
 			char	   *reason = fsw_decode_object(object, value_fields, path, NULL, &rest);
 			JsonbValue *typed = fsw_json_key(object, types[i].key);
 			JsonbValue	null = {.type = jbvNull};
-			FswPath		typed_path = {path, types[i].key};
 
 			if (reason != NULL)
 				return reason;
-			if (typed != NULL && typed->type == jbvBinary)
-				return fsw_invalid_payload(&typed_path, "be a scalar");
 			fsw_row_set(row, FLAG_value,
 						JsonbPGetDatum(JsonbValueToJsonb(typed != NULL ? typed : &null)));
 			fsw_extra_add(extra, "feature_state_value", &rest);

@@ -191,6 +191,7 @@ typedef struct FswEvent
 	TimestampTz event_at;		/* of the key; valid with has_time */
 	char	   *reason;			/* why it is not decoded, or NULL */
 	bool		unrecognized;	/* well-formed, of a type we do not know */
+	bool		by_shape;		/* of a type we do not know, read by its shape */
 	bool		is_import;
 	List	   *rows;			/* of FswRow */
 	List	   *names;			/* of FswName */

@@ -108,8 +108,8 @@ fsw_admit(InboxState *state, Request *request)
 	else
 	{
 		request->outcome = "stored";
-		if (event->unrecognized)
-			fsw_warn_unrecognized(fsw_shown_type(event->event_type), delivery.id);
+		if (event->unrecognized || event->by_shape)
+			fsw_warn_unrecognized(fsw_shown_type(event->event_type), delivery.id, event->by_shape);
 		if (webhook->notify)
 			fsw_notify_changes(event, webhook->source);
 	}

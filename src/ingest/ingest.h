@@ -95,7 +95,7 @@ extern void fsw_count_rejected(text *webhook, const char *code, const char *outc
 
 /* notify.c */
 extern char *fsw_shown_type(const char *event_type);
-extern void fsw_warn_unrecognized(const char *event_type, int64 delivery_id);
+extern void fsw_warn_unrecognized(const char *event_type, int64 delivery_id, bool by_shape);
 extern void fsw_notify_changes(const FswEvent *event, text *source);
 
 #endif							/* INGEST_H */

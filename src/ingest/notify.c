@@ -35,7 +35,7 @@ fsw_shown_type(const char *event_type)
 }
 
 void
-fsw_warn_unrecognized(const char *event_type, int64 delivery_id)
+fsw_warn_unrecognized(const char *event_type, int64 delivery_id, bool by_shape)
 {
 	static char *warned[MAX_WARNED_TYPES];
 	static int	nwarned = 0;
@@ -51,6 +51,9 @@ fsw_warn_unrecognized(const char *event_type, int64 delivery_id)
 	ereport(WARNING,
 			(errcode(ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT),
 			 errmsg("unrecognized webhook event type \"%s\"", event_type),
+			 by_shape ?
+			 errdetail("Delivery %lld is stored and read by its shape, as a report of a state.",
+					   (long long) delivery_id) :
 			 errdetail("Delivery %lld is stored, but no typed rows were written.",
 					   (long long) delivery_id),
 			 errhidestmt(true)));

@@ -62,6 +62,7 @@ fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind, int scope, i
 	piece->nlist = 0;
 	piece->list = NULL;
 	piece->row = -1;
+	piece->guessed = false;
 	return piece;
 }
 
@@ -240,18 +241,20 @@ read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	bool		deleted = fsw_scan_bool(scan, FLAG_deleted);
 	bool		imported = fsw_scan_is(scan, FLAG_origin, "import");
 	int64		delivery = fsw_scan_int64(scan, FLAG_delivery, 0);
+	int64		at = fsw_scan_int64(scan, FLAG_event_at, 0);
+	int64		received_at = fsw_scan_int64(scan, FLAG_received_at, 0);
+	int64		arrived = fsw_first_arrival(reading->reader, delivery, received_at);
 	FswEvidence *piece;
 
 	if (reading->born == FSW_NEVER)
 		reading->born = fsw_scan_int64(scan, FLAG_feature_created_date, FSW_NEVER);
 	piece = fsw_read_evidence(reading,
 							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
-							  fsw_scan_int64(scan, FLAG_event_at, 0),
-							  fsw_first_arrival(reading->reader, delivery,
-												fsw_scan_int64(scan, FLAG_received_at, 0)));
+							  fsw_is_ahead(at, received_at) ? arrived : at, arrived);
 	piece->row = fsw_read_row(reading, delivery, fsw_scan_cstring(scan, FLAG_changed_by),
 							  !fsw_scan_is_null(scan, FLAG_segment_priority),
 							  fsw_scan_int64(scan, FLAG_segment_priority, 0));
+	piece->guessed = fsw_scan_is(scan, FLAG_origin, "unknown_event");
 	/* a state without one is a deletion in old releases */
 	if (!deleted)
 		piece->state = read_state(reading, scan, FLAG_enabled, FLAG_value, FLAG_variants, FSW_NOT_LIVE);
@@ -300,25 +303,31 @@ typedef struct Override
 	int64		identity;		/* hash */
 } Override;
 
+/* The flag and the scope, as an index of all scopes has them. */
+static void
+scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const Override *override)
+{
+	fsw_scan_flag(scan, reading->life);
+	if (override != NULL && override->is_segment)
+		fsw_scan_equal(scan, Int64GetDatum(override->segment_id));
+	else
+		fsw_scan_key_null(scan, true);
+	if (override != NULL && !override->is_segment)
+		fsw_scan_equal(scan, Int64GetDatum(override->identity));
+	else
+		fsw_scan_key_null(scan, true);
+}
+
 static FswScan *
 scan_scope(FswHistoryReading *reading, const Override *override)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader,
 								   override == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
 
-	fsw_scan_flag(scan, reading->life);
 	if (override == NULL)
-		return scan;
-	if (override->is_segment)
-	{
-		fsw_scan_equal(scan, Int64GetDatum(override->segment_id));
-		fsw_scan_key_null(scan, true);
-	}
+		fsw_scan_flag(scan, reading->life);
 	else
-	{
-		fsw_scan_key_null(scan, true);
-		fsw_scan_equal(scan, Int64GetDatum(override->identity));
-	}
+		scan_scope_keys(reading, scan, override);
 	return scan;
 }
 
@@ -358,6 +367,7 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 	FswScan    *scan = scan_scope(reading, override);
 	FswFlag    *flag = &reading->history->flag;
 	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
+	int			received_at = event_at + 1;
 	bool		first = nearest->n == 0;
 	int			n = 0;			/* events */
 	int			ntimes = 0;
@@ -377,6 +387,8 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 		int64		at = nulls[event_at] ? 0 : DatumGetTimestampTz(values[event_at]);
 		const FswEvidence *piece;
 
+		if (!nulls[received_at] && fsw_is_ahead(at, DatumGetTimestampTz(values[received_at])))
+			continue;
 		if (n > 0 && at != last_at)
 		{
 			if (++ntimes >= FSW_WINDOW ||
@@ -441,6 +453,35 @@ read_late(FswHistoryReading *reading)
 				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
 				continue;
 			read_change(reading, scan, 0);
+			n++;
+		}
+	}
+}
+
+/* Around an instant: the events of a scope whose time is not believed. */
+static void
+read_ahead(FswHistoryReading *reading, const Override *override)
+{
+	for (int before = 0; before < 2; before++)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
+		int			n = 0;
+
+		scan_scope_keys(reading, scan, override);
+		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+					 TimestampTzGetDatum(*reading->near));
+		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+		while (n < FSW_WINDOW && fsw_scan_next(scan))
+		{
+			int			scope = override == NULL ? 0 : override_scope(reading, scan);
+			int64		at = fsw_scan_int64(scan, FLAG_received_at, 0);
+
+			/* deletions of the default are read by themselves */
+			if ((scope == 0 && fsw_scan_bool(scan, FLAG_deleted)) ||
+				at < reading->ranges[scope].from || at > reading->ranges[scope].to ||
+				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+				continue;
+			read_change(reading, scan, scope);
 			n++;
 		}
 	}
@@ -549,6 +590,7 @@ read_scope(FswHistoryReading *reading, const Override *override, int least)
 
 	read_near(reading, override, true, least, &nearest);
 	read_near(reading, override, false, least, &nearest);
+	read_ahead(reading, override);
 }
 
 /* The overrides of an identity, which is given by its key or its identifier. */

@@ -124,6 +124,19 @@ typedef struct FswAsked
  */
 #define FSW_WINDOW 64
 
+/*
+ * A body that is dated so long after its arrival has a wrong time: it is
+ * taken as of its arrival.  As the index FSW_INDEX_AHEAD has it.
+ */
+#define FSW_AHEAD (5 * INT64CONST(60000000))
+
+static inline bool
+fsw_is_ahead(int64 event_at, int64 received_at)
+{
+	return !TIMESTAMP_NOT_FINITE(event_at) && !TIMESTAMP_NOT_FINITE(received_at) &&
+		fsw_apart(event_at, received_at) > FSW_AHEAD;
+}
+
 /* While a history is read: the states it has so far. */
 typedef struct FswStateTable
 {

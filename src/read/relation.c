@@ -110,6 +110,11 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
 		OF_DEFAULT " AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '1 minute'::pg_catalog.interval"
 		" AND NOT deleted AND NOT is_test"},
+	[FSW_INDEX_AHEAD] = {"flag_change_ahead_idx", FSW_READ_FLAG_CHANGE,
+		FLAG_KEYS ", segment_id, " HASH("identity") ", received_at", NULL,
+		"pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
+		" AND event_at OPERATOR(pg_catalog.-) received_at OPERATOR(pg_catalog.>) '5 minutes'::pg_catalog.interval"
+		" AND NOT is_test"},
 	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_EFFECT_FEATURE] = {"audit_effect_feature_hash_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL, NULL},

@@ -134,6 +134,7 @@ typedef struct FswEvidence
 	int			nlist;			/* states of a version's list, in order */
 	int		   *list;
 	int			row;			/* for the caller */
+	bool		guessed;		/* of a type of event that is not known */
 } FswEvidence;
 
 typedef enum FswScopeKind
@@ -209,5 +210,8 @@ extern void fsw_timeline_cut(FswTimeline *timeline, int first, int scope,
 							 FswCause cause);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
 extern void fsw_version_build(FswFlag *flag, FswTimeline **per_scope);
+
+/* holes.c */
+extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline);
 
 #endif							/* FSW_MODEL_H */
