@@ -91,6 +91,7 @@ SCHEMA_PARTS = \
 	prune \
 	installation \
 	health \
+	gap \
 	privilege \
 	finish
 
@@ -125,6 +126,7 @@ REGRESS = \
 	extreme \
 	maintenance \
 	evidence \
+	gap \
 	uninstall
 
 ISOLATION = \

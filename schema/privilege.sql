@@ -86,6 +86,7 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
         'flagsmith.history_gap',
         'flagsmith.history',
         'flagsmith.installation_health',
+        'flagsmith.missing_audit_entry',
         'flagsmith.name',
         'flagsmith.secret_usage',
         'flagsmith.audit_effect',

@@ -8,6 +8,7 @@ CREATE TABLE flagsmith.webhook (
     max_spool_age   interval DEFAULT '1 day',
     notify          boolean NOT NULL DEFAULT false,
     rejected_limit  bigint NOT NULL DEFAULT 16777216,
+    audit_ids_shared boolean NOT NULL DEFAULT false,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     removed_at      timestamptz,
     CONSTRAINT webhook_pkey PRIMARY KEY (name),
@@ -28,6 +29,7 @@ COMMENT ON COLUMN flagsmith.webhook.allow_unsigned IS 'Whether a delivery withou
 COMMENT ON COLUMN flagsmith.webhook.max_spool_age IS 'How far back a receiver may date a delivery with received_at; NULL takes what is claimed.';
 COMMENT ON COLUMN flagsmith.webhook.notify IS 'Whether each stored flag change is announced on the channel flagsmith_flag.';
 COMMENT ON COLUMN flagsmith.webhook.rejected_limit IS 'How many bytes of refused deliveries the table rejected keeps; 0 keeps nothing.';
+COMMENT ON COLUMN flagsmith.webhook.audit_ids_shared IS 'Whether other organisations take ids of audit entries in between, as on the hosted service, so that none is missing where ids have holes; of one webhook, it holds for its source.';
 COMMENT ON COLUMN flagsmith.webhook.created_at IS 'When it was registered; secrets that are older belong to an earlier registration and verify nothing.';
 COMMENT ON COLUMN flagsmith.webhook.removed_at IS 'When remove_webhook() ended it. The row stays, since history is read by its environment_id.';
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook', '');
@@ -94,7 +96,7 @@ COMMENT ON FUNCTION flagsmith.retire_secret(bigint, timestamptz, boolean) IS 'en
 
 CREATE FUNCTION flagsmith.add_webhook(name text, secret text DEFAULT NULL, source text DEFAULT 'default',
     scope text DEFAULT NULL, environment_id bigint DEFAULT NULL, allow_unsigned boolean DEFAULT false,
-    max_spool_age interval DEFAULT '1 day', notify boolean DEFAULT false) RETURNS text
+    max_spool_age interval DEFAULT '1 day', notify boolean DEFAULT false, audit_ids_shared boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_variable
@@ -140,13 +142,13 @@ BEGIN
             DETAIL = 'What it brought then is read as of that environment.',
             HINT = 'Choose another name.';
     END IF;
-    INSERT INTO flagsmith.webhook AS w (name, source, scope, environment_id, allow_unsigned, max_spool_age, notify)
+    INSERT INTO flagsmith.webhook AS w (name, source, scope, environment_id, allow_unsigned, max_spool_age, notify, audit_ids_shared)
         VALUES (name, coalesce(source, 'default'), scope, coalesce(environment_id, before), coalesce(allow_unsigned, false),
-            max_spool_age, coalesce(notify, false))
+            max_spool_age, coalesce(notify, false), coalesce(audit_ids_shared, false))
         ON CONFLICT ON CONSTRAINT webhook_pkey DO UPDATE
             SET source = excluded.source, scope = excluded.scope, environment_id = excluded.environment_id, enabled = true,
                 allow_unsigned = excluded.allow_unsigned, max_spool_age = excluded.max_spool_age, notify = excluded.notify,
-                created_at = greatest(excluded.created_at, w.removed_at), removed_at = NULL
+                audit_ids_shared = excluded.audit_ids_shared, created_at = greatest(excluded.created_at, w.removed_at), removed_at = NULL
             WHERE w.removed_at IS NOT NULL;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
@@ -169,7 +171,7 @@ BEGIN
             ELSE ', with the same secret as here' END);
 END;
 $function$;
-COMMENT ON FUNCTION flagsmith.add_webhook(text, text, text, text, bigint, boolean, interval, boolean) IS 'register a webhook, with its first secret if given, and return what to enter in Flagsmith';
+COMMENT ON FUNCTION flagsmith.add_webhook(text, text, text, text, bigint, boolean, interval, boolean, boolean) IS 'register a webhook, with its first secret if given, and return what to enter in Flagsmith';
 
 CREATE FUNCTION flagsmith._set_webhook_enabled(name text, enabled boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -1,0 +1,54 @@
+-- Which audit entries never came, by the ids that the others have.  An installation of one organisation gives them without a
+-- hole; where ids are shared with other organisations, hardly one follows another, and nothing is concluded.
+CREATE VIEW flagsmith.missing_audit_entry WITH (security_invoker = false, security_barrier = true) AS
+WITH entry AS (
+    -- Rows of one id are one entry, or several of a Flagsmith that was restored: then it is not missing either.
+    SELECT a.source, a.audit_id, min(a.created_date) AS first_at, max(a.created_date) AS last_at, min(a.received_at) AS arrived,
+        min(a.project_id) AS first_project, max(a.project_id) AS last_project
+    FROM flagsmith.audit_log a
+    WHERE a.audit_id IS NOT NULL AND NOT a.is_test
+        AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = a.source AND w.audit_ids_shared)
+    GROUP BY a.source, a.audit_id
+), step AS (
+    SELECT e.source, e.audit_id, e.arrived,
+        lead(e.audit_id) OVER ids AS next_id,
+        lead(e.arrived) OVER ids AS next_arrived,
+        (lead(e.audit_id) OVER ids > e.audit_id + 1)::integer AS broken,
+        min(e.first_at) OVER near AS earliest, max(e.last_at) OVER near AS latest,
+        -- told by the two entries on either side, or by all of the source
+        CASE WHEN min(e.first_project) OVER near = max(e.last_project) OVER near THEN min(e.first_project) OVER near END AS near_project,
+        count(*) OVER (ids ROWS BETWEEN 63 PRECEDING AND 64 FOLLOWING) AS ids
+    FROM entry e
+    WINDOW ids AS (PARTITION BY e.source ORDER BY e.audit_id),
+        near AS (PARTITION BY e.source ORDER BY e.audit_id ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING)
+), judged AS (
+    SELECT s.*,
+        coalesce(sum(s.broken) OVER (ids ROWS BETWEEN 63 PRECEDING AND 1 PRECEDING), 0)
+            + coalesce(sum(s.broken) OVER (ids ROWS BETWEEN 1 FOLLOWING AND 63 FOLLOWING), 0) AS other_holes
+    FROM step s
+    WINDOW ids AS (PARTITION BY s.source ORDER BY s.audit_id)
+)
+SELECT j.source, j.near_project AS project_id, flagsmith._name(j.source, 'project', j.near_project::text, j.latest) AS project,
+    j.audit_id + 1 AS first_audit_id, j.next_id - 1 AS last_audit_id, j.next_id - j.audit_id - 1 AS entries,
+    j.earliest, j.latest,
+    CASE WHEN j.next_arrived > now() - interval '5 minutes' THEN 'open' ELSE 'missing' END AS status
+FROM judged j
+WHERE j.broken = 1
+    -- Of the 64 ids on either side, 60 follow the one before, other holes counted once each; of fewer, as large a part.
+    AND j.ids >= 16 AND j.other_holes * 16 <= j.ids
+    -- Flagsmith's own list has one behind the other: there never was anything between them that is to be had.
+    AND NOT EXISTS (
+        SELECT FROM flagsmith.audit_log below
+        JOIN flagsmith.audit_log above ON above.delivery = below.delivery
+        WHERE below.source = j.source AND below.audit_id = j.audit_id AND below.origin = 'import'
+            AND above.source = j.source AND above.audit_id = j.next_id)
+    -- What was pruned is not missing.
+    AND NOT EXISTS (SELECT FROM flagsmith.pruning p WHERE p.what = 'history' AND p.before > j.arrived);
+COMMENT ON VIEW flagsmith.missing_audit_entry IS 'Audit entries that never came, as the ids of the others show: what they told is not known. tools/backfill missing fetches them.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.project_id IS 'The project of the two entries on either side; NULL where they are of several or of none.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.first_audit_id IS 'The first id that is missing.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.last_audit_id IS 'The last one of those that follow it.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.entries IS 'How many ids that is.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.earliest IS 'No missing entry is earlier: the earliest time of two entries on either side.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.latest IS 'No missing entry is later: the latest time of two entries on either side.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.status IS 'open while the entry behind came less than five minutes ago, since entries arrive shuffled; else missing.';

@@ -1,0 +1,70 @@
+-- What never came: holes in the ids of audit entries.
+SET TimeZone = 'UTC';
+\set SHOW_CONTEXT never
+CREATE SCHEMA gap;
+-- One entry of a source, a second for each id from noon on.
+CREATE FUNCTION gap.entry(id bigint, project int DEFAULT 7) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('id', id, 'created_date', to_char(timestamp '2026-03-01 12:00' + id * interval '1 second', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        'author', NULL, 'is_system_event', false, 'environment', NULL, 'related_object_id', 1, 'related_object_type', 'FEATURE_STATE',
+        'project', jsonb_build_object('id', project, 'name', 'Project ' || project, 'organisation', 1),
+        'log', 'Flag state updated for feature: one') $$;
+CREATE FUNCTION gap.tell(source text, ids int8range, arrived timestamptz DEFAULT NULL, step int DEFAULT 1, project int DEFAULT 7) RETURNS bigint
+    LANGUAGE sql AS $$
+    WITH told AS (
+        INSERT INTO flagsmith.inbox (webhook, body, received_at)
+        SELECT source, convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', gap.entry(id, project))::text, 'UTF8'),
+            coalesce(arrived, '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second')
+        FROM generate_series(lower(ids), upper(ids) - 1, step) AS id
+        RETURNING outcome)
+    SELECT count(*) FROM told WHERE outcome = 'stored' $$;
+CREATE VIEW gap.missing AS
+    SELECT source, project_id, project, first_audit_id, last_audit_id, entries, earliest, latest, status
+    FROM flagsmith.missing_audit_entry WHERE source LIKE 'gap%' ORDER BY 1, 4;
+SELECT count(flagsmith.add_webhook(name, source => name, scope => 'organisation', allow_unsigned => true, max_spool_age => NULL))
+FROM unnest(ARRAY['gap 1', 'gap 2', 'gap 3', 'gap 4', 'gap 5']) AS name;
+
+-- An outage: eight entries never came.  Of fewer than 16 ids nothing is concluded.
+SELECT gap.tell('gap 1', '[48,53)'), gap.tell('gap 1', '[61,66)');
+SELECT * FROM gap.missing;
+SELECT gap.tell('gap 1', '[40,48)');
+SELECT * FROM gap.missing;
+-- Of another project on one side, and a hole beside it: each is judged by itself, the other counts once.
+SELECT gap.tell('gap 1', '[66,70)'), gap.tell('gap 1', '[90,110)', project => 8);
+SELECT * FROM gap.missing;
+-- An entry that comes late parts a hole, the last ones close it.
+SELECT gap.tell('gap 1', '[56,57)');
+SELECT first_audit_id, last_audit_id FROM gap.missing;
+SELECT gap.tell('gap 1', '[53,61)');
+SELECT first_audit_id, last_audit_id FROM gap.missing;
+-- So does a page of the audit log that has both neighbours, since nothing is between them there; one that has one of them does not.
+SELECT outcome FROM flagsmith.import_audit_log(jsonb_build_object('results', jsonb_build_array(gap.entry(69), gap.entry(68)))::text, 'gap 1');
+SELECT first_audit_id, last_audit_id FROM gap.missing;
+SELECT outcome FROM flagsmith.import_audit_log(jsonb_build_object('results', jsonb_build_array(gap.entry(90, 8), gap.entry(69)))::text, 'gap 1');
+SELECT first_audit_id, last_audit_id FROM gap.missing;
+
+-- Ids that others take as well: of every id but the third, hardly one follows another.
+SELECT gap.tell('gap 2', '[1000,1600)', step => 3), gap.tell('gap 2', '[1600,1616)');
+SELECT * FROM gap.missing WHERE source = 'gap 2';
+-- Said for good, no hole is one.
+SELECT gap.tell('gap 3', '[1,100)'), gap.tell('gap 3', '[101,200)');
+SELECT source, first_audit_id, last_audit_id FROM gap.missing WHERE source = 'gap 3';
+SELECT count(flagsmith.add_webhook('gap 3b', source => 'gap 3', allow_unsigned => true, audit_ids_shared => true));
+SELECT * FROM gap.missing WHERE source = 'gap 3';
+-- Of 16 ids around, one other hole, and of 128 eight: ten ids each with a hole behind say nothing, until more follow without.
+SELECT gap.tell('gap 4', '[1,65)'), gap.tell('gap 4', '[66,130)');
+SELECT first_audit_id FROM gap.missing WHERE source = 'gap 4';
+SELECT sum(gap.tell('gap 5', int8range(i * 10 + 1, i * 10 + 10))) FROM generate_series(0, 9) AS i;
+SELECT count(*) FROM gap.missing WHERE source = 'gap 5';
+SELECT gap.tell('gap 5', '[101,300)');
+SELECT first_audit_id FROM gap.missing WHERE source = 'gap 5';
+
+-- While the entry behind has just come, its neighbours may come yet.
+SELECT gap.tell('gap 4', '[131,133)', now());
+SELECT first_audit_id, status FROM gap.missing WHERE source = 'gap 4';
+-- What was pruned is not missing.
+BEGIN;
+INSERT INTO flagsmith.pruning (what, before, bodies, audit_log, flag_change, audit_effect, version_published)
+VALUES ('history', '2026-03-01 12:01:06Z', 0, 1, 0, 0, 0);
+SELECT source, first_audit_id FROM gap.missing WHERE source IN ('gap 4', 'gap 5');
+ROLLBACK;
+DROP SCHEMA gap CASCADE;
