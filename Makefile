@@ -64,6 +64,7 @@ OBJS = \
 	src/answer/lookup_cache.o \
 	src/answer/name.o \
 	src/answer/steps.o \
+	src/answer/unknown.o \
 	src/maintain/prune.o \
 	src/maintain/rebuild.o
 
@@ -127,6 +128,7 @@ REGRESS = \
 	maintenance \
 	evidence \
 	gap \
+	question \
 	uninstall
 
 ISOLATION = \

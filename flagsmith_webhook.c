@@ -51,6 +51,19 @@ FSW_MODULE_MAGIC;
  */
 int			fsw_max_body_size = 4 * 1024 * 1024;
 
+/*
+ * flagsmith_webhook.unknown_name: what is_feature_enabled() and
+ * get_feature_value() do besides returning NULL where a name is not known.
+ */
+int			fsw_unknown_name = FSW_UNKNOWN_NAME_NOTICE;
+
+static const struct config_enum_entry unknown_name_options[] = {
+	{"notice", FSW_UNKNOWN_NAME_NOTICE, false},
+	{"ignore", FSW_UNKNOWN_NAME_IGNORE, false},
+	{"error", FSW_UNKNOWN_NAME_ERROR, false},
+	{NULL, 0, false}
+};
+
 void
 _PG_init(void)
 {
@@ -64,6 +77,15 @@ _PG_init(void)
 							PGC_SUSET,
 							GUC_UNIT_BYTE,
 							NULL, NULL, NULL);
+	DefineCustomEnumVariable("flagsmith_webhook.unknown_name",
+							 "Sets what scalar lookups do with an environment or a feature that is not known.",
+							 "They return NULL, with a notice once for each call and snapshot, or without; or raise an error.",
+							 &fsw_unknown_name,
+							 FSW_UNKNOWN_NAME_NOTICE,
+							 unknown_name_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("flagsmith_webhook");
 
 	fsw_xact_init();

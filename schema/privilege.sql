@@ -50,8 +50,10 @@ COMMENT ON FUNCTION flagsmith.grant_reader(regrole) IS 'let a role read history 
 CREATE FUNCTION flagsmith._caller_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith.get_feature_value(bigint, bigint, timestamptz, text)',
         'flagsmith.get_feature_value(text, text)',
         'flagsmith.get_feature_value(text, text, timestamptz)',
+        'flagsmith.is_feature_enabled(bigint, bigint, timestamptz, text)',
         'flagsmith.is_feature_enabled(text, text)',
         'flagsmith.is_feature_enabled(text, text, timestamptz)'
     ]::text[];
@@ -66,7 +68,9 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
         'flagsmith._installation_fault()',
         'flagsmith.decode_audit_log(jsonb)',
         'flagsmith.decode_flag_change(jsonb)',
+        'flagsmith.environment_state(bigint, timestamptz, timestamptz, text)',
         'flagsmith.environment_state(text, timestamptz, timestamptz)',
+        'flagsmith.feature_state(bigint, bigint, timestamptz, bigint[], text, timestamptz, text)',
         'flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz)',
         'flagsmith.parse_log(text, text)',
         'flagsmith.sign(bytea, text)',

@@ -11,6 +11,12 @@ CREATE FUNCTION flagsmith.is_feature_enabled(environment text, feature text, at 
     AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled';
 COMMENT ON FUNCTION flagsmith.is_feature_enabled(text, text, timestamptz) IS 'whether a feature was enabled by default in an environment at an instant; NULL if not known';
 
+CREATE FUNCTION flagsmith.is_feature_enabled(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
+        source text DEFAULT NULL) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled_by_id';
+COMMENT ON FUNCTION flagsmith.is_feature_enabled(bigint, bigint, timestamptz, text) IS 'whether a feature was enabled by default in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
+
 CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value';
@@ -20,6 +26,12 @@ CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text, at t
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value';
 COMMENT ON FUNCTION flagsmith.get_feature_value(text, text, timestamptz) IS 'the default value of a feature in an environment at an instant; NULL if not known';
+
+CREATE FUNCTION flagsmith.get_feature_value(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
+        source text DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value_by_id';
+COMMENT ON FUNCTION flagsmith.get_feature_value(bigint, bigint, timestamptz, text) IS 'the default value of a feature in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
 
 CREATE FUNCTION flagsmith.feature_state(environment text, feature text, at timestamptz DEFAULT 'infinity',
         segments bigint[] DEFAULT NULL, identity text DEFAULT NULL, known_at timestamptz DEFAULT NULL,
@@ -32,6 +44,18 @@ CREATE FUNCTION flagsmith.feature_state(environment text, feature text, at times
     AS 'MODULE_PATHNAME', 'fsw_feature_state';
 COMMENT ON FUNCTION flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is';
 
+CREATE FUNCTION flagsmith.feature_state(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
+        segments bigint[] DEFAULT NULL, identity text DEFAULT NULL, known_at timestamptz DEFAULT NULL,
+        source text DEFAULT NULL,
+        OUT source text, OUT environment_id bigint, OUT feature_id bigint,
+        OUT enabled boolean, OUT value jsonb, OUT variants jsonb, OUT scope text, OUT segment_id bigint,
+        OUT since timestamptz, OUT changed_by text, OUT cause text, OUT next_change timestamptz,
+        OUT confidence flagsmith.confidence, OUT delivery_id bigint)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 200 ROWS 1
+    AS 'MODULE_PATHNAME', 'fsw_feature_state_by_id';
+COMMENT ON FUNCTION flagsmith.feature_state(bigint, bigint, timestamptz, bigint[], text, timestamptz, text) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is, by Flagsmith''s ids';
+
 CREATE FUNCTION flagsmith.environment_state(environment text, at timestamptz DEFAULT 'infinity',
         known_at timestamptz DEFAULT NULL,
         OUT feature text, OUT feature_id bigint, OUT enabled boolean, OUT value jsonb, OUT variants jsonb,
@@ -41,6 +65,16 @@ CREATE FUNCTION flagsmith.environment_state(environment text, at timestamptz DEF
     LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 100
     AS 'MODULE_PATHNAME', 'fsw_environment_state';
 COMMENT ON FUNCTION flagsmith.environment_state(text, timestamptz, timestamptz) IS 'the default state of every feature of an environment at an instant, and how sure it is';
+
+CREATE FUNCTION flagsmith.environment_state(environment_id bigint, at timestamptz DEFAULT 'infinity',
+        known_at timestamptz DEFAULT NULL, source text DEFAULT NULL,
+        OUT feature text, OUT feature_id bigint, OUT enabled boolean, OUT value jsonb, OUT variants jsonb,
+        OUT since timestamptz, OUT changed_by text, OUT cause text, OUT next_change timestamptz,
+        OUT confidence flagsmith.confidence, OUT delivery_id bigint)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 100
+    AS 'MODULE_PATHNAME', 'fsw_environment_state_by_id';
+COMMENT ON FUNCTION flagsmith.environment_state(bigint, timestamptz, timestamptz, text) IS 'the default state of every feature of an environment at an instant, and how sure it is, by Flagsmith''s id';
 
 CREATE FUNCTION flagsmith._flag_periods(source text, environment_id bigint, feature_id bigint,
         known_at timestamptz DEFAULT NULL,

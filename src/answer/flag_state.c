@@ -20,12 +20,15 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "src/answer/unknown.h"
 #include "src/base/fsw.h"
 #include "src/read/read.h"
 
 PG_FUNCTION_INFO_V1(fsw_flag_periods);
 PG_FUNCTION_INFO_V1(fsw_feature_state);
+PG_FUNCTION_INFO_V1(fsw_feature_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
+PG_FUNCTION_INFO_V1(fsw_environment_state_by_id);
 
 static const char *const confidence_names[] = {
 	[FSW_UNKNOWN] = "unknown",
@@ -252,24 +255,6 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void
-raise_unknown(const char *what, const text *name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("%s \"%s\" is not known", what, text_to_cstring(name)),
-			 errhint("The names that have been seen are in flagsmith.name; they are compared case-sensitively.")));
-}
-
-static void
-raise_ambiguous(const text *environment)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-			 errmsg("environment \"%s\" is ambiguous", text_to_cstring(environment)),
-			 errhint("Write \"project/environment\" or \"source/project/environment\".")));
-}
-
 /* An override that a question is about, and what it was then. */
 typedef struct Candidate
 {
@@ -345,32 +330,28 @@ priority_of(const FswHistory *history, const FswPeriod *period)
 	return row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
 }
 
-/* What a pair of names means, or an ERROR that says which of them is not known. */
+/* What a question means, or an ERROR that says what of it is not known. */
 static int
-resolve_known(FswReader *reader, const text *environment, const text *feature, FswPair **pairs)
+resolve_known(FswReader *reader, const FswQuestion *question, FswPair **pairs)
 {
-	int			npairs = fsw_resolve(reader, environment, feature, pairs);
-	FswPair    *environments;
+	int			npairs = fsw_question_pairs(reader, question, pairs);
 
-	if (npairs > 0)
-		return npairs;
-	if (feature == NULL || fsw_resolve(reader, environment, NULL, &environments) == 0)
-		raise_unknown("environment", environment);
-	raise_unknown("feature", feature);
-	return 0;
+	if (npairs == 0)
+		fsw_raise_unknown(reader, question);
+	return npairs;
 }
 
 /*
- * Read what is known of the flag that two names mean at an instant.  Where
- * they mean several, those that are gone do not count, and more than one that
- * is not is an ERROR.  NULL where they mean none then; *pair is the meaning.
+ * Read what is known of the flag that a question means at an instant.  Where
+ * it means several, those that are gone do not count, and more than one that
+ * is not is an ERROR.  NULL where it means none then; *pair is the meaning.
  */
 static FswHistory *
-read_meant(FswReader *reader, const text *environment, const text *feature, int64 at,
-		   TimestampTz known_at, const FswAsked *asked, const FswPair **pair)
+read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz known_at,
+		   const FswAsked *asked, const FswPair **pair)
 {
 	FswPair    *pairs;
-	int			npairs = resolve_known(reader, environment, feature, &pairs);
+	int			npairs = resolve_known(reader, question, &pairs);
 	int		   *found = palloc_array(int, npairs);
 	int			nfound = fsw_resolve_at(pairs, npairs, at, found);
 	FswHistory *result = NULL;
@@ -384,14 +365,14 @@ read_meant(FswReader *reader, const text *environment, const text *feature, int6
 		const FswPeriod *period = fsw_timeline_at(one->timeline, 0, at);
 
 		if (period != NULL && period->state != FSW_NOT_LIVE)
-			nlive++;
+			found[nlive++] = found[i];
 		else if (result != NULL)
 			continue;
 		result = one;
 		*pair = meant;
 	}
 	if (nlive > 1)
-		raise_ambiguous(environment);
+		fsw_raise_ambiguous(reader, question, pairs, found, nlive, at);
 	return result;
 }
 
@@ -435,12 +416,11 @@ choose_period(const FswHistory *history, const FswAsked *asked, int64 at, FswCon
 }
 
 /*
- * feature_state(environment, feature, at, segments, identity, known_at): what
- * a user in these segments, or of this identity, was given, and how sure that
- * is: no surer than any scope that had to be looked at on the way.
+ * What a user in these segments, or of this identity, was given, and how sure
+ * that is: no surer than any scope that had to be looked at on the way.
  */
-Datum
-fsw_feature_state(PG_FUNCTION_ARGS)
+static Datum
+feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 {
 	Output		output = output_begin(fcinfo);
 	FswAsked	asked = {0};
@@ -452,7 +432,7 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	FswScopeKind kind;
 	int64		at;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+	if (question == NULL || PG_ARGISNULL(2))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(2);
 	if (!PG_ARGISNULL(3))
@@ -461,8 +441,8 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 		asked.identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
 
 	reader = fsw_reader_open();
-	history = read_meant(reader, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), at,
-						 PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5), &asked, &pair);
+	history = read_meant(reader, question, at, PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5),
+						 &asked, &pair);
 	fsw_reader_close(reader);
 	if (history == NULL)
 		return (Datum) 0;
@@ -481,6 +461,34 @@ fsw_feature_state(PG_FUNCTION_ARGS)
 	put_since(&output, history, period, Min(lowest, period->confidence));
 	write_row(&output);
 	return (Datum) 0;
+}
+
+/* feature_state(environment text, feature text, at, segments, identity, known_at) */
+Datum
+fsw_feature_state(PG_FUNCTION_ARGS)
+{
+	FswQuestion question = {0};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return feature_state(fcinfo, NULL);
+	question.environment = PG_GETARG_TEXT_PP(0);
+	question.feature = PG_GETARG_TEXT_PP(1);
+	return feature_state(fcinfo, &question);
+}
+
+/* feature_state(environment_id bigint, feature_id bigint, at, segments, identity, known_at, source) */
+Datum
+fsw_feature_state_by_id(PG_FUNCTION_ARGS)
+{
+	FswQuestion question = {.has_feature = true};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return feature_state(fcinfo, NULL);
+	question.environment_id = PG_GETARG_INT64(0);
+	question.feature_id = PG_GETARG_INT64(1);
+	if (!PG_ARGISNULL(6))
+		question.source = PG_GETARG_TEXT_PP(6);
+	return feature_state(fcinfo, &question);
 }
 
 /* A row for each feature that was live at an instant. */
@@ -518,9 +526,9 @@ write_features(Output *output, FswReader *reader, const FswPair *pair, Timestamp
 	MemoryContextDelete(work);
 }
 
-/* environment_state(environment, at, known_at): every feature that was live. */
-Datum
-fsw_environment_state(PG_FUNCTION_ARGS)
+/* Every feature of an environment that was live. */
+static Datum
+environment_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 {
 	Output		output = output_begin(fcinfo);
 	FswReader  *reader;
@@ -530,19 +538,45 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 	int			npairs;
 	int			nfound;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	if (question == NULL || PG_ARGISNULL(1))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(1);
 
 	reader = fsw_reader_open();
-	npairs = resolve_known(reader, PG_GETARG_TEXT_PP(0), NULL, &pairs);
+	npairs = resolve_known(reader, question, &pairs);
 	found = palloc_array(int, npairs);
 	nfound = fsw_resolve_at(pairs, npairs, at, found);
 	if (nfound > 1)
-		raise_ambiguous(PG_GETARG_TEXT_PP(0));
+		fsw_raise_ambiguous(reader, question, pairs, found, nfound, at);
 	if (nfound == 1)
 		write_features(&output, reader, &pairs[found[0]], at,
 					   PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2));
 	fsw_reader_close(reader);
 	return (Datum) 0;
+}
+
+/* environment_state(environment text, at, known_at) */
+Datum
+fsw_environment_state(PG_FUNCTION_ARGS)
+{
+	FswQuestion question = {0};
+
+	if (PG_ARGISNULL(0))
+		return environment_state(fcinfo, NULL);
+	question.environment = PG_GETARG_TEXT_PP(0);
+	return environment_state(fcinfo, &question);
+}
+
+/* environment_state(environment_id bigint, at, known_at, source) */
+Datum
+fsw_environment_state_by_id(PG_FUNCTION_ARGS)
+{
+	FswQuestion question = {0};
+
+	if (PG_ARGISNULL(0))
+		return environment_state(fcinfo, NULL);
+	question.environment_id = PG_GETARG_INT64(0);
+	if (!PG_ARGISNULL(3))
+		question.source = PG_GETARG_TEXT_PP(3);
+	return environment_state(fcinfo, &question);
 }

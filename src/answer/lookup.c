@@ -22,11 +22,14 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "src/base/fsw.h"
 #include "src/answer/lookup.h"
+#include "src/answer/unknown.h"
+#include "src/base/fsw.h"
 
 PG_FUNCTION_INFO_V1(fsw_is_feature_enabled);
 PG_FUNCTION_INFO_V1(fsw_get_feature_value);
+PG_FUNCTION_INFO_V1(fsw_is_feature_enabled_by_id);
+PG_FUNCTION_INFO_V1(fsw_get_feature_value_by_id);
 
 /* Is what the cache holds what a new look would show? */
 static bool
@@ -64,6 +67,7 @@ cache_reset(Cache *cache, const SnapshotData *snapshot)
 	int			nxids = snapshot->xcnt + snapshot->subxcnt;
 
 	cache->filled = false;
+	cache->told = false;
 	cache_forget(cache);
 	if (nxids > cache->maxxids)
 	{
@@ -102,6 +106,24 @@ cache_create(FmgrInfo *flinfo, bool values)
 	cache->xids = MemoryContextAlloc(flinfo->fn_mcxt, cache->maxxids * sizeof(TransactionId));
 	flinfo->fn_extra = cache;
 	return cache;
+}
+
+/* The first or the second of two texts that stand for ids. */
+static text *
+id_key(int64 id, const text *source)
+{
+	int			length = source == NULL ? 0 : VARSIZE_ANY_EXHDR(source);
+	text	   *key = palloc(VARHDRSZ + ID_KEY_LENGTH + 1 + length);
+	char	   *at = VARDATA(key);
+
+	SET_VARSIZE(key, VARHDRSZ + ID_KEY_LENGTH + 1 + length);
+	*at++ = '\0';
+	memcpy(at, &id, sizeof(id));
+	at += sizeof(id);
+	*at++ = source != NULL;
+	if (length > 0)
+		memcpy(at, VARDATA_ANY(source), length);
+	return key;
 }
 
 static inline bool
@@ -233,14 +255,12 @@ kept_step(Entry *entry, int64 at)
 	return find_instant(entry->steps, entry->nsteps, key);
 }
 
-/* The state of a call's arguments; false for none. */
+/* The state of a flag at an instant; false for none. */
 static bool
-find_state(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
+find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature, int64 at,
+		   bool values, bool *enabled, Datum *value)
 {
 	Cache	   *cache = fcinfo->flinfo->fn_extra;
-	text	   *environment = PG_GETARG_TEXT_PP(0);
-	text	   *feature = PG_GETARG_TEXT_PP(1);
-	int64		at = PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2);
 	Entry	   *entry;
 	StepState	then;
 	int			step;
@@ -272,6 +292,32 @@ find_state(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
 	return true;
 }
 
+/* The state that a call by names asks for. */
+static bool
+find_by_name(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
+{
+	return find_state(fcinfo, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1),
+					  PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2), values, enabled, value);
+}
+
+/* The same by ids, of which the source alone may be NULL. */
+static bool
+find_by_id(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
+{
+	text	   *environment;
+	text	   *feature;
+	bool		found;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		return false;
+	environment = id_key(PG_GETARG_INT64(0), PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3));
+	feature = id_key(PG_GETARG_INT64(1), NULL);
+	found = find_state(fcinfo, environment, feature, PG_GETARG_TIMESTAMPTZ(2), values, enabled, value);
+	pfree(environment);
+	pfree(feature);
+	return found;
+}
+
 /* is_feature_enabled(environment text, feature text [, at timestamptz]) */
 Datum
 fsw_is_feature_enabled(PG_FUNCTION_ARGS)
@@ -279,7 +325,19 @@ fsw_is_feature_enabled(PG_FUNCTION_ARGS)
 	bool		enabled;
 	Datum		value;
 
-	if (!find_state(fcinfo, false, &enabled, &value))
+	if (!find_by_name(fcinfo, false, &enabled, &value))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(enabled);
+}
+
+/* is_feature_enabled(environment_id bigint, feature_id bigint, at timestamptz, source text) */
+Datum
+fsw_is_feature_enabled_by_id(PG_FUNCTION_ARGS)
+{
+	bool		enabled;
+	Datum		value;
+
+	if (!find_by_id(fcinfo, false, &enabled, &value))
 		PG_RETURN_NULL();
 	PG_RETURN_BOOL(enabled);
 }
@@ -291,7 +349,19 @@ fsw_get_feature_value(PG_FUNCTION_ARGS)
 	bool		enabled;
 	Datum		value;
 
-	if (!find_state(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
+	if (!find_by_name(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(value);
+}
+
+/* get_feature_value(environment_id bigint, feature_id bigint, at timestamptz, source text) */
+Datum
+fsw_get_feature_value_by_id(PG_FUNCTION_ARGS)
+{
+	bool		enabled;
+	Datum		value;
+
+	if (!find_by_id(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(value);
 }

@@ -54,11 +54,18 @@ typedef enum StepState
 
 #define NUM_BUCKETS 1024
 
+/*
+ * Ids in place of names, as two texts that no names can be: the first begins
+ * with a zero byte.
+ */
+#define ID_KEY_LENGTH ((int) (1 + sizeof(int64)))
+
 typedef struct Cache
 {
 	MemoryContext entries_mcxt;
 	MemoryContext probe_mcxt;
 	bool		values;			/* get_feature_value(), not is_feature_enabled() */
+	bool		told;			/* that a name is not known */
 	int64		nheld;			/* steps in all entries */
 	int64		nrefused;		/* probes of entries that were refused */
 	bool		filled;

@@ -9,11 +9,13 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
-#include "src/base/fsw.h"
 #include "src/answer/lookup.h"
+#include "src/answer/unknown.h"
+#include "src/base/fsw.h"
 
 /*
  * Reading all of a history is tried at the 2nd, 8th, 32nd ... lookup, with a
@@ -57,18 +59,44 @@ copy_life(const FswLife *life, const FswPair *pair)
 	return copy;
 }
 
+/* What the two texts ask for. */
+static FswQuestion
+question_of(const text *environment, const text *feature)
+{
+	FswQuestion question = {.environment = environment, .feature = feature};
+	const char *at = VARDATA_ANY(environment);
+	int			length = VARSIZE_ANY_EXHDR(environment);
+
+	if (length == 0 || *at != '\0')
+		return question;
+	question.environment = question.feature = NULL;
+	question.has_feature = true;
+	memcpy(&question.environment_id, at + 1, sizeof(int64));
+	memcpy(&question.feature_id, (char *) VARDATA_ANY(feature) + 1, sizeof(int64));
+	if (at[ID_KEY_LENGTH])
+		question.source = cstring_to_text_with_len(at + ID_KEY_LENGTH + 1, length - ID_KEY_LENGTH - 1);
+	return question;
+}
+
 /*
  * The meanings of an entry's names, with what is to know before any state.
  * Only that is kept of what is read to find it.
  */
 static void
-read_meanings(const Cache *cache, Entry *entry, FswReader *reader, const text *environment,
+read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environment,
 			  const text *feature)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	FswQuestion question = question_of(environment, feature);
 	FswPair    *pairs;
-	int			npairs = fsw_resolve(reader, environment, feature, &pairs);
+	int			npairs = fsw_question_pairs(reader, &question, &pairs);
 	FswLife   **lives = palloc_array(FswLife *, npairs + 1);
+
+	if (npairs == 0 && !cache->told)
+	{
+		cache->told = true;
+		fsw_tell_unknown(reader, &question);
+	}
 
 	for (int i = 0; i < npairs; i++)
 		lives[i] = fsw_life_read(reader, fsw_environment(&pairs[i], DT_NOEND), &pairs[i].feature);

@@ -33,6 +33,16 @@
 extern PGDLLEXPORT void _PG_init(void);
 extern int	fsw_max_body_size;
 
+/* What scalar functions do where a name or an id is not known. */
+typedef enum FswUnknownName
+{
+	FSW_UNKNOWN_NAME_NOTICE,
+	FSW_UNKNOWN_NAME_IGNORE,
+	FSW_UNKNOWN_NAME_ERROR
+} FswUnknownName;
+
+extern int	fsw_unknown_name;
+
 /* ---- guard.c: append-only tables, and the one way around ---- */
 
 extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls);

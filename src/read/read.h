@@ -230,6 +230,9 @@ extern int	fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found
 extern void fsw_pair_bounds(const FswPair *pair, int64 *bounds);
 extern FswPair *fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id,
 								int64 feature_id);
+extern FswPair *fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id,
+									  const int64 *feature_id);
+extern text *fsw_only_source(FswReader *reader);
 extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,
 								 int64 at, FswFeature **features);
 

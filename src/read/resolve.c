@@ -19,6 +19,7 @@
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
+#include "src/decode/row.h"
 #include "src/read/read.h"
 
 /* Something that has names: an environment, a feature or a project. */
@@ -315,6 +316,73 @@ fsw_resolve(FswReader *reader, const text *environment, const text *feature, Fsw
 	}
 	*pairs = list.pairs;
 	return list.n;
+}
+
+/* Is that another source than the one found before?  Remembers the first. */
+static bool
+is_second_source(text **only, text *source)
+{
+	if (source == NULL)
+		return false;
+	if (*only == NULL)
+	{
+		*only = DatumGetTextPCopy(PointerGetDatum(source));
+		return false;
+	}
+	return !fsw_same_text(PointerGetDatum(*only), PointerGetDatum(source));
+}
+
+/*
+ * The source of all that there is: of the webhooks, and of entries that were
+ * imported.  Raises an error where there are several; empty if there is none.
+ */
+text *
+fsw_only_source(FswReader *reader)
+{
+	text	   *only = NULL;
+	bool		several = false;
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (!several && fsw_scan_next(scan))
+		several = is_second_source(&only, fsw_scan_text(scan, WEBHOOK_source));
+	for (int end = 0; end < 2 && !several; end++)
+	{
+		/* the first and the last in the order of sources */
+		scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
+		fsw_scan_begin(scan, end == 0 ? ForwardScanDirection : BackwardScanDirection);
+		if (fsw_scan_next(scan))
+			several = is_second_source(&only, fsw_scan_text(scan, AUDIT_source));
+	}
+	if (several)
+		ereport(ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("there are several sources"),
+				 errhint("Say of which one the ids are, with source => '...'.")));
+	return only != NULL ? only : cstring_to_text("");
+}
+
+/*
+ * The pair of an environment and a feature, or an environment alone, by ids;
+ * NULL where either was never heard of, or they are of two projects.
+ */
+FswPair *
+fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id, const int64 *feature_id)
+{
+	Thing		environment = {.source = source, .id = environment_id};
+	Thing		feature = {.source = source};
+
+	read_names(reader, "environment", &environment);
+	if (environment.names.n == 0)
+		return NULL;
+	if (feature_id != NULL)
+	{
+		feature.id = *feature_id;
+		read_names(reader, "feature", &feature);
+		if (feature.names.n == 0 || !in_one_project(&feature, &environment))
+			return NULL;
+	}
+	return fsw_resolve_ids(reader, source, environment_id, feature.id);
 }
 
 /* The pair of an environment and a feature by their ids, for all time. */

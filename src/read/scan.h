@@ -32,7 +32,7 @@
 	X(T, delivery, INT8OID) X(T, first_received_at, TIMESTAMPTZOID)
 
 #define FSW_WEBHOOK_COLUMNS(X, T) \
-	X(T, name, TEXTOID) X(T, environment_id, INT8OID)
+	X(T, name, TEXTOID) X(T, source, TEXTOID) X(T, environment_id, INT8OID)
 
 #define FSW_READ_ENUM(T, column, type) T##_##column,
 enum { FSW_NAME_COLUMNS(FSW_READ_ENUM, NAME) NAME_COUNT };
