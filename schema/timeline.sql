@@ -173,14 +173,39 @@ CREATE VIEW flagsmith.history_gap WITH (security_invoker = false) AS
     SELECT h.source, h.project_id, h.project, h.environment_id, h.environment, h.feature_id, h.feature,
         h.segment_id, h.segment, h.identity_kind, h.identity, h.identity_identifier, h.period, h.cause
     FROM flagsmith.flag_timeline h
-    WHERE h.confidence = 'unknown';
+    WHERE h.confidence = 'unknown'
+    UNION ALL
+    -- A flag of which audit entries told by name alone, so that it has no id and no period.
+    SELECT a.source, a.project_id, flagsmith._name(a.source, 'project', a.project_id::text, a.since),
+        a.environment_id, flagsmith._name(a.source, 'environment', a.environment_id::text, a.since),
+        NULL, a.feature, NULL, a.segment, NULL, NULL, a.identity,
+        tstzrange(a.since, (
+            SELECT max(d.created_date)
+            FROM flagsmith.audit_log d
+            WHERE d.source = a.source AND d.project_id = a.project_id AND d.environment_id = a.environment_id AND NOT d.is_test
+                AND d.created_date > a.last_at AND d.feature = a.feature AND d.action = 'deleted' AND d.object = 'feature state'), '[)'),
+        'change_without_event'
+    FROM (
+        SELECT l.source, l.project_id, l.environment_id, l.feature, l.segment, l.identity, min(l.created_date) AS since,
+            max(l.created_date) AS last_at
+        FROM flagsmith.audit_log l
+        WHERE NOT l.is_test AND NOT l.ambiguous AND l.feature IS NOT NULL AND l.environment_id IS NOT NULL
+            AND EXISTS (
+                SELECT FROM flagsmith.audit_effect e
+                WHERE e.delivery = l.delivery AND e.ordinal = l.ordinal AND e.kind NOT IN ('feature_deleted', 'scheduled'))
+        GROUP BY l.source, l.project_id, l.environment_id, l.feature, l.segment, l.identity
+    ) a
+    WHERE NOT EXISTS (
+        SELECT FROM flagsmith.name n
+        WHERE flagsmith._hash(n.kind || ':' || n.name) = flagsmith._hash('feature:' || a.feature)
+            AND n.kind = 'feature' AND n.name = a.feature AND n.source = a.source
+            AND coalesce(n.project_id = a.project_id, true));
 COMMENT ON VIEW flagsmith.history_gap IS 'When it is not known what a flag was, because something changed that nobody told.';
 COMMENT ON COLUMN flagsmith.history_gap.source IS 'Which Flagsmith installation it is of.';
 COMMENT ON COLUMN flagsmith.history_gap.project_id IS 'The project.';
 COMMENT ON COLUMN flagsmith.history_gap.project IS 'The project''s name at the start of the period.';
 COMMENT ON COLUMN flagsmith.history_gap.environment_id IS 'The environment.';
 COMMENT ON COLUMN flagsmith.history_gap.environment IS 'The environment''s name at the start of the period.';
-COMMENT ON COLUMN flagsmith.history_gap.feature_id IS 'The feature.';
 COMMENT ON COLUMN flagsmith.history_gap.feature IS 'The feature''s name at the start of the period.';
 COMMENT ON COLUMN flagsmith.history_gap.segment_id IS 'The segment of an override by segment, else NULL.';
 COMMENT ON COLUMN flagsmith.history_gap.segment IS 'The segment''s name at the start of the period.';
@@ -189,3 +214,4 @@ COMMENT ON COLUMN flagsmith.history_gap.identity IS 'Id of the identity of such 
 COMMENT ON COLUMN flagsmith.history_gap.identity_identifier IS 'What that identity is called in the application.';
 COMMENT ON COLUMN flagsmith.history_gap.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
 COMMENT ON COLUMN flagsmith.history_gap.cause IS 'What the period rests on, or why it is in doubt, as a short code: docs/causes.md lists them.';
+COMMENT ON COLUMN flagsmith.history_gap.feature_id IS 'NULL of a flag of which only audit entries told, which know its name alone.';

@@ -67,4 +67,24 @@ INSERT INTO flagsmith.pruning (what, before, bodies, audit_log, flag_change, aud
 VALUES ('history', '2026-03-01 12:01:06Z', 0, 1, 0, 0, 0);
 SELECT source, first_audit_id FROM gap.missing WHERE source IN ('gap 4', 'gap 5');
 ROLLBACK;
+
+-- A flag of which only an entry's text told is unknown, not unheard of; once its id is known, the flag has a period of its own.
+-- Two flags that the text could mean, and what is only scheduled, are none.
+CREATE FUNCTION gap.say(id bigint, log text, type text DEFAULT 'FEATURE_STATE') RETURNS text LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'gap 1', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', gap.entry(id, 77) || jsonb_build_object('log', log,
+        'related_object_id', 55010, 'related_object_type', type,
+        'environment', jsonb_build_object('id', 512, 'name', 'Production', 'project', 77)))::text, 'UTF8'), '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second'
+    RETURNING outcome $$;
+CREATE VIEW gap.gaps AS
+    SELECT project, environment_id, environment, feature_id, feature, segment, identity_identifier, period, cause
+    FROM flagsmith.history_gap WHERE source = 'gap 1' AND project_id = 77 ORDER BY feature, segment, identity_identifier;
+SELECT gap.say(900, 'Flag state updated for feature: old_flag'), gap.say(901, 'Flag state updated for feature: old_flag'),
+    gap.say(902, $$Flag state / Remote config value updated for feature 'old_flag' and segment 'vip'$$),
+    gap.say(903, $$Flag state / Remote config value updated for feature 'a' and segment 'b' and segment 'c'$$),
+    gap.say(904, 'Flag state / Remote Config value update scheduled for 01/04/2026 06:00:00 for feature: later'),
+    gap.say(905, 'Flag state updated for feature: short'), gap.say(906, 'Flag / Remote Config Deleted: short');
+SELECT * FROM gap.gaps;
+SELECT gap.say(910, 'Multivariate value changed for feature ''old_flag''.');
+SELECT feature_id, feature, period, cause FROM gap.gaps WHERE feature = 'old_flag';
 DROP SCHEMA gap CASCADE;
