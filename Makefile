@@ -43,6 +43,7 @@ OBJS = \
 	src/read/audit.o \
 	src/read/builder.o \
 	src/read/flag_facts.o \
+	src/read/holes.o \
 	src/read/names.o \
 	src/read/relation.o \
 	src/read/resolve.o \

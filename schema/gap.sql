@@ -1,3 +1,22 @@
+-- Blocks of ids that are complete, so that a search for holes passes them at once.  What is not marked is looked at: the marks
+-- change no answer.
+CREATE TABLE flagsmith.audit_id_block (
+    source     text NOT NULL,
+    size       bigint NOT NULL,
+    block      bigint NOT NULL,
+    stored_at  timestamptz NOT NULL,
+    CONSTRAINT audit_id_block_pkey PRIMARY KEY (source, size, block)
+);
+COMMENT ON TABLE flagsmith.audit_id_block IS 'Blocks of ids of audit entries of which every one was there when they were marked.';
+COMMENT ON COLUMN flagsmith.audit_id_block.source IS 'Which Flagsmith installation gave the ids.';
+COMMENT ON COLUMN flagsmith.audit_id_block.size IS 'How many ids it has: 64, 4096 or 262144.';
+COMMENT ON COLUMN flagsmith.audit_id_block.block IS 'Its first id, divided by its size.';
+COMMENT ON COLUMN flagsmith.audit_id_block.stored_at IS 'When it was marked.';
+CREATE TRIGGER audit_id_block_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.audit_id_block
+    FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
+ALTER TABLE flagsmith.audit_id_block ENABLE ALWAYS TRIGGER audit_id_block_guard;
+SELECT pg_catalog.pg_extension_config_dump('flagsmith.audit_id_block', '');
+
 -- Which audit entries never came, by the ids that the others have.  An installation of one organisation gives them without a
 -- hole; where ids are shared with other organisations, hardly one follows another, and nothing is concluded.
 CREATE VIEW flagsmith.missing_audit_entry WITH (security_invoker = false, security_barrier = true) AS

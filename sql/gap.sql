@@ -87,4 +87,59 @@ SELECT gap.say(900, 'Flag state updated for feature: old_flag'), gap.say(901, 'F
 SELECT * FROM gap.gaps;
 SELECT gap.say(910, 'Multivariate value changed for feature ''old_flag''.');
 SELECT feature_id, feature, period, cause FROM gap.gaps WHERE feature = 'old_flag';
+
+-- Where entries are missing, that none came proves nothing: what is confirmed is reported from the hole's beginning to the next body.
+SELECT count(flagsmith.add_webhook('gap 6', source => 'gap 6', scope => 'organisation', allow_unsigned => true, max_spool_age => NULL));
+CREATE FUNCTION gap.state(value text) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('enabled', true, 'feature_state_value', value, 'multivariate_feature_state_values', '[]'::jsonb,
+        'feature', jsonb_build_object('id', 61, 'name', 'hot', 'created_date', '2026-03-01T12:01:04Z', 'default_enabled', false, 'initial_value', 'y',
+            'type', 'STANDARD', 'description', NULL, 'project', jsonb_build_object('id', 7, 'name', 'Project 7')),
+        'environment', jsonb_build_object('id', 1, 'name', 'Lab'), 'identity', NULL, 'identity_identifier', NULL, 'feature_segment', NULL) $$;
+-- Entries about something else, but at some ids one about the flag, with its body.
+CREATE PROCEDURE gap.live(ids int8range, acts bigint[] DEFAULT '{}') LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'gap 6', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', gap.entry(id) || CASE WHEN id = ANY (acts)
+        THEN jsonb_build_object('log', 'Flag state updated for feature: hot', 'environment', jsonb_build_object('id', 1, 'name', 'Lab'))
+        ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT') END)::text, 'UTF8'),
+        '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second'
+    FROM generate_series(lower(ids), upper(ids) - 1) AS id;
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'gap 6', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+        'timestamp', gap.entry(id) -> 'created_date', 'previous_state', gap.state('state ' || n - 1), 'new_state', gap.state('state ' || n)))::text, 'UTF8'),
+        '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second'
+    FROM unnest(acts) WITH ORDINALITY AS a (id, n);
+$$;
+CREATE VIEW gap.told AS
+    SELECT extract(epoch FROM lower(period) - '2026-03-01 12:00Z') AS from, extract(epoch FROM upper(period) - '2026-03-01 12:00Z') AS to, value, confidence, cause
+    FROM flagsmith.flag_timeline WHERE source = 'gap 6' AND feature = 'hot' ORDER BY 1;
+CREATE VIEW gap.asked AS
+    SELECT n, value, confidence FROM generate_series(105, 330, 25) n
+    CROSS JOIN LATERAL flagsmith.feature_state('gap 6/Project 7/Lab', 'hot', '2026-03-01 12:00Z'::timestamptz + n * interval '1 second') ORDER BY 1;
+CALL gap.live('[64,150)', '{100,140}');
+CALL gap.live('[158,400)', '{200,300}');
+SELECT first_audit_id, last_audit_id FROM gap.missing WHERE source = 'gap 6';
+SELECT * FROM gap.told;
+SELECT * FROM gap.asked;
+-- whoever is asked, what is marked changes no answer
+SELECT size, block FROM flagsmith.audit_id_block WHERE source = 'gap 6' ORDER BY 1, 2;
+CREATE TABLE gap.answers AS SELECT * FROM gap.told;
+BEGIN;
+ALTER TABLE flagsmith.audit_id_block DISABLE TRIGGER audit_id_block_guard;
+DELETE FROM flagsmith.audit_id_block;
+SELECT count(*) FROM (SELECT * FROM gap.told EXCEPT SELECT * FROM gap.answers) d;
+ROLLBACK;
+-- where ids are shared, and once the entries came, it is confirmed again
+BEGIN;
+UPDATE flagsmith.webhook SET audit_ids_shared = true WHERE name = 'gap 6';
+SELECT "from", "to", confidence FROM gap.told WHERE "to" <= 200;
+ROLLBACK;
+BEGIN;
+CALL gap.live('[150,158)');
+SELECT "from", "to", confidence FROM gap.told WHERE "to" <= 200;
+ROLLBACK;
+-- so it is by a page of the audit log that shows that there is nothing to be had
+BEGIN;
+SELECT outcome FROM flagsmith.import_audit_log(jsonb_build_object('results', jsonb_build_array(gap.entry(158), gap.entry(149)))::text, 'gap 6');
+SELECT "from", "to", confidence FROM gap.told WHERE "to" <= 200;
+ROLLBACK;
 DROP SCHEMA gap CASCADE;

@@ -57,7 +57,8 @@ static const char *const cause_names[] = {
 	[FSW_CAUSE_CROWDED] = "several_changes",
 	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous_version_list",
 	[FSW_CAUSE_PUBLISHING] = "version_publishing",
-	[FSW_CAUSE_DELETING] = "feature_deleting"
+	[FSW_CAUSE_DELETING] = "feature_deleting",
+	[FSW_CAUSE_MISSING_ENTRIES] = "audit_entries_missing"
 };
 
 /*

@@ -145,7 +145,7 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 static FswSteps *
 steps_of_history(StepsReading *reading, const int64 *near)
 {
-	FswAsked	asked = {0};
+	FswAsked	asked = {.state_alone = true};
 	FswHistory *history = fsw_history_read(reading->reader, reading->life, &asked, near);
 
 	reading->steps->n = 0;

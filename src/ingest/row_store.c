@@ -75,6 +75,52 @@ fsw_insert_row(const FswRow *row)
 	pfree(spi_nulls);
 }
 
+/* Mark a block of ids, or of such blocks, if it is complete. */
+static void
+mark_block(Datum source, int64 size, int64 block)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, INT8OID};
+	Datum		values[] = {source, Int64GetDatum(size), Int64GetDatum(block)};
+	bool		of_ids = size == 64;
+
+	if (block < 0)
+		return;
+	fsw_execute(of_ids ?
+				fsw_plan(FSW_PLAN_BLOCK,
+						 "INSERT INTO flagsmith.audit_id_block (source, size, block, stored_at)"
+						 " SELECT $1, $2, $3, clock_timestamp() WHERE (SELECT count(DISTINCT audit_id)"
+						 " FROM flagsmith.audit_log WHERE source = $1 AND audit_id >= $3 * $2 AND audit_id < $3 * $2 + $2) = $2"
+						 " ON CONFLICT DO NOTHING", 3, types) :
+				fsw_plan(FSW_PLAN_BLOCK_OF_BLOCKS,
+						 "INSERT INTO flagsmith.audit_id_block (source, size, block, stored_at)"
+						 " SELECT $1, $2, $3, clock_timestamp() WHERE (SELECT count(*)"
+						 " FROM flagsmith.audit_id_block WHERE source = $1 AND size = $2 / 64"
+						 " AND block >= $3 * 64 AND block < $3 * 64 + 64) = 64"
+						 " ON CONFLICT DO NOTHING", 3, types),
+				values, NULL, false, 0);
+}
+
+/*
+ * An audit entry was stored: at each 64th, mark the block before the one that
+ * it is in, by when that has settled, and larger ones a little later.
+ */
+static void
+mark_blocks(const FswRow *row)
+{
+	int64		id;
+
+	if (row->table != &fsw_tables[FSW_TABLE_AUDIT_LOG] || row->nulls[AUDIT_audit_id])
+		return;
+	id = DatumGetInt64(row->values[AUDIT_audit_id]);
+	if (id < 0 || id % 64 != 63)
+		return;
+	mark_block(row->values[ROW_source], 64, id / 64 - 1);
+	if (id % 4096 == 127)
+		mark_block(row->values[ROW_source], 4096, id / 4096 - 1);
+	if (id % 262144 == 191)
+		mark_block(row->values[ROW_source], 262144, id / 262144 - 1);
+}
+
 /* fsw_store_rows() - write everything that an event says. */
 void
 fsw_store_rows(FswEvent *event, const FswDelivery *delivery)
@@ -87,6 +133,7 @@ fsw_store_rows(FswEvent *event, const FswDelivery *delivery)
 
 		fsw_complete_row(row, delivery);
 		fsw_insert_row(row);
+		mark_blocks(row);
 	}
 	fsw_store_names(event, delivery);
 }

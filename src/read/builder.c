@@ -678,6 +678,46 @@ is_longer(FswReader *reader, const FswLife *life, int limit)
 }
 
 /*
+ * Audit entries that are missing take the proof from what is confirmed
+ * because none came.  Of one instant, only those can matter that were made
+ * since the last event of a scope.
+ */
+static void
+lower_holes(const FswHistoryReading *reading)
+{
+	FswHistory *history = reading->history;
+	const FswFlag *flag = &history->flag;
+	int64		until = reading->near == NULL ? FSW_FOREVER : *reading->near;
+	int64		from = FSW_FOREVER;
+	FswHole    *holes;
+	int			nholes;
+
+	for (int i = 0; i < history->timeline->nperiods; i++)
+	{
+		const FswPeriod *period = &history->timeline->periods[i];
+		int64		last = FSW_NEVER;
+
+		CHECK_FOR_INTERRUPTS();
+		if (period->confidence < FSW_CONFIRMED ||
+			(reading->near != NULL && (period->from > until || (period->to <= until && period->to != FSW_FOREVER))))
+			continue;
+		for (int j = 0; j < flag->nevidence && reading->near != NULL; j++)
+		{
+			const FswEvidence *piece = &flag->evidence[j];
+
+			if (piece->scope == period->scope && piece->at <= until &&
+				(piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT))
+				last = Max(last, piece->at);
+		}
+		from = Min(from, last);
+	}
+	if (from == FSW_FOREVER)
+		return;
+	nholes = fsw_holes_read(reading->reader, reading->life->environment, from, until, &holes);
+	fsw_holes_lower(flag, history->timeline, nholes, holes);
+}
+
+/*
  * Read and build the history of one flag, all of it or what is around one
  * instant.
  */
@@ -752,6 +792,8 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	if (life->versioned)
 		fsw_read_versions(&reading);
 	history->timeline = fsw_timeline_build(flag);
+	if (!asked->state_alone)
+		lower_holes(&reading);
 	return history;
 }
 

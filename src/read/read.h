@@ -112,6 +112,7 @@ typedef struct FswCreation
 typedef struct FswAsked
 {
 	bool		everything;
+	bool		state_alone;	/* whatever its confidence */
 	int			nsegments;
 	const int64 *segments;		/* each once, in order */
 	const char *identity;		/* key or identifier, or NULL */
@@ -235,6 +236,10 @@ extern FswPair *fsw_resolve_known_ids(FswReader *reader, Datum source, int64 env
 extern text *fsw_only_source(FswReader *reader);
 extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,
 								 int64 at, FswFeature **features);
+
+/* holes.c */
+extern int	fsw_holes_read(FswReader *reader, const FswEnvironment *environment, int64 from,
+						   int64 until, FswHole **holes);
 
 /* flag_facts.c */
 extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);

@@ -58,6 +58,11 @@ static const Oid repeat_types[] = {FSW_REPEAT_COLUMNS(READ_TYPE, REPEAT)};
 static const char *const webhook_columns[] = {FSW_WEBHOOK_COLUMNS(READ_NAME, WEBHOOK)};
 static const Oid webhook_types[] = {FSW_WEBHOOK_COLUMNS(READ_TYPE, WEBHOOK)};
 
+static const char *const block_columns[] = {FSW_BLOCK_COLUMNS(READ_NAME, BLOCK)};
+static const Oid block_types[] = {FSW_BLOCK_COLUMNS(READ_TYPE, BLOCK)};
+static const char *const pruning_columns[] = {FSW_PRUNING_COLUMNS(READ_NAME, PRUNING)};
+static const Oid pruning_types[] = {FSW_PRUNING_COLUMNS(READ_TYPE, PRUNING)};
+
 typedef struct ReadTable
 {
 	const char *name;
@@ -74,7 +79,9 @@ static const ReadTable read_tables[FSW_READ_TABLE_COUNT] = {
 	[FSW_READ_NAME] = {"name", NAME_COUNT, name_columns, name_types},
 	[FSW_READ_DELIVERY] = {"delivery", DELIVERY_COUNT, delivery_columns, delivery_types},
 	[FSW_READ_REPEAT] = {"delivery_repeat", REPEAT_COUNT, repeat_columns, repeat_types},
-	[FSW_READ_WEBHOOK] = {"webhook", WEBHOOK_COUNT, webhook_columns, webhook_types}
+	[FSW_READ_WEBHOOK] = {"webhook", WEBHOOK_COUNT, webhook_columns, webhook_types},
+	[FSW_READ_BLOCK] = {"audit_id_block", BLOCK_COUNT, block_columns, block_types},
+	[FSW_READ_PRUNING] = {"pruning", PRUNING_COUNT, pruning_columns, pruning_types}
 };
 
 typedef struct ReadIndex
@@ -134,7 +141,10 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 		"source, project_id, created_date", NULL, "NOT is_test"},
 	[FSW_INDEX_DELIVERY_WEBHOOK] = {"delivery_webhook_idx", FSW_READ_DELIVERY, "webhook, received_at", NULL, NULL},
 	[FSW_INDEX_REPEAT] = {"delivery_repeat_key", FSW_READ_REPEAT, "delivery, webhook", NULL, NULL},
-	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK, "name", NULL, NULL}
+	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK, "name", NULL, NULL},
+	[FSW_INDEX_AUDIT_ID] = {"audit_log_audit_id_idx", FSW_READ_AUDIT_LOG, "source, audit_id, created_date", NULL, NULL},
+	[FSW_INDEX_AUDIT_BLOCK] = {"audit_id_block_pkey", FSW_READ_BLOCK, "source, size, block", NULL, NULL},
+	[FSW_INDEX_PRUNING] = {"pruning_pkey", FSW_READ_PRUNING, "id", NULL, NULL}
 };
 
 /* What has been checked, until the server says that it changed. */

@@ -32,13 +32,22 @@
 	X(T, delivery, INT8OID) X(T, first_received_at, TIMESTAMPTZOID)
 
 #define FSW_WEBHOOK_COLUMNS(X, T) \
-	X(T, name, TEXTOID) X(T, source, TEXTOID) X(T, environment_id, INT8OID)
+	X(T, name, TEXTOID) X(T, source, TEXTOID) X(T, environment_id, INT8OID) \
+	X(T, audit_ids_shared, BOOLOID)
+
+#define FSW_BLOCK_COLUMNS(X, T) \
+	X(T, source, TEXTOID) X(T, size, INT8OID) X(T, block, INT8OID) X(T, stored_at, TIMESTAMPTZOID)
+
+#define FSW_PRUNING_COLUMNS(X, T) \
+	X(T, id, INT8OID) X(T, what, TEXTOID) X(T, before, TIMESTAMPTZOID)
 
 #define FSW_READ_ENUM(T, column, type) T##_##column,
 enum { FSW_NAME_COLUMNS(FSW_READ_ENUM, NAME) NAME_COUNT };
 enum { FSW_DELIVERY_READ_COLUMNS(FSW_READ_ENUM, DELIVERY) DELIVERY_COUNT };
 enum { FSW_REPEAT_COLUMNS(FSW_READ_ENUM, REPEAT) REPEAT_COUNT };
 enum { FSW_WEBHOOK_COLUMNS(FSW_READ_ENUM, WEBHOOK) WEBHOOK_COUNT };
+enum { FSW_BLOCK_COLUMNS(FSW_READ_ENUM, BLOCK) BLOCK_COUNT };
+enum { FSW_PRUNING_COLUMNS(FSW_READ_ENUM, PRUNING) PRUNING_COUNT };
 
 /* Tables that are read; the typed ones first, as in row.h. */
 typedef enum FswReadTable
@@ -50,10 +59,12 @@ typedef enum FswReadTable
 	FSW_READ_NAME,
 	FSW_READ_DELIVERY,
 	FSW_READ_REPEAT,
-	FSW_READ_WEBHOOK
+	FSW_READ_WEBHOOK,
+	FSW_READ_BLOCK,
+	FSW_READ_PRUNING
 } FswReadTable;
 
-#define FSW_READ_TABLE_COUNT (FSW_READ_WEBHOOK + 1)
+#define FSW_READ_TABLE_COUNT (FSW_READ_PRUNING + 1)
 
 /* Indexes that are read by; their columns are in relation.c. */
 typedef enum FswIndex
@@ -78,10 +89,13 @@ typedef enum FswIndex
 	FSW_INDEX_AUDIT_PROJECT,
 	FSW_INDEX_DELIVERY_WEBHOOK,
 	FSW_INDEX_REPEAT,
-	FSW_INDEX_WEBHOOK
+	FSW_INDEX_WEBHOOK,
+	FSW_INDEX_AUDIT_ID,
+	FSW_INDEX_AUDIT_BLOCK,
+	FSW_INDEX_PRUNING
 } FswIndex;
 
-#define FSW_INDEX_COUNT (FSW_INDEX_WEBHOOK + 1)
+#define FSW_INDEX_COUNT (FSW_INDEX_PRUNING + 1)
 
 /* No index is searched by more columns. */
 #define FSW_INDEX_KEYS 7

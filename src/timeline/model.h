@@ -90,7 +90,8 @@ typedef enum FswCause
 	FSW_CAUSE_CROWDED,
 	FSW_CAUSE_AMBIGUOUS_LIST,
 	FSW_CAUSE_PUBLISHING,
-	FSW_CAUSE_DELETING
+	FSW_CAUSE_DELETING,
+	FSW_CAUSE_MISSING_ENTRIES
 } FswCause;
 
 /* One distinct state; the caller gives equal states the same index. */
@@ -187,6 +188,13 @@ typedef struct FswPeriod
 	int			evidence;		/* what told the state; -1 */
 } FswPeriod;
 
+/* Audit entries are missing that were made between these instants. */
+typedef struct FswHole
+{
+	int64		from;
+	int64		until;
+} FswHole;
+
 /* Periods by scope, then by time, without gaps within a scope. */
 typedef struct FswTimeline
 {
@@ -212,6 +220,8 @@ extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
 extern void fsw_version_build(FswFlag *flag, FswTimeline **per_scope);
 
 /* holes.c */
-extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline);
+extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);
+extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes,
+							const FswHole *holes);
 
 #endif							/* FSW_MODEL_H */

@@ -741,6 +741,6 @@ fsw_timeline_build(FswFlag *flag)
 		pfree(scopes[i].entries);
 	}
 	pfree(scopes);
-	fsw_holes_lower(flag, timeline);
+	fsw_guessed_lower(flag, timeline);
 	return timeline;
 }

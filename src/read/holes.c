@@ -1,0 +1,348 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/holes.c
+ *	  Audit entries that never came, near what is confirmed because none did.
+ *
+ * The ids of the entries are walked from the later end of the time that
+ * matters to the earlier one, by index.  A stretch without a hole is passed
+ * at once: blocks of ids that are complete are marked in audit_id_block, and
+ * what is not marked is looked at, so that the marks change no answer.  Which
+ * holes count is told in the same way as by the view missing_audit_entry.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/read.h"
+
+/* So many ids on either side of a hole tell whether it is one. */
+#define BESIDE			64
+#define LEAST_IDS		16
+
+/* Rows and marks that are looked at for one answer, at most. */
+#define MAX_STEPS		65536
+
+/* The blocks that are marked, from the largest; as in row_store.c. */
+static const int64 block_sizes[] = {262144, 4096, 64};
+
+/* Ids that follow each other. */
+typedef struct Run
+{
+	int64		low;
+	int64		high;
+} Run;
+
+/* What the rows of one id tell. */
+typedef struct EntryOf
+{
+	int64		first_at;
+	int64		last_at;
+	int64		received_at;
+	int			nimports;
+	int64		imports[8];		/* pages that have it */
+} EntryOf;
+
+typedef struct Walk
+{
+	FswReader  *reader;
+	const FswEnvironment *environment;
+	int64		from;			/* what is earlier does not matter */
+	int			nearlier;		/* ids that are */
+	int			nsteps;
+	int			nruns;
+	int			maxruns;
+	Run		   *runs;			/* from the latest */
+} Walk;
+
+static void
+add_run(Walk *walk, int64 low, int64 high)
+{
+	if (walk->nruns > 0 && walk->runs[walk->nruns - 1].low == high + 1)
+	{
+		walk->runs[walk->nruns - 1].low = low;
+		return;
+	}
+	if (walk->nruns == walk->maxruns)
+	{
+		walk->maxruns = Max(16, walk->maxruns * 2);
+		walk->runs = walk->runs == NULL ? palloc_array(Run, walk->maxruns) :
+			repalloc_array(walk->runs, Run, walk->maxruns);
+	}
+	walk->runs[walk->nruns].low = low;
+	walk->runs[walk->nruns++].high = high;
+}
+
+static FswScan *
+scan_ids(const Walk *walk, StrategyNumber strategy, int64 id)
+{
+	FswScan    *scan = fsw_scan_of(walk->reader, FSW_INDEX_AUDIT_ID);
+
+	fsw_scan_equal(scan, walk->environment->source);
+	fsw_scan_key(scan, strategy, Int64GetDatum(id));
+	return scan;
+}
+
+/* The rows of one id; false if there are none. */
+static bool
+read_entry(const Walk *walk, int64 id, EntryOf *entry)
+{
+	FswScan    *scan = scan_ids(walk, BTEqualStrategyNumber, id);
+	bool		found = false;
+
+	memset(entry, 0, sizeof(EntryOf));
+	entry->first_at = entry->received_at = FSW_FOREVER;
+	entry->last_at = FSW_NEVER;
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		int64		at = fsw_scan_int64(scan, AUDIT_created_date, 0);
+
+		if (!fsw_is_known(scan, AUDIT_stored_at, walk->environment))
+			continue;
+		found = true;
+		entry->first_at = Min(entry->first_at, at);
+		entry->last_at = Max(entry->last_at, at);
+		entry->received_at = Min(entry->received_at, fsw_scan_int64(scan, AUDIT_received_at, 0));
+		if (fsw_scan_is(scan, AUDIT_origin, "import") && entry->nimports < (int) lengthof(entry->imports))
+			entry->imports[entry->nimports++] = fsw_scan_int64(scan, AUDIT_delivery, 0);
+	}
+	return found;
+}
+
+/* The size of the largest block that ends with an id and is complete; 0 if none is marked. */
+static int64
+marked_block(Walk *walk, int64 last)
+{
+	for (int i = 0; i < (int) lengthof(block_sizes) && last > 0; i++)
+	{
+		int64		size = block_sizes[i];
+		FswScan    *scan;
+
+		if ((last + 1) % size != 0)
+			continue;
+		walk->nsteps++;
+		scan = fsw_scan_of(walk->reader, FSW_INDEX_AUDIT_BLOCK);
+		fsw_scan_equal(scan, walk->environment->source);
+		fsw_scan_equal(scan, Int64GetDatum(size));
+		fsw_scan_equal(scan, Int64GetDatum((last + 1) / size - 1));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (fsw_scan_next(scan) && fsw_is_known(scan, BLOCK_stored_at, walk->environment))
+			return size;
+	}
+	return 0;
+}
+
+/* Where to begin: far enough behind an instant to judge a hole before it. */
+static int64
+find_start(const Walk *walk, int64 until)
+{
+	FswScan    *scan;
+	int64		id = PG_INT64_MAX - 1;
+	int64		start;
+	int			n = 0;
+
+	if (until == FSW_FOREVER || !walk->environment->has_project)
+		return id;
+	scan = fsw_scan_of(walk->reader, FSW_INDEX_AUDIT_PROJECT);
+	fsw_scan_equal(scan, walk->environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(walk->environment->project_id));
+	fsw_scan_key(scan, BTGreaterStrategyNumber, TimestampTzGetDatum(until));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (id == PG_INT64_MAX - 1 && fsw_scan_next(scan))
+		id = fsw_scan_int64(scan, AUDIT_audit_id, PG_INT64_MAX - 1);
+	if (id == PG_INT64_MAX - 1)
+		return id;
+
+	start = id;
+	scan = scan_ids(walk, BTGreaterEqualStrategyNumber, id);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (n <= BESIDE + 2 && fsw_scan_next(scan))
+	{
+		if (fsw_scan_int64(scan, AUDIT_audit_id, 0) > start)
+			n++;
+		start = fsw_scan_int64(scan, AUDIT_audit_id, 0);
+	}
+	return start;
+}
+
+/* Find the runs of ids, down to so many that are too early to matter. */
+static void
+walk_ids(Walk *walk, int64 last)
+{
+	FswScan    *scan = NULL;
+
+	while (walk->nearlier <= BESIDE + 2 && walk->nsteps < MAX_STEPS)
+	{
+		int64		size = marked_block(walk, last);
+		int64		id;
+		EntryOf		entry;
+
+		if (size > 0)
+		{
+			add_run(walk, last + 1 - size, last);
+			last -= size;
+			if (walk->from != FSW_NEVER && read_entry(walk, last + 1, &entry) && entry.last_at < walk->from)
+				walk->nearlier += (int) Min(size, BESIDE);
+			scan = NULL;
+			continue;
+		}
+		if (scan == NULL)
+		{
+			scan = scan_ids(walk, BTLessEqualStrategyNumber, last);
+			fsw_scan_begin(scan, BackwardScanDirection);
+		}
+		do
+		{
+			if (!fsw_scan_next(scan))
+				return;
+			walk->nsteps++;
+			id = fsw_scan_int64(scan, AUDIT_audit_id, 0);
+		} while (id > last || !fsw_is_known(scan, AUDIT_stored_at, walk->environment));
+		add_run(walk, id, id);
+		if (fsw_scan_int64(scan, AUDIT_created_date, 0) < walk->from)
+			walk->nearlier++;
+		last = id - 1;
+	}
+}
+
+/* Do the ids beside the hole behind a run, the later one, follow each other? */
+static bool
+is_hole(const Walk *walk, int later)
+{
+	int64		ids = 0;
+	int			others = 0;
+
+	for (int down = 0; down < 2; down++)
+	{
+		int			step = down ? 1 : -1;
+		int64		left = BESIDE;
+
+		for (int i = later + down; i >= 0 && i < walk->nruns && left > 0; i += step)
+		{
+			int64		n = Min(left, walk->runs[i].high - walk->runs[i].low + 1);
+
+			others += i != later + down;
+			ids += n;
+			left -= n;
+		}
+	}
+	return ids >= LEAST_IDS && others * 16 <= ids;
+}
+
+/* Until when entries that arrived may have been pruned. */
+static int64
+pruned_before(FswReader *reader)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_PRUNING);
+	int64		result = FSW_NEVER;
+
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_is(scan, PRUNING_what, "history"))
+			result = Max(result, fsw_scan_int64(scan, PRUNING_before, FSW_NEVER));
+	}
+	return result;
+}
+
+/* The id before, or behind, one next to a hole: its own neighbour on that side. */
+static bool
+next_id(const Walk *walk, int run, int64 id, int step, int64 *result)
+{
+	if (walk->runs[run].low != walk->runs[run].high)
+	{
+		*result = id + step;
+		return true;
+	}
+	run -= step;
+	if (run < 0 || run >= walk->nruns)
+		return false;
+	*result = step > 0 ? walk->runs[run].low : walk->runs[run].high;
+	return true;
+}
+
+/* What bounds the hole behind a run; false where it is none after all. */
+static bool
+read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
+{
+	int64		ids[4];
+	int			nids = 2;
+	EntryOf		entries[4];
+
+	ids[0] = walk->runs[later + 1].high;
+	ids[1] = walk->runs[later].low;
+	if (next_id(walk, later + 1, ids[0], -1, &ids[nids]))
+		nids++;
+	if (next_id(walk, later, ids[1], 1, &ids[nids]))
+		nids++;
+	hole->from = FSW_FOREVER;
+	hole->until = FSW_NEVER;
+	for (int i = 0; i < nids; i++)
+	{
+		/* pruned since it was marked */
+		if (!read_entry(walk, ids[i], &entries[i]))
+			continue;
+		hole->from = Min(hole->from, entries[i].first_at);
+		hole->until = Max(hole->until, entries[i].last_at);
+	}
+	if (entries[0].received_at < pruned)
+		return false;
+	for (int i = 0; i < entries[0].nimports; i++)
+	{
+		for (int j = 0; j < entries[1].nimports; j++)
+		{
+			if (entries[0].imports[i] == entries[1].imports[j])
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Does a webhook say that the ids are shared with other organisations? */
+static bool
+are_shared(FswReader *reader, Datum source)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_bool(scan, WEBHOOK_audit_ids_shared) &&
+			fsw_scan_same_text(scan, WEBHOOK_source, source))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Read the holes that can matter to what is between two instants.  Returns
+ * their number.
+ */
+int
+fsw_holes_read(FswReader *reader, const FswEnvironment *environment, int64 from, int64 until,
+			   FswHole **holes)
+{
+	Walk		walk = {.reader = reader, .environment = environment, .from = from};
+	int64		pruned = FSW_NEVER;
+	int			n = 0;
+
+	*holes = NULL;
+	if (are_shared(reader, environment->source))
+		return 0;
+	walk_ids(&walk, find_start(&walk, until));
+	for (int i = 0; i + 1 < walk.nruns; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_hole(&walk, i))
+			continue;
+		if (*holes == NULL)
+		{
+			*holes = palloc_array(FswHole, walk.nruns);
+			pruned = pruned_before(reader);
+		}
+		n += read_hole(&walk, i, pruned, &(*holes)[n]);
+	}
+	return n;
+}
