@@ -94,12 +94,12 @@ CREATE FUNCTION gap.state(value text) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('enabled', true, 'feature_state_value', value, 'multivariate_feature_state_values', '[]'::jsonb,
         'feature', jsonb_build_object('id', 61, 'name', 'hot', 'created_date', '2026-03-01T12:01:04Z', 'default_enabled', false, 'initial_value', 'y',
             'type', 'STANDARD', 'description', NULL, 'project', jsonb_build_object('id', 7, 'name', 'Project 7')),
-        'environment', jsonb_build_object('id', 1, 'name', 'Lab'), 'identity', NULL, 'identity_identifier', NULL, 'feature_segment', NULL) $$;
+        'environment', jsonb_build_object('id', 1, 'name', 'Gap lab'), 'identity', NULL, 'identity_identifier', NULL, 'feature_segment', NULL) $$;
 -- Entries about something else, but at some ids one about the flag, with its body.
 CREATE PROCEDURE gap.live(ids int8range, acts bigint[] DEFAULT '{}') LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     SELECT 'gap 6', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', gap.entry(id) || CASE WHEN id = ANY (acts)
-        THEN jsonb_build_object('log', 'Flag state updated for feature: hot', 'environment', jsonb_build_object('id', 1, 'name', 'Lab'))
+        THEN jsonb_build_object('log', 'Flag state updated for feature: hot', 'environment', jsonb_build_object('id', 1, 'name', 'Gap lab'))
         ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT') END)::text, 'UTF8'),
         '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second'
     FROM generate_series(lower(ids), upper(ids) - 1) AS id;
@@ -114,7 +114,7 @@ CREATE VIEW gap.told AS
     FROM flagsmith.flag_timeline WHERE source = 'gap 6' AND feature = 'hot' ORDER BY 1;
 CREATE VIEW gap.asked AS
     SELECT n, value, confidence FROM generate_series(105, 330, 25) n
-    CROSS JOIN LATERAL flagsmith.feature_state('gap 6/Project 7/Lab', 'hot', '2026-03-01 12:00Z'::timestamptz + n * interval '1 second') ORDER BY 1;
+    CROSS JOIN LATERAL flagsmith.feature_state('gap 6/Project 7/Gap lab', 'hot', '2026-03-01 12:00Z'::timestamptz + n * interval '1 second') ORDER BY 1;
 CALL gap.live('[64,150)', '{100,140}');
 CALL gap.live('[158,400)', '{200,300}');
 SELECT first_audit_id, last_audit_id FROM gap.missing WHERE source = 'gap 6';

@@ -66,6 +66,7 @@ for my $feature (31 .. 33)
 	$model{$feature} = $model;
 }
 @told = sort { $a->[0] <=> $b->[0] } @told;
+number(0.02, @told);
 take_in($node, 'arrival', @told);
 take_in($node, 'shuffled', shuffle(@told));
 take_in($node, 'reversed', reverse(@told));

@@ -25,17 +25,25 @@ my $log = "$tmp/requests";
 my $state = "$tmp/state";
 my ($project, $environment) = map { @$_{qw(project environment)} } grep { $_->{environment} } @entries;
 my $page_size = 500;
+my $rolled_back = 1350;
 
 sub answer
 {
 	my ($target) = @_;
 	my %query = $target =~ /(\w+)=(\w*)/g;
 
-	if ($target =~ m{^/api/v1/organisations/1/audit/})
+	# One entry, with its details.  What Flagsmith rolled back has an id, and is nowhere.
+	if ($target =~ m{^/api/v1/organisations/4/audit/(\d+)/})
+	{
+		my ($entry) = grep { $_->{id} == $1 && $_->{id} != $rolled_back } @entries;
+
+		return $entry ? (200, $json->encode({ %$entry, change_type => 'UPDATE', change_details => [] })) : (404, '{}');
+	}
+	if ($target =~ m{^/api/v1/organisations/[14]/audit/})
 	{
 		# How many of the newest are not there, and the page that fails.
 		my ($without, $fails) = split(/ /, -e "$tmp/world" ? slurp_body("$tmp/world") : '0 3');
-		my @log = @entries[$without .. $#entries];
+		my @log = grep { $target !~ m{/4/} || $_->{id} != $rolled_back } @entries[$without .. $#entries];
 		my $size = $query{page_size} > 999 ? 999 : $query{page_size};
 		my $first = ($query{page} - 1) * $size;
 		my $last = $first + $size - 1;
@@ -175,6 +183,36 @@ Flagsmith shows an empty one, without an error, where the plan has none: the fre
 an enterprise licence (audit_log_visibility_days is 0).  Webhooks bring entries nevertheless; import states, too.
 done
 EOT
+
+# Only what a webhook missed: one entry, some, so many that pages are fetched, and one that there never was.
+my %lost = map { $_ => 1 } 1100, 1150 .. 1157, 1200 .. 1290, $rolled_back;
+my $missing = "SELECT first_audit_id, last_audit_id, entries FROM flagsmith.missing_audit_entry WHERE source = 'holes'";
+world(0, 0);
+$page_size = 999;
+open($fh, '>', "$tmp/told") or die;
+print $fh $json->encode([ grep { $_->{id} >= 1000 && $_->{id} <= 1500 && !$lost{ $_->{id} } } @entries ]);
+close($fh);
+$node->safe_psql('postgres', "SELECT flagsmith.add_webhook('holes', source => 'holes', allow_unsigned => true, max_spool_age => NULL);
+	INSERT INTO flagsmith.inbox (webhook, body, received_at)
+	SELECT 'holes', convert_to(json_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', e)::text, 'UTF8'), (e ->> 'created_date')::timestamptz
+	FROM json_array_elements(pg_read_file('$tmp/told')::json) AS e");
+is($node->safe_psql('postgres', $missing), "1100|1100|1\n1150|1157|8\n1200|1290|91\n1350|1350|1", 'entries are missing');
+($ok, $stdout, $stderr) = backfill('missing', $url, 2, 'holes');
+ok(!$ok, 'of an organisation that is not there, none is fetched');
+like($stderr, qr/answered with 404/, 'and it says so');
+rename($log, "$log.before");
+($ok, $stdout, $stderr) = backfill('missing', $url, 4, 'holes');
+ok($ok, 'what is missing is fetched') or diag($stderr);
+like($stdout, qr/^1100 to 1100: 1 fetched one by one\n1150 to 1157: 8 fetched one by one\n1200 to 1290: 0 fetched one by one, \d times the pages around them\n1350 to 1350: 0 fetched one by one, \d times the pages around them\ndone: 0 holes are left\n\z/,
+	'one by one or by pages') or diag($stdout);
+is($node->safe_psql('postgres', $missing), '', 'and nothing is missing any more');
+is($node->safe_psql('postgres', "SELECT count(DISTINCT audit_id) FROM flagsmith.audit_log WHERE source = 'holes' AND audit_id BETWEEN 1000 AND 1500"), 500, 'every entry is in');
+my $requests = () = slurp_body($log) =~ /^200 /mg;
+cmp_ok($requests, '<', 60, 'with few requests');
+($ok, $stdout, $stderr) = backfill('missing', $url, 4, 'holes');
+is($stdout, "done: 0 holes are left\n", 'nothing is fetched again');
+($ok, $stdout, $stderr) = backfill('missing', $url, 3, 'holes');
+like($stdout, qr/^the audit log is empty: nothing was imported\n/, 'an audit log that the plan does not show');
 
 my $name = $node->safe_psql('postgres', "SELECT 'default/' || flagsmith._name(e.source, 'project', e.project_id::text) || '/' || flagsmith._name(e.source, 'environment', e.id)"
 	. " FROM flagsmith.name e WHERE e.kind = 'environment' AND e.id = '$environment->{id}' AND e.project_id IS NOT NULL AND e.source = 'default' LIMIT 1");

@@ -7,7 +7,7 @@ use warnings;
 use Exporter 'import';
 use JSON::PP;
 
-our @EXPORT = qw(at entry state event history take_in);
+our @EXPORT = qw(at entry state event history number take_in);
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $audit_id = 0;
@@ -50,7 +50,8 @@ sub entry
 	my ($us, $environment, $type, $log, %more) = @_;
 
 	return [ $us + 1e6 + int(rand(3e6)), 'org', $json->encode({ event_type => 'AUDIT_LOG_CREATED', data => {
-		id => ++$audit_id, created_date => at($us), log => $log, author => undef, related_object_type => $type,
+		# far apart, as where others take ids as well, unless number() gives others
+		id => 1000 * ++$audit_id, created_date => at($us), log => $log, author => undef, related_object_type => $type,
 		related_object_id => $more{id}, related_object_uuid => $more{uuid}, is_system_event => JSON::PP::false,
 		project => { %{ project(%more) }, organisation => 1 },
 		environment => $environment ? { id => $environment, name => name_at($more{environment_names}, "env $environment", $us) } : undef } }) ];
@@ -164,6 +165,28 @@ sub history
 		push @deliveries, entry($us, 0, 'FEATURE', "Flag / Remote Config Deleted: $name", %who, id => $feature) if rand() < 0.7;
 	}
 	return (\@deliveries, \@model, $us);
+}
+
+# Give the audit entries ids without a hole, in the order of their times, but for some that are left out.
+sub number
+{
+	my ($loss, @deliveries) = @_;
+	my @entries;
+	my $id = 0;
+
+	foreach my $delivery (@deliveries)
+	{
+		my $body = $json->decode($delivery->[2]);
+
+		push @entries, [ $delivery, $body ] if $body->{event_type} eq 'AUDIT_LOG_CREATED';
+	}
+	foreach my $entry (sort { $a->[1]{data}{created_date} cmp $b->[1]{data}{created_date} || $a->[1]{data}{id} <=> $b->[1]{data}{id} } @entries)
+	{
+		$id += rand() < $loss ? 2 : 1;
+		$entry->[1]{data}{id} = $id;
+		$entry->[0][2] = $json->encode($entry->[1]);
+	}
+	return;
 }
 
 # Take deliveries in, as those of one source.

@@ -689,8 +689,7 @@ lower_holes(const FswHistoryReading *reading)
 	const FswFlag *flag = &history->flag;
 	int64		until = reading->near == NULL ? FSW_FOREVER : *reading->near;
 	int64		from = FSW_FOREVER;
-	FswHole    *holes;
-	int			nholes;
+	FswEnvironment *environment = reading->life->environment;
 
 	for (int i = 0; i < history->timeline->nperiods; i++)
 	{
@@ -713,8 +712,8 @@ lower_holes(const FswHistoryReading *reading)
 	}
 	if (from == FSW_FOREVER)
 		return;
-	nholes = fsw_holes_read(reading->reader, reading->life->environment, from, until, &holes);
-	fsw_holes_lower(flag, history->timeline, nholes, holes);
+	fsw_holes_read(reading->reader, environment, from, until);
+	fsw_holes_lower(flag, history->timeline, environment->nholes, environment->holes);
 }
 
 /*

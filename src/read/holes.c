@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/read.h"
@@ -317,32 +319,36 @@ are_shared(FswReader *reader, Datum source)
 }
 
 /*
- * Read the holes that can matter to what is between two instants.  Returns
- * their number.
+ * Read the holes that can matter to what is between two instants into the
+ * environment, where they stay for its other flags.
  */
-int
-fsw_holes_read(FswReader *reader, const FswEnvironment *environment, int64 from, int64 until,
-			   FswHole **holes)
+void
+fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64 until)
 {
 	Walk		walk = {.reader = reader, .environment = environment, .from = from};
 	int64		pruned = FSW_NEVER;
-	int			n = 0;
 
-	*holes = NULL;
+	if (environment->has_holes && environment->holes_from <= from && environment->holes_until == until)
+		return;
+	environment->has_holes = true;
+	environment->holes_from = from;
+	environment->holes_until = until;
+	environment->nholes = 0;
+	environment->holes = NULL;
 	if (are_shared(reader, environment->source))
-		return 0;
+		return;
 	walk_ids(&walk, find_start(&walk, until));
 	for (int i = 0; i + 1 < walk.nruns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!is_hole(&walk, i))
 			continue;
-		if (*holes == NULL)
+		if (environment->holes == NULL)
 		{
-			*holes = palloc_array(FswHole, walk.nruns);
+			environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment),
+													walk.nruns * sizeof(FswHole));
 			pruned = pruned_before(reader);
 		}
-		n += read_hole(&walk, i, pruned, &(*holes)[n]);
+		environment->nholes += read_hole(&walk, i, pruned, &environment->holes[environment->nholes]);
 	}
-	return n;
 }

@@ -62,6 +62,11 @@ typedef struct FswEnvironment
 	int64		born;
 	int			nsiblings;		/* environments of the project */
 	int64	   *siblings;
+	bool		has_holes;		/* in the audit ids, between two instants */
+	int64		holes_from;
+	int64		holes_until;
+	int			nholes;
+	FswHole    *holes;
 } FswEnvironment;
 
 /* A feature, with the hashes of all names that it ever had. */
@@ -238,8 +243,8 @@ extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,
 								 int64 at, FswFeature **features);
 
 /* holes.c */
-extern int	fsw_holes_read(FswReader *reader, const FswEnvironment *environment, int64 from,
-						   int64 until, FswHole **holes);
+extern void fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from,
+						   int64 until);
 
 /* flag_facts.c */
 extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);
