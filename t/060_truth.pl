@@ -17,7 +17,7 @@ local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;
 local $ENV{PGUSER} = $node->safe_psql('postgres', 'SELECT current_user');
 
-my $output = `python3 $script @{[ data_dir('run') ]} both drop5 reordered organisation environment 2>&1`;
+my $output = `python3 $script --ask 0 --run @{[ data_dir('run') ]} both drop5 reordered organisation environment 2>&1`;
 is($?, 0, 'every figure that is promised is reached') or diag($output);
 like($output, qr/^both: defaults and segments: \d+ answers/m, 'there are figures');
 note(grep { /^\w+: / } map { "$_\n" } split(/\n/, $output));

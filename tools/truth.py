@@ -1,4 +1,5 @@
 """The timeline of a captured run against the truth: see tools/truth."""
+import argparse
 import bisect
 import collections
 import datetime
@@ -7,6 +8,8 @@ import lzma
 import random
 import subprocess
 import sys
+
+from truth_doors import Doors, Names, print_counts
 
 SCENARIOS = {
     'both': 'everything that was delivered',
@@ -18,7 +21,15 @@ SCENARIOS = {
     'organisation': 'the organisation webhook alone',
     'environment': 'the environment webhooks alone',
     'organisation5': 'the organisation webhook alone, 5 % dropped',
+    'midlife': 'webhooks registered in mid-life, after an import of the audit log and one of the states',
+    'midlifestates': 'the same with the states alone, as where the plan shows no audit log',
+    'backfilled': '5 % dropped, or what was lost in the outages, and then the audit log imported as pages',
+    'lossy': 'a run with outages, with what they cost; what was refused by a secret is readmitted',
+    'refused': 'the same, and what was refused by a secret is lost as well',
+    'restated': 'a run with outages, its audit log imported, and then the final states of each environment',
 }
+OUTAGES = ('lossy', 'refused', 'restated')
+PAGE_SIZE = 500
 KINDS = ('default', 'segment', 'identity')
 ORDER = ('confirmed', 'reported', 'inferred', 'unknown', 'none')
 # A scheduled version is not live before this; the operation that scheduled it ended earlier.
@@ -48,9 +59,10 @@ def state_of(enabled, value, variants):
 class Told:
     """Which operations any delivery told of: by the scope of an event, or the names in an audit entry."""
 
-    def __init__(self, deliveries):
+    def __init__(self, deliveries, pages=()):
         self.events = collections.defaultdict(list)
         self.entries = []
+        self.imported = -INFINITY               # acts before this instant, a state import told of
         for row in deliveries:
             body = json.loads(row['body'])
             data = body['data']
@@ -60,8 +72,13 @@ class Told:
                 state = data['new_state'] or data['previous_state']
                 self.events[state['environment']['id'], state['feature']['id']].append(
                     (micros(data['timestamp']), state['feature']['name'], state['feature']['project']['id']))
+        for data in pages:
+            if data['project']:
+                self.entries.append((micros(data['created_date']), data['project']['id'], data['log']))
 
     def tells(self, flag, start, end):
+        if end <= self.imported:
+            return True
         around = (start - 200000, end + 3000000)
         events = self.events[flag]
         if any(around[0] <= at <= around[1] for at, name, project in events):
@@ -78,6 +95,7 @@ class Truth:
         self.deleted = {}
         self.vanished = set()
         self.last_act = {}
+        self.rounds = {}
         self.stretches = collections.defaultdict(list)
         self.operations = read_lines(run + '/operations.jsonl.xz')
         snapshots, project_of = self.read_snapshots(run)
@@ -142,6 +160,8 @@ class Truth:
 
     def read_environment(self, environment, rounds):
         live = {}
+        raw = {}
+        snapshots = []
         seen = set()
         states = []
         for number in sorted(rounds):
@@ -149,14 +169,20 @@ class Truth:
             changed = {self.scope_of(environment, state):
                        state_of(state['enabled'], state['value'], state['variants'])
                        for state in row['states']}
+            told = {self.scope_of(environment, state): state for state in row['states']}
             if row['full']:
                 live = changed
+                raw = told
             else:
                 live.update(changed)
+                raw.update(told)
                 for state in row['removed']:
                     live.pop(self.scope_of(environment, state), None)
             seen.update(live)
             states.append((number, micros(row['at']), dict(live)))
+            snapshots.append((number, micros(row['at']), states[-1][2], {scope: raw[scope] for scope in live}))
+        if snapshots:
+            self.rounds[environment] = snapshots
         for scope in seen:
             acts = sorted(self.by_flag[scope[:2]] + self.by_environment[environment] +
                           (self.by_segment[scope[3]] if scope[2] == 'segment' else []) +
@@ -170,15 +196,20 @@ class Truth:
                                               min(later) if later else INFINITY, then.get(scope)))
 
 
-def scenario(name, deliveries):
+def scenario(name, deliveries, middle):
     """The deliveries of a scenario, in the order of insertion, with their arrivals in microseconds."""
+    outages = any(row['answer'] != 'ok' for row in deliveries)
     dice = random.Random(20261124)
     rows = [dict(row, at=micros(row['arrived_at'])) for row in deliveries]
+    if name == 'refused':
+        rows = [row for row in rows if row['answer'] == 'ok']
+    if name in ('lossy', 'backfilled', 'restated'):
+        rows = [row for row in rows if row['answer'] in ('ok', '401')]
     if name.startswith('organisation'):
         rows = [row for row in rows if row['webhook'] == 'organisation']
     if name == 'environment':
         rows = [row for row in rows if row['webhook'] == 'environment']
-    if name in ('drop1', 'drop5', 'organisation5'):
+    if name in ('drop1', 'drop5', 'organisation5') or (name == 'backfilled' and not outages):
         rows = [row for row in rows if dice.random() >= (0.01 if name == 'drop1' else 0.05)]
     if name == 'duplicated':
         rows += [dict(row, at=row['at'] + dice.randrange(60000000)) for row in rows if dice.random() < 0.25]
@@ -186,6 +217,8 @@ def scenario(name, deliveries):
         for row in rows:
             if dice.random() < 0.5:
                 row['at'] += dice.randrange(60000000)
+    if name.startswith('midlife'):
+        rows = [row for row in rows if row['at'] > middle]
     rows.sort(key=lambda row: row['at'])
     if name == 'reordered':
         dice.shuffle(rows)
@@ -202,11 +235,14 @@ def load(rows, webhooks):
     psql('DROP DATABASE IF EXISTS truth', 'postgres', quiet=True)
     psql('CREATE DATABASE truth', 'postgres')
     psql('CREATE EXTENSION flagsmith_webhook', 'truth')
-    for path, (kind, environment, secret) in sorted(webhooks.items()):
+    for path, (kind, environment, secrets) in sorted(webhooks.items()):
+        secret = secrets[0]
         psql("SELECT flagsmith.add_webhook($n$%s$n$, %s, scope => '%s', environment_id => %s,"
              " allow_unsigned => %s, max_spool_age => NULL)" %
              (path, 'NULL' if not secret else '$n$%s$n$' % secret, kind, environment or 'NULL',
               'false' if secret else 'true'), 'truth', quiet=True)
+        for later in secrets[1:]:
+            psql('SELECT flagsmith.add_secret($n$%s$n$, $n$%s$n$)' % (path, later), 'truth', quiet=True)
     lines = []
     for row in rows:
         signature = [value for name, value in row['headers'] if name == 'X-Flagsmith-Signature']
@@ -218,9 +254,93 @@ def load(rows, webhooks):
         raise SystemExit('%s deliveries were rejected' % refused)
 
 
+def pages_of(entries):
+    for first in range(0, len(entries), PAGE_SIZE):
+        yield json.dumps({'count': len(entries), 'next': None, 'previous': None, 'results': entries[first:first + PAGE_SIZE]})
+
+
+def import_audit_log(entries):
+    psql('CREATE TABLE public.page (environment text, at timestamptz, page text, segments text)', 'truth')
+    for page in pages_of(entries):
+        psql('COPY public.page (page) FROM STDIN', 'truth', page.replace('\\', '\\\\') + '\n')
+    psql('SELECT flagsmith.import_audit_log(page) FROM public.page', 'truth')
+    psql('TRUNCATE public.page', 'truth')
+
+
+def import_states(states):
+    """states: (environment id, instant, rows of the featurestates endpoint, rows of the feature-segments endpoint)"""
+    psql('CREATE TABLE IF NOT EXISTS public.page (environment text, at timestamptz, page text, segments text)', 'truth', quiet=True)
+    skipped = 0
+    for environment, at, rows, segments in states:
+        name = psql("SELECT concat_ws('/', flagsmith._name(source, 'project', max(project_id)::text), flagsmith._name(source, 'environment', id))"
+                    " FROM flagsmith.name WHERE kind = 'environment' AND id = '%d' GROUP BY source, id" % environment, 'truth').strip('\n')
+        if not name or not rows:
+            skipped += 1
+            continue
+        page = json.dumps({'count': len(rows), 'next': None, 'previous': None, 'results': rows})
+        psql('TRUNCATE public.page', 'truth')
+        psql('COPY public.page FROM STDIN', 'truth', '\t'.join(text.replace('\\', '\\\\') for text in (
+            name, timestamp(at), page, json.dumps(segments))) + '\n')
+        psql('SELECT flagsmith.import_feature_states(page, environment, at, segments) FROM public.page', 'truth')
+    return skipped
+
+
+def states_of_snapshot(truth, middle):
+    """What the REST API would have shown at an instant, in the shape of its endpoints."""
+    for environment, rounds in truth.rounds.items():
+        past = [row for row in rounds if row[1] <= middle]
+        if not past or truth.deleted.get(environment, INFINITY) <= middle:
+            continue
+        rows, segments = [], []
+        for scope, row in past[-1][3].items():
+            value = row['value']
+            kind = 'bool' if isinstance(value, bool) else 'int' if isinstance(value, int) else 'unicode'
+            rows.append({'id': row['state_id'], 'feature': row['feature'], 'environment': environment, 'identity': row['identity'],
+                         'feature_segment': None if row['segment'] is None else row['state_id'], 'enabled': row['enabled'],
+                         'feature_state_value': {'type': kind, 'string_value': value if kind == 'unicode' else None,
+                                                 'integer_value': value if kind == 'int' else None,
+                                                 'boolean_value': value if kind == 'bool' else None},
+                         'multivariate_feature_state_values': [
+                             {'multivariate_feature_option': int(option), 'percentage_allocation': share}
+                             for option, share in row['variants'].items()]})
+            if row['segment'] is not None:
+                segments.append({'id': row['state_id'], 'segment': row['segment'], 'priority': row['priority'],
+                                 'environment': environment})
+        yield environment, middle, rows, segments
+
+
+def final_states(run, at):
+    """What the REST API showed at the end of a run; which segment an override is of, the environment document says."""
+    with lzma.open(run + '/final_featurestates.json.xz', 'rt', encoding='utf-8') as text:
+        pages = json.load(text)
+    with lzma.open(run + '/final_environment_document.json.xz', 'rt', encoding='utf-8') as text:
+        documents = json.load(text)
+    override = {state['featurestate_uuid']: (segment['id'], segment['name'], state['feature_segment']['priority'])
+                for document in documents.values() for segment in document['project']['segments']
+                for state in segment.get('feature_states') or []}
+    for environment, rows in pages.items():
+        rows = [row for row in rows if row['feature_segment'] is None or row['uuid'] in override]
+        segments = [{'id': row['feature_segment'], 'segment': override[row['uuid']][0], 'segment_name': override[row['uuid']][1],
+                     'priority': override[row['uuid']][2]} for row in rows if row['feature_segment'] is not None]
+        yield int(environment), at, rows, segments
+
+
+class Periods(dict):
+    """Scope to its periods."""
+
+    def __init__(self):
+        super().__init__()
+        self.by_environment = collections.defaultdict(list)
+
+    @staticmethod
+    def at(mine, instant):
+        index = bisect.bisect_right(mine, instant, key=lambda period: period[0]) - 1
+        return mine[index] if index >= 0 and instant < mine[index][1] else None
+
+
 def history():
     """Periods of each scope: (from, to, state or None, confidence, cause)."""
-    periods = collections.defaultdict(list)
+    periods = Periods()
     for line in psql(
             "SELECT json_build_array(environment_id, feature_id, segment_id, identity,"
             " (extract(epoch FROM lower(period)) * 1000000)::bigint,"
@@ -235,11 +355,13 @@ def history():
         else:
             scope = (environment, feature, 'default', 0)
         state = None if enabled is None else state_of(enabled, value, variants)
-        periods[scope].append((start, INFINITY if end is None else end, state, confidence, cause))
+        periods.setdefault(scope, []).append((start, INFINITY if end is None else end, state, confidence, cause))
+    for scope, mine in periods.items():
+        periods.by_environment[scope[0]].append((scope, mine))
     return periods
 
 
-def compare(truth, told, periods):
+def compare(truth, told, periods, since):
     """Counts of answers, the wrong ones, and those that are wrong because no delivery told of the last act."""
     counts = collections.Counter()
     wrong = []
@@ -254,7 +376,7 @@ def compare(truth, told, periods):
             if end != INFINITY:
                 points.append((end, 'operation'))
             for at, where in points:
-                if at > truth.deleted.get(scope[0], INFINITY):
+                if at > truth.deleted.get(scope[0], INFINITY) or at < since:
                     continue
                 index = bisect.bisect_right(starts, at) - 1
                 period = mine[index] if index >= 0 else None
@@ -279,7 +401,7 @@ def share(part, whole):
 
 
 def report(name, truth, counts, wrong, untold):
-    """Print the tables; return what is missed of what is promised."""
+    """Print the tables; return what is missed of what is promised, and the figures."""
     missed = []
     kinds = collections.Counter()
     for where in ('snapshot', 'operation'):
@@ -300,6 +422,8 @@ def report(name, truth, counts, wrong, untold):
                               if sum(mine[word]) else ' ' * 17 for word in ORDER) +
                       '  %7.2f%% %7.3f%%' % (share(stated, total), share(stated - false, stated)))
                 if kind != 'identity':
+                    kinds[where] += total
+                    kinds[where + ' stated'] += stated
                     kinds['total'] += total
                     kinds['confirmed'] += sum(mine['confirmed'])
                     kinds['stated'] += stated
@@ -349,29 +473,78 @@ def report(name, truth, counts, wrong, untold):
     for what, figure, least in promised:
         if figure < least:
             missed.append('%s: %s: %.3f %% instead of %s %%' % (name, what, figure, least))
-    return missed
+    figures = (kinds['total'], share(kinds['confirmed'], kinds['total']), share(kinds['stated'], kinds['total']),
+               share(kinds['snapshot stated'], kinds['snapshot']),
+               100 - share(kinds['false v1'], kinds['stated v1']) if kinds['stated v1'] else 100,
+               100 - share(kinds['false v2'], kinds['stated v2']) if kinds['stated v2'] else 100,
+               kinds['false confirmed'], sum(n for (scope, act, confidence), n in untold.items() if confidence == 'confirmed'))
+    return missed, figures
 
 
 def main():
-    if '--help' in sys.argv:
-        for name, what in SCENARIOS.items():
-            print('    %-14s %s' % (name, what))
-        return
-    run = sys.argv[1]
+    parser = argparse.ArgumentParser(prog='tools/truth', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=''.join(
+        '%-14s %s\n' % item for item in SCENARIOS.items()))
+    parser.add_argument('--run', metavar='DIR', required=True, help='a captured run; default t/data/run')
+    parser.add_argument('--ask', metavar='N', type=int, default=2000, help='questions to each door, drawn; 0: the timeline alone')
+    parser.add_argument('--examples', action='store_true', help='with an example of each class that is not right')
+    parser.add_argument('scenario', nargs='*', help='default: all that the run has')
+    options = parser.parse_args()
+    run = options.run
     truth = Truth(run)
-    deliveries = read_lines(run + '/deliveries.jsonl.xz')
-    webhooks = {row['path']: (row['webhook'], row['environment'], row['secret']) for row in deliveries}
+    deliveries = [dict(row, path=row['path'].removeprefix('/main')) for row in read_lines(run + '/deliveries.jsonl.xz')
+                  if row['secret'] is not None]
+    outages = any(row['answer'] != 'ok' for row in deliveries)
+    webhooks = {}
+    for row in deliveries:
+        environment = row['path'].removeprefix('/env/') if row['webhook'] == 'environment' else None
+        secrets = webhooks.setdefault(row['path'], (row['webhook'], environment, []))[2]
+        if row['secret'] not in secrets:
+            secrets.append(row['secret'])
+    instants = sorted(at for rounds in truth.rounds.values() for number, at, live, rows in rounds)
+    middle = instants[len(instants) // 2]
+    names = Names(run, truth.operations, micros)
+    # The rows of the REST API reach beyond the run.
+    entries = [row for row in read_lines(run + '/audit_rest.jsonl.xz') if micros(row['created_date']) <= instants[-1]]
     missed = []
     reference = None
-    for name in sys.argv[2:] or SCENARIOS:
-        rows = scenario(name, deliveries)
+    table = []
+    for name in options.scenario or [name for name in SCENARIOS if outages or name not in OUTAGES]:
+        rows = scenario(name, deliveries, middle)
         load(rows, webhooks)
+        pages = []
+        if name in ('backfilled', 'restated'):
+            pages = entries
+        elif name == 'midlife':
+            pages = [row for row in entries if micros(row['created_date']) <= middle]
+        if pages:
+            import_audit_log(pages)
+        skipped = 0
+        if name.startswith('midlife'):
+            skipped = import_states(states_of_snapshot(truth, middle))
+        elif name == 'restated':
+            skipped = import_states(final_states(run, instants[-1]))
+        if skipped:
+            print('%s: %d environments without states or a known name had no import' % (name, skipped))
+        psql('ANALYZE', 'truth')
         periods = history()
         if name == 'both':
             reference = periods
         if name == 'reordered' and reference is not None and periods != reference:
             missed.append('reordered: another timeline than in the order of arrival')
-        missed += report(name, truth, *compare(truth, Told(rows), periods))
+        told = Told(rows, pages)
+        since = -INFINITY
+        if name.startswith('midlife'):
+            told.imported = since = middle
+        lacking, figures = report(name, truth, *compare(truth, told, periods, since))
+        missed += lacking
+        table.append((name,) + figures)
+        if options.ask:
+            doors = Doors(truth, names, psql, state_of, timestamp, options.ask, since)
+            print_counts(name, doors.check(periods), doors.examples, options.examples)
+    print('\n%-14s %8s %10s %8s %14s %9s %9s %16s %16s' % ('', 'answers', 'confirmed', 'firm', 'firm, settled', 'right v1', 'right v2',
+                                                       'wrong confirmed', 'and untold'))
+    for row in table:
+        print('%-14s %8d %9.2f%% %7.2f%% %13.2f%% %8.3f%% %8.3f%% %16d %16d' % row)
     for line in missed:
         print('MISSED', line)
     sys.exit(1 if missed else 0)
