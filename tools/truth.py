@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 
-from truth_doors import Doors, Names, print_counts
+from truth_doors import Doors, Names, broken_promises, door_figures, print_counts, print_doors
 
 SCENARIOS = {
     'both': 'everything that was delivered',
@@ -106,7 +106,9 @@ class Truth:
         self.by_segment = collections.defaultdict(list)
         self.by_identity = collections.defaultdict(list)
         self.by_environment = collections.defaultdict(list)
+        self.requests = collections.defaultdict(list)
         for operation in self.operations:
+            self.requests[operation['project']].append((micros(operation['started_at']), micros(operation['ended_at']), operation['op']))
             self.file_operation(operation, environments)
         for environment, rounds in snapshots.items():
             self.read_environment(environment, rounds)
@@ -486,6 +488,7 @@ def main():
         '%-14s %s\n' % item for item in SCENARIOS.items()))
     parser.add_argument('--run', metavar='DIR', required=True, help='a captured run; default t/data/run')
     parser.add_argument('--ask', metavar='N', type=int, default=2000, help='questions to each door, drawn; 0: the timeline alone')
+    parser.add_argument('--doors', metavar='SCENARIO', help='ask the doors in this scenario alone')
     parser.add_argument('--examples', action='store_true', help='with an example of each class that is not right')
     parser.add_argument('scenario', nargs='*', help='default: all that the run has')
     options = parser.parse_args()
@@ -508,6 +511,7 @@ def main():
     missed = []
     reference = None
     table = []
+    by_door = []
     for name in options.scenario or [name for name in SCENARIOS if outages or name not in OUTAGES]:
         rows = scenario(name, deliveries, middle)
         load(rows, webhooks)
@@ -538,13 +542,18 @@ def main():
         lacking, figures = report(name, truth, *compare(truth, told, periods, since))
         missed += lacking
         table.append((name,) + figures)
-        if options.ask:
+        if options.ask and options.doors in (None, name):
             doors = Doors(truth, names, psql, state_of, timestamp, options.ask, since)
             print_counts(name, doors.check(periods), doors.examples, options.examples)
+            by_door.append((name, door_figures(doors.counts)))
+            if name in ('both', 'duplicated', 'reordered', 'delayed'):
+                missed += broken_promises(name, doors.counts)
     print('\n%-14s %8s %10s %8s %14s %9s %9s %16s %16s' % ('', 'answers', 'confirmed', 'firm', 'firm, settled', 'right v1', 'right v2',
                                                        'wrong confirmed', 'and untold'))
     for row in table:
         print('%-14s %8d %9.2f%% %7.2f%% %13.2f%% %8.3f%% %8.3f%% %16d %16d' % row)
+    if by_door:
+        print_doors(by_door)
     for line in missed:
         print('MISSED', line)
     sys.exit(1 if missed else 0)

@@ -38,7 +38,7 @@ FROM flagsmith.history h"""
 
 TOLD = """
 SELECT json_build_object('delivery', d.id, 'type', d.event_type, 'feature', coalesce(a.feature, f.feature), 'author', a.author_email,
-    'system', a.is_system_event, 'environment_id', f.environment_id, 'feature_id', f.feature_id, 'segment_id', f.segment_id,
+    'at', (extract(epoch FROM a.created_date) * 1000000)::bigint, 'project', a.project_id, 'environment_id', f.environment_id, 'feature_id', f.feature_id, 'segment_id', f.segment_id,
     'segment', f.segment, 'identity', f.identity, 'identifier', f.identity_identifier, 'deleted', f.deleted)
 FROM flagsmith.delivery d
 LEFT JOIN flagsmith.audit_log a ON a.delivery = d.id
@@ -139,7 +139,7 @@ class Doors:
         psql(ASK, 'truth')
 
     def count(self, door, environment, kind, what, example=None):
-        key = (door, 'v2' if self.truth.versioned.get(environment) else 'v1', kind, what)
+        key = (door, '--' if environment is None else 'v2' if self.truth.versioned.get(environment) else 'v1', kind, what)
         self.counts[key] += 1
         if not what.startswith('right') and example is not None:
             self.examples.setdefault(key, example)
@@ -199,9 +199,9 @@ class Doors:
             answer = self.state(row) if row else None
             about = '%s (%s)' % (row['confidence'], row['cause']) if row else 'no row'
             if answer == was.get(scope):
-                what = 'right'
+                what = 'right, ' + about.split()[0]
             elif answer is None:
-                what = 'missing, ' + about
+                what = 'not told, ' + about
             else:
                 what = ('phantom, ' if scope not in was else 'wrong, ') + about
             self.count('current_state', scope[0], scope[2], what, scope)
@@ -327,8 +327,9 @@ class Doors:
             for feature in set(said) | set(live):
                 row = said.get(feature)
                 state = self.state(row) if row else None
-                what = 'right' if state == live.get(feature) else 'missing' if state is None else \
-                    ('phantom, %s (%s)' if feature not in live else 'wrong, %s (%s)') % (row['confidence'], row['cause'])
+                about = '%s (%s)' % (row['confidence'], row['cause']) if row else 'no row'
+                what = 'right, ' + about.split()[0] if state == live.get(feature) else \
+                    ('not told, ' if state is None else 'wrong, ' if feature in live else 'phantom, ') + about
                 self.count('environment_state', environment, 'default', what, (question['ask'], feature))
                 if row and self.names.feature.get(feature) not in (None, row['feature']):
                     self.count('environment_state', environment, 'feature name', 'another name', (question['ask'], row['feature']))
@@ -356,8 +357,27 @@ class Doors:
             row = json.loads(line)
             found = [l for l in within[row['delivery']] if row['log'] in (l['log'] or '') and abs(l['at'] - row['at']) < 5000000]
             self.count('history', None, 'imported entry', 'right' if found else 'in no line', row)
+        self.edges = {}
+        for scope, stretches in self.truth.stretches.items():
+            # the state before each request begins and after it ended
+            for begin, snapshot, end, state in stretches:
+                self.edges[scope, 'before', end] = state
+                if begin != snapshot:
+                    self.edges[scope, 'after', begin] = state
         for line in lines:
+            self.judge_folding(line, [told[delivery][0] for delivery in line['deliveries'] if delivery in told])
             self.judge_before_after(line, [row for delivery in line['deliveries'] for row in told[delivery] if row['feature_id']])
+
+    def judge_folding(self, line, rows):
+        """Some one request must have been under way at all its entries; those that tasks wrote later say nothing."""
+        under_way = [self.requests(row['project'], row['at']) for row in rows if row['type'] == 'AUDIT_LOG_CREATED' and row['at']]
+        under_way = [requests for requests in under_way if requests]
+        if len(under_way) > 1:
+            self.count('history', None, 'lines of several entries', 'right' if set.intersection(*under_way) else 'folds several requests',
+                       (self.timestamp(line['at']), line['log']))
+
+    def requests(self, project, at):
+        return {operation for start, end, operation in self.truth.requests[project] if start <= at <= end}
 
     def judge_line(self, row, line):
         if row['feature'] is not None:
@@ -381,15 +401,15 @@ class Doors:
         acts = [act for act in self.truth.by_flag[scope[:2]] if act[0] - 100000 <= line['at'] <= act[1] + 100000]
         if len(acts) != 1 or scope not in self.truth.stretches:
             return
-        for begin, snapshot, end, state in self.truth.stretches[scope]:
-            for edge, instant, column in ((end, acts[0][0], 'before'), (begin, acts[0][1], 'after')):
-                if edge != instant:
-                    continue
-                enabled, value, variants = line[column]
-                said = None if enabled is None else self.state_of(enabled, value, shares_of(variants))
-                self.count('history', scope[0], '%s, %s' % (column, kind), 'right' if said == state else
-                           'NULL' if said is None else 'of what was not there' if state is None else 'wrong',
-                           (line['log'], self.timestamp(line['at']), said, state))
+        for column, edge in (('before', acts[0][0]), ('after', acts[0][1])):
+            if (scope, column, edge) not in self.edges:
+                continue
+            state = self.edges[scope, column, edge]
+            enabled, value, variants = line[column]
+            said = None if enabled is None else self.state_of(enabled, value, shares_of(variants))
+            self.count('history', scope[0], '%s, %s' % (column, kind), 'right' if said == state else
+                       'NULL' if said is None else 'of what was not there' if state is None else 'wrong',
+                       (line['log'], self.timestamp(line['at']), said, state))
 
     def check(self, periods):
         self.timeline(periods)
@@ -401,6 +421,79 @@ class Doors:
         return self.counts
 
 
+def is_firm(what):
+    return 'confirmed' in what or 'reported' in what or what.endswith('no row')
+
+
+def tally(counts, doors, kinds=lambda kind: True, what=lambda what: True):
+    return sum(n for (door, versioned, kind, was), n in counts.items() if door in doors and kinds(kind) and what(was))
+
+
+def is_right(what):
+    return what.startswith('right')
+
+
+def share(part, whole):
+    return 100.0 * part / whole if whole else 100.0
+
+
+SCALARS = ('is_feature_enabled', 'get_feature_value')
+WHOLE = ('AUDIT_LOG_CREATED', 'FLAG_UPDATED', 'FLAG_DELETED', 'NEW_VERSION_PUBLISHED', 'imported entry')
+COLUMNS = ('', 'phantoms', 'firm', 'now right', 'firm', 'by name', 'no answer', 'overrides', 'several', 'env. right', 'lines', 'folded', 'before', 'after')
+
+
+def door_figures(counts):
+    """A row of the last table, in the order of COLUMNS."""
+    def right(doors, kinds=lambda kind: True, what=lambda what: True):
+        return share(tally(counts, doors, kinds, lambda was: what(was) and is_right(was)), tally(counts, doors, kinds, what))
+
+    def scope(kind):
+        return kind in ('default', 'segment', 'identity')
+
+    def renamed(kind):
+        return kind in ('name of the time', "today's name")
+
+    def at_all(kind):
+        return 'not live' not in kind
+    return ('%d' % tally(counts, ('flag_timeline',)), '%d' % tally(counts, ('flag_timeline',), what=is_firm),
+            '%.2f%%' % right(('current_state',), scope), '%.2f%%' % right(('current_state',), scope, is_firm),
+            '%.2f%%' % right(SCALARS, renamed),
+            '%.2f%%' % share(tally(counts, SCALARS, at_all, lambda what: what == 'NULL' or what.startswith('error')),
+                             tally(counts, SCALARS, at_all)),
+            '%.2f%%' % right(('feature_state',), what=is_firm),
+            '%.2f%%' % right(('feature_state',), lambda kind: kind == 'several segments', is_firm),
+            '%.2f%%' % right(('environment_state',), what=is_firm),
+            '%d' % tally(counts, ('history',), lambda kind: kind in WHOLE, lambda what: not is_right(what)),
+            '%d' % tally(counts, ('history',), what=lambda what: what.startswith('folds')),
+            '%.2f%%' % right(('history',), lambda kind: kind.startswith('before')),
+            '%.2f%%' % right(('history',), lambda kind: kind.startswith('after')))
+
+
+def print_doors(table):
+    print("\nBy door: claims of scopes that were not there, and how many of them firm; scopes that are right in current_state, and of the"
+          " firm;\nright answers about renamed environments by a name, and NULL or error of all by name; right of feature_state's firm"
+          " answers, and of those\nwith several segments; right of environment_state's firm ones; what is not in exactly one line of"
+          " history; its lines of several\nrequests; its states before and after that are right\n" + ('%-14s' + ' %10s' * 13) % COLUMNS)
+    for name, figures in table:
+        print(('%-14s' + ' %10s' * 13) % ((name,) + figures))
+
+
+def broken_promises(name, counts):
+    """What must hold of the doors where nothing was lost."""
+    must = (('claims of scopes that were not there are never confirmed', ('flag_timeline', 'current_state'), lambda kind: True,
+             lambda what: 'confirmed' in what and ('phantom' in what or 'live' in what)),
+            ("views show today's names", ('current_state', 'environment_state'), lambda kind: kind.endswith(' name'),
+             lambda what: not is_right(what)),
+            ('a renamed environment answers by both names', SCALARS, lambda kind: kind in ('name of the time', "today's name"),
+             lambda what: not is_right(what) and what != 'wrong'),
+            ('all that was told is in exactly one line of history', ('history',), lambda kind: kind in WHOLE,
+             lambda what: not is_right(what)),
+            ('a line of history has the feature and the author of its entries', ('history',),
+             lambda kind: kind.startswith(('feature of', 'author of')), lambda what: not is_right(what)))
+    return ['%s: %s: %d do not' % (name, text, n) for text, doors, kinds, what in must
+            for n in (tally(counts, doors, kinds, what),) if n]
+
+
 def print_counts(name, counts, examples, shown):
     """A line for each door, version and kind: how many right, and the other classes; with an example each where asked for."""
     groups = collections.defaultdict(collections.Counter)
@@ -409,8 +502,12 @@ def print_counts(name, counts, examples, shown):
     print('\n%s, by door' % name)
     for key, whats in sorted(groups.items()):
         total = sum(whats.values())
-        right = sum(n for what, n in whats.items() if what.startswith('right'))
-        print('%-18s %s %-30s %7d asked %8.3f%% right %6d not' % (key + (total, 100.0 * right / total, total - right)))
+        right = sum(n for what, n in whats.items() if is_right(what))
+        firm = sum(n for what, n in whats.items() if is_firm(what))
+        sure = sum(n for what, n in whats.items() if is_firm(what) and is_right(what))
+        print('%-18s %s %-30s %7d asked %8.3f%% right %6d not%s' % (
+            key + (total, share(right, total), total - right,
+                   '; %d firm, %.3f%% of them right' % (firm, share(sure, firm)) if firm else '')))
         for what, n in whats.most_common():
             if not what.startswith('right') or ' state of' in what:
                 print('    %6d %s' % (n, what))
