@@ -63,11 +63,13 @@ class Told:
         self.events = collections.defaultdict(list)
         self.entries = []
         self.imported = -INFINITY               # acts before this instant, a state import told of
+        times = {}
         for row in deliveries:
             body = json.loads(row['body'])
             data = body['data']
             if body['event_type'] == 'AUDIT_LOG_CREATED':
                 self.entries.append((micros(data['created_date']), data['project']['id'], data['log']))
+                times[data['id']] = self.entries[-1][0]
             elif body['event_type'] != 'NEW_VERSION_PUBLISHED' and data['timestamp']:
                 state = data['new_state'] or data['previous_state']
                 self.events[state['environment']['id'], state['feature']['id']].append(
@@ -75,6 +77,17 @@ class Told:
         for data in pages:
             if data['project']:
                 self.entries.append((micros(data['created_date']), data['project']['id'], data['log']))
+                times[data['id']] = self.entries[-1][0]
+        self.holes = []                         # stretches of time in which audit entries are missing, by their ids
+        ids = sorted(times)
+        for i in range(1, len(ids)):
+            if ids[i] != ids[i - 1] + 1:
+                near = [times[one] for one in ids[max(i - 2, 0):i + 2]]
+                self.holes.append((min(near), max(near)))
+
+    def beside_hole(self, start, end):
+        """Do missing ids show that something of about this time was lost?"""
+        return any(start <= hole[1] + 1000000 and end >= hole[0] - 1000000 for hole in self.holes)
 
     def tells(self, flag, start, end):
         if end <= self.imported:
@@ -402,7 +415,7 @@ def share(part, whole):
     return 100.0 * part / whole if whole else 100.0
 
 
-def report(name, truth, counts, wrong, untold):
+def report(name, truth, told, counts, wrong, untold):
     """Print the tables; return what is missed of what is promised, and the figures."""
     missed = []
     kinds = collections.Counter()
@@ -448,8 +461,13 @@ def report(name, truth, counts, wrong, untold):
              if key[2] in ('confirmed', 'reported') and not (key[0][2] == 'identity' and key[0][3] in truth.vanished)}
     print('  %d answers of %d acts that no delivery told of are not counted' %
           (sum(untold.values()), len({key[1] for key in untold})))
+    times = {operation['op']: (micros(operation['started_at']), micros(operation['ended_at'])) for operation in truth.operations}
     for (scope, operation, confidence), n in sorted(known.items())[:12]:
-        print('  %6d %s: operation %d on %s' % (n, confidence, operation, scope))
+        print('  %6d %s: operation %d on %s%s' % (
+            n, confidence, operation, scope, ', beside missing audit ids' if told.beside_hole(*times[operation]) else ''))
+    beside = sum(n for (scope, operation, confidence), n in untold.items()
+                 if confidence == 'confirmed' and told.beside_hole(*times[operation]))
+    beside += sum(1 for scope, at, where, confidence, period, state in wrong if confidence == 'confirmed' and told.beside_hole(at, at))
     seen = set()
     for scope, at, where, confidence, period, state in wrong:
         if confidence == 'confirmed' and scope not in seen:
@@ -479,7 +497,7 @@ def report(name, truth, counts, wrong, untold):
                share(kinds['snapshot stated'], kinds['snapshot']),
                100 - share(kinds['false v1'], kinds['stated v1']) if kinds['stated v1'] else 100,
                100 - share(kinds['false v2'], kinds['stated v2']) if kinds['stated v2'] else 100,
-               kinds['false confirmed'], sum(n for (scope, act, confidence), n in untold.items() if confidence == 'confirmed'))
+               kinds['false confirmed'], sum(n for (scope, act, confidence), n in untold.items() if confidence == 'confirmed'), beside)
     return missed, figures
 
 
@@ -539,7 +557,7 @@ def main():
         since = -INFINITY
         if name.startswith('midlife'):
             told.imported = since = middle
-        lacking, figures = report(name, truth, *compare(truth, told, periods, since))
+        lacking, figures = report(name, truth, told, *compare(truth, told, periods, since))
         missed += lacking
         table.append((name,) + figures)
         if options.ask and options.doors in (None, name):
@@ -548,10 +566,12 @@ def main():
             by_door.append((name, door_figures(doors.counts)))
             if name in ('both', 'duplicated', 'reordered', 'delayed'):
                 missed += broken_promises(name, doors.counts)
-    print('\n%-14s %8s %10s %8s %14s %9s %9s %16s %16s' % ('', 'answers', 'confirmed', 'firm', 'firm, settled', 'right v1', 'right v2',
-                                                       'wrong confirmed', 'and untold'))
+    print('\nOf environment defaults and segment overrides; and wrong although confirmed, of all: where some delivery told, where none'
+          ' did, and beside\nmissing audit ids, of both')
+    print('%-14s %8s %10s %8s %14s %9s %9s %16s %11s %13s' % ('', 'answers', 'confirmed', 'firm', 'firm, settled', 'right v1', 'right v2',
+                                                       'wrong confirmed', 'and untold', 'beside holes'))
     for row in table:
-        print('%-14s %8d %9.2f%% %7.2f%% %13.2f%% %8.3f%% %8.3f%% %16d %16d' % row)
+        print('%-14s %8d %9.2f%% %7.2f%% %13.2f%% %8.3f%% %8.3f%% %16d %11d %13d' % row)
     if by_door:
         print_doors(by_door)
     for line in missed:

@@ -365,8 +365,8 @@ class Doors:
                 if begin != snapshot:
                     self.edges[scope, 'after', begin] = state
         for line in lines:
-            self.judge_folding(line, [told[delivery][0] for delivery in line['deliveries'] if delivery in told])
-            self.judge_before_after(line, [row for delivery in line['deliveries'] for row in told[delivery] if row['feature_id']])
+            self.judge_folding(line, [told[delivery][0] for delivery in line['deliveries'] if told.get(delivery)])
+            self.judge_before_after(line, [row for delivery in line['deliveries'] for row in told.get(delivery, ()) if row['feature_id']])
 
     def judge_folding(self, line, rows):
         """Some one request must have been under way at all its entries; those that tasks wrote later say nothing."""
