@@ -178,9 +178,11 @@ sub number
 	{
 		my $body = $json->decode($delivery->[2]);
 
-		push @entries, [ $delivery, $body ] if $body->{event_type} eq 'AUDIT_LOG_CREATED';
+		# a whole second has no fraction
+		push @entries, [ $delivery, $body, $body->{data}{created_date} =~ s/:(\d\d)Z$/:$1.000000Z/r ]
+			if $body->{event_type} eq 'AUDIT_LOG_CREATED';
 	}
-	foreach my $entry (sort { $a->[1]{data}{created_date} cmp $b->[1]{data}{created_date} || $a->[1]{data}{id} <=> $b->[1]{data}{id} } @entries)
+	foreach my $entry (sort { $a->[2] cmp $b->[2] || $a->[1]{data}{id} <=> $b->[1]{data}{id} } @entries)
 	{
 		$id += rand() < $loss ? 2 : 1;
 		$entry->[1]{data}{id} = $id;

@@ -23,6 +23,12 @@
 #define BESIDE			64
 #define LEAST_IDS		16
 
+/*
+ * Entries are made by tasks, so that ids and times may be in another order
+ * within so long; microseconds.
+ */
+#define SHUFFLED		INT64CONST(60000000)
+
 /* Rows and marks that are looked at for one answer, at most. */
 #define MAX_STEPS		65536
 
@@ -325,7 +331,7 @@ are_shared(FswReader *reader, Datum source)
 void
 fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64 until)
 {
-	Walk		walk = {.reader = reader, .environment = environment, .from = from};
+	Walk		walk = {.reader = reader, .environment = environment};
 	int64		pruned = FSW_NEVER;
 
 	if (environment->has_holes && environment->holes_from <= from && environment->holes_until == until)
@@ -337,7 +343,8 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 	environment->holes = NULL;
 	if (are_shared(reader, environment->source))
 		return;
-	walk_ids(&walk, find_start(&walk, until));
+	walk.from = fsw_after(from, -SHUFFLED);
+	walk_ids(&walk, find_start(&walk, fsw_after(until, SHUFFLED)));
 	for (int i = 0; i + 1 < walk.nruns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
