@@ -35,8 +35,10 @@ OBJS = \
 	src/decode/row.o \
 	src/decode/timestamp.o \
 	src/decode/version_published.o \
+	src/timeline/act.o \
 	src/timeline/holes.o \
 	src/timeline/naming.o \
+	src/timeline/period.o \
 	src/timeline/timeline.o \
 	src/timeline/version.o \
 	src/timeline/version_order.o \
@@ -49,6 +51,7 @@ OBJS = \
 	src/read/resolve.o \
 	src/read/scan.o \
 	src/read/state_set.o \
+	src/read/told.o \
 	src/ingest/delivery.o \
 	src/ingest/import.o \
 	src/ingest/inbox.o \
@@ -122,6 +125,7 @@ REGRESS = \
 	installation \
 	privilege \
 	timeline \
+	act \
 	name \
 	snapshot \
 	relation \

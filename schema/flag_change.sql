@@ -56,6 +56,11 @@ CREATE INDEX flag_change_late_idx ON flagsmith.flag_change
 CREATE INDEX flag_change_ahead_idx ON flagsmith.flag_change
     (feature_id, environment_id, hashtextextended(source, 0), segment_id, hashtextextended(identity, 0), received_at)
     WHERE isfinite(event_at) AND isfinite(received_at) AND event_at - received_at > '5 minutes'::interval AND NOT is_test;
+-- Events of change requests and schedules name no author and bear the time of the draft.
+CREATE INDEX flag_change_draft_idx ON flagsmith.flag_change
+    (feature_id, environment_id, hashtextextended(source, 0), received_at)
+    WHERE segment_id IS NULL AND identity IS NULL AND changed_by = '' AND received_at - event_at > '3 seconds'::interval AND NOT deleted
+        AND NOT is_test;
 CREATE INDEX flag_change_event_at_idx ON flagsmith.flag_change (event_at);
 COMMENT ON TABLE flagsmith.flag_change IS 'Flag events as typed rows: one for each body, with the state it reports and the state it says there was before.';
 COMMENT ON COLUMN flagsmith.flag_change.delivery IS 'The delivery it was decoded from.';

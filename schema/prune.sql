@@ -78,7 +78,9 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             FROM flagsmith.flag_change f
             WHERE f.event_at < before AND f.received_at < before
                 AND (f.is_test
-                    OR (f.identity IS NOT NULL
+                    -- What bears the time of a draft took effect later than it says.
+                    OR NOT (f.changed_by IS NOT DISTINCT FROM '' AND f.received_at > flagsmith._later(f.event_at, '3 seconds'))
+                        AND (f.identity IS NOT NULL
                             OR (f.source, f.feature_id) NOT IN (SELECT v.source, v.feature_id FROM versioned v))
                         AND NOT f.deleted
                         AND CASE WHEN f.segment_id IS NULL AND f.identity IS NULL
@@ -127,12 +129,23 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             FROM flagsmith.audit_log a
             LEFT JOIN newest n ON n.source = a.source AND n.project_id = coalesce(a.project_id, -1)
                 AND n.environment_id = coalesce(a.environment_id, -1)
-            WHERE a.created_date < before AND a.received_at < before AND (a.is_test OR a.created_date < n.created_date)
+            WHERE a.created_date < before AND a.received_at < before
+                -- What was made how, which options there are and when a change request took effect is read from the entry itself.
+                AND (a.is_test OR a.created_date < n.created_date
+                        AND (a.object = 'feature' AND a.action = 'created'
+                            OR a.object = 'environment' AND a.action IN ('created', 'updated')
+                            OR a.object = 'variant' AND a.environment_id IS NULL
+                            OR a.action IN ('committed', 'went live')
+                            -- an identity that no event showed
+                            OR a.identity IS NOT NULL AND NOT EXISTS (
+                                SELECT FROM flagsmith.name n
+                                WHERE flagsmith._hash(n.kind || ':' || n.name) = flagsmith._hash('identity:' || a.identity)
+                                    AND n.source = a.source AND n.kind = 'identity')) IS NOT TRUE)
             ORDER BY a.created_date
             LIMIT at_most
         ),
 
-        -- What begins or ends something stays, and so does what changes the variants of versions.  A later effect of one name
+        -- What begins or ends something stays, and so does each option that was added or removed.  A later effect of one name
         -- tells of the same segment only where no segment was ever renamed to or from it.
         renamed AS MATERIALIZED (
             SELECT DISTINCT n.source, flagsmith._hash('segment:' || n.name) AS scope_hash
@@ -146,7 +159,8 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             FROM flagsmith.audit_effect t
             WHERE t.occurred_at < before AND t.received_at < before
                 AND (t.kind IN ('state', 'value', 'override', 'scheduled')
-                    OR t.kind IN ('variant', 'feature_updated') AND (t.environment_id IS NOT NULL
+                    OR t.kind = 'variant' AND t.environment_id IS NOT NULL
+                    OR t.kind = 'feature_updated' AND (t.environment_id IS NOT NULL
                         OR (t.source, t.feature_hash) NOT IN (SELECT n.source, n.feature_hash FROM named n)))
                 AND EXISTS (
                     SELECT FROM flagsmith.audit_effect l

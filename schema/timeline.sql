@@ -127,6 +127,7 @@ COMMENT ON COLUMN flagsmith.flag_timeline.identity_kind IS 'Of an override by id
 COMMENT ON COLUMN flagsmith.flag_timeline.identity IS 'Id of the identity of such an override.';
 COMMENT ON COLUMN flagsmith.flag_timeline.identity_identifier IS 'What that identity is called in the application.';
 COMMENT ON COLUMN flagsmith.flag_timeline.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
+COMMENT ON COLUMN flagsmith.flag_timeline.identity_kind IS 'core or edge; identifier where no event showed the identity, and identity is its identifier.';
 COMMENT ON COLUMN flagsmith.flag_timeline.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
 COMMENT ON COLUMN flagsmith.flag_timeline.value IS 'Best estimate of the value, with its JSON type.';
 COMMENT ON COLUMN flagsmith.flag_timeline.variants IS 'Percentages by option id.';

@@ -47,7 +47,7 @@ CREATE PROCEDURE pg_temp.entry(at timestamptz, environment int, type text, log t
         'id', nextval('pg_temp.audit_id'), 'created_date', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         'log', log, 'author', NULL, 'is_system_event', false, 'related_object_id', object,
         'related_object_type', type, 'related_object_uuid', uuid,
-        'project', jsonb_build_object('id', 7, 'name', 'Shop', 'organisation', 1),
+        'project', jsonb_build_object('id', 7, 'name', 'Shop', 'organisation', 1, 'prevent_flag_defaults', false),
         'environment', CASE WHEN environment IS NOT NULL THEN jsonb_build_object('id', environment,
             'name', CASE environment WHEN 1 THEN 'Production' ELSE 'Staging' END) END))::text, 'UTF8'), at + interval '2 s') $$;
 

@@ -211,7 +211,11 @@ FROM (SELECT s.environment_id, s.feature_id, s."from" + d * interval '1 us' AS a
       WHERE s.i <= 2 AND s.scope <> '' AND s.feature_id < 1000 AND f.name <> 'phoenix'
           AND (v.segments[1] IS NOT NULL OR v.identity IS NOT NULL)) q;
 CREATE TABLE override AS
-SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(first.one, d)).confidence) AS confidence
+-- No surer than that an override nobody told is not there: without versions, or of an identity.
+SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(first.one, d)).confidence,
+    CASE WHEN (first.one).identity IS NULL AND (a.identity IS NOT NULL AND NOT COALESCE((c.scopes[1]).identity IS NOT NULL, false)
+        OR a.environment_id <> 2 AND COALESCE(cardinality(array_remove(a.segments, NULL)), 0) + (a.identity IS NOT NULL)::int
+            > COALESCE(cardinality(c.scopes), 0)) THEN 'reported'::flagsmith.confidence END) AS confidence
 FROM asked a
 CROSS JOIN LATERAL (SELECT array_agg(p ORDER BY p.identity IS NULL, CASE WHEN p.enabled IS NULL THEN -1 ELSE p.priority END) AS scopes
     FROM period p WHERE p.environment_id = a.environment_id AND p.feature_id = a.feature_id AND p."from" <= a.at AND (a.at < p."to" OR p."to" IS NULL)

@@ -53,7 +53,7 @@ sub entry
 		# far apart, as where others take ids as well, unless number() gives others
 		id => 1000 * ++$audit_id, created_date => at($us), log => $log, author => undef, related_object_type => $type,
 		related_object_id => $more{id}, related_object_uuid => $more{uuid}, is_system_event => JSON::PP::false,
-		project => { %{ project(%more) }, organisation => 1 },
+		project => { %{ project(%more) }, organisation => 1, prevent_flag_defaults => JSON::PP::false },
 		environment => $environment ? { id => $environment, name => name_at($more{environment_names}, "env $environment", $us) } : undef } }) ];
 }
 

@@ -58,7 +58,8 @@ static const char *const cause_names[] = {
 	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous_version_list",
 	[FSW_CAUSE_PUBLISHING] = "version_publishing",
 	[FSW_CAUSE_DELETING] = "feature_deleting",
-	[FSW_CAUSE_MISSING_ENTRIES] = "audit_entries_missing"
+	[FSW_CAUSE_MISSING_ENTRIES] = "audit_entries_missing",
+	[FSW_CAUSE_ENVIRONMENT_DELETED] = "environment_deleted"
 };
 
 /*
@@ -287,6 +288,35 @@ compare_int64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/*
+ * Is it the identity asked about?  The argument is its identifier, and its key
+ * only where nobody bears that as identifier.
+ */
+static bool
+is_asked_identity(const FswShownScope *shown, const FswAsked *asked)
+{
+	if (shown->identity_identifier != NULL && strcmp(shown->identity_identifier, asked->identity) == 0)
+		return true;
+	for (int i = 0; i < asked->nidentities; i++)
+	{
+		const char *key = strchr(asked->identities[i], ':') + 1;
+
+		if (strcmp(shown->identity, key) == 0 &&
+			strncmp(shown->identity_kind, asked->identities[i], key - 1 - asked->identities[i]) == 0)
+			return true;
+	}
+	return asked->nidentities == 0 && strcmp(shown->identity, asked->identity) == 0;
+}
+
+/* Of two identities that bore one identifier, is the first the younger? */
+static bool
+is_younger(const FswShownScope *a, const FswShownScope *b)
+{
+	if (strlen(a->identity) != strlen(b->identity))
+		return strlen(a->identity) > strlen(b->identity);
+	return strcmp(a->identity, b->identity) > 0;
+}
+
 /* Is the scope one of the identity or of the segments asked about? */
 static bool
 is_asked(const FswHistory *history, int scope, const FswAsked *asked)
@@ -294,10 +324,7 @@ is_asked(const FswHistory *history, int scope, const FswAsked *asked)
 	const FswShownScope *shown = &history->shown_scopes[scope];
 
 	if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
-		return asked->identity != NULL &&
-			(strcmp(shown->identity, asked->identity) == 0 ||
-			 (shown->identity_identifier != NULL &&
-			  strcmp(shown->identity_identifier, asked->identity) == 0));
+		return asked->identity != NULL && is_asked_identity(shown, asked);
 	return asked->nsegments > 0 &&
 		bsearch(&shown->segment_id, asked->segments, asked->nsegments, sizeof(int64), compare_int64) != NULL;
 }
@@ -349,7 +376,7 @@ resolve_known(FswReader *reader, const FswQuestion *question, FswPair **pairs)
  */
 static FswHistory *
 read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz known_at,
-		   const FswAsked *asked, const FswPair **pair)
+		   FswAsked *asked, char *identity, const FswPair **pair)
 {
 	FswPair    *pairs;
 	int			npairs = resolve_known(reader, question, &pairs);
@@ -362,9 +389,13 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz
 	{
 		const FswPair *meant = &pairs[found[i]];
 		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, known_at), &meant->feature);
-		FswHistory *one = fsw_history_read(reader, life, asked, &at);
-		const FswPeriod *period = fsw_timeline_at(one->timeline, 0, at);
+		FswHistory *one;
+		const FswPeriod *period;
 
+		if (identity != NULL)
+			fsw_ask_identity(reader, meant, asked, identity);
+		one = fsw_history_read(reader, life, asked, &at);
+		period = fsw_timeline_at(one->timeline, 0, at);
 		if (period != NULL && period->state != FSW_NOT_LIVE)
 			found[nlive++] = found[i];
 		else if (result != NULL)
@@ -378,21 +409,20 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz
 }
 
 /*
- * The period of the override that was given at an instant, else that of the
- * environment default; NULL for none.  *lowest is the least confidence of all
- * that had to be looked at before.
+ * The overrides asked about that are known at an instant, best first.  Returns
+ * whether each of those asked about is known.
  */
-static const FswPeriod *
-choose_period(const FswHistory *history, const FswAsked *asked, int64 at, FswConfidence *lowest)
+static bool
+find_candidates(const FswHistory *history, const FswAsked *asked, int64 at, Candidate *candidates, int *n)
 {
-	Candidate  *candidates = palloc_array(Candidate, history->flag.nscopes);
-	int			ncandidates = 0;
+	int			nwanted = asked->nsegments + (asked->identity != NULL ? 1 : 0);
+	int			identity = -1;
 
-	*lowest = FSW_CONFIRMED;
+	*n = 0;
 	for (int scope = 1; scope < history->flag.nscopes; scope++)
 	{
 		const FswPeriod *override;
-		Candidate  *candidate;
+		Candidate  *candidate = &candidates[*n];
 
 		CHECK_FOR_INTERRUPTS();
 		if (!is_asked(history, scope, asked))
@@ -400,20 +430,64 @@ choose_period(const FswHistory *history, const FswAsked *asked, int64 at, FswCon
 		override = fsw_timeline_at(history->timeline, scope, at);
 		if (override == NULL)
 			continue;
-		candidate = &candidates[ncandidates++];
+		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
+		{
+			if (identity >= 0)
+			{
+				if (!is_younger(&history->shown_scopes[scope],
+								&history->shown_scopes[candidates[identity].period->scope]))
+					continue;
+				candidate = &candidates[identity];
+			}
+			else
+				identity = (*n)++;
+			candidate->rank = 0;
+		}
+		else
+		{
+			candidate->rank = 1;
+			(*n)++;
+		}
 		candidate->period = override;
-		candidate->rank = history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY ? 0 : 1;
 		/* one that is absent had to be looked at before any other */
 		candidate->priority = override->state < 0 ? -1 : priority_of(history, override);
 	}
-	qsort(candidates, ncandidates, sizeof(Candidate), compare_candidates);
-	for (int i = 0; i < ncandidates; i++)
+	nwanted -= *n;
+	qsort(candidates, *n, sizeof(Candidate), compare_candidates);
+	return nwanted <= 0;
+}
+
+/*
+ * The period that counts of those asked about: an override's, else that of the
+ * default.  No answer is surer than what had to be looked at before; nor than
+ * that an override nobody told is not there.
+ */
+static const FswPeriod *
+find_winner(const FswHistory *history, const FswAsked *asked, int64 at, const FswPeriod *otherwise,
+			FswConfidence *lowest)
+{
+	Candidate  *candidates = palloc_array(Candidate, history->flag.nscopes);
+	int			n;
+	bool		all = find_candidates(history, asked, at, candidates, &n);
+
+	for (int i = 0; i < n; i++)
 	{
+		/* that of the identity needs no other */
+		if (!all && candidates[i].rank > 0)
+			*lowest = Min(*lowest, history->flag.absence);
 		*lowest = Min(*lowest, candidates[i].period->confidence);
 		if (candidates[i].period->state >= 0)
+		{
+			if (candidates[i].rank > 0 && asked->identity != NULL && candidates[0].rank > 0)
+				*lowest = Min(*lowest, FSW_REPORTED);
 			return candidates[i].period;
+		}
 	}
-	return fsw_timeline_at(history->timeline, 0, at);
+	if (!all)
+		*lowest = Min(*lowest, history->flag.absence);
+	if (asked->identity != NULL && (n == 0 || candidates[0].rank > 0))
+		*lowest = Min(*lowest, FSW_REPORTED);
+	return otherwise;
 }
 
 /*
@@ -429,7 +503,8 @@ feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 	FswHistory *history;
 	const FswPair *pair = NULL;
 	const FswPeriod *period;
-	FswConfidence lowest;
+	char	   *identity = NULL;
+	FswConfidence lowest = FSW_CONFIRMED;
 	FswScopeKind kind;
 	int64		at;
 
@@ -439,15 +514,15 @@ feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 	if (!PG_ARGISNULL(3))
 		ask_segments(&asked, PG_GETARG_ARRAYTYPE_P(3));
 	if (!PG_ARGISNULL(4))
-		asked.identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
+		identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
 
 	reader = fsw_reader_open();
 	history = read_meant(reader, question, at, PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5),
-						 &asked, &pair);
+						 &asked, identity, &pair);
 	fsw_reader_close(reader);
 	if (history == NULL)
 		return (Datum) 0;
-	period = choose_period(history, &asked, at, &lowest);
+	period = find_winner(history, &asked, at, fsw_timeline_at(history->timeline, 0, at), &lowest);
 	if (period == NULL)
 		return (Datum) 0;
 

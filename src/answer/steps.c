@@ -44,6 +44,7 @@ typedef struct StepsReading
 	FswHistory	table;			/* of the distinct states */
 	FswStateTable states;
 	int			by_enabled[2];	/* without values: the state, or -1 */
+	int			first_before;	/* enabled before the first event: 0, 1, or -1 */
 	bool		torn;
 	bool		ahead;			/* a time is not to be believed */
 	int64		nread;
@@ -91,6 +92,18 @@ entry_state(StepsReading *reading, FswScan *scan, const Datum *values, const boo
 	return state;
 }
 
+/* What the first event says was there before. */
+static void
+read_before(StepsReading *reading, FswScan *scan)
+{
+	bool		isnull;
+	Datum		before;
+
+	fsw_scan_fetch(scan);
+	before = fsw_scan_column(scan, FLAG_enabled_before, &isnull);
+	reading->first_before = isnull ? -1 : DatumGetBool(before);
+}
+
 /* Is that more than may be read? */
 static bool
 is_too_much(StepsReading *reading, Size change_size, FswStepsLimit *limit)
@@ -133,6 +146,8 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 		if (limit != NULL && is_too_much(reading, CHANGE_SIZE, limit))
 			return false;
 		state = entry_state(reading, scan, values, nulls);
+		if (steps->n == 0 && ScanDirectionIsForward(direction))
+			read_before(reading, scan);
 		if (!same)
 			add_step(reading, at, state);
 		else if (steps->state[steps->n - 1] != state)
@@ -202,6 +217,13 @@ add_start(StepsReading *reading)
 		return true;
 	if (first != FSW_FOREVER && born >= fsw_after(first, -TOLD_WITHIN))
 		return !has_entries(reading, fsw_after(born, -TOLD_WITHIN), fsw_after(first, -FSW_SAME_ACT - 1));
+	if (born >= life->gone || born >= fsw_environment_end(reading->reader, life->environment))
+		return true;
+	/* the first event tells another story */
+	if (reading->first_before >= 0 &&
+		(!creation.has_defaults || creation.enabled != reading->first_before ||
+		 fsw_life_is_copy(reading->reader, life, born)))
+		return false;
 	if (creation.has_defaults)
 		state = fsw_intern_state(&reading->states, creation.enabled,
 								 reading->values ? creation.value : (Datum) 0, !reading->values,
@@ -302,7 +324,7 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 {
 	StepsReading reading = {0};
 	FswSteps   *steps = palloc0_object(FswSteps);
-	bool		simple = !life->versioned;
+	bool		simple = !life->versioned && !life->drafts && !life->deleted;
 
 	reading.reader = reader;
 	reading.life = life;
@@ -312,6 +334,7 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 	reading.states.mcxt = CurrentMemoryContext;
 	reading.by_enabled[false] = -1;
 	reading.by_enabled[true] = -1;
+	reading.first_before = -1;
 
 	if (near == NULL)
 	{
@@ -339,7 +362,9 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 
 	if (!simple)
 		(void) steps_of_history(&reading, near);
-	else if (life->gone != FSW_FOREVER && steps->n > 0 && steps->from[0] < life->gone)
+	else if (life->gone != FSW_FOREVER && steps->n > 0 && steps->from[0] >= life->gone)
+		steps->n = 0;
+	else if (life->gone != FSW_FOREVER && steps->n > 0)
 	{
 		while (steps->from[steps->n - 1] >= life->gone)
 			steps->n--;

@@ -35,6 +35,7 @@ add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, con
 	added = &reading->scope_names[scope][reading->nscope_names[scope]++];
 	added->since = since;
 	added->hash = fsw_hash(prefix, name, length);
+	added->shared = false;
 }
 
 static uint64
@@ -60,6 +61,9 @@ read_segment(FswHistoryReading *reading, int scope)
 	for (int i = 0; i < names.n; i++)
 		add_scope_name(reading, scope, &max, names.from[i], "segment:",
 					   VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
+	for (int i = 0; i < names.n; i++)
+		reading->scope_names[scope][i].shared =
+			fsw_is_shared_name(reading, segment_id, reading->scope_names[scope][i].hash, FSW_NEVER);
 
 	scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
 	fsw_scan_equal(scan, environment->source);
@@ -96,9 +100,9 @@ fsw_read_scope_names(FswHistoryReading *reading)
 	}
 }
 
-/* Had the scope's segment or identity this name then? */
+/* Had the scope's segment or identity this name then, and did it ever share it? */
 static bool
-scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at)
+scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at, bool *shared)
 {
 	const FswNameSince *names = reading->scope_names[scope];
 	int			i;
@@ -110,6 +114,7 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 		if (names[i].since <= at)
 			break;
 	}
+	*shared = names[i].shared;
 	return names[i].hash == hash;
 }
 
@@ -140,8 +145,8 @@ names_exist(FswHistoryReading *reading, int64 feature_hash, bool has_scope, int6
 }
 
 /* Can the message be split in another way that names something known? */
-static bool
-is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
+bool
+fsw_is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT);
 
@@ -159,11 +164,24 @@ is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split)
 	return false;
 }
 
+/* Did a change request or a schedule take effect then? */
+static bool
+is_of_request(FswHistoryReading *reading, FswScan *scan)
+{
+	FswEntry	entry;
+
+	entry.delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
+	entry.ordinal = fsw_scan_int32(scan, EFFECT_ordinal);
+	return fsw_entry_has_action(reading->reader, &entry, "committed") ||
+		fsw_entry_has_action(reading->reader, &entry, "went live");
+}
+
 /* An audit entry, or one way to split it, as evidence. */
 static void
 read_effect(FswHistoryReading *reading, FswScan *scan)
 {
 	FswFlag    *flag = &reading->history->flag;
+	const FswShownScope *shown = reading->history->shown_scopes;
 	bool		project_level = fsw_scan_is_null(scan, EFFECT_environment_id);
 	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
 	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
@@ -204,7 +222,7 @@ read_effect(FswHistoryReading *reading, FswScan *scan)
 	else if (fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
 		what = FSW_EV_STATE_DELETED;
 	else if (fsw_scan_is(scan, EFFECT_kind, "removal"))
-		what = is_ambiguous(reading, delivery, fsw_scan_int32(scan, EFFECT_ordinal),
+		what = fsw_is_ambiguous(reading, delivery, fsw_scan_int32(scan, EFFECT_ordinal),
 							fsw_scan_int32(scan, EFFECT_split)) ?
 			FSW_EV_DOUBT : FSW_EV_REMOVAL;
 	else
@@ -214,6 +232,8 @@ read_effect(FswHistoryReading *reading, FswScan *scan)
 	{
 		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))
 			return;
+		if (what == FSW_EV_STATE && reading->life->drafts && is_of_request(reading, scan))
+			what = FSW_EV_REQUEST;
 		row = fsw_read_row(reading, delivery, NULL, false, 0);
 		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
 		return;
@@ -222,9 +242,15 @@ read_effect(FswHistoryReading *reading, FswScan *scan)
 	row = fsw_read_row(reading, delivery, NULL, false, 0);
 	for (int scope = 1; scope < flag->nscopes; scope++)
 	{
+		bool		shared;
+
 		CHECK_FOR_INTERRUPTS();
-		if (scope_is_named(reading, scope, scope_hash, at))
-			fsw_read_evidence(reading, what, scope, at, arrived)->row = row;
+		if (!scope_is_named(reading, scope, scope_hash, at, &shared))
+			continue;
+		/* of two segments of one name, it is not said which */
+		shared = shared && what == FSW_EV_REMOVAL &&
+			fsw_is_shared_name(reading, shown[scope].segment_id, scope_hash, at);
+		fsw_read_evidence(reading, shared ? FSW_EV_DOUBT : what, scope, at, arrived)->row = row;
 	}
 }
 
@@ -336,15 +362,19 @@ fsw_read_entries(FswHistoryReading *reading)
 	for (int i = 0; i < life->nupdates; i++)
 	{
 		const FswUpdate *update = &life->updates[i];
+		FswEvidence *piece;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!fsw_life_has(life, reading->born, update->at))
 			continue;
-		(void) fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
-								 update->at, update->arrived);
-		if (update->variants)
-			flag->defaults_complete = false;
+		piece = fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
+								  update->at, update->arrived);
+		if (!update->variants)
+			continue;
+		flag->defaults_complete = false;
+		piece->step = fsw_entry_has_action(reading->reader, &update->entry, "created") ? 1 : -1;
 	}
+	flag->creation_told = life->created != FSW_NEVER;
 
 	if (!life->environment->has_project)
 		return;

@@ -61,6 +61,8 @@ fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind, int scope, i
 	piece->before = FSW_NOT_TOLD;
 	piece->nlist = 0;
 	piece->list = NULL;
+	piece->step = 0;
+	piece->by_nobody = false;
 	piece->row = -1;
 	piece->guessed = false;
 	return piece;
@@ -135,16 +137,21 @@ grow_buckets(FswHistoryReading *reading)
 	reading->buckets = MemoryContextAllocExtended(CurrentMemoryContext, reading->nbuckets * sizeof(int),
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int scope = 1; scope < nscopes; scope++)
-		*scope_bucket(reading, reading->scope_keys[scope], nscopes) = scope;
+	{
+		if (reading->scope_keys[scope] != 0)
+			*scope_bucket(reading, reading->scope_keys[scope], nscopes) = scope;
+	}
 }
 
-static int
-segment_scope(FswHistoryReading *reading, int64 segment_id)
+/* The scope of a segment's override, made when it is met for the first time. */
+int
+fsw_segment_scope(FswHistoryReading *reading, int64 segment_id)
 {
 	uint64		key = hash_combine64((uint64) segment_id, FSW_SCOPE_SEGMENT);
 	int			scope = 0;
 	int		   *bucket;
 
+	grow_buckets(reading);
 	for (;;)
 	{
 		bucket = scope_bucket(reading, key, scope);
@@ -203,13 +210,28 @@ identity_scope(FswHistoryReading *reading, FswScan *scan)
 	return scope;
 }
 
+/*
+ * The scope of an identity that no event ever showed.  Its key is not known;
+ * what stands in for it keeps it apart from the environment default.
+ */
+int
+fsw_nameless_scope(FswHistoryReading *reading, const char *identifier)
+{
+	int			scope = add_scope(reading, FSW_SCOPE_IDENTITY, 0);
+
+	reading->history->shown_scopes[scope].identity_kind = "identifier";
+	reading->history->shown_scopes[scope].identity = pstrdup(identifier);
+	reading->history->shown_scopes[scope].identity_identifier = pstrdup(identifier);
+	return scope;
+}
+
 /* The scope of an override, made when it is met for the first time. */
 static int
 override_scope(FswHistoryReading *reading, FswScan *scan)
 {
 	grow_buckets(reading);
 	if (!fsw_scan_is_null(scan, FLAG_segment_id))
-		return segment_scope(reading, fsw_scan_int64(scan, FLAG_segment_id, 0));
+		return fsw_segment_scope(reading, fsw_scan_int64(scan, FLAG_segment_id, 0));
 	return identity_scope(reading, scan);
 }
 
@@ -251,6 +273,7 @@ read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	piece = fsw_read_evidence(reading,
 							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
 							  fsw_is_ahead(at, received_at) ? arrived : at, arrived);
+	piece->by_nobody = !imported && fsw_scan_is(scan, FLAG_changed_by, "");
 	piece->row = fsw_read_row(reading, delivery, fsw_scan_cstring(scan, FLAG_changed_by),
 							  !fsw_scan_is_null(scan, FLAG_segment_priority),
 							  fsw_scan_int64(scan, FLAG_segment_priority, 0));
@@ -261,9 +284,9 @@ read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	piece->before = read_state(reading, scan, FLAG_enabled_before, FLAG_value_before,
 							   FLAG_variants_before, imported ? FSW_NOT_TOLD : FSW_NOT_LIVE);
 	if (piece->state >= 0)
-		piece->digest = hash_combine64(flag->states[piece->state].rest, flag->states[piece->state].enabled);
+		piece->digest = hash_combine64(flag->states[piece->state].content, flag->states[piece->state].enabled);
 	if (piece->before >= 0)
-		piece->digest = hash_combine64(piece->digest, flag->states[piece->before].rest);
+		piece->digest = hash_combine64(piece->digest, flag->states[piece->before].content);
 }
 
 /* Read the rows of a scan from its begin on: of one scope, or of overrides. */
@@ -593,43 +616,33 @@ read_scope(FswHistoryReading *reading, const Override *override, int least)
 	read_ahead(reading, override);
 }
 
-/* The overrides of an identity, which is given by its key or its identifier. */
+/* The overrides of the identities that are asked about. */
 static void
-read_identity_near(FswHistoryReading *reading, const char *identity)
+read_identity_near(FswHistoryReading *reading)
 {
-	FswScan    *scan = fsw_scan_name(reading->reader, "identity", identity, strlen(identity));
+	const FswAsked *asked = reading->asked;
 	Override	override = {0};
-	int			max = 4;
-	int			n = 1;
-	int64	   *hashes = palloc_array(int64, max);
+	int			n = asked->nidentities;
+	int64	   *hashes = palloc_array(int64, n + 1);
 
-	hashes[0] = DatumGetInt64(hash_any_extended((const unsigned char *) identity, strlen(identity), 0));
-	while (fsw_scan_next(scan))
-	{
-		char	   *id = fsw_scan_cstring(scan, NAME_id);
-		char	   *key = strchr(id, ':');
-		int64		hash;
-		bool		found = false;
-
-		if (key == NULL)
-			continue;
-		key++;
-		hash = DatumGetInt64(hash_any_extended((unsigned char *) key, strlen(key), 0));
-		for (int i = 0; i < n && !found; i++)
-			found = hashes[i] == hash;
-		if (found)
-			continue;
-		if (n == max)
-		{
-			max *= 2;
-			hashes = repalloc_array(hashes, int64, max);
-		}
-		hashes[n++] = hash;
-	}
 	for (int i = 0; i < n; i++)
 	{
+		char	   *key = strchr(asked->identities[i], ':') + 1;
+
+		hashes[i] = DatumGetInt64(hash_any_extended((unsigned char *) key, strlen(key), 0));
+	}
+	if (n == 0)
+		hashes[n++] = DatumGetInt64(hash_any_extended((const unsigned char *) asked->identity,
+													  strlen(asked->identity), 0));
+	for (int i = 0; i < n; i++)
+	{
+		bool		found = false;
+
+		for (int j = 0; j < i && !found; j++)
+			found = hashes[j] == hashes[i];
 		override.identity = hashes[i];
-		read_scope(reading, &override, 1);
+		if (!found)
+			read_scope(reading, &override, 1);
 	}
 }
 
@@ -641,12 +654,13 @@ read_around(FswHistoryReading *reading)
 	bool		versioned = reading->life->versioned;
 	int			nsegments = asked->nsegments;
 	const int64 *segments = asked->segments;
-	int			least = versioned ? FSW_WINDOW : 1;
+	int			least = versioned || reading->life->drafts ? FSW_WINDOW : 1;
 
 	read_scope(reading, NULL, least);
+	if (versioned || reading->life->drafts)
+		read_late(reading);
 	if (versioned)
 	{
-		read_late(reading);
 		segments = find_segments(reading, &nsegments);
 	}
 	else if (nsegments > FEW_SEGMENTS)
@@ -658,7 +672,7 @@ read_around(FswHistoryReading *reading)
 		read_scope(reading, &override, least);
 	}
 	if (asked->identity != NULL)
-		read_identity_near(reading, asked->identity);
+		read_identity_near(reading);
 }
 
 /* Has the environment default more events than that? */
@@ -675,6 +689,37 @@ is_longer(FswReader *reader, const FswLife *life, int limit)
 	while (n <= limit && fsw_scan_next_entry(scan, values, nulls))
 		n++;
 	return n > limit;
+}
+
+/* What was there before the first event. */
+static void
+read_start(FswHistoryReading *reading)
+{
+	const FswLife *life = reading->life;
+	FswFlag    *flag = &reading->history->flag;
+	FswCreation creation = fsw_creation_read(reading->reader, life);
+
+	reading->born = life->created != FSW_NEVER ? life->created : creation.created;
+	flag->born = fsw_life_born(reading->reader, life, reading->born);
+	for (int i = 0; i < flag->nscopes; i++)
+		flag->scopes[i].born = reading->ranges[i].from == FSW_NEVER ? flag->born : FSW_NEVER;
+	if (creation.has_defaults)
+		flag->defaults = fsw_intern_state(&reading->states, creation.enabled, creation.value, false,
+										  (Datum) 0, true);
+
+	/*
+	 * A webhook that was registered when the flag had existed for long says
+	 * nothing of the time before: then the defaults are a mere deduction.
+	 */
+	flag->defaults_complete = creation.has_defaults && creation.told && !creation.multivariate;
+
+	/* what was made after the environment went is not in it */
+	if (flag->born != FSW_NEVER && flag->born >= fsw_environment_end(reading->reader, life->environment))
+	{
+		flag->gone = Min(flag->gone, flag->born);
+		flag->gone_exactly = true;
+		flag->gone_with = FSW_CAUSE_ENVIRONMENT_DELETED;
+	}
 }
 
 /*
@@ -728,7 +773,7 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	FswFlag    *flag = &history->flag;
 	bool		from_start = false;
 
-	if (near != NULL && life->versioned && !is_longer(reader, life, FSW_LONG_VERSIONED))
+	if (near != NULL && (life->versioned || life->drafts || life->deleted) && !is_longer(reader, life, FSW_LONG_VERSIONED))
 		near = NULL;
 	reading.reader = reader;
 	reading.life = life;
@@ -743,6 +788,7 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	flag->versioned = life->versioned;
 	flag->gone = life->gone;
 	flag->gone_exactly = life->gone_exactly;
+	flag->gone_with = life->gone_with;
 	flag->news = life->environment->news;
 	flag->born = FSW_NEVER;
 	flag->defaults = FSW_NOT_TOLD;
@@ -756,36 +802,25 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 		FswScan    *scan = scan_scope(&reading, NULL);
 
 		(void) read_changes(&reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
-		if (asked->everything || life->versioned)
+		if (asked->everything || life->versioned || asked->nsegments > 0 || asked->identity != NULL)
 			read_overrides(&reading, asked->everything || asked->identity != NULL);
 	}
+
+	/* the last edit, where all events up to it are read */
+	if (!life->versioned && life->deleted && reading.ranges[0].to == FSW_FOREVER)
+		read_deletions(&reading);
 
 	/* what was there before the first event, where that can matter */
 	for (int i = 0; i < flag->nscopes; i++)
 		from_start = from_start || reading.ranges[i].from == FSW_NEVER;
 	if (from_start || life->versioned)
-	{
-		FswCreation creation = fsw_creation_read(reader, life);
-
-		reading.born = life->created != FSW_NEVER ? life->created : creation.created;
-		flag->born = fsw_life_born(reader, life, reading.born);
-		for (int i = 0; i < flag->nscopes; i++)
-			flag->scopes[i].born = reading.ranges[i].from == FSW_NEVER ? flag->born : FSW_NEVER;
-		if (creation.has_defaults)
-			flag->defaults = fsw_intern_state(&reading.states, creation.enabled, creation.value, false,
-											  (Datum) 0, true);
-
-		/*
-		 * A webhook that was registered when the flag had existed for long
-		 * says nothing of the time before: then the defaults are a mere
-		 * deduction.
-		 */
-		flag->defaults_complete = creation.has_defaults && !creation.multivariate &&
-			life->created != FSW_NEVER;
-	}
+		read_start(&reading);
 	else if (life->created != FSW_NEVER)
 		reading.born = life->created;
+	flag->clone = fsw_life_is_copy(reader, life, reading.born);
+	flag->absence = flag->clone ? FSW_INFERRED : life->versioned ? FSW_CONFIRMED : FSW_REPORTED;
 
+	fsw_read_told_scopes(&reading);
 	fsw_read_scope_names(&reading);
 	fsw_read_entries(&reading);
 	if (life->versioned)

@@ -15,6 +15,7 @@ typedef struct FswNameSince
 {
 	int64		since;
 	int64		hash;
+	bool		shared;			/* another override of the flag bore it, too */
 } FswNameSince;
 
 /* What has been read of a scope: its events from the first to the last time. */
@@ -53,7 +54,15 @@ extern FswEvidence *fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKin
 extern int	fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 						 bool has_priority, int64 priority);
 
+extern int	fsw_segment_scope(FswHistoryReading *reading, int64 segment_id);
+extern int	fsw_nameless_scope(FswHistoryReading *reading, const char *identifier);
+
+/* told.c */
+extern void fsw_read_told_scopes(FswHistoryReading *reading);
+extern bool fsw_is_shared_name(FswHistoryReading *reading, int64 segment_id, int64 hash, int64 at);
+
 /* audit.c */
+extern bool fsw_is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int split);
 extern void fsw_read_scope_names(FswHistoryReading *reading);
 extern void fsw_read_entries(FswHistoryReading *reading);
 extern void fsw_read_versions(FswHistoryReading *reading);

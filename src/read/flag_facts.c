@@ -21,6 +21,13 @@
 #include "src/decode/row.h"
 #include "src/read/read.h"
 
+/* Deletions of the flags of one environment are told within this time. */
+#define DELETION_SPREAD INT64CONST(5000000)
+#define ENVIRONMENT_SPREAD INT64CONST(60000000)
+
+/* "Environment updated" so soon after its creation is that of a clone. */
+#define CLONE_SPREAD INT64CONST(1000000)
+
 /* A flag is named in an entry up to this long before or after it existed. */
 #define LIFE_SPREAD INT64CONST(1000000)
 
@@ -52,6 +59,88 @@ fsw_scan_flag(FswScan *scan, const FswLife *life)
 	fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
 	fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
 	fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+}
+
+/* The audit entry of an effect that a scan found. */
+static FswEntry
+entry_of(FswScan *scan)
+{
+	FswEntry	entry;
+
+	entry.delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
+	entry.ordinal = fsw_scan_int32(scan, EFFECT_ordinal);
+	return entry;
+}
+
+/* Begin to read an audit entry; NULL if there is none. */
+static FswScan *
+scan_entry(FswReader *reader, const FswEntry *entry)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT);
+
+	fsw_scan_equal(scan, Int64GetDatum(entry->delivery));
+	fsw_scan_equal(scan, Int32GetDatum(entry->ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return entry->delivery != 0 && fsw_scan_next(scan) ? scan : NULL;
+}
+
+/* Is that what the entry's message says was done? */
+bool
+fsw_entry_has_action(FswReader *reader, const FswEntry *entry, const char *action)
+{
+	FswScan    *scan = scan_entry(reader, entry);
+
+	return scan != NULL && fsw_scan_is(scan, AUDIT_action, action);
+}
+
+/*
+ * A setting of the environment or the project that an audit entry shows: 0 or
+ * 1, or -1 where it does not.
+ */
+int
+fsw_entry_setting(FswReader *reader, const FswEntry *entry, const char *object, const char *key)
+{
+	FswScan    *scan = scan_entry(reader, entry);
+	bool		isnull = true;
+	Datum		extra = scan == NULL ? (Datum) 0 : fsw_scan_column(scan, AUDIT_extra, &isnull);
+	JsonbValue *found;
+
+	if (isnull || !JB_ROOT_IS_OBJECT(DatumGetJsonbP(extra)))
+		return -1;
+	found = getKeyJsonValueFromContainer(&DatumGetJsonbP(extra)->root, object, strlen(object), NULL);
+	if (found == NULL || found->type != jbvBinary || !JsonContainerIsObject(found->val.binary.data))
+		return -1;
+	found = getKeyJsonValueFromContainer(found->val.binary.data, key, strlen(key), NULL);
+	return found == NULL || found->type != jbvBool ? -1 : found->val.boolean;
+}
+
+/*
+ * Was the environment made as a copy?  Its creation shows that it is still
+ * being made; releases before 2.151 do not say so, but update it at once.
+ */
+static bool
+is_clone(FswReader *reader, const FswEnvironment *environment)
+{
+	int			creating = fsw_entry_setting(reader, &environment->creation, "environment", "is_creating");
+	FswScan    *scan;
+
+	if (creating >= 0 || environment->born == FSW_NEVER)
+		return creating > 0;
+	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
+	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(environment->born));
+	fsw_scan_key(scan, BTLessEqualStrategyNumber,
+				 TimestampTzGetDatum(fsw_after(environment->born, CLONE_SPREAD)));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, AUDIT_stored_at, environment) &&
+			fsw_scan_int64(scan, AUDIT_environment_id, -1) == environment->environment_id &&
+			fsw_scan_is(scan, AUDIT_object, "environment") && fsw_scan_is(scan, AUDIT_action, "updated"))
+			return true;
+	}
+	return false;
 }
 
 FswEnvironment *
@@ -99,12 +188,16 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
 	fsw_scan_equal(scan, environment->source);
 	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	fsw_scan_equal(scan, CStringGetTextDatum("environment_created"));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (environment->born == FSW_NEVER && fsw_scan_next(scan))
 	{
-		if (fsw_is_known(scan, EFFECT_stored_at, environment))
-			environment->born = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
+			continue;
+		environment->born = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+		environment->creation = entry_of(scan);
 	}
+	environment->clone = is_clone(reader, environment);
 
 	/* the facts live as long as the environment */
 	environment->siblings = MemoryContextAlloc(GetMemoryChunkContext(environment),
@@ -130,6 +223,119 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 		}
 		environment->siblings[environment->nsiblings++] = id;
 	}
+}
+
+/* The deletion of a feature, or of its state in an environment, up to an instant. */
+static int64
+find_deletion(FswReader *reader, const FswEnvironment *environment, int64 name, bool of_project,
+			  int64 from, int64 to)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_LIFE);
+
+	fsw_scan_equal(scan, Int64GetDatum(name));
+	fsw_scan_equal(scan, Int64GetDatum(environment->source_hash));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
+	if (of_project)
+		fsw_scan_key_null(scan, true);
+	else
+		fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	if (from != FSW_NEVER)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
+	if (to != FSW_FOREVER)
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(to));
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_int64(scan, EFFECT_project_id, -1) == environment->project_id &&
+			fsw_is_known(scan, EFFECT_stored_at, environment))
+			return fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
+	}
+	return FSW_FOREVER;
+}
+
+/*
+ * What the end of the environment, at about an instant, is for one feature: the
+ * instant of its entry; FSW_NEVER if it was not there; FSW_FOREVER if nothing
+ * says that it ended.
+ */
+static int64
+find_end(FswReader *reader, const FswEnvironment *environment, const char *id, int64 at)
+{
+	FswNames	names;
+	int64		ended = FSW_FOREVER;
+
+	fsw_names_read(reader, environment->source, "feature", id, &names);
+	if (names.n == 0 || names.from[0] > at)
+		return FSW_NEVER;
+	for (int i = 0; i < names.n; i++)
+	{
+		int64		name = fsw_hash("feature:", VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
+
+		if (find_deletion(reader, environment, name, true, names.from[0],
+						  fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
+			return FSW_NEVER;
+		ended = Min(ended, find_deletion(reader, environment, name, false,
+										 fsw_after(at, -ENVIRONMENT_SPREAD), at));
+	}
+	return ended;
+}
+
+/*
+ * When the environment was deleted, FSW_FOREVER if it was not.  No entry says
+ * so, but each flag that lived in it has one, as if its state had been deleted,
+ * and none about the feature itself.  Of many flags, some are enough.
+ */
+int64
+fsw_environment_end(FswReader *reader, FswEnvironment *environment)
+{
+	FswScan    *scan;
+	int64		at = FSW_NEVER;
+	int64		gone = FSW_FOREVER;
+	char	   *last = NULL;
+
+	if (environment->has_end)
+		return environment->gone;
+	environment->has_end = true;
+	environment->gone = FSW_FOREVER;
+	if (!environment->has_project)
+		return FSW_FOREVER;
+
+	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (at == FSW_NEVER && fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, EFFECT_stored_at, environment))
+			at = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+	}
+	if (at == FSW_NEVER ||
+		find_deletion(reader, environment, fsw_scan_int64(scan, EFFECT_feature_hash, 0), true,
+					  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
+		return FSW_FOREVER;
+
+	for (int n = 0; n < FSW_WINDOW;)
+	{
+		int64		ended;
+
+		scan = fsw_scan_names_in(reader, "feature", environment->source, true, environment->project_id);
+		if (last != NULL)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			break;
+		last = fsw_scan_cstring(scan, NAME_id);
+		ended = find_end(reader, environment, last, at);
+		if (ended == FSW_FOREVER)
+			return FSW_FOREVER;
+		if (ended == FSW_NEVER)
+			continue;
+		gone = Min(gone, ended);
+		n++;
+	}
+	environment->gone = gone;
+	return gone;
 }
 
 /* The only environment that a webhook brings flag events of, or -1. */
@@ -375,8 +581,11 @@ read_entries(FswReader *reader, FswLife *life)
 				continue;
 			if (fsw_scan_is(scan, EFFECT_kind, "feature_created"))
 			{
-				if (environment_id < 0)
-					life->created = Max(life->created, at);
+				if (environment_id < 0 && at >= life->created)
+				{
+					life->created = at;
+					life->creation = entry_of(scan);
+				}
 			}
 			else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
 			{
@@ -392,6 +601,7 @@ read_entries(FswReader *reader, FswLife *life)
 				update->at = at;
 				update->arrived = fsw_scan_int64(scan, EFFECT_received_at, at);
 				update->variants = fsw_scan_is(scan, EFFECT_kind, "variant");
+				update->entry = entry_of(scan);
 			}
 			else if (environment_id < 0)
 			{
@@ -434,6 +644,48 @@ fsw_life_has(const FswLife *life, int64 created, int64 at)
 		(life->gone == FSW_FOREVER || at <= fsw_after(life->gone, LIFE_SPREAD));
 }
 
+/* All that lived in an environment ends with it, each flag at its own entry. */
+static void
+end_with_environment(FswReader *reader, FswLife *life)
+{
+	int64		last = life->nremovals == 0 ? FSW_NEVER : life->removals[life->nremovals - 1];
+	int64		gone;
+
+	if (life->nremovals == 0 || last >= life->gone)
+		return;
+	gone = fsw_environment_end(reader, life->environment);
+	if (gone == FSW_FOREVER || last < gone)
+		return;
+	life->gone = last;
+	life->gone_exactly = true;
+	life->gone_with = FSW_CAUSE_ENVIRONMENT_DELETED;
+}
+
+/* Has the environment default events that can bear the time of a draft? */
+static bool
+has_drafts(FswReader *reader, const FswLife *life)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DRAFT);
+
+	fsw_scan_flag(scan, life);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, FLAG_stored_at, life->environment))
+			return true;
+	}
+	return false;
+}
+
+/* Was a flag, made at an instant, copied with all else of its environment? */
+bool
+fsw_life_is_copy(FswReader *reader, const FswLife *life, int64 created)
+{
+	fsw_environment_facts(reader, life->environment);
+	return life->environment->clone &&
+		(created == FSW_NEVER || created < life->environment->born);
+}
+
 FswLife *
 fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *feature)
 {
@@ -444,6 +696,7 @@ fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *
 	life->feature = *feature;
 	life->created = FSW_NEVER;
 	life->gone = FSW_FOREVER;
+	life->gone_with = FSW_CAUSE_FEATURE_DELETED;
 
 	/* without an audit entry, a deletion is known by its announcement */
 	scan = fsw_scan_of(reader, FSW_INDEX_DELETED);
@@ -451,16 +704,21 @@ fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *
 	fsw_scan_begin(scan, ForwardScanDirection);
 	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
 	{
-		if (fsw_is_known(scan, FLAG_stored_at, environment))
-			life->gone = Min(life->gone,
-							 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
-											   fsw_scan_int64(scan, FLAG_received_at, 0)));
+		if (!fsw_is_known(scan, FLAG_stored_at, environment))
+			continue;
+		life->deleted = true;
+		life->gone = Min(life->gone,
+						 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
+										   fsw_scan_int64(scan, FLAG_received_at, 0)));
 	}
 	if (environment->has_project)
 		read_entries(reader, life);
+	end_with_environment(reader, life);
 	read_webhooks(reader, life);
 	if (!life->versioned)
 		life->versioned = has_lists(reader, life);
+	if (!life->versioned)
+		life->drafts = has_drafts(reader, life);
 	return life;
 }
 
@@ -515,6 +773,38 @@ read_creation(FswReader *reader, const FswLife *life, FswIndex index, int64 envi
 	}
 }
 
+/* Was the environment heard of by the instant at which the feature was made? */
+static bool
+was_known(FswReader *reader, const FswEnvironment *environment, int64 created)
+{
+	FswNames	names;
+
+	fsw_names_read(reader, environment->source, "environment",
+				   psprintf(INT64_FORMAT, environment->environment_id), &names);
+	return names.n > 0 && names.from[0] <= fsw_after(created, LIFE_SPREAD);
+}
+
+/*
+ * Whether a state was made from the defaults at all: as the project is set
+ * when the feature, or later the environment, is made.
+ */
+static void
+apply_settings(FswReader *reader, const FswLife *life, FswCreation *creation)
+{
+	const FswEnvironment *environment = life->environment;
+	int64		created = life->created != FSW_NEVER ? life->created : creation->created;
+	bool		by_environment = environment->born != FSW_NEVER && environment->born > created;
+	int			prevented = fsw_entry_setting(reader, by_environment ? &environment->creation : &life->creation,
+											  "project", "prevent_flag_defaults");
+
+	creation->told = life->created != FSW_NEVER && prevented >= 0 && !fsw_life_is_copy(reader, life, created) &&
+		(environment->born != FSW_NEVER || was_known(reader, environment, created));
+	if (prevented <= 0)
+		return;
+	creation->enabled = false;
+	creation->value = DirectFunctionCall1(jsonb_in, CStringGetDatum("null"));
+}
+
 /*
  * What the latest flag event of the feature, in any environment, says of its
  * creation and its defaults.
@@ -532,6 +822,7 @@ fsw_creation_read(FswReader *reader, const FswLife *life)
 		read_creation(reader, life, FSW_INDEX_DEFAULT, environment->siblings[i], &creation, &latest);
 	for (int i = 0; !creation.has_defaults && i < environment->nsiblings; i++)
 		read_creation(reader, life, FSW_INDEX_DELETED, environment->siblings[i], &creation, &latest);
+	apply_settings(reader, life, &creation);
 	return creation;
 }
 

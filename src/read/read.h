@@ -48,6 +48,13 @@ typedef struct FswHistory
 	FswShownRow *shown_rows;
 } FswHistory;
 
+/* An audit entry; none without delivery. */
+typedef struct FswEntry
+{
+	int64		delivery;
+	int			ordinal;
+} FswEntry;
+
 /* An environment of which flags are read, and what is the same for all. */
 typedef struct FswEnvironment
 {
@@ -60,6 +67,10 @@ typedef struct FswEnvironment
 	bool		has_facts;		/* the rest is read when it is needed */
 	int64		news;			/* latest audit entry of the project */
 	int64		born;
+	FswEntry	creation;		/* the audit entry that told it */
+	bool		clone;			/* made as a copy of another environment */
+	bool		has_end;		/* gone is read */
+	int64		gone;			/* deleted; FSW_FOREVER */
 	int			nsiblings;		/* environments of the project */
 	int64	   *siblings;
 	bool		has_holes;		/* in the audit ids, between two instants */
@@ -84,6 +95,7 @@ typedef struct FswUpdate
 	int64		at;
 	int64		arrived;
 	bool		variants;
+	FswEntry	entry;
 } FswUpdate;
 
 /* Whether a flag's states count at all, whatever they are. */
@@ -95,8 +107,13 @@ typedef struct FswLife
 	int			nwebhooks;		/* that brought lists of versions */
 	text	  **webhooks;		/* NULL: without one */
 	int64		created;		/* as an audit entry tells; FSW_NEVER */
+	FswEntry	creation;
 	int64		gone;			/* the feature was deleted; FSW_FOREVER */
 	bool		gone_exactly;	/* an audit entry tells gone */
+	FswCause	gone_with;		/* the feature, or the environment */
+	bool		deleted;		/* there are announcements of the deletion */
+	bool		drafts;			/* saved one by one, and some events bear the
+								 * time of a draft */
 	int			nremovals;		/* deleted in this environment, by time */
 	int64	   *removals;
 	int			nupdates;		/* of the feature in all environments */
@@ -111,6 +128,7 @@ typedef struct FswCreation
 	bool		enabled;
 	Datum		value;			/* jsonb */
 	bool		multivariate;
+	bool		told;			/* an audit entry shows that they were used */
 } FswCreation;
 
 /* The overrides that a question is about; those of versions always are. */
@@ -120,7 +138,9 @@ typedef struct FswAsked
 	bool		state_alone;	/* whatever its confidence */
 	int			nsegments;
 	const int64 *segments;		/* each once, in order */
-	const char *identity;		/* key or identifier, or NULL */
+	const char *identity;		/* identifier, else key, or NULL */
+	int			nidentities;	/* "kind:key" of those that bear it */
+	char	  **identities;
 } FswAsked;
 
 /*
@@ -151,6 +171,7 @@ typedef struct FswStateTable
 	int			maxstates;
 	int			nbuckets;		/* a power of two */
 	int		   *buckets;		/* index of a state + 1 */
+	uint64	   *hashes;			/* by state: of its value, equal for equal ones */
 } FswStateTable;
 
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
@@ -248,6 +269,11 @@ extern void fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64
 
 /* flag_facts.c */
 extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);
+extern int	fsw_entry_setting(FswReader *reader, const FswEntry *entry,
+							  const char *object, const char *key);
+extern bool fsw_entry_has_action(FswReader *reader, const FswEntry *entry, const char *action);
+extern int64 fsw_environment_end(FswReader *reader, FswEnvironment *environment);
+extern bool fsw_life_is_copy(FswReader *reader, const FswLife *life, int64 created);
 extern void fsw_environment_facts(FswReader *reader, FswEnvironment *environment);
 extern FswLife *fsw_life_read(FswReader *reader, FswEnvironment *environment,
 							  const FswFeature *feature);
@@ -267,6 +293,10 @@ extern FswHistory *fsw_history_read(FswReader *reader, const FswLife *life,
 									const FswAsked *asked, const int64 *near);
 extern const FswShownRow *fsw_history_row(const FswHistory *history,
 										  const FswPeriod *period);
+
+/* told.c */
+extern void fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *asked,
+							 char *identity);
 
 /* steps.c */
 extern FswSteps *fsw_steps_read(FswReader *reader, const FswLife *life, bool values,

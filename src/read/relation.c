@@ -122,6 +122,10 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 		"pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
 		" AND event_at OPERATOR(pg_catalog.-) received_at OPERATOR(pg_catalog.>) '5 minutes'::pg_catalog.interval"
 		" AND NOT is_test"},
+	[FSW_INDEX_DRAFT] = {"flag_change_draft_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
+		OF_DEFAULT " AND changed_by OPERATOR(pg_catalog.=) ''"
+		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '3 seconds'::pg_catalog.interval"
+		" AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_EFFECT_FEATURE] = {"audit_effect_feature_hash_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL, NULL},
@@ -131,12 +135,13 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 		" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
 	[FSW_INDEX_EFFECT_SEGMENT] = {"audit_effect_segment_idx", FSW_READ_AUDIT_EFFECT, "source, segment_id, occurred_at", NULL,
 		"kind OPERATOR(pg_catalog.=) 'segment_deleted'"},
-	[FSW_INDEX_EFFECT_ENVIRONMENT] = {"audit_effect_environment_idx", FSW_READ_AUDIT_EFFECT, "source, environment_id, occurred_at", NULL,
-		"kind OPERATOR(pg_catalog.=) 'environment_created'"},
+	[FSW_INDEX_EFFECT_ENVIRONMENT] = {"audit_effect_environment_idx", FSW_READ_AUDIT_EFFECT, "source, environment_id, kind, occurred_at", NULL,
+		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['environment_created', 'feature_deleted']) AND environment_id IS NOT NULL"},
 	[FSW_INDEX_EFFECT_VERSION] = {"audit_effect_version_idx", FSW_READ_AUDIT_EFFECT, HASH("version"), NULL, "version IS NOT NULL"},
 	[FSW_INDEX_EFFECT] = {"audit_effect_pkey", FSW_READ_AUDIT_EFFECT, "delivery, ordinal, split", NULL, NULL},
 	[FSW_INDEX_VERSION_FEATURE] = {"version_published_feature_idx", FSW_READ_VERSION_PUBLISHED,
 		"source, feature_id, webhook, received_at", NULL, NULL},
+	[FSW_INDEX_AUDIT] = {"audit_log_pkey", FSW_READ_AUDIT_LOG, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_AUDIT_PROJECT] = {"audit_log_project_idx", FSW_READ_AUDIT_LOG,
 		"source, project_id, created_date", NULL, "NOT is_test"},
 	[FSW_INDEX_DELIVERY_WEBHOOK] = {"delivery_webhook_idx", FSW_READ_DELIVERY, "webhook, received_at", NULL, NULL},

@@ -86,22 +86,30 @@ grow(const FswStateTable *table, void *array, int old, int max, size_t size)
 	return array;
 }
 
-/* The index of a state; equal states have one index. */
-int
-fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isnull,
-				 Datum variants, bool variants_isnull)
+/* A hash of the very bytes, which tells -1 from 1: for what must not depend on luck. */
+static uint64
+hash_content(Datum value)
 {
-	FswHistory *history = table->history;
-	FswFlag    *flag = &history->flag;
-	Jsonb	   *canonical = variants_isnull ? NULL : canonical_variants(DatumGetJsonbP(variants));
-	FswState	state;
-	uint64		bucket;
+	const struct varlena *bytes = (const struct varlena *) DatumGetPointer(value);
 
-	state.enabled = enabled;
-	state.has_variants = canonical != NULL;
-	state.value = value_isnull ? 0 : hash_jsonb(value);
-	state.rest = hash_combine64(state.value,
-								canonical == NULL ? 0 : hash_jsonb(JsonbPGetDatum(canonical)));
+	return DatumGetUInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(bytes),
+											VARSIZE_ANY_EXHDR(bytes), 0));
+}
+
+/* Are two values equal, of which each can be none? */
+static bool
+same_jsonb(Datum a, Datum b)
+{
+	if (DatumGetPointer(a) == NULL || DatumGetPointer(b) == NULL)
+		return DatumGetPointer(a) == DatumGetPointer(b);
+	return DatumGetBool(DirectFunctionCall2(jsonb_eq, a, b));
+}
+
+/* Where to search for the states of a value: all of them are one after the other. */
+static int *
+find_bucket(FswStateTable *table, uint64 hash)
+{
+	FswFlag    *flag = &table->history->flag;
 
 	if (flag->nstates * 2 >= table->nbuckets)
 	{
@@ -109,43 +117,88 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 		table->buckets = palloc0_array(int, table->nbuckets);
 		for (int i = 0; i < flag->nstates; i++)
 		{
-			bucket = flag->states[i].rest & (table->nbuckets - 1);
+			uint64		bucket = table->hashes[i] & (table->nbuckets - 1);
+
 			while (table->buckets[bucket] != 0)
 				bucket = (bucket + 1) & (table->nbuckets - 1);
 			table->buckets[bucket] = i + 1;
 		}
 	}
-	bucket = state.rest & (table->nbuckets - 1);
-	while (table->buckets[bucket] != 0)
-	{
-		FswState   *other = &flag->states[table->buckets[bucket] - 1];
+	return &table->buckets[hash & (table->nbuckets - 1)];
+}
 
-		if (other->rest == state.rest && other->enabled == state.enabled)
-			return table->buckets[bucket] - 1;
-		bucket = (bucket + 1) & (table->nbuckets - 1);
+static void
+make_room(FswStateTable *table)
+{
+	FswHistory *history = table->history;
+	int			max = Max(16, table->maxstates * 2);
+
+	if (history->flag.nstates < table->maxstates)
+		return;
+	history->shown_states = grow(table, history->shown_states, table->maxstates, max, sizeof(FswShownState));
+	history->flag.states = grow(table, history->flag.states, table->maxstates, max, sizeof(FswState));
+	table->hashes = grow(table, table->hashes, table->maxstates, max, sizeof(uint64));
+	table->maxstates = max;
+}
+
+/*
+ * The index of a state; equal states have one index.  They are compared, since
+ * the hash of a number is that of its opposite: what is told is what counts.
+ */
+int
+fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isnull,
+				 Datum variants, bool variants_isnull)
+{
+	FswHistory *history = table->history;
+	FswFlag    *flag = &history->flag;
+	Jsonb	   *canonical = variants_isnull ? NULL : canonical_variants(DatumGetJsonbP(variants));
+	uint64		hash;
+	int		   *bucket;
+	FswState	state = {0};
+	FswShownState shown = {0};
+
+	if (!value_isnull)
+		shown.value = PointerGetDatum(PG_DETOAST_DATUM(value));
+	if (canonical != NULL)
+		shown.variants = JsonbPGetDatum(canonical);
+	hash = value_isnull ? 0 : hash_jsonb(shown.value);
+	state.enabled = enabled;
+	state.has_variants = canonical != NULL;
+	state.nvariants = canonical == NULL ? 0 : JB_ROOT_COUNT(canonical);
+	state.value = flag->nstates;
+	state.rest = flag->nstates;
+
+	for (bucket = find_bucket(table, hash); *bucket != 0;
+		 bucket = bucket + 1 == table->buckets + table->nbuckets ? table->buckets : bucket + 1)
+	{
+		int			other = *bucket - 1;
+
+		if (table->hashes[other] != hash ||
+			!same_jsonb(history->shown_states[other].value, shown.value))
+			continue;
+		state.value = flag->states[other].value;
+		if (!same_jsonb(history->shown_states[other].variants, shown.variants))
+			continue;
+		state.rest = flag->states[other].rest;
+		if (flag->states[other].enabled == enabled)
+			return other;
 	}
 
-	if (flag->nstates == table->maxstates)
-	{
-		int			max = Max(16, table->maxstates * 2);
-
-		history->shown_states = grow(table, history->shown_states, table->maxstates, max, sizeof(FswShownState));
-		flag->states = grow(table, flag->states, table->maxstates, max, sizeof(FswState));
-		table->maxstates = max;
-	}
+	state.content = hash_combine64(value_isnull ? 0 : hash_content(shown.value),
+								   canonical == NULL ? 0 : hash_content(shown.variants));
+	make_room(table);
 	flag->states[flag->nstates] = state;
+	table->hashes[flag->nstates] = hash;
 	if (!value_isnull || canonical != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(table->mcxt);
 
 		if (!value_isnull)
-			history->shown_states[flag->nstates].value =
-				PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+			history->shown_states[flag->nstates].value = datumCopy(shown.value, false, -1);
 		if (canonical != NULL)
-			history->shown_states[flag->nstates].variants =
-				datumCopy(JsonbPGetDatum(canonical), false, -1);
+			history->shown_states[flag->nstates].variants = datumCopy(shown.variants, false, -1);
 		MemoryContextSwitchTo(old);
 	}
-	table->buckets[bucket] = flag->nstates + 1;
+	*bucket = flag->nstates + 1;
 	return flag->nstates++;
 }

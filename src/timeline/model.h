@@ -91,7 +91,8 @@ typedef enum FswCause
 	FSW_CAUSE_AMBIGUOUS_LIST,
 	FSW_CAUSE_PUBLISHING,
 	FSW_CAUSE_DELETING,
-	FSW_CAUSE_MISSING_ENTRIES
+	FSW_CAUSE_MISSING_ENTRIES,
+	FSW_CAUSE_ENVIRONMENT_DELETED
 } FswCause;
 
 /* One distinct state; the caller gives equal states the same index. */
@@ -99,8 +100,10 @@ typedef struct FswState
 {
 	bool		enabled;
 	bool		has_variants;
-	uint64		value;			/* hash of the value */
-	uint64		rest;			/* hash of the value and the variants */
+	int			nvariants;
+	uint64		value;			/* the same for equal values */
+	uint64		rest;			/* the same for equal values and variants */
+	uint64		content;		/* hash of it all, for ties */
 } FswState;
 
 typedef enum FswEvidenceKind
@@ -114,6 +117,7 @@ typedef enum FswEvidenceKind
 	FSW_EV_VALUE,				/* audit entry of the value, some ms away */
 	FSW_EV_NEAR,				/* the same of a percentage, or a creation */
 	FSW_EV_DOUBT,				/* audit entry that may mean this scope */
+	FSW_EV_REQUEST,				/* a change request or schedule took effect */
 	FSW_EV_REMOVAL,				/* the override was removed */
 	FSW_EV_STATE_DELETED,		/* the state in this environment was deleted */
 	FSW_EV_OPTION,				/* a variant was added or removed, all scopes */
@@ -134,6 +138,8 @@ typedef struct FswEvidence
 	int			before;			/* of previous_state; FSW_NOT_LIVE if absent */
 	int			nlist;			/* states of a version's list, in order */
 	int		   *list;
+	int			step;			/* of an option: 1 added, -1 removed, 0 */
+	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */
 } FswEvidence;
@@ -161,10 +167,14 @@ typedef struct FswFlag
 	int64		gone;			/* the feature was deleted; FSW_FOREVER */
 	bool		gone_exactly;	/* an audit entry tells gone to the
 								 * microsecond */
+	FswCause	gone_with;		/* the feature or the environment */
 	bool		versioned;		/* published in versions */
 	int64		news;			/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
-	bool		defaults_complete;	/* it can have no variants */
+	bool		defaults_complete;	/* it was made so, and without variants */
+	bool		creation_told;	/* every option since can have been told */
+	bool		clone;			/* made as a copy of an unknown flag */
+	FswConfidence absence;		/* that an override nobody told is not there */
 	int			nstates;
 	FswState   *states;
 	int			nscopes;
@@ -173,8 +183,10 @@ typedef struct FswFlag
 	FswEvidence *evidence;
 	int			noptions;		/* the builder's: times of FSW_EV_OPTION */
 	int64	   *options;
+	int		   *option_steps;
 	int			nupdates;		/* and of FSW_EV_UPDATED */
 	int64	   *updates;
+	bool		last_edit_unclear;	/* FLAG_DELETED told others than known */
 } FswFlag;
 
 typedef struct FswPeriod
@@ -214,6 +226,9 @@ extern void fsw_timeline_add(FswTimeline *timeline, int scope, int64 from,
 extern void fsw_timeline_lower(FswTimeline *timeline, int first, int64 from,
 							   int64 to, FswConfidence at_most, FswCause cause);
 extern void fsw_timeline_cut(FswTimeline *timeline, int first, int scope,
+							 int64 at, FswConfidence confidence,
+							 FswCause cause);
+extern void fsw_timeline_end(FswTimeline *timeline, int first, int scope,
 							 int64 at, FswConfidence confidence,
 							 FswCause cause);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);

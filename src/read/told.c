@@ -1,0 +1,337 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/told.c
+ *	  Overrides of which audit entries alone tell, and whom a name means.
+ *
+ * An override whose events were lost is there all the same: what it was is
+ * unknown from its first entry on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/builder.h"
+
+/*
+ * The things that a name hash names, each once, by leaps from one to the next:
+ * a thing has a row for each hour in which it was seen.  Returns false behind
+ * the last.
+ */
+static bool
+next_bearer(FswReader *reader, int64 hash, bool *begun, int64 *from, FswScan **scan)
+{
+	text	   *source;
+
+	*scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+	fsw_scan_equal(*scan, Int64GetDatum(hash));
+	if (*begun)
+		fsw_scan_key(*scan, BTGreaterStrategyNumber, Int64GetDatum(*from));
+	fsw_scan_begin(*scan, ForwardScanDirection);
+	if (!fsw_scan_next(*scan))
+		return false;
+	*begun = true;
+	source = fsw_scan_text(*scan, NAME_source);
+	*from = fsw_thing_hash(PointerGetDatum(source), fsw_scan_cstring(*scan, NAME_kind),
+						   fsw_scan_cstring(*scan, NAME_id));
+	return true;
+}
+
+/* Is the name that a scan found one of the source and of the project, where these are known? */
+static bool
+is_of_project(FswScan *scan, const FswEnvironment *environment, const char *kind)
+{
+	return fsw_scan_is(scan, NAME_kind, kind) && fsw_scan_same_text(scan, NAME_source, environment->source) &&
+		(!environment->has_project ||
+		 fsw_scan_int64(scan, NAME_project_id, environment->project_id) == environment->project_id);
+}
+
+/* Which identities of the source bear the identifier that a question names. */
+void
+fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *asked, char *identity)
+{
+	const FswEnvironment environment = {.source = pair->source};
+	int64		hash = fsw_hash("identity:", identity, strlen(identity));
+	FswScan    *scan;
+	bool		begun = false;
+	int64		from = 0;
+	int			max = 4;
+
+	asked->identity = identity;
+	asked->nidentities = 0;
+	asked->identities = palloc_array(char *, max);
+	while (next_bearer(reader, hash, &begun, &from, &scan))
+	{
+		char	   *id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_of_project(scan, &environment, "identity"))
+			continue;
+		id = fsw_scan_cstring(scan, NAME_id);
+		if (strchr(id, ':') == NULL)
+			continue;
+		if (asked->nidentities == max)
+		{
+			max *= 2;
+			asked->identities = repalloc_array(asked->identities, char *, max);
+		}
+		asked->identities[asked->nidentities++] = id;
+	}
+}
+
+/* Has a segment any event of an override of the flag? */
+static bool
+has_override(FswHistoryReading *reading, int64 segment_id)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->life);
+	fsw_scan_equal(scan, Int64GetDatum(segment_id));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+			return true;
+	}
+	return false;
+}
+
+/* Was the segment called so at an instant? */
+static bool
+is_called(FswHistoryReading *reading, int64 segment_id, int64 hash, int64 at)
+{
+	FswNames	names;
+	const text *name;
+	char		id[32];
+
+	snprintf(id, sizeof(id), INT64_FORMAT, segment_id);
+	fsw_names_read(reading->reader, reading->life->environment->source, "segment", id, &names);
+	name = names.n == 0 || names.from[0] > at ? NULL : fsw_names_at(&names, at);
+	return name != NULL && fsw_hash("segment:", VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == hash;
+}
+
+/*
+ * Does another segment with an override of the flag bear the name, too, at an
+ * instant or, with FSW_NEVER, at any?  What Flagsmith keeps of an edited
+ * segment bears its name as well, without an override.
+ */
+bool
+fsw_is_shared_name(FswHistoryReading *reading, int64 segment_id, int64 hash, int64 at)
+{
+	FswScan    *scan;
+	bool		begun = false;
+	int64		from = 0;
+
+	while (next_bearer(reading->reader, hash, &begun, &from, &scan))
+	{
+		int64		id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (is_of_project(scan, reading->life->environment, "segment") &&
+			fsw_scan_id(scan, NAME_id, &id) && id != segment_id && has_override(reading, id) &&
+			(at == FSW_NEVER || is_called(reading, id, hash, at)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The first entry that says that an override of this name was made or changed;
+ * false if there is none.
+ */
+static bool
+find_entry(FswHistoryReading *reading, int64 feature_name, int64 scope_hash, FswEntry *entry)
+{
+	FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, feature_name, false);
+
+	fsw_scan_equal(scan, Int64GetDatum(scope_hash));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		entry->delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
+		entry->ordinal = fsw_scan_int32(scan, EFFECT_ordinal);
+		if (fsw_entry_is_of(scan, reading->life) &&
+			fsw_life_has(reading->life, reading->born, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) &&
+			(fsw_scan_is(scan, EFFECT_kind, "override") || fsw_scan_is(scan, EFFECT_kind, "value") ||
+			 fsw_scan_is(scan, EFFECT_kind, "variant")) &&
+			fsw_scan_int32(scan, EFFECT_split) == 1 &&
+			!fsw_is_ambiguous(reading, entry->delivery, entry->ordinal, 1))
+			return true;
+	}
+	return false;
+}
+
+/* The name that an entry tells of an override, NULL if it is of the other kind. */
+static char *
+read_name(FswReader *reader, const FswEntry *entry, int column)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT);
+
+	fsw_scan_equal(scan, Int64GetDatum(entry->delivery));
+	fsw_scan_equal(scan, Int32GetDatum(entry->ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan) ? fsw_scan_cstring(scan, column) : NULL;
+}
+
+/* Make the scope of an override that entries alone tell, where it is none yet. */
+static void
+make_scope(FswHistoryReading *reading, int64 feature_name, int64 scope_hash)
+{
+	FswEntry	entry;
+	FswScan    *scan;
+	bool		begun = false;
+	int64		from = 0;
+	int64		segment = 0;
+	bool		found = false;
+	char	   *identifier = NULL;
+
+	if (!find_entry(reading, feature_name, scope_hash, &entry))
+		return;
+	while (next_bearer(reading->reader, scope_hash, &begun, &from, &scan))
+	{
+		int64		id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (is_of_project(scan, reading->life->environment, "identity"))
+			identifier = fsw_scan_cstring(scan, NAME_name);
+		if (!is_of_project(scan, reading->life->environment, "segment") || !fsw_scan_id(scan, NAME_id, &id))
+			continue;
+		/* one with events is meant rather than one without */
+		if (has_override(reading, id))
+			return;
+		/* the first of its name: later ones are its revisions */
+		segment = found ? Min(segment, id) : id;
+		found = true;
+	}
+	if (found)
+	{
+		if (!reading->life->versioned)
+			(void) fsw_segment_scope(reading, segment);
+		return;
+	}
+	if (identifier == NULL)
+		identifier = read_name(reading->reader, &entry, AUDIT_identity);
+	if (identifier != NULL)
+		(void) fsw_nameless_scope(reading, identifier);
+}
+
+static int
+compare_int64(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x < y ? -1 : x > y;
+}
+
+/* The hashes of the identifiers of the identities that events tell of, in order. */
+static int64 *
+known_identities(FswHistoryReading *reading, int *n)
+{
+	const FswHistory *history = reading->history;
+	int64	   *hashes = palloc_array(int64, history->flag.nscopes);
+
+	*n = 0;
+	for (int scope = 1; scope < history->flag.nscopes; scope++)
+	{
+		const char *identifier = history->shown_scopes[scope].identity_identifier;
+
+		CHECK_FOR_INTERRUPTS();
+		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY && identifier != NULL)
+			hashes[(*n)++] = fsw_hash("identity:", identifier, strlen(identifier));
+	}
+	qsort(hashes, *n, sizeof(int64), compare_int64);
+	return hashes;
+}
+
+/* All overrides of the flag that entries tell, by leaps from one to the next. */
+static void
+make_all(FswHistoryReading *reading, int64 feature_name, const int64 *known, int nknown)
+{
+	int64		hash = 0;
+	bool		begun = false;
+
+	for (;;)
+	{
+		FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, feature_name, false);
+
+		CHECK_FOR_INTERRUPTS();
+		if (begun)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(hash));
+		else
+			fsw_scan_key_null(scan, false);
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			return;
+		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
+		begun = true;
+		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), compare_int64) == NULL)
+			make_scope(reading, feature_name, hash);
+	}
+}
+
+/* Of the overrides asked about, those that entries alone tell. */
+static void
+make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, int nknown)
+{
+	const FswAsked *asked = reading->asked;
+	const FswEnvironment *environment = reading->life->environment;
+
+	if (asked->identity != NULL)
+	{
+		int64		hash = fsw_hash("identity:", asked->identity, strlen(asked->identity));
+
+		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), compare_int64) == NULL)
+			make_scope(reading, feature_name, hash);
+	}
+	for (int i = 0; i < asked->nsegments && !reading->life->versioned; i++)
+	{
+		FswNames	names;
+		char		id[32];
+
+		CHECK_FOR_INTERRUPTS();
+		if (has_override(reading, asked->segments[i]))
+			continue;
+		snprintf(id, sizeof(id), INT64_FORMAT, asked->segments[i]);
+		fsw_names_read(reading->reader, environment->source, "segment", id, &names);
+		for (int j = 0; j < names.n; j++)
+			make_scope(reading, feature_name,
+					   fsw_hash("segment:", VARDATA_ANY(names.names[j]), VARSIZE_ANY_EXHDR(names.names[j])));
+	}
+}
+
+/* Make the scopes of the overrides that entries alone tell. */
+void
+fsw_read_told_scopes(FswHistoryReading *reading)
+{
+	const FswLife *life = reading->life;
+	const FswAsked *asked = reading->asked;
+	int			nknown;
+	int64	   *known;
+
+	if (!life->environment->has_project ||
+		(!asked->everything && asked->identity == NULL && asked->nsegments == 0))
+		return;
+	known = known_identities(reading, &nknown);
+	for (int i = 0; i < life->feature.nnames; i++)
+	{
+		FswScan    *scan = fsw_scan_entries(reading->reader, life, life->feature.names[i], false);
+
+		/* mostly, there are none at all */
+		fsw_scan_key_null(scan, false);
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			continue;
+		if (asked->everything)
+			make_all(reading, life->feature.names[i], known, nknown);
+		else
+			make_asked(reading, life->feature.names[i], known, nknown);
+	}
+	pfree(known);
+}

@@ -1,0 +1,383 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/act.c
+ *	  What happened to a scope that is saved by itself, act by act.
+ *
+ * The flag events of one time and the audit entries around it are one act;
+ * an entry that no event explains is one, too.  Each is weighed by itself and
+ * by its neighbours.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/act.h"
+
+/* Nothing is read for an act that is older than this. */
+#define TASK_REACH			INT64CONST(15000000)
+
+/* The first entry of a scope that is not earlier than an instant. */
+static int
+entry_from(const FswScopeEvidence *scope, int64 at)
+{
+	int			low = 0;
+	int			high = scope->nentries;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (scope->entries[middle]->at < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void
+doubt(FswAct *act, FswConfidence at_most, FswCause cause)
+{
+	if (act->confidence > at_most)
+	{
+		act->confidence = at_most;
+		act->cause = cause;
+	}
+}
+
+/*
+ * Of bodies[first .. last), the one that tells the state after the act.
+ *
+ * Several states under one time are a torn read: a task read between the two
+ * saves of a request.  What arrived before the next act began is right;
+ * without such a body, the last reading is the most complete one.
+ */
+static FswEvidence *
+choose_body(const FswScopeEvidence *scope, int first, int last)
+{
+	FswEvidence *body = scope->bodies[last - 1];
+	int			next = entry_from(scope, fsw_after(body->at, FSW_SAME_ACT + 1));
+	int64		next_at = next < scope->nentries ? scope->entries[next]->at : FSW_NEVER;
+
+	if (body->arrived <= next_at)
+		return body;
+	for (int i = last - 1; i >= first; i--)
+	{
+		FSW_INTERRUPT();
+		if (scope->bodies[i]->arrived < next_at)
+			return scope->bodies[i];
+	}
+	return body;
+}
+
+/* How sure an act is by its own entries. */
+static void
+weigh_entries(FswAct *act, const FswScopeEvidence *scope)
+{
+	int			nvalues = 0;
+	int64		last_value = FSW_NEVER;
+
+	for (int i = entry_from(scope, fsw_after(act->at, -FSW_SAME_ACT));
+		 i < scope->nentries && scope->entries[i]->at <= fsw_after(act->at, FSW_SAME_ACT); i++)
+	{
+		FswEvidence *entry = scope->entries[i];
+
+		FSW_INTERRUPT();
+		if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED ||
+			entry->kind == FSW_EV_DOUBT)
+			continue;
+		act->first_entry = Min(act->first_entry, entry->at);
+		if (entry->kind == FSW_EV_VALUE)
+		{
+			/* one entry can have come by webhook and by import */
+			if (entry->at != last_value)
+				nvalues++;
+			last_value = entry->at;
+		}
+		if (entry->kind == FSW_EV_VALUE || entry->kind == FSW_EV_NEAR)
+		{
+			if (entry->at > act->at)
+				act->part_after = true;
+			else if (entry->at < act->at)
+				act->first_part = Min(act->first_part, entry->at);
+		}
+		if (entry->kind == FSW_EV_STATE && entry->at != act->at)
+			nvalues = 2;
+	}
+	if (nvalues > 1)
+		doubt(act, FSW_REPORTED, FSW_CAUSE_CROWDED);
+	if (act->first_entry == FSW_FOREVER)
+		doubt(act, FSW_REPORTED, act->cause);
+}
+
+/* The act that bodies[first .. last) of one time tell of. */
+static FswAct
+act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
+{
+	FswEvidence *body = scope->bodies[first];
+	FswAct		act = {0};
+	bool		torn = false;
+	bool		imported = false;
+
+	act.at = body->at;
+	act.arrived = body->arrived;
+	act.confidence = FSW_CONFIRMED;
+	act.cause = FSW_CAUSE_EVENT;
+	act.told = true;
+	act.by_nobody = true;
+	act.first_entry = FSW_FOREVER;
+	act.first_part = FSW_FOREVER;
+	for (int i = first; i < last; i++)
+	{
+		FSW_INTERRUPT();
+		act.arrived = Min(act.arrived, scope->bodies[i]->arrived);
+		torn = torn || scope->bodies[i]->state != body->state;
+		imported = imported || scope->bodies[i]->kind == FSW_EV_IMPORT;
+		act.by_nobody = act.by_nobody && scope->bodies[i]->by_nobody;
+	}
+
+	body = scope->bodies[last - 1];
+	if (torn)
+	{
+		body = choose_body(scope, first, last);
+		act.confidence = FSW_REPORTED;
+		act.cause = FSW_CAUSE_TORN;
+	}
+	act.state = body->state;
+	act.before = body->before;
+	act.evidence = body - flag->evidence;
+	if (imported)
+		act.cause = FSW_CAUSE_IMPORT;
+	else
+		weigh_entries(&act, scope);
+	return act;
+}
+
+/* Does a body tell what the audit entry says has changed? */
+static bool
+entry_is_reported(const FswScopeEvidence *scope, const FswEvidence *entry)
+{
+	int			low = 0;
+	int			high = scope->nbodies;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (scope->bodies[middle]->at < entry->at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (entry->kind == FSW_EV_STATE)
+		return low < scope->nbodies && scope->bodies[low]->at == entry->at;
+	return (low < scope->nbodies && fsw_apart(scope->bodies[low]->at, entry->at) <= FSW_SAME_ACT) ||
+		(low > 0 && fsw_apart(entry->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
+}
+
+/* The act that an audit entry alone tells of; false if an event explains it. */
+static bool
+act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEvidence *entry, FswAct *act)
+{
+	memset(act, 0, sizeof(FswAct));
+	act->at = entry->at;
+	act->arrived = entry->at;
+	act->before = FSW_NOT_TOLD;
+	act->first_entry = entry->at;
+	act->first_part = FSW_FOREVER;
+	act->evidence = entry - flag->evidence;
+	if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
+	{
+		act->state = FSW_NOT_LIVE;
+		act->told = true;
+		/* an override equal to the default can be made without a word */
+		act->confidence = FSW_REPORTED;
+		act->cause = entry->kind == FSW_EV_REMOVAL ?
+			FSW_CAUSE_OVERRIDE_REMOVED : FSW_CAUSE_STATE_DELETED;
+		return true;
+	}
+	if (entry->kind != FSW_EV_DOUBT && entry_is_reported(scope, entry))
+		return false;
+	act->state = FSW_NOT_TOLD;
+	act->about_part = entry->kind == FSW_EV_VALUE || entry->kind == FSW_EV_NEAR;
+	act->cause = FSW_CAUSE_UNTOLD_CHANGE;
+	return true;
+}
+
+static int
+compare_acts(const void *a, const void *b)
+{
+	const FswAct *x = a;
+	const FswAct *y = b;
+
+	FSW_INTERRUPT();
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->told != y->told)
+		return x->told ? -1 : 1;
+	/* a body of the instant of a removal is what was there before it */
+	if ((x->state == FSW_NOT_LIVE) != (y->state == FSW_NOT_LIVE))
+		return x->state == FSW_NOT_LIVE ? 1 : -1;
+	return x->evidence < y->evidence ? -1 : x->evidence > y->evidence;
+}
+
+/* What the environment default was made as. */
+static void
+default_start(const FswFlag *flag, const FswAct *first, FswAct *start)
+{
+	if (flag->defaults >= 0)
+	{
+		start->state = flag->defaults;
+		start->confidence = flag->defaults_complete ? FSW_REPORTED : FSW_INFERRED;
+		start->cause = FSW_CAUSE_DEFAULTS;
+	}
+	/* what the first event says was there before is nearer to the truth */
+	if (first != NULL && first->told && first->state >= 0 && first->before >= 0 &&
+		(flag->clone || flag->defaults < 0 ||
+		 flag->states[first->before].enabled != flag->states[flag->defaults].enabled))
+	{
+		start->state = first->before;
+		start->confidence = FSW_INFERRED;
+		start->cause = FSW_CAUSE_PREVIOUS_STATE;
+	}
+}
+
+/* What was there before the first act? */
+static int
+add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
+{
+	const FswScope *scope = &flag->scopes[index];
+	FswAct		start = {0};
+
+	if (scope->born == FSW_NEVER)
+		return nacts;
+	start.at = scope->born;
+	start.arrived = scope->born;
+	start.before = FSW_NOT_TOLD;
+	start.first_entry = FSW_FOREVER;
+	start.first_part = FSW_FOREVER;
+	start.evidence = -1;
+	start.told = true;
+	start.state = FSW_NOT_TOLD;
+	start.cause = FSW_CAUSE_UNTOLD_START;
+	if (scope->kind == FSW_SCOPE_DEFAULT)
+	{
+		/* the first event tells what it was created with */
+		if (nacts > 0 && scope->born >= fsw_after(acts[0].at, -2 * FSW_TASK_DELAY) &&
+			(acts[0].told || scope->born >= acts[0].at))
+			return nacts;
+		default_start(flag, nacts > 0 ? acts : NULL, &start);
+	}
+	else if (nacts > 0 && acts[0].told && acts[0].state >= 0 &&
+			 acts[0].before >= 0 && scope->born < acts[0].at)
+		start.state = FSW_NOT_LIVE; /* the first event says it was there */
+	else
+		return nacts;
+	memmove(acts + 1, acts, nacts * sizeof(FswAct));
+	acts[0] = start;
+	return nacts + 1;
+}
+
+/* Was the state read in the middle of its own act, or of the next one? */
+static void
+weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const FswAct *next)
+{
+	const FswState *states = flag->states;
+	bool		next_told = next != NULL && next->told && next->state >= 0;
+
+	/* the value is still the old one, although an entry says it changed */
+	if (previous != NULL && previous->told && previous->state >= 0 &&
+		act->part_after && fsw_apart(act->at, previous->at) < TASK_REACH &&
+		previous->arrived > act->at &&
+		states[previous->state].rest == states[act->state].rest)
+		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
+
+	/*
+	 * Or it has the next one's already.  Then what two events agree on says
+	 * nothing of the time before an entry between them.
+	 */
+	if (next_told && next->first_part != FSW_FOREVER &&
+		act->arrived > next->first_part &&
+		states[next->state].rest == states[act->state].rest)
+		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
+	if (next != NULL && !next->told && next->about_part && act->arrived > next->at)
+		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
+
+	/* the time is a draft's, and no entry says when it took effect */
+	if (act->by_nobody && act->first_entry == FSW_FOREVER &&
+		fsw_apart(act->arrived, act->at) > TASK_REACH)
+		doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+}
+
+/* Compare each act with its neighbours. */
+static void
+weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
+{
+	const FswState *states = flag->states;
+
+	for (int i = 0; i < nacts; i++)
+	{
+		FswAct	   *act = &acts[i];
+		FswAct	   *next = i + 1 < nacts ? &acts[i + 1] : NULL;
+		bool		next_told = next != NULL && next->told && next->state >= 0;
+
+		FSW_INTERRUPT();
+		if (!act->told)
+			continue;
+		if (act->state < 0)
+		{
+			/* created again without a word: the next event knows it */
+			if (next_told && next->before >= 0)
+				doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+			continue;
+		}
+		if (act->evidence >= 0)
+			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, next);
+
+		/* An import says that something else was live by then. */
+		if (next_told && next->cause == FSW_CAUSE_IMPORT && next->state != act->state)
+			doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+
+		/*
+		 * Of the previous state, only enabled is to be trusted here, and
+		 * whether there was one: an override without is a new one, so the
+		 * one before it was removed without a word.
+		 */
+		if (next_told && next->before != FSW_NOT_TOLD &&
+			(next->before < 0 ? kind != FSW_SCOPE_DEFAULT :
+			 states[next->before].enabled != states[act->state].enabled))
+			doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+	}
+	if (kind == FSW_SCOPE_DEFAULT && flag->last_edit_unclear && nacts > 0)
+		doubt(&acts[nacts - 1], FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+}
+
+/* All acts of a scope, in order. */
+FswAct *
+fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence, int *nacts)
+{
+	FswAct	   *acts = palloc_array(FswAct, evidence->nbodies + evidence->nentries + 1);
+	int			n = 0;
+
+	for (int i = 0; i < evidence->nbodies;)
+	{
+		int			j = i + 1;
+
+		FSW_INTERRUPT();
+		while (j < evidence->nbodies && evidence->bodies[j]->at == evidence->bodies[i]->at)
+			j++;
+		acts[n++] = act_of_bodies(flag, evidence, i, j);
+		i = j;
+	}
+	for (int i = 0; i < evidence->nentries; i++)
+	{
+		FSW_INTERRUPT();
+		if (act_of_entry(flag, evidence, evidence->entries[i], &acts[n]))
+			n++;
+	}
+	qsort(acts, n, sizeof(FswAct), compare_acts);
+	n = add_start(flag, index, acts, n);
+	weigh_acts(flag, flag->scopes[index].kind, acts, n);
+	*nacts = n;
+	return acts;
+}

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/act.h
+ *	  What timeline.c, act.c and period.c share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_ACT_H
+#define FSW_ACT_H
+
+#include "src/timeline/model.h"
+
+/* A task that reads a state runs this long after the save that queued it. */
+#define FSW_TASK_DELAY		INT64CONST(1000000)
+
+/* What begins at an instant: a state told, a change untold, or a removal. */
+typedef struct FswAct
+{
+	int64		at;
+	int64		arrived;
+	int			state;
+	int			before;			/* FSW_NOT_TOLD where nothing says */
+	FswConfidence confidence;
+	FswCause	cause;
+	int			evidence;
+	bool		told;			/* a state or a removal, not a mere entry */
+	bool		by_nobody;
+	int64		first_entry;	/* earliest of its audit entries */
+	int64		first_part;		/* earliest entry of the value or a percentage
+								 * before it */
+	bool		part_after;		/* such an entry after it */
+	bool		about_part;		/* untold, and about such a part */
+} FswAct;
+
+typedef struct FswScopeEvidence
+{
+	int			nbodies;
+	int			nentries;
+	FswEvidence **bodies;
+	FswEvidence **entries;
+} FswScopeEvidence;
+
+/* act.c */
+extern FswAct *fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
+						   int *nacts);
+
+/* period.c */
+extern void fsw_scope_build(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
+							FswTimeline *timeline);
+
+#endif							/* FSW_ACT_H */

@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/period.c
+ *	  From the acts of a scope to its periods.
+ *
+ * An act holds until the next one.  What changes without an act of the scope
+ * itself, the variants of the feature, is put on top.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/act.h"
+
+/* A clock of the receiver can be behind, and entries have their own instants. */
+#define ARRIVAL_SPREAD		(2 * FSW_TASK_DELAY)
+
+/*
+ * Variants that were added or removed for the whole project change every
+ * state of the feature, and no event says so.  A state that was told was read
+ * at some instant up to its arrival: how many variants it has says between
+ * which of these entries, where all since the creation can have been told.
+ * What lies on the other side of an entry is a guess: before one that was
+ * seen, and from the first one on that was not.
+ */
+static void
+doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act,
+			  int state, int64 to)
+{
+	int64		read_until = act->evidence < 0 ? act->at : fsw_after(act->arrived, ARRIVAL_SPREAD);
+	int			count = 0;
+	int			seen = -1;		/* entries in the time of the reading that it
+								 * has seen */
+	int			nseen = 0;		/* ways to count so many */
+	int			begin = fsw_timeline_first(flag->options, flag->noptions, fsw_after(act->at, 1));
+	int			end = fsw_timeline_first(flag->options, flag->noptions, fsw_after(read_until, 1));
+	int64		last_at = FSW_NEVER;
+
+	for (int i = 0; i < end; i++)
+	{
+		FSW_INTERRUPT();
+		if (i == begin && count == flag->states[state].nvariants)
+		{
+			seen = 0;
+			nseen++;
+		}
+		/* one entry can have come by webhook and by import */
+		if (flag->options[i] != last_at)
+			count += flag->option_steps[i];
+		last_at = flag->options[i];
+		if (i >= begin && count == flag->states[state].nvariants)
+		{
+			seen = i - begin + 1;
+			nseen++;
+		}
+	}
+	if (!flag->creation_told || nseen != 1)
+		seen = -1;
+
+	if (end > begin && seen != 0)
+		fsw_timeline_lower(timeline, first, act->at,
+						   Min(to, flag->options[seen > 0 ? begin + seen - 1 : end - 1]),
+						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+	if (seen > 0)
+		begin += seen;
+	if (begin < flag->noptions && flag->options[begin] < to)
+		fsw_timeline_lower(timeline, first, flag->options[begin], to,
+						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+}
+
+/*
+ * An entry that only says that the feature was updated may be all that is
+ * left of such an act.
+ */
+static void
+doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int64 to)
+{
+	for (int i = fsw_timeline_first(flag->updates, flag->nupdates, fsw_after(act->at, -FSW_SAME_ACT));
+		 i < flag->nupdates && flag->updates[i] < to; i++)
+	{
+		FSW_INTERRUPT();
+		/* made together with the feature, before the state was read */
+		if (act->cause != FSW_CAUSE_DEFAULTS &&
+			flag->updates[i] <= fsw_after(act->at, FSW_TASK_DELAY) &&
+			fsw_apart(act->arrived, act->at) >= FSW_TASK_DELAY)
+			continue;
+		fsw_timeline_lower(timeline, first, flag->updates[i], to, FSW_REPORTED,
+						   FSW_CAUSE_FEATURE_UPDATED);
+		return;
+	}
+}
+
+/* From one act to the next: the state held, and who told it. */
+static void
+write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
+		  const FswAct *next, int held, int held_by)
+{
+	int64		to = next != NULL ? next->at : FSW_FOREVER;
+	int			start = timeline->nperiods;
+	int64		news = flag->news;
+
+	if (act->at >= to)
+		return;
+
+	/* An identity can vanish, with its overrides, without any event. */
+	if (flag->scopes[index].kind == FSW_SCOPE_IDENTITY && next == NULL)
+		news = FSW_NEVER;
+	if (act->confidence == FSW_CONFIRMED)
+	{
+		int64		sure = Min(Max(news, act->at), to);
+
+		fsw_timeline_add(timeline, index, act->at, sure, held, FSW_CONFIRMED,
+						 act->cause, held_by);
+		fsw_timeline_add(timeline, index, sure, to, held, FSW_REPORTED,
+						 act->cause, held_by);
+	}
+	else
+		fsw_timeline_add(timeline, index, act->at, to, held, act->confidence,
+						 act->cause, held_by);
+
+	/* while the next act is being saved */
+	if (next != NULL && next->first_entry < to)
+		fsw_timeline_lower(timeline, start, next->first_entry, to,
+						   FSW_INFERRED, FSW_CAUSE_CROWDED);
+	if (held >= 0)
+	{
+		doubt_options(flag, timeline, start, act, held, to);
+		doubt_updates(flag, timeline, start, act, to);
+	}
+}
+
+/* The periods of a scope, behind those of others. */
+void
+fsw_scope_build(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
+				FswTimeline *timeline)
+{
+	const FswScope *scope = &flag->scopes[index];
+	int			first = timeline->nperiods;
+	int			held = FSW_NOT_TOLD;
+	int			held_by = -1;
+	int			nacts;
+	FswAct	   *acts = fsw_acts_of(flag, index, evidence, &nacts);
+
+	for (int i = 0; i < nacts; i++)
+	{
+		FSW_INTERRUPT();
+		if (acts[i].told)
+		{
+			held = acts[i].state;
+			held_by = acts[i].evidence;
+		}
+		write_act(flag, timeline, index, &acts[i], i + 1 < nacts ? &acts[i + 1] : NULL, held, held_by);
+	}
+	pfree(acts);
+
+	if (scope->ended < flag->gone)
+		fsw_timeline_end(timeline, first, index, scope->ended, FSW_CONFIRMED,
+						 FSW_CAUSE_SEGMENT_DELETED);
+}
