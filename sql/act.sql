@@ -137,6 +137,15 @@ CALL pg_temp.event('04:10:04', '04:10:02.02', 1, 7, pg_temp.state(false, '"late"
 CALL pg_temp.entry('04:20', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 5', 5001);
 SELECT * FROM pg_temp.periods(7) p WHERE p LIKE 'env 1%';
 
+-- While an act is being saved, its state is not yet whole.
+CALL pg_temp.made('04:30', 15);
+CALL pg_temp.event('04:30:02', '04:30', 1, 15, pg_temp.state(true, '"first"'));
+CALL pg_temp.entry('04:30', 1, 'FEATURE_STATE', 'New Flag / Remote Config created: flag 15', 15001);
+CALL pg_temp.event('04:40:02', '04:40', 1, 15, pg_temp.state(true, '"both"'), pg_temp.state(true, '"first"'));
+CALL pg_temp.entry('04:40', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 15', 15001);
+CALL pg_temp.entry('04:40:00.04', 1, 'FEATURE_STATE', 'Remote config value updated for feature: flag 15', 15001);
+SELECT * FROM pg_temp.periods(15) p WHERE p LIKE 'env 1%';
+
 -- A deletion tells the last edit, whose own event never came; of several, of which some were drafts, that is not sure.
 CALL pg_temp.made('05:00', 8);
 CALL pg_temp.event('05:00:02', '05:00', 1, 8, pg_temp.state(true, '"first"'));

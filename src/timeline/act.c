@@ -97,7 +97,7 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 		if (entry->kind == FSW_EV_VALUE || entry->kind == FSW_EV_NEAR)
 		{
 			if (entry->at > act->at)
-				act->part_after = true;
+				act->last_part = Max(act->last_part, entry->at);
 			else if (entry->at < act->at)
 				act->first_part = Min(act->first_part, entry->at);
 		}
@@ -127,6 +127,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	act.by_nobody = true;
 	act.first_entry = FSW_FOREVER;
 	act.first_part = FSW_FOREVER;
+	act.last_part = FSW_NEVER;
 	for (int i = first; i < last; i++)
 	{
 		FSW_INTERRUPT();
@@ -185,6 +186,7 @@ act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEviden
 	act->before = FSW_NOT_TOLD;
 	act->first_entry = entry->at;
 	act->first_part = FSW_FOREVER;
+	act->last_part = FSW_NEVER;
 	act->evidence = entry - flag->evidence;
 	if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
 	{
@@ -256,6 +258,7 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	start.before = FSW_NOT_TOLD;
 	start.first_entry = FSW_FOREVER;
 	start.first_part = FSW_FOREVER;
+	start.last_part = FSW_NEVER;
 	start.evidence = -1;
 	start.told = true;
 	start.state = FSW_NOT_TOLD;
@@ -287,7 +290,7 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 
 	/* the value is still the old one, although an entry says it changed */
 	if (previous != NULL && previous->told && previous->state >= 0 &&
-		act->part_after && fsw_apart(act->at, previous->at) < TASK_REACH &&
+		act->last_part != FSW_NEVER && fsw_apart(act->at, previous->at) < TASK_REACH &&
 		previous->arrived > act->at &&
 		states[previous->state].rest == states[act->state].rest)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);

@@ -28,7 +28,7 @@ typedef struct FswAct
 	int64		first_entry;	/* earliest of its audit entries */
 	int64		first_part;		/* earliest entry of the value or a percentage
 								 * before it */
-	bool		part_after;		/* such an entry after it */
+	int64		last_part;		/* latest such entry after it, FSW_NEVER */
 	bool		about_part;		/* untold, and about such a part */
 } FswAct;
 

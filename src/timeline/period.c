@@ -118,7 +118,10 @@ write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *a
 		fsw_timeline_add(timeline, index, act->at, to, held, act->confidence,
 						 act->cause, held_by);
 
-	/* while the next act is being saved */
+	/* while the act itself is being saved, or the next one */
+	if (act->last_part > act->at)
+		fsw_timeline_lower(timeline, start, act->at, Min(act->last_part, to),
+						   FSW_INFERRED, FSW_CAUSE_CROWDED);
 	if (next != NULL && next->first_entry < to)
 		fsw_timeline_lower(timeline, start, next->first_entry, to,
 						   FSW_INFERRED, FSW_CAUSE_CROWDED);
