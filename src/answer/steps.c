@@ -44,7 +44,8 @@ typedef struct StepsReading
 	FswHistory	table;			/* of the distinct states */
 	FswStateTable states;
 	int			by_enabled[2];	/* without values: the state, or -1 */
-	int			first_before;	/* enabled before the first event: 0, 1, or -1 */
+	int			first_before;	/* enabled before the first time's events: 0, 1,
+								 * -1 if not told, 2 if they do not agree */
 	bool		torn;
 	bool		ahead;			/* a time is not to be believed */
 	int64		nread;
@@ -92,16 +93,18 @@ entry_state(StepsReading *reading, FswScan *scan, const Datum *values, const boo
 	return state;
 }
 
-/* What the first event says was there before. */
+/* What an event of the first time says was there before. */
 static void
-read_before(StepsReading *reading, FswScan *scan)
+read_before(StepsReading *reading, FswScan *scan, bool again)
 {
 	bool		isnull;
-	Datum		before;
+	Datum		value;
+	int			before;
 
 	fsw_scan_fetch(scan);
-	before = fsw_scan_column(scan, FLAG_enabled_before, &isnull);
-	reading->first_before = isnull ? -1 : DatumGetBool(before);
+	value = fsw_scan_column(scan, FLAG_enabled_before, &isnull);
+	before = isnull ? -1 : DatumGetBool(value);
+	reading->first_before = again && before != reading->first_before ? 2 : before;
 }
 
 /* Is that more than may be read? */
@@ -146,8 +149,8 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 		if (limit != NULL && is_too_much(reading, CHANGE_SIZE, limit))
 			return false;
 		state = entry_state(reading, scan, values, nulls);
-		if (steps->n == 0 && ScanDirectionIsForward(direction))
-			read_before(reading, scan);
+		if ((steps->n == 0 || (steps->n == 1 && same)) && ScanDirectionIsForward(direction))
+			read_before(reading, scan, same);
 		if (!same)
 			add_step(reading, at, state);
 		else if (steps->state[steps->n - 1] != state)

@@ -176,6 +176,27 @@ is_of_request(FswHistoryReading *reading, FswScan *scan)
 		fsw_entry_has_action(reading->reader, &entry, "went live");
 }
 
+/* What an entry says about a state, false if nothing. */
+static bool
+state_effect(FswHistoryReading *reading, FswScan *scan, FswEvidenceKind *what)
+{
+	if (fsw_scan_is(scan, EFFECT_kind, "state") || fsw_scan_is(scan, EFFECT_kind, "override"))
+		*what = FSW_EV_STATE;
+	else if (fsw_scan_is(scan, EFFECT_kind, "value"))
+		*what = FSW_EV_VALUE;
+	else if (fsw_scan_is(scan, EFFECT_kind, "variant") || fsw_scan_is(scan, EFFECT_kind, "feature_created"))
+		*what = FSW_EV_NEAR;
+	else if (fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
+		*what = FSW_EV_STATE_DELETED;
+	else if (fsw_scan_is(scan, EFFECT_kind, "removal"))
+		*what = fsw_is_ambiguous(reading, fsw_scan_int64(scan, EFFECT_delivery, 0),
+								 fsw_scan_int32(scan, EFFECT_ordinal), fsw_scan_int32(scan, EFFECT_split)) ?
+			FSW_EV_DOUBT : FSW_EV_REMOVAL;
+	else
+		return false;
+	return true;
+}
+
 /* An audit entry, or one way to split it, as evidence. */
 static void
 read_effect(FswHistoryReading *reading, FswScan *scan)
@@ -213,21 +234,8 @@ read_effect(FswHistoryReading *reading, FswScan *scan)
 	if (project_level && !fsw_scan_is(scan, EFFECT_kind, "removal"))
 		return;
 
-	if (fsw_scan_is(scan, EFFECT_kind, "state") || fsw_scan_is(scan, EFFECT_kind, "override"))
-		what = FSW_EV_STATE;
-	else if (fsw_scan_is(scan, EFFECT_kind, "value"))
-		what = FSW_EV_VALUE;
-	else if (fsw_scan_is(scan, EFFECT_kind, "variant") || fsw_scan_is(scan, EFFECT_kind, "feature_created"))
-		what = FSW_EV_NEAR;
-	else if (fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
-		what = FSW_EV_STATE_DELETED;
-	else if (fsw_scan_is(scan, EFFECT_kind, "removal"))
-		what = fsw_is_ambiguous(reading, delivery, fsw_scan_int32(scan, EFFECT_ordinal),
-							fsw_scan_int32(scan, EFFECT_split)) ?
-			FSW_EV_DOUBT : FSW_EV_REMOVAL;
-	else
+	if (!state_effect(reading, scan, &what))
 		return;
-
 	if (fsw_scan_is_null(scan, EFFECT_scope_hash))
 	{
 		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))
