@@ -41,7 +41,9 @@ OBJS = \
 	src/timeline/period.o \
 	src/timeline/timeline.o \
 	src/timeline/version.o \
+	src/timeline/version_match.o \
 	src/timeline/version_order.o \
+	src/timeline/version_write.o \
 	src/read/audit.o \
 	src/read/builder.o \
 	src/read/flag_facts.o \
@@ -92,6 +94,7 @@ SCHEMA_PARTS = \
 	receive \
 	explain \
 	timeline \
+	version \
 	history \
 	prune \
 	installation \
@@ -126,6 +129,7 @@ REGRESS = \
 	privilege \
 	timeline \
 	act \
+	version \
 	name \
 	snapshot \
 	relation \

@@ -211,15 +211,16 @@ FROM (SELECT s.environment_id, s.feature_id, s."from" + d * interval '1 us' AS a
       WHERE s.i <= 2 AND s.scope <> '' AND s.feature_id < 1000 AND f.name <> 'phoenix'
           AND (v.segments[1] IS NOT NULL OR v.identity IS NOT NULL)) q;
 CREATE TABLE override AS
--- No surer than that an override nobody told is not there: without versions, or of an identity.
-SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(first.one, d)).confidence,
-    CASE WHEN (first.one).identity IS NULL AND (a.identity IS NOT NULL AND NOT COALESCE((c.scopes[1]).identity IS NOT NULL, false)
-        OR a.environment_id <> 2 AND COALESCE(cardinality(array_remove(a.segments, NULL)), 0) + (a.identity IS NOT NULL)::int
-            > COALESCE(cardinality(c.scopes), 0)) THEN 'reported'::flagsmith.confidence END) AS confidence
+SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(first.one, d)).confidence) AS confidence,
+    -- that there is no other override, and with versions which of several wins, is a claim of its own
+    (a.identity IS NULL OR number.identities > 0)
+        AND ((first.one).identity IS NOT NULL OR number.segments = (SELECT count(DISTINCT s) FROM unnest(a.segments) s))
+        AND (a.environment_id <> 2 OR number.segments < 2) AS whole
 FROM asked a
 CROSS JOIN LATERAL (SELECT array_agg(p ORDER BY p.identity IS NULL, CASE WHEN p.enabled IS NULL THEN -1 ELSE p.priority END) AS scopes
     FROM period p WHERE p.environment_id = a.environment_id AND p.feature_id = a.feature_id AND p."from" <= a.at AND (a.at < p."to" OR p."to" IS NULL)
         AND (p.segment_id = ANY (a.segments) OR p.identity IS NOT NULL AND a.identity IN (p.identity, p.identity_identifier))) c
+CROSS JOIN LATERAL (SELECT count(u.segment_id) AS segments, count(u.identity) AS identities FROM unnest(c.scopes) u) number
 LEFT JOIN LATERAL (SELECT u.i, c.scopes[u.i] AS one FROM generate_subscripts(c.scopes, 1) u (i) WHERE (c.scopes[u.i]).enabled IS NOT NULL ORDER BY i LIMIT 1) first ON true
 LEFT JOIN LATERAL (SELECT min(u.confidence) AS confidence FROM unnest(c.scopes[:COALESCE(first.i, cardinality(c.scopes))]) u) lowest ON true
 LEFT JOIN period d ON d.environment_id = a.environment_id AND d.feature_id = a.feature_id AND d.scope = ''
@@ -227,13 +228,16 @@ LEFT JOIN period d ON d.environment_id = a.environment_id AND d.feature_id = a.f
 SQL
 check('overrides', <<'SQL', 300);
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT a, s, o, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id, s.segment_id, s.scope)
+FROM (SELECT a, s, o, (s.enabled, s.value, s.variants, CASE WHEN o.whole OR s.confidence > o.confidence THEN s.confidence ELSE o.confidence END, s.cause,
+              s.since, s.next_change, s.changed_by, s.delivery_id, s.segment_id, s.scope)
           IS DISTINCT FROM ((o.told).enabled, (o.told).value, (o.told).variants, o.confidence, (o.told).cause, (o.told).since, (o.told).until,
            (o.told).changed_by, (o.told).delivery_id, (o.told).segment_id, CASE WHEN (o.told).segment_id IS NOT NULL THEN 'segment'
                WHEN (o.told).identity IS NOT NULL THEN 'identity' WHEN (o.told).scope = '' THEN 'environment' END) AS bad
       FROM asked a JOIN override o USING (n)
       LEFT JOIN LATERAL flagsmith.feature_state(a.environment, a.feature, a.at, a.segments, a.identity) s ON true WHERE n <= 400) q
 SQL
+is($node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE whole) > 50, count(*) FILTER (WHERE NOT whole) > 50 FROM override WHERE n <= 400'), 't|t',
+	'overrides that are all there is, and others');
 
 # environment_state() at random instants, and before anything was heard of the environment: each flag that is live, and no other.
 for my $asked ([ 6, 5e6 ], map { [ $_, int(rand($_ == 6 ? 400e6 : 1500e6)) ] } 1, 2, 3, 4, 6, 6, 6)

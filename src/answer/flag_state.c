@@ -57,6 +57,7 @@ static const char *const cause_names[] = {
 	[FSW_CAUSE_CROWDED] = "several_changes",
 	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous_version_list",
 	[FSW_CAUSE_PUBLISHING] = "version_publishing",
+	[FSW_CAUSE_EXPERIMENT] = "experiment_rollout",
 	[FSW_CAUSE_DELETING] = "feature_deleting",
 	[FSW_CAUSE_MISSING_ENTRIES] = "audit_entries_missing",
 	[FSW_CAUSE_ENVIRONMENT_DELETED] = "environment_deleted"
@@ -263,6 +264,7 @@ typedef struct Candidate
 	const FswPeriod *period;
 	int			rank;			/* identities before segments */
 	int64		priority;
+	int64		told;			/* when the priority was */
 } Candidate;
 
 static int
@@ -275,6 +277,9 @@ compare_candidates(const void *a, const void *b)
 		return x->rank < y->rank ? -1 : 1;
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? -1 : 1;
+	/* a new override takes the place of the one that had it */
+	if (x->told != y->told)
+		return x->told > y->told ? -1 : 1;
 	return x->period->scope < y->period->scope ? -1 : x->period->scope > y->period->scope;
 }
 
@@ -408,6 +413,77 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz
 	return result;
 }
 
+/* Was an override put before others, or were they moved, within (after, at]? */
+static bool
+is_reordered(const FswHistory *history, int64 after, int64 at, int64 priority)
+{
+	const FswFlag *flag = &history->flag;
+	const FswTimeline *timeline = history->timeline;
+	int			first = fsw_timeline_first(timeline->reorders, timeline->nreorders, fsw_after(after, 1));
+
+	if (first < timeline->nreorders && timeline->reorders[first] <= at)
+		return true;
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (piece->kind == FSW_EV_BODY && flag->scopes[piece->scope].kind == FSW_SCOPE_SEGMENT &&
+			piece->before == FSW_NOT_LIVE && piece->at > after && piece->at <= at &&
+			piece->row >= 0 && history->shown_rows[piece->row].has_priority &&
+			history->shown_rows[piece->row].priority <= priority)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * How sure is it which of several segment overrides wins?  With versions, a
+ * new override moves those behind it without a word, which leaves those told
+ * of together in their order, and so does a version that changes nothing but
+ * the order.
+ */
+static FswConfidence
+confidence_of_order(const FswHistory *history, const Candidate *candidates, int n, int64 at)
+{
+	int			nlive = 0;
+	int64		earliest = FSW_FOREVER;
+	int64		latest = FSW_NEVER;
+	int64		priority = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (candidates[i].rank == 0 || candidates[i].period->state < 0)
+			continue;
+		nlive++;
+		earliest = Min(earliest, candidates[i].told);
+		latest = Max(latest, candidates[i].told);
+		priority = Max(priority, candidates[i].priority);
+	}
+	if (nlive < 2 || !history->flag.versioned)
+		return FSW_CONFIRMED;
+	/* those that a list alone tells of have none */
+	if (priority == PG_INT64_MAX)
+		return FSW_INFERRED;
+	if (is_reordered(history, earliest == latest ? at : earliest, at, priority) ||
+		(history->timeline->nreorders > 0 &&
+		 fsw_timeline_first(history->timeline->reorders, history->timeline->nreorders, fsw_after(latest, 1)) <
+		 fsw_timeline_first(history->timeline->reorders, history->timeline->nreorders, fsw_after(at, 1))))
+		return FSW_INFERRED;
+	return FSW_CONFIRMED;
+}
+
+/*
+ * How sure is it that no override was there of which nothing told?
+ */
+static FswConfidence
+absence_at(const FswHistory *history, int64 at)
+{
+	if (!history->flag.versioned)
+		return history->flag.absence;
+	return Min(history->flag.absence, fsw_timeline_absence(history->timeline, at));
+}
+
 /*
  * The overrides asked about that are known at an instant, best first.  Returns
  * whether each of those asked about is known.
@@ -451,6 +527,8 @@ find_candidates(const FswHistory *history, const FswAsked *asked, int64 at, Cand
 		candidate->period = override;
 		/* one that is absent had to be looked at before any other */
 		candidate->priority = override->state < 0 ? -1 : priority_of(history, override);
+		candidate->told = override->evidence < 0 ? FSW_NEVER :
+			history->flag.evidence[override->evidence].at;
 	}
 	nwanted -= *n;
 	qsort(candidates, *n, sizeof(Candidate), compare_candidates);
@@ -474,17 +552,19 @@ find_winner(const FswHistory *history, const FswAsked *asked, int64 at, const Fs
 	{
 		/* that of the identity needs no other */
 		if (!all && candidates[i].rank > 0)
-			*lowest = Min(*lowest, history->flag.absence);
+			*lowest = Min(*lowest, absence_at(history, at));
 		*lowest = Min(*lowest, candidates[i].period->confidence);
 		if (candidates[i].period->state >= 0)
 		{
 			if (candidates[i].rank > 0 && asked->identity != NULL && candidates[0].rank > 0)
 				*lowest = Min(*lowest, FSW_REPORTED);
+			if (candidates[i].rank > 0)
+				*lowest = Min(*lowest, confidence_of_order(history, candidates, n, at));
 			return candidates[i].period;
 		}
 	}
 	if (!all)
-		*lowest = Min(*lowest, history->flag.absence);
+		*lowest = Min(*lowest, absence_at(history, at));
 	if (asked->identity != NULL && (n == 0 || candidates[0].rank > 0))
 		*lowest = Min(*lowest, FSW_REPORTED);
 	return otherwise;

@@ -45,6 +45,21 @@ hash_text(const text *content)
 											VARSIZE_ANY_EXHDR(content), 0));
 }
 
+/* Is it the segment that an experiment made for itself?  Nothing tells of what it does. */
+static bool
+is_of_experiment(const text *name)
+{
+	char	   *word = text_to_cstring(name);
+	size_t		digits = 0;
+
+	if (strncmp(word, "experiment-", strlen("experiment-")) == 0)
+	{
+		word += strlen("experiment-");
+		digits = strspn(word, "0123456789");
+	}
+	return digits > 0 && strcmp(word + digits, "-rollout") == 0;
+}
+
 /* The names of a segment, and when it was deleted. */
 static void
 read_segment(FswHistoryReading *reading, int scope)
@@ -59,8 +74,11 @@ read_segment(FswHistoryReading *reading, int scope)
 	snprintf(id, sizeof(id), INT64_FORMAT, segment_id);
 	fsw_names_read(reading->reader, environment->source, "segment", id, &names);
 	for (int i = 0; i < names.n; i++)
+	{
 		add_scope_name(reading, scope, &max, names.from[i], "segment:",
 					   VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
+		reading->history->flag.scopes[scope].silent |= is_of_experiment(names.names[i]);
+	}
 	for (int i = 0; i < names.n; i++)
 		reading->scope_names[scope][i].shared =
 			fsw_is_shared_name(reading, segment_id, reading->scope_names[scope][i].hash, FSW_NEVER);

@@ -90,6 +90,7 @@ typedef enum FswCause
 	FSW_CAUSE_CROWDED,
 	FSW_CAUSE_AMBIGUOUS_LIST,
 	FSW_CAUSE_PUBLISHING,
+	FSW_CAUSE_EXPERIMENT,
 	FSW_CAUSE_DELETING,
 	FSW_CAUSE_MISSING_ENTRIES,
 	FSW_CAUSE_ENVIRONMENT_DELETED
@@ -157,6 +158,7 @@ typedef struct FswScope
 	int64		born;			/* as of the flag, if the evidence about the
 								 * scope begins there */
 	int64		ended;			/* when its segment was deleted */
+	bool		silent;			/* of an experiment: changes without a word */
 } FswScope;
 
 /* All that is known about one feature in one environment. */
@@ -213,9 +215,14 @@ typedef struct FswTimeline
 	int			nperiods;
 	int			maxperiods;
 	FswPeriod  *periods;
+	/* that there is no segment override but those told; NULL: reported at best */
+	struct FswTimeline *others;
+	int			nreorders;		/* versions that may have moved priorities */
+	int64	   *reorders;
 } FswTimeline;
 
 extern FswTimeline *fsw_timeline_build(FswFlag *flag);
+extern FswConfidence fsw_timeline_absence(const FswTimeline *timeline, int64 at);
 extern const FswPeriod *fsw_timeline_at(const FswTimeline *timeline, int scope,
 										int64 at);
 
@@ -231,8 +238,9 @@ extern void fsw_timeline_cut(FswTimeline *timeline, int first, int scope,
 extern void fsw_timeline_end(FswTimeline *timeline, int first, int scope,
 							 int64 at, FswConfidence confidence,
 							 FswCause cause);
+extern FswTimeline *fsw_timeline_before(FswFlag *flag, int scope, int64 until);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
-extern void fsw_version_build(FswFlag *flag, FswTimeline **per_scope);
+extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope);
 
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);

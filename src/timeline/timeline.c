@@ -173,6 +173,22 @@ fsw_timeline_at(const FswTimeline *timeline, int scope, int64 at)
 	return &timeline->periods[low - 1];
 }
 
+/*
+ * How sure is it that no segment had an override of which nothing told?  One
+ * that is equal to the environment default comes without a word, unless the
+ * lists of versions show all.
+ */
+FswConfidence
+fsw_timeline_absence(const FswTimeline *timeline, int64 at)
+{
+	const FswPeriod *period;
+
+	if (timeline->others == NULL)
+		return FSW_REPORTED;
+	period = fsw_timeline_at(timeline->others, 0, at);
+	return period == NULL ? FSW_REPORTED : period->confidence;
+}
+
 /* The first of some times that is not earlier than an instant. */
 int
 fsw_timeline_first(const int64 *times, int n, int64 at)
@@ -190,6 +206,44 @@ fsw_timeline_first(const int64 *times, int n, int64 at)
 			high = middle;
 	}
 	return low;
+}
+
+/*
+ * The timeline of a scope up to an instant, as far as states were saved one by
+ * one before it: what happened after it changes nothing.
+ */
+FswTimeline *
+fsw_timeline_before(FswFlag *flag, int scope, int64 until)
+{
+	FswTimeline *timeline = palloc0_object(FswTimeline);
+	FswScopeEvidence evidence = {0};
+	FswPeriod  *last;
+
+	evidence.bodies = palloc_array(FswEvidence *, flag->nevidence);
+	evidence.entries = palloc_array(FswEvidence *, flag->nevidence);
+	for (int i = 0; i < flag->nevidence && flag->evidence[i].at < until; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->scope != scope)
+			continue;
+		if (piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT)
+			evidence.bodies[evidence.nbodies++] = piece;
+		else if (piece->kind >= FSW_EV_STATE && piece->kind <= FSW_EV_STATE_DELETED)
+			evidence.entries[evidence.nentries++] = piece;
+	}
+	fsw_scope_build(flag, scope, &evidence, timeline);
+	while (timeline->nperiods > 0 && timeline->periods[timeline->nperiods - 1].from >= until)
+		timeline->nperiods--;
+	if (timeline->nperiods > 0)
+	{
+		last = &timeline->periods[timeline->nperiods - 1];
+		last->to = Min(last->to, until);
+	}
+	pfree(evidence.bodies);
+	pfree(evidence.entries);
+	return timeline;
 }
 
 /* The feature or the environment is gone: from one exact instant, or from about then. */
@@ -416,7 +470,7 @@ fsw_timeline_build(FswFlag *flag)
 	if (flag->versioned)
 	{
 		versioned = palloc0_array(FswTimeline *, flag->nscopes);
-		fsw_version_build(flag, versioned);
+		fsw_version_build(flag, timeline, versioned);
 	}
 
 	for (int i = 0; i < flag->nscopes; i++)

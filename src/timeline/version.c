@@ -10,7 +10,8 @@
  * trusted; the list of all states, without naming segments; and an audit
  * entry.  Here they are put together to versions, the versions are put in
  * the order in which they went live, and the state of every scope is carried
- * from each to the next, comparing as it goes.
+ * from each to the next, comparing as it goes.  version_match.c,
+ * version_order.c and version_write.c have the steps before and after.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,44 +19,21 @@
 
 #include "src/timeline/version.h"
 
-/* What takes longer to arrive was late, or scheduled: nobody can tell. */
-#define PROMPT				INT64CONST(2500000)
-
-/* A variant made this soon after the feature was made together with it. */
-#define CREATION			INT64CONST(2000000)
-
-/* A stretch in which the state of a scope did not change, as far as told. */
-typedef struct Stretch
-{
-	int64		from;
-	int64		earliest;
-	int64		latest;
-	int			state;
-	int			before;			/* FSW_NOT_SEEN where no event began it */
-	FswConfidence confidence;
-	FswCause	cause;
-	int			evidence;
-	bool		initial;
-	int			version;		/* index of the version that began it; -1 */
-	bool		weak;			/* a list agrees, but not with everything */
-	bool		listed;			/* a list agrees */
-	int64		last_listed;	/* earliest instant of the last such version */
-	int			nuntold;		/* versions that say nothing about the scope */
-	int			first_untold;	/* index of the first and of the first after */
-	int			untold_after;	/* the last list: versions with events */
-	int			silent_after;	/* the same: versions without any */
-} Stretch;
-
 typedef struct Carry
 {
 	FswVersions set;
+	FswTimeline **before;		/* by scope, up to the switch; NULL for none */
 	int		   *current;		/* state of each scope */
 	int		   *nstretches;
 	int		   *maxstretches;
-	Stretch   **stretches;
+	FswStretch   **stretches;
+	FswTimeline *others;		/* that there is no override but those told */
+	int64		complete;		/* since when no list is missing; FSW_NEVER */
+	int			nreorders;
+	int64	   *reorders;
 } Carry;
 
-static Stretch *
+static FswStretch *
 last_stretch(Carry *carry, int scope)
 {
 	if (carry->nstretches[scope] == 0)
@@ -64,25 +42,25 @@ last_stretch(Carry *carry, int scope)
 }
 
 /* The state of a scope is another one from a version on. */
-static Stretch *
+static FswStretch *
 begin_stretch(Carry *carry, int scope, int version, int state,
 			  FswConfidence confidence, FswCause cause, int evidence)
 {
-	Stretch    *stretch;
+	FswStretch *stretch;
 
 	if (carry->nstretches[scope] == carry->maxstretches[scope])
 	{
 		int			max = Max(8, carry->maxstretches[scope] * 2);
 
 		if (carry->stretches[scope] == NULL)
-			carry->stretches[scope] = palloc_array(Stretch, max);
+			carry->stretches[scope] = palloc_array(FswStretch, max);
 		else
 			carry->stretches[scope] = repalloc_huge(carry->stretches[scope],
-													max * sizeof(Stretch));
+													max * sizeof(FswStretch));
 		carry->maxstretches[scope] = max;
 	}
 	stretch = &carry->stretches[scope][carry->nstretches[scope]++];
-	memset(stretch, 0, sizeof(Stretch));
+	memset(stretch, 0, sizeof(FswStretch));
 	stretch->state = state;
 	stretch->before = FSW_NOT_SEEN;
 	stretch->confidence = confidence;
@@ -102,116 +80,122 @@ begin_stretch(Carry *carry, int scope, int version, int state,
 	return stretch;
 }
 
+/* A version's list has the state, among others. */
 static void
-agree(Stretch *stretch, const FswVersion *version)
+agree(FswStretch *stretch, const FswVersion *version, int index)
 {
 	stretch->listed = true;
 	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	stretch->untold_after = -1;
 	stretch->silent_after = -1;
+	/* the list of another version is a piece of evidence of its own */
+	if (stretch->version != index)
+		stretch->suspect = false;
 }
 
-/*
- * What the environment default was before the first version that was told:
- * the previous state of the first event, what the lists before it say, the
- * state of a version that a deletion told of, or the feature's defaults.
- */
-static void
-begin_initial(Carry *carry)
+/* What was told of the environment default before the first event about it. */
+typedef struct Start
 {
-	FswFlag    *flag = carry->set.flag;
-	int			state = FSW_NOT_TOLD;
-	int			evidence = -1;
-	bool		agreed = true;
-	bool		from_defaults = false;
-	FswConfidence confidence = FSW_UNKNOWN;
-	FswCause	cause = FSW_CAUSE_UNTOLD_START;
-	Stretch    *stretch;
+	int			state;
+	int			evidence;
+	bool		agreed;			/* all that told says the same */
+	FswConfidence confidence;
+	FswCause	cause;
+} Start;
+
+static void
+tell_start(Start *start, int state, int evidence, FswCause cause)
+{
+	if (start->state != FSW_NOT_TOLD)
+	{
+		start->agreed &= state == start->state;
+		return;
+	}
+	start->state = state;
+	start->evidence = evidence;
+	start->cause = cause;
+	start->confidence = FSW_REPORTED;
+}
+
+/* The previous state of the first event, and what the lists before it say. */
+static void
+start_from_versions(const Carry *carry, Start *start)
+{
+	const FswFlag *flag = carry->set.flag;
 
 	for (int i = 0; i < carry->set.nversions; i++)
 	{
 		const FswVersion *version = &carry->set.versions[i];
-		int			told = FSW_NOT_SEEN;
-		int			by = -1;
-		bool		last = false;
+		bool		last = version->deleted >= 0;
 
 		FSW_INTERRUPT();
 		for (int j = 0; j < version->nevents; j++)
 		{
 			const FswEvidence *event = &flag->evidence[version->events[j]];
 
-			if (event->scope == 0)
-			{
-				last = true;
-				if (event->before >= 0)
-				{
-					told = event->before;
-					by = version->events[j];
-				}
-			}
-		}
-		if (!last && version->list != NULL && version->list->nlist > 0)
-		{
-			told = version->list->list[0];
-			by = version->list_index;
-		}
-		if (told != FSW_NOT_SEEN)
-		{
-			if (state == FSW_NOT_TOLD)
-			{
-				state = told;
-				evidence = by;
-				cause = last ? FSW_CAUSE_PREVIOUS_STATE : FSW_CAUSE_VERSION_LIST;
-				confidence = FSW_REPORTED;
-			}
-			else if (told != state)
-				agreed = false;
+			if (event->scope != 0)
+				continue;
+			last = true;
+			if (event->before >= 0)
+				tell_start(start, event->before, version->events[j], FSW_CAUSE_PREVIOUS_STATE);
 		}
 		if (last)
-			break;
+			return;
+		if (version->list != NULL && version->list->nlist > 0)
+			tell_start(start, version->list->list[0], version->list_index, FSW_CAUSE_VERSION_LIST);
 	}
-	if (state == FSW_NOT_TOLD)
-	{
-		for (int i = 0; i < flag->nevidence; i++)
-		{
-			const FswEvidence *piece = &flag->evidence[i];
+}
 
-			FSW_INTERRUPT();
-			if (carry->set.nversions > 0 && piece->at >= carry->set.versions[0].live)
-				break;
-			if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0)
-			{
-				state = piece->before;
-				evidence = i;
-				cause = FSW_CAUSE_PREVIOUS_STATE;
-				confidence = FSW_REPORTED;
-				break;
-			}
-		}
-	}
-	if (state == FSW_NOT_TOLD && flag->defaults >= 0)
-	{
-		state = flag->defaults;
-		cause = FSW_CAUSE_DEFAULTS;
-		confidence = flag->defaults_complete ? FSW_REPORTED : FSW_INFERRED;
-		from_defaults = true;
-	}
-	if (state >= 0 && !from_defaults)
-	{
-		const FswState *states = flag->states;
+/* The state of a version that a deletion told of. */
+static void
+start_from_deletion(const Carry *carry, Start *start)
+{
+	const FswFlag *flag = carry->set.flag;
 
-		if (!agreed)
-		{
-			confidence = FSW_INFERRED;
-			cause = FSW_CAUSE_CONTRADICTED;
-		}
-		else if (flag->defaults >= 0 && flag->news != FSW_NEVER && flag->born != FSW_NEVER &&
-				 states[flag->defaults].enabled == states[state].enabled &&
-				 states[flag->defaults].value == states[state].value)
-			confidence = FSW_CONFIRMED;
-	}
+	for (int i = 0; i < flag->nevidence && start->state == FSW_NOT_TOLD; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
 
-	stretch = begin_stretch(carry, 0, -1, state, confidence, cause, evidence);
+		FSW_INTERRUPT();
+		if (carry->set.nversions > 0 && piece->at >= carry->set.versions[0].live)
+			return;
+		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0)
+			tell_start(start, piece->before, i, FSW_CAUSE_PREVIOUS_STATE);
+	}
+}
+
+/*
+ * What the environment default was before the first version that was told: as
+ * the versions say, or a deletion, or the feature's defaults.
+ */
+static void
+begin_initial(Carry *carry)
+{
+	FswFlag    *flag = carry->set.flag;
+	const FswState *states = flag->states;
+	Start		start = {FSW_NOT_TOLD, -1, true, FSW_UNKNOWN, FSW_CAUSE_UNTOLD_START};
+	FswStretch *stretch;
+
+	start_from_versions(carry, &start);
+	start_from_deletion(carry, &start);
+	if (start.state == FSW_NOT_TOLD && flag->defaults >= 0)
+	{
+		start.state = flag->defaults;
+		start.cause = FSW_CAUSE_DEFAULTS;
+		start.confidence = flag->defaults_complete ? FSW_REPORTED : FSW_INFERRED;
+	}
+	else if (!start.agreed)
+	{
+		start.confidence = FSW_INFERRED;
+		start.cause = FSW_CAUSE_CONTRADICTED;
+	}
+	else if (start.state >= 0 && flag->defaults >= 0 && flag->news != FSW_NEVER &&
+			 flag->born != FSW_NEVER &&
+			 states[flag->defaults].enabled == states[start.state].enabled &&
+			 states[flag->defaults].value == states[start.state].value)
+		start.confidence = FSW_CONFIRMED;
+
+	stretch = begin_stretch(carry, 0, -1, start.state, start.confidence, start.cause, start.evidence);
 	stretch->initial = true;
 	stretch->from = flag->born;
 	if (flag->born == FSW_NEVER)
@@ -225,42 +209,79 @@ begin_initial(Carry *carry)
 	}
 	stretch->earliest = stretch->from;
 	stretch->latest = stretch->from;
-	carry->current[0] = state;
+	carry->current[0] = start.state;
 }
 
-/* Carry the states over one version and note what begins, ends or agrees. */
+/*
+ * Where states were saved one by one before the first version, what was held
+ * then holds on.  An override may have been there that is not told of; then
+ * the first list, which is complete, shows it.
+ */
 static void
-carry_version(Carry *carry, int index)
+begin_after_switch(Carry *carry)
+{
+	for (int i = 0; i < carry->set.nused; i++)
+	{
+		int			scope = carry->set.used[i];
+		const FswTimeline *before = carry->before[scope];
+		const FswPeriod *period = before->nperiods > 0 ? &before->periods[before->nperiods - 1] : NULL;
+		FswStretch *stretch;
+
+		FSW_INTERRUPT();
+		if (period == NULL || period->to < carry->set.begin)
+			continue;
+		stretch = begin_stretch(carry, scope, -1, period->state, Min(period->confidence, FSW_REPORTED),
+								period->cause, period->evidence);
+		stretch->from = carry->set.begin;
+		stretch->earliest = carry->set.begin;
+		stretch->latest = carry->set.begin;
+	}
+}
+
+/* What is held of each scope when the first version comes. */
+static void
+seed_states(Carry *carry)
+{
+	for (int i = 0; i < carry->set.nused; i++)
+	{
+		int			scope = carry->set.used[i];
+		const FswTimeline *before = carry->before == NULL ? NULL : carry->before[scope];
+		const FswPeriod *period;
+
+		FSW_INTERRUPT();
+		if (before == NULL || before->nperiods == 0)
+			continue;
+		period = &before->periods[before->nperiods - 1];
+		if (period->to < carry->set.begin)
+			continue;
+		if (period->state != FSW_NOT_TOLD && period->confidence > FSW_UNKNOWN)
+			carry->set.seed[scope] = period->state;
+		else
+			carry->set.seed[scope] = scope == 0 ? FSW_NOT_SEEN : FSW_LOST;
+	}
+	memcpy(carry->current, carry->set.seed, carry->set.flag->nscopes * sizeof(int));
+}
+
+/* What the events of a version say. */
+static void
+carry_events(Carry *carry, int index)
 {
 	FswFlag    *flag = carry->set.flag;
 	const FswVersion *version = &carry->set.versions[index];
 	int		   *current = carry->current;
-	FswHeld	   *held;
-	FswVerdict    *verdicts;
-	int			nheld;
-	int			extra;
-	int			nlost;
-	int			i;
+	FswStretch *stretch;
 
-	for (i = 0; i < carry->set.nused; i++)
-	{
-		int			scope = carry->set.used[i];
-
-		FSW_INTERRUPT();
-		if (flag->scopes[scope].ended <= version->live && current[scope] != FSW_NOT_SEEN)
-			current[scope] = FSW_NOT_LIVE;
-	}
-	for (i = 0; i < version->nevents; i++)
+	for (int i = 0; i < version->nevents; i++)
 	{
 		const FswEvidence *event = &flag->evidence[version->events[i]];
-		Stretch    *stretch = last_stretch(carry, event->scope);
+		int			was = current[event->scope];
 
 		FSW_INTERRUPT();
+		stretch = last_stretch(carry, event->scope);
 		/* an import that says the same is a second piece of evidence */
-		if (event->kind == FSW_EV_IMPORT && stretch != NULL &&
-			current[event->scope] == event->state && event->state >= 0)
+		if (event->kind == FSW_EV_IMPORT && stretch != NULL && was == event->state && event->state >= 0)
 		{
-			agree(stretch, version);
+			agree(stretch, version, index);
 			continue;
 		}
 		current[event->scope] = event->state;
@@ -269,290 +290,271 @@ carry_version(Carry *carry, int index)
 								FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT,
 								version->events[i]);
 		stretch->before = event->before;
+		if (was == FSW_NOT_SEEN)
+			was = event->scope == 0 ? event->before : FSW_NOT_LIVE;
+		/* its own list does not say what was before it */
+		stretch->suspect = version->never ||
+			(event->before != FSW_NOT_TOLD && was != FSW_NOT_TOLD &&
+			 was != FSW_LOST && was != event->before);
 	}
-
-	if (version->list == NULL || version->list->nlist == 0)
+	if (version->deleted >= 0 && current[0] != flag->evidence[version->deleted].before)
 	{
-		for (i = 0; i < carry->set.nused; i++)
-		{
-			Stretch    *stretch = last_stretch(carry, carry->set.used[i]);
-
-			FSW_INTERRUPT();
-			if (stretch == NULL || stretch->version == index)
-				continue;
-			if (stretch->nuntold++ == 0)
-				stretch->first_untold = index;
-			if (stretch->untold_after < 0)
-				stretch->untold_after = index;
-			if (stretch->silent_after < 0 && version->nevents == 0)
-				stretch->silent_after = index;
-		}
-		return;
+		/* without its list, it may have been scheduled and never live */
+		current[0] = flag->evidence[version->deleted].before;
+		begin_stretch(carry, 0, index, current[0],
+					  version->list != NULL ? FSW_REPORTED : FSW_INFERRED,
+					  FSW_CAUSE_PREVIOUS_STATE, version->deleted);
 	}
+}
 
-	if (current[0] != version->list->list[0])
-	{
-		current[0] = version->list->list[0];
-		agree(begin_stretch(carry, 0, index, current[0], FSW_REPORTED,
-							FSW_CAUSE_VERSION_LIST, version->list_index), version);
-	}
-	else
-		agree(last_stretch(carry, 0), version);
+/* A version without a list says nothing of the scopes without an event. */
+static void
+carry_silence(Carry *carry, int index)
+{
+	const FswVersion *version = &carry->set.versions[index];
 
-	held = palloc_array(FswHeld, carry->set.nused);
-	verdicts = palloc_array(FswVerdict, carry->set.nused);
-	nheld = fsw_version_compare(&carry->set, current, version->list, held, verdicts,
-							  &extra, &nlost);
-	for (i = 0; i < nheld; i++)
+	for (int i = 0; i < carry->set.nused; i++)
 	{
-		int			scope = held[i].scope;
-		Stretch    *stretch = last_stretch(carry, scope);
-		bool		told_now = stretch->version == index;
+		FswStretch *stretch = last_stretch(carry, carry->set.used[i]);
 
 		FSW_INTERRUPT();
-		if (verdicts[i] == FSW_LISTED)
-		{
-			if (nlost == 0 && extra == 0)
-				agree(stretch, version);
-			else
-				stretch->weak = true;
-		}
-		else if (verdicts[i] == FSW_NOT_LISTED && extra <= nlost)
-		{
-			/* a body that its own version's list denies is not believed */
-			if (told_now)
-				carry->nstretches[scope]--;
-			current[scope] = FSW_NOT_LIVE;
-			agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_CONFIRMED,
-								FSW_CAUSE_OVERRIDE_REMOVED, version->list_index),
-				  version);
-		}
-		else if (!told_now)
-		{
-			int			was = current[scope];
-
-			current[scope] = FSW_LOST;
-			begin_stretch(carry, scope, index, was, FSW_UNKNOWN,
-						  FSW_CAUSE_AMBIGUOUS_LIST, version->list_index);
-		}
+		if (stretch == NULL || stretch->version == index || version->imported ||
+			(carry->set.used[i] == 0 && version->deleted >= 0))
+			continue;
+		if (stretch->nuntold++ == 0)
+			stretch->first_untold = index;
+		if (stretch->untold_after < 0)
+			stretch->untold_after = index;
+		if (stretch->silent_after < 0 && version->nevents == 0)
+			stretch->silent_after = index;
 	}
+}
+
+/* The first state of a list is the environment default. */
+static void
+carry_listed_default(Carry *carry, int index)
+{
+	const FswVersion *version = &carry->set.versions[index];
+	int			state = version->list->list[0];
+	FswStretch *stretch = last_stretch(carry, 0);
+
+	if (stretch == NULL || carry->current[0] != state || stretch->confidence < FSW_REPORTED)
+	{
+		carry->current[0] = state;
+		stretch = begin_stretch(carry, 0, index, state, FSW_REPORTED, FSW_CAUSE_VERSION_LIST,
+								version->list_index);
+	}
+	agree(stretch, version, index);
+}
+
+/* What the rest of a list says of one override. */
+static void
+carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra, int nlost)
+{
+	const FswVersion *version = &carry->set.versions[index];
+	FswStretch *stretch = last_stretch(carry, scope);
+	bool		told_now = stretch->version == index;
+
+	if (verdict == FSW_LISTED)
+	{
+		if (nlost == 0 && extra == 0)
+			agree(stretch, version, index);
+		else
+			stretch->weak = true;
+	}
+	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
+	{
+		/* a body that its own version's list denies is not believed */
+		if (told_now)
+			carry->nstretches[scope]--;
+		carry->current[scope] = FSW_NOT_LIVE;
+		agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_CONFIRMED,
+							FSW_CAUSE_OVERRIDE_REMOVED, version->list_index),
+			  version, index);
+	}
+	else if (!told_now)
+	{
+		int			was = carry->current[scope];
+
+		carry->current[scope] = FSW_LOST;
+		begin_stretch(carry, scope, index, was, FSW_UNKNOWN,
+					  FSW_CAUSE_AMBIGUOUS_LIST, version->list_index);
+	}
+}
+
+/*
+ * What a version says of overrides of which nothing told: a list shows that
+ * there is none, or that there is one, perhaps since the last that did not.
+ */
+static void
+carry_others(Carry *carry, int index, FswConfidence confidence)
+{
+	const FswVersion *version = &carry->set.versions[index];
+	FswTimeline *others = carry->others;
+	FswPeriod  *last = others->nperiods > 0 ? &others->periods[others->nperiods - 1] : NULL;
+	int64		from = Max(version->earliest, last != NULL ? last->from : FSW_NEVER);
+
+	if (version->imported)
+		return;
+	if (last != NULL)
+		last->to = from;
+	if (confidence > FSW_INFERRED)
+	{
+		/* not before it is told */
+		fsw_timeline_add(others, 0, from, version->latest, FSW_NOT_LIVE, FSW_INFERRED,
+						 FSW_CAUSE_PUBLISHING, -1);
+		from = Max(from, version->latest);
+	}
+	fsw_timeline_add(others, 0, from, FSW_FOREVER, FSW_NOT_LIVE, confidence,
+					 FSW_CAUSE_VERSION_LIST, version->list_index);
+	if (confidence == FSW_CONFIRMED)
+		carry->complete = from;
+	else if (version->list != NULL && confidence == FSW_INFERRED)
+		fsw_timeline_lower(others, 0, carry->complete, FSW_FOREVER, FSW_INFERRED, FSW_CAUSE_VERSION_LIST);
+}
+
+/*
+ * How sure a list makes that there is no override but those told.  Of its
+ * states that none of these has, some can be those of overrides that changed.
+ */
+static FswConfidence
+absence_after(const FswVerdict *verdicts, int nheld, int extra, int nlost)
+{
+	if (extra == 0)
+		return FSW_CONFIRMED;
+	for (int i = 0; i < nheld; i++)
+	{
+		if (verdicts[i] != FSW_LISTED)
+			nlost++;
+	}
+	return extra > nlost ? FSW_INFERRED : FSW_REPORTED;
+}
+
+/* Did the version change nothing that is told?  Then perhaps priorities. */
+static void
+note_reorder(Carry *carry, int index, bool default_told, const FswVerdict *verdicts, int nheld, int extra)
+{
+	const FswVersion *version = &carry->set.versions[index];
+
+	if (version->nevents > 0 || default_told || extra > 0)
+		return;
+	for (int i = 0; i < nheld; i++)
+	{
+		if (verdicts[i] != FSW_LISTED)
+			return;
+	}
+	if (carry->reorders == NULL)
+		carry->reorders = palloc_array(int64, carry->set.nversions);
+	carry->reorders[carry->nreorders++] = version->live;
+}
+
+/* Carry the states over one version and note what begins, ends or agrees. */
+static void
+carry_version(Carry *carry, int index)
+{
+	FswFlag    *flag = carry->set.flag;
+	const FswVersion *version = &carry->set.versions[index];
+	FswHeld    *held;
+	FswVerdict *verdicts;
+	bool		default_told;
+	int			nheld;
+	int			extra;
+	int			nlost;
+
+	for (int i = 0; i < carry->set.nused; i++)
+	{
+		int			scope = carry->set.used[i];
+
+		FSW_INTERRUPT();
+		if (flag->scopes[scope].ended <= version->live && carry->current[scope] != FSW_NOT_SEEN)
+			carry->current[scope] = FSW_NOT_LIVE;
+	}
+	carry_events(carry, index);
+	if (version->list == NULL || version->list->nlist == 0)
+	{
+		carry_silence(carry, index);
+		carry_others(carry, index, FSW_INFERRED);
+		return;
+	}
+	default_told = carry->current[0] != version->list->list[0];
+	carry_listed_default(carry, index);
+	held = palloc_array(FswHeld, carry->set.nused);
+	verdicts = palloc_array(FswVerdict, carry->set.nused);
+	nheld = fsw_version_compare(&carry->set, carry->current, version->list, held, verdicts,
+								&extra, &nlost);
+	for (int i = 0; i < nheld; i++)
+	{
+		FSW_INTERRUPT();
+		carry_verdict(carry, index, held[i].scope, verdicts[i], extra, nlost);
+	}
+	carry_others(carry, index, absence_after(verdicts, nheld, extra, nlost));
+	note_reorder(carry, index, default_told, verdicts, nheld, extra);
 	pfree(held);
 	pfree(verdicts);
 }
 
-/*
- * Write one stretch, up to where the next begins.
- *
- * Two pieces of evidence make it confirmed: the event that began it, and the
- * next event's previous state or a version's list.  Between the last list
- * and the latest news, the absence of further versions counts as well.
- */
+/* What was held before the first version, as far as states were saved one by one. */
 static void
-write_stretch(const Carry *carry, FswTimeline *timeline, int scope,
-			  const Stretch *stretch, const Stretch *next)
+read_before(Carry *carry)
+{
+	FswFlag    *flag = carry->set.flag;
+
+	fsw_version_split(&carry->set);
+	if (carry->set.begin != FSW_NEVER)
+	{
+		carry->before = palloc0_array(FswTimeline *, flag->nscopes);
+		for (int i = 0; i < carry->set.nused; i++)
+			carry->before[carry->set.used[i]] = fsw_timeline_before(flag, carry->set.used[i],
+																	carry->set.begin);
+	}
+	seed_states(carry);
+}
+
+/* Append the periods of a scope. */
+static void
+append(FswTimeline *timeline, const FswTimeline *more)
+{
+	for (int i = 0; i < more->nperiods; i++)
+	{
+		const FswPeriod *period = &more->periods[i];
+
+		FSW_INTERRUPT();
+		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
+						 period->confidence, period->cause, period->evidence);
+	}
+}
+
+/* The timeline of one scope, from all that was carried. */
+static FswTimeline *
+write_scope(const Carry *carry, int scope)
 {
 	const FswFlag *flag = carry->set.flag;
-	int			first = timeline->nperiods;
-	int64		from = stretch->from;
-	int64		to = next != NULL ? next->from : FSW_FOREVER;
-	int			state = stretch->state;
-	bool		chained = false;
-	bool		broken = false;
-	int			option;
-	int			update;
-	int			noptions = 0;
+	FswTimeline *timeline = palloc0_object(FswTimeline);
+	FswTimeline *all = palloc0_object(FswTimeline);
 
-	if (from >= to)
-		return;
-
-	if (next != NULL && next->before != FSW_NOT_SEEN && next->before != FSW_NOT_TOLD &&
-		stretch->confidence > FSW_UNKNOWN)
-	{
-		chained = next->before == state;
-		broken = !chained;
-	}
-
-	/* changes of the variants since the state was read */
-	option = fsw_timeline_first(flag->options, flag->noptions,
-								stretch->initial ? fsw_after(from, CREATION + 1) : fsw_after(stretch->latest, 1));
-	update = fsw_timeline_first(flag->updates, flag->nupdates,
-								stretch->initial ? fsw_after(from, CREATION + 1) : fsw_after(stretch->latest, 1));
-	while (option + noptions < flag->noptions && flag->options[option + noptions] < to)
+	for (int i = 0; i < carry->nstretches[scope]; i++)
 	{
 		FSW_INTERRUPT();
-		noptions++;
+		fsw_version_write(&carry->set, timeline, scope, &carry->stretches[scope][i],
+					  i + 1 < carry->nstretches[scope] ? &carry->stretches[scope][i + 1] : NULL);
 	}
-
-	if (stretch->confidence == FSW_UNKNOWN)
+	timeline = fsw_version_doubt(&carry->set, timeline);
+	if (flag->scopes[scope].silent)
+		fsw_timeline_lower(timeline, 0, FSW_NEVER, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_EXPERIMENT);
+	if (carry->before != NULL)
+		append(all, carry->before[scope]);
+	append(all, timeline);
+	for (int i = 0; i < flag->nevidence; i++)
 	{
-		/* the next event may tell that the state was still held */
-		bool		held = state >= 0 && next != NULL && next->before == state;
+		const FswEvidence *piece = &flag->evidence[i];
 
-		fsw_timeline_add(timeline, scope, from, to, state,
-						 held ? FSW_REPORTED : FSW_UNKNOWN,
-						 stretch->cause, stretch->evidence);
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_STATE_DELETED && piece->scope == scope && piece->at >= carry->set.begin)
+			fsw_timeline_cut(all, 0, scope, piece->at, FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
 	}
-	else if (broken)
-	{
-		int			nchanges = stretch->nuntold + noptions;
-		int64		changed = FSW_FOREVER;
-		int			after = next->before >= 0 ? next->before : state;
-
-		if (stretch->nuntold > 0)
-			changed = carry->set.versions[stretch->first_untold].live;
-		if (noptions > 0)
-			changed = Min(changed, flag->options[option]);
-		changed = Min(Max(changed, from), to);
-		if (nchanges == 1 && next->before >= 0)
-		{
-			fsw_timeline_add(timeline, scope, from, changed, state, FSW_REPORTED,
-							 stretch->cause, stretch->evidence);
-			fsw_timeline_add(timeline, scope, changed, to, after, FSW_REPORTED,
-							 FSW_CAUSE_PREVIOUS_STATE, next->evidence);
-		}
-		else if (nchanges > 0)
-		{
-			fsw_timeline_add(timeline, scope, from, changed, state, FSW_REPORTED,
-							 stretch->cause, stretch->evidence);
-			fsw_timeline_add(timeline, scope, changed, to, after, FSW_UNKNOWN,
-							 FSW_CAUSE_UNTOLD_VERSION,
-							 next->before >= 0 ? next->evidence : stretch->evidence);
-		}
-		else
-			fsw_timeline_add(timeline, scope, from, to, state, FSW_INFERRED,
-							 FSW_CAUSE_CONTRADICTED, stretch->evidence);
-	}
-	else
-	{
-		int64		stop = to;	/* unknown from here */
-		int64		sure = FSW_NEVER;	/* confirmed up to here */
-		int64		at = from;
-
-		if (!chained && stretch->silent_after >= 0)
-			stop = carry->set.versions[stretch->silent_after].earliest;
-		if (!chained && stretch->untold_after >= 0)
-			sure = carry->set.versions[stretch->untold_after].earliest;
-		else
-			sure = FSW_FOREVER;
-		stop = Min(Max(stop, from), to);
-		sure = Min(Max(sure, from), to);
-
-		if (chained && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
-			sure = to;
-		else if (stretch->listed || stretch->confidence == FSW_CONFIRMED)
-			sure = Max(Min(sure, flag->news), Min(to, stretch->last_listed));
-		else
-			sure = FSW_NEVER;
-
-		if (stretch->confidence < FSW_REPORTED)
-			fsw_timeline_add(timeline, scope, from, stop, state, stretch->confidence,
-							 stretch->cause, stretch->evidence);
-		else
-		{
-			FswConfidence surest = stretch->weak ? FSW_REPORTED : FSW_CONFIRMED;
-
-			if (stretch->version >= 0)
-			{
-				bool		prompt = fsw_apart(stretch->latest, stretch->earliest) <= PROMPT &&
-					state != FSW_NOT_LIVE;
-
-				/* scheduled ones and removals have no instant of their own */
-				at = Min(Max(stretch->latest, from), stop);
-				fsw_timeline_add(timeline, scope, from, at, state,
-								 prompt && stretch->earliest == from ?
-								 FSW_REPORTED : FSW_INFERRED,
-								 FSW_CAUSE_PUBLISHING, stretch->evidence);
-			}
-			sure = Min(sure, stop);
-			if (sure > at)
-			{
-				fsw_timeline_add(timeline, scope, at, sure, state, surest,
-								 stretch->cause, stretch->evidence);
-				at = sure;
-			}
-			fsw_timeline_add(timeline, scope, at, stop, state, FSW_REPORTED,
-							 stretch->cause, stretch->evidence);
-		}
-		fsw_timeline_add(timeline, scope, stop, to, state, FSW_UNKNOWN,
-						 FSW_CAUSE_UNTOLD_VERSION, stretch->evidence);
-
-		if (noptions > 0 && state >= 0)
-		{
-			if (!chained)
-				fsw_timeline_lower(timeline, first, flag->options[option], to,
-								   FSW_INFERRED, FSW_CAUSE_VARIANTS);
-			else if (stretch->initial)
-				fsw_timeline_lower(timeline, first, from,
-								   flag->options[option + noptions - 1],
-								   FSW_INFERRED, FSW_CAUSE_VARIANTS);
-		}
-	}
-
-	/* all that is left of a change of the variants, perhaps */
-	if (!chained && state >= 0 && update < flag->nupdates && flag->updates[update] < to)
-		fsw_timeline_lower(timeline, first, flag->updates[update], to, FSW_REPORTED,
-						   FSW_CAUSE_FEATURE_UPDATED);
-
-	/* the next one may have begun earlier than thought */
-	if (next != NULL && next->earliest < to)
-		fsw_timeline_lower(timeline, first, next->earliest, to, FSW_INFERRED,
-						   FSW_CAUSE_PUBLISHING);
-}
-
-static int
-compare_by_earliest(const void *a, const void *b)
-{
-	const FswVersion *x = *(FswVersion *const *) a;
-	const FswVersion *y = *(FswVersion *const *) b;
-
-	FSW_INTERRUPT();
-	if (x->earliest != y->earliest)
-		return x->earliest < y->earliest ? -1 : 1;
-	return x->latest < y->latest ? -1 : x->latest > y->latest;
-}
-
-/* While a version is being published, nothing is certain. */
-static FswTimeline *
-doubt_publishing(const Carry *carry, FswTimeline *timeline)
-{
-	FswTimeline *result = palloc0_object(FswTimeline);
-	FswVersion **versions = palloc_array(FswVersion *, carry->set.nversions);
-	int			v = 0;
-	int64		busy = FSW_NEVER;	/* until then, by the versions before v */
-
-	for (int i = 0; i < carry->set.nversions; i++)
-		versions[i] = &carry->set.versions[i];
-	qsort(versions, carry->set.nversions, sizeof(FswVersion *), compare_by_earliest);
-
-	for (int i = 0; i < timeline->nperiods; i++)
-	{
-		const FswPeriod *period = &timeline->periods[i];
-		int64		at = period->from;
-
-		while (at < period->to)
-		{
-			int64		to;
-			bool		publishing;
-
-			FSW_INTERRUPT();
-			for (; v < carry->set.nversions && versions[v]->earliest <= at; v++)
-				busy = Max(busy, versions[v]->latest);
-			publishing = busy > at;
-			to = publishing ? busy : period->to;
-			if (v < carry->set.nversions)
-				to = Min(to, versions[v]->earliest);
-			to = Min(to, period->to);
-			if (publishing && period->confidence == FSW_CONFIRMED)
-				fsw_timeline_add(result, period->scope, at, to, period->state,
-								 FSW_REPORTED, FSW_CAUSE_PUBLISHING, period->evidence);
-			else
-				fsw_timeline_add(result, period->scope, at, to, period->state,
-								 period->confidence, period->cause, period->evidence);
-			at = to;
-		}
-	}
-	pfree(versions);
-	return result;
+	if (flag->scopes[scope].ended < flag->gone)
+		fsw_timeline_cut(all, 0, scope, flag->scopes[scope].ended, FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
+	return all;
 }
 
 /*
@@ -560,56 +562,41 @@ doubt_publishing(const Carry *carry, FswTimeline *timeline)
  * overrides; those of identities stay NULL.
  */
 void
-fsw_version_build(FswFlag *flag, FswTimeline **per_scope)
+fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope)
 {
-	Carry		carry = {0};
-	int			i;
+	Carry		carry = {.others = palloc0_object(FswTimeline), .complete = FSW_NEVER};
 
 	carry.set.flag = flag;
 	carry.current = palloc_array(int, flag->nscopes);
+	carry.set.seed = palloc_array(int, flag->nscopes);
 	carry.set.used = palloc_array(int, flag->nscopes);
 	carry.nstretches = palloc0_array(int, flag->nscopes);
 	carry.maxstretches = palloc0_array(int, flag->nscopes);
-	carry.stretches = palloc0_array(Stretch *, flag->nscopes);
-	for (i = 0; i < flag->nscopes; i++)
+	carry.stretches = palloc0_array(FswStretch *, flag->nscopes);
+	for (int i = 0; i < flag->nscopes; i++)
 	{
-		carry.current[i] = FSW_NOT_SEEN;
+		carry.set.seed[i] = FSW_NOT_SEEN;
 		if (flag->scopes[i].kind != FSW_SCOPE_IDENTITY)
 			carry.set.used[carry.set.nused++] = i;
 	}
 
+	fsw_timeline_add(carry.others, 0, FSW_NEVER, FSW_FOREVER, FSW_NOT_LIVE, FSW_REPORTED,
+					 FSW_CAUSE_UNTOLD_START, -1);
+
 	fsw_version_collect(&carry.set);
+	read_before(&carry);
 	fsw_version_order(&carry.set);
-	begin_initial(&carry);
-	for (i = 0; i < carry.set.nversions; i++)
+	if (carry.before != NULL)
+		begin_after_switch(&carry);
+	else
+		begin_initial(&carry);
+	for (int i = 0; i < carry.set.nversions; i++)
 		carry_version(&carry, i);
-
-	for (i = 0; i < carry.set.nused; i++)
-	{
-		int			scope = carry.set.used[i];
-		FswTimeline *timeline = palloc0_object(FswTimeline);
-
-		for (int j = 0; j < carry.nstretches[scope]; j++)
-		{
-			FSW_INTERRUPT();
-			write_stretch(&carry, timeline, scope, &carry.stretches[scope][j],
-						  j + 1 < carry.nstretches[scope] ?
-						  &carry.stretches[scope][j + 1] : NULL);
-		}
-
-		timeline = doubt_publishing(&carry, timeline);
-
-		for (int j = 0; j < flag->nevidence; j++)
-		{
-			FSW_INTERRUPT();
-			if (flag->evidence[j].kind == FSW_EV_STATE_DELETED &&
-				flag->evidence[j].scope == scope)
-				fsw_timeline_cut(timeline, 0, scope, flag->evidence[j].at,
-								 FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
-		}
-		if (flag->scopes[scope].ended < flag->gone)
-			fsw_timeline_cut(timeline, 0, scope, flag->scopes[scope].ended,
-							 FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
-		per_scope[scope] = timeline;
-	}
+	for (int i = 0; i < carry.set.nused; i++)
+		per_scope[carry.set.used[i]] = write_scope(&carry, carry.set.used[i]);
+	/* a version of which nothing came yet could have made one */
+	fsw_timeline_lower(carry.others, 0, flag->news, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_VERSION_LIST);
+	timeline->others = carry.others;
+	timeline->nreorders = carry.nreorders;
+	timeline->reorders = carry.reorders;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/version.h
- *	  What version.c and version_order.c share.
+ *	  What the files about versions share.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +10,9 @@
 
 #include "src/timeline/model.h"
 
+/* How many versions an event may be compared with, to find its own. */
+#define FSW_VERSION_REACH	64
+
 /* Carried between versions, beside what a state can be: told, but does not fit. */
 #define FSW_LOST				(-4)
 
@@ -17,9 +20,15 @@
 typedef struct FswVersion
 {
 	bool		has_events;		/* flag events tell its time */
+	bool		imported;		/* no version, but states read from the API */
+	bool		never;			/* announced, but never live */
+	bool		scheduled;		/* told of late, though its entry came at once */
+	bool		moved;
 	int64		time;
 	int64		entry;			/* time of the audit entry, FSW_NEVER */
+	int64		entry_arrived;
 	int64		list_arrived;	/* FSW_NEVER */
+	int64		shown;			/* earliest arrival of its events */
 	const FswEvidence *list;
 	int			list_index;
 	int			nevents;
@@ -27,7 +36,8 @@ typedef struct FswVersion
 	int64		earliest;		/* it went live in [earliest, latest] */
 	int64		latest;
 	int64		live;			/* best estimate of when */
-	bool		moved;
+	int			deleted;		/* evidence of FLAG_DELETED that tells its
+								 * environment default; -1 */
 } FswVersion;
 
 /* All versions of a flag, in the order in which they went live. */
@@ -38,6 +48,8 @@ typedef struct FswVersions
 	FswVersion *versions;
 	int			nused;			/* scopes that are not identities */
 	int		   *used;
+	int		   *seed;			/* state of each scope before the first */
+	int64		begin;			/* saved state by state before; FSW_NEVER */
 } FswVersions;
 
 /* What a version's list says about a segment override. */
@@ -55,7 +67,34 @@ typedef struct FswHeld
 	int			scope;
 } FswHeld;
 
+/* A stretch in which the state of a scope did not change, as far as told. */
+typedef struct FswStretch
+{
+	int64		from;
+	int64		earliest;
+	int64		latest;
+	int			state;
+	int			before;			/* FSW_NOT_SEEN where no event began it */
+	FswConfidence confidence;
+	FswCause	cause;
+	int			evidence;
+	bool		initial;
+	int			version;		/* index of the version that began it; -1 */
+	bool		weak;			/* a list agrees, but not with everything */
+	bool		suspect;		/* its event's previous state does not fit */
+	bool		listed;			/* a list agrees */
+	int64		last_listed;	/* earliest instant of the last such version */
+	int			nuntold;		/* versions that say nothing about the scope */
+	int			first_untold;	/* index of the first and of the first after */
+	int			untold_after;	/* the last list: versions with events */
+	int			silent_after;	/* the same: versions without any */
+} FswStretch;
+
+extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
+							  const FswStretch *stretch, const FswStretch *next);
+extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
 extern void fsw_version_collect(FswVersions *versions);
+extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,

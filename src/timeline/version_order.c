@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/version_order.c
- *	  Deliveries put together to versions, and versions into their order.
+ *	  Versions put into the order in which they went live.
  *
- * See version.c for what a version is told by.
+ * See version.c for what a version is told by, and version_match.c for how
+ * deliveries are put together to versions.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,22 +12,11 @@
 
 #include "src/timeline/version.h"
 
-/* An audit entry is written by a task, this long after its version at most. */
-#define ENTRY_DELAY			INT64CONST(900000000)
+/* How many versions a list that came late may be put before. */
+#define BACK				16
 
-/* Clocks of two saves of one request. */
-#define ENTRY_EARLY			INT64CONST(50000)
-
-/* How far before its entry, or its list, a version without events can lie. */
-#define ENTRY_SPREAD		INT64CONST(3000000)
-#define LIST_SPREAD			INT64CONST(5000000)
-
-/* The best guess within that. */
-#define ENTRY_USUAL			INT64CONST(300000)
-#define LIST_USUAL			INT64CONST(1000000)
-
-/* How many versions an event may be compared with, to find its own. */
-#define REACH				64
+/* How long before the version after it such a list's version may have been. */
+#define LATE				INT64CONST(10000000)
 
 static int
 compare_int(const void *a, const void *b)
@@ -36,230 +26,6 @@ compare_int(const void *a, const void *b)
 
 	FSW_INTERRUPT();
 	return x < y ? -1 : x > y;
-}
-
-static int
-compare_by_time(const void *a, const void *b)
-{
-	const FswVersion *x = a;
-	const FswVersion *y = b;
-	int64		p = x->entry != FSW_NEVER ? x->entry : x->list_arrived;
-	int64		q = y->entry != FSW_NEVER ? y->entry : y->list_arrived;
-
-	FSW_INTERRUPT();
-	if (p != q)
-		return p < q ? -1 : 1;
-	if (x->list_arrived != y->list_arrived)
-		return x->list_arrived < y->list_arrived ? -1 : 1;
-	return x->list_index < y->list_index ? -1 : x->list_index > y->list_index;
-}
-
-static int
-compare_by_live(const void *a, const void *b)
-{
-	const FswVersion *x = a;
-	const FswVersion *y = b;
-
-	FSW_INTERRUPT();
-	if (x->live != y->live)
-		return x->live < y->live ? -1 : 1;
-	if (x->latest != y->latest)
-		return x->latest < y->latest ? -1 : 1;
-	if (x->entry != y->entry)
-		return x->entry < y->entry ? -1 : 1;
-	return x->list_index < y->list_index ? -1 : x->list_index > y->list_index;
-}
-
-/* Can these events be of the version with this list? */
-static bool
-list_has_events(const FswFlag *flag, const FswEvidence *list, const int *events,
-				int nevents)
-{
-	int		   *states = palloc_array(int, nevents);
-	int		   *listed = palloc_array(int, list->nlist);
-	bool		result = true;
-	int			j = 0;
-
-	for (int i = 0; i < nevents; i++)
-	{
-		const FswEvidence *event = &flag->evidence[events[i]];
-
-		FSW_INTERRUPT();
-		if (event->scope == 0 && list->nlist > 0 && list->list[0] != event->state)
-			result = false;
-		states[i] = event->state;
-	}
-	memcpy(listed, list->list, list->nlist * sizeof(int));
-	qsort(states, nevents, sizeof(int), compare_int);
-	qsort(listed, list->nlist, sizeof(int), compare_int);
-	for (int i = 0; i < nevents && result; i++, j++)
-	{
-		while (j < list->nlist && listed[j] < states[i])
-			j++;
-		if (j >= list->nlist || listed[j] != states[i])
-			result = false;
-	}
-	pfree(states);
-	pfree(listed);
-	return result;
-}
-
-/*
- * Put entries, lists and events together.  An entry and a list have the
- * version's uuid; events have only a time, which is not later than the entry
- * and the arrival of the list, and states that the list must contain.
- */
-void
-fsw_version_collect(FswVersions *set)
-{
-	FswFlag    *flag = set->flag;
-	FswVersion    *versions = palloc0_array(FswVersion, flag->nevidence);
-	uint64	   *uuids = palloc_array(uint64, flag->nevidence);
-	int			n = 0;
-	int			nlinked;
-	int			start = 0;
-	int			i;
-
-	/* by time, so that the few versions of one uuid are near each other */
-	for (i = 0; i < flag->nevidence; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-		FswVersion    *version = NULL;
-
-		FSW_INTERRUPT();
-		if (piece->kind != FSW_EV_VERSION && piece->kind != FSW_EV_LIST)
-			continue;
-		for (int j = n - 1; j >= 0 && j >= n - REACH; j--)
-		{
-			if (uuids[j] == piece->version)
-			{
-				version = &versions[j];
-				break;
-			}
-		}
-		if (version == NULL)
-		{
-			uuids[n] = piece->version;
-			version = &versions[n++];
-			version->entry = FSW_NEVER;
-			version->list_arrived = FSW_NEVER;
-			version->list_index = -1;
-		}
-		if (piece->kind == FSW_EV_VERSION)
-			version->entry = piece->at;
-		else if (version->list == NULL || piece->arrived < version->list_arrived)
-		{
-			version->list_arrived = piece->arrived;
-			version->list = piece;
-			version->list_index = i;
-		}
-	}
-	qsort(versions, n, sizeof(FswVersion), compare_by_time);
-	nlinked = n;
-
-	for (i = 0; i < flag->nevidence;)
-	{
-		int64		time = flag->evidence[i].at;
-		int		   *events;
-		int			nevents = 0;
-		int			j;
-		int			tried = 0;
-		FswVersion    *found = NULL;
-
-		for (j = i; j < flag->nevidence && flag->evidence[j].at == time; j++)
-			FSW_INTERRUPT();	/* all of one time */
-		events = palloc_array(int, j - i);
-		for (int k = i; k < j; k++)
-		{
-			FswEvidence *piece = &flag->evidence[k];
-			bool		first = true;
-
-			FSW_INTERRUPT();
-			if ((piece->kind != FSW_EV_BODY && piece->kind != FSW_EV_IMPORT) ||
-				flag->scopes[piece->scope].kind == FSW_SCOPE_IDENTITY)
-				continue;
-			for (int l = 0; l < nevents; l++)
-				first = first && flag->evidence[events[l]].scope != piece->scope;
-			if (first)
-				events[nevents++] = k;
-		}
-		i = j;
-		if (nevents == 0)
-		{
-			pfree(events);
-			continue;
-		}
-
-		while (start < nlinked &&
-			   Max(versions[start].entry, versions[start].list_arrived) < fsw_after(time, -ENTRY_EARLY))
-			start++;
-		for (j = start; j < nlinked && tried < REACH; j++)
-		{
-			FswVersion    *version = &versions[j];
-
-			FSW_INTERRUPT();
-			if (version->has_events)
-				continue;
-			tried++;
-			if (version->entry != FSW_NEVER &&
-				(version->entry < fsw_after(time, -ENTRY_EARLY) || fsw_apart(version->entry, time) > ENTRY_DELAY))
-				continue;
-			if (version->list_arrived != FSW_NEVER && version->list_arrived < time)
-				continue;
-			if (version->list != NULL && !list_has_events(flag, version->list, events, nevents))
-				continue;
-			found = version;
-			break;
-		}
-		if (found == NULL)
-		{
-			found = &versions[n++];
-			found->entry = FSW_NEVER;
-			found->list_arrived = FSW_NEVER;
-			found->list_index = -1;
-		}
-		found->has_events = true;
-		found->time = time;
-		found->events = events;
-		found->nevents = nevents;
-	}
-
-	for (i = 0; i < n; i++)
-	{
-		FswVersion    *version = &versions[i];
-
-		FSW_INTERRUPT();
-		if (version->has_events)
-		{
-			version->earliest = version->time;
-			version->live = version->time;
-			version->latest = version->list != NULL ? version->list_arrived : FSW_FOREVER;
-			for (int j = 0; j < version->nevents; j++)
-				version->latest = Min(version->latest,
-									  flag->evidence[version->events[j]].arrived);
-		}
-		else if (version->entry != FSW_NEVER)
-		{
-			version->earliest = fsw_after(version->entry, -ENTRY_SPREAD);
-			version->live = fsw_after(version->entry, -ENTRY_USUAL);
-			version->latest = Max(version->entry, version->list_arrived);
-			if (version->list != NULL && version->list_arrived < version->entry)
-			{
-				version->live = Min(version->live, fsw_after(version->list_arrived, -ENTRY_USUAL));
-				version->latest = version->list_arrived;
-			}
-		}
-		else
-		{
-			version->earliest = fsw_after(version->list_arrived, -LIST_SPREAD);
-			version->live = fsw_after(version->list_arrived, -LIST_USUAL);
-			version->latest = version->list_arrived;
-		}
-	}
-	qsort(versions, n, sizeof(FswVersion), compare_by_live);
-	pfree(uuids);
-	set->versions = versions;
-	set->nversions = n;
 }
 
 static int
@@ -337,13 +103,9 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 	return nheld;
 }
 
-/*
- * Carry the states over one version and count what does not fit: an event
- * whose previous state is not what was carried, a listed state that nobody
- * has, an override that is not listed.
- */
+/* Count what does not fit of a version's events, and carry their states. */
 static int
-try_version(const FswVersions *set, int *current, const FswVersion *version)
+try_events(const FswVersions *set, int *current, const FswVersion *version)
 {
 	const FswFlag *flag = set->flag;
 	int			misfits = 0;
@@ -361,99 +123,409 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 			misfits++;
 		current[event->scope] = event->state;
 	}
-	if (version->list != NULL && version->list->nlist > 0)
-	{
-		FswHeld	   *held = palloc_array(FswHeld, set->nused);
-		FswVerdict    *verdicts = palloc_array(FswVerdict, set->nused);
-		int			extra;
-		int			nlost;
-		int			nheld;
-		int			i;
-
-		if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
-			misfits++;
-		current[0] = version->list->list[0];
-		nheld = fsw_version_compare(set, current, version->list, held, verdicts,
-								  &extra, &nlost);
-		for (i = 0; i < nheld; i++)
-		{
-			FSW_INTERRUPT();
-			if (verdicts[i] == FSW_LISTED)
-				continue;
-			misfits++;
-			current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : FSW_LOST;
-		}
-		if (nlost == 0)
-			misfits += extra;
-		pfree(held);
-		pfree(verdicts);
-	}
+	if (version->deleted >= 0)
+		current[0] = flag->evidence[version->deleted].before;
 	return misfits;
+}
+
+/*
+ * Carry the states over one version and count what does not fit: an event
+ * whose previous state is not what was carried, a listed state that nobody
+ * has, an override that is not listed.
+ */
+static int
+try_version(const FswVersions *set, int *current, const FswVersion *version)
+{
+	int			misfits = try_events(set, current, version);
+	FswHeld    *held;
+	FswVerdict *verdicts;
+	int			extra;
+	int			nlost;
+	int			nheld;
+
+	if (version->list == NULL || version->list->nlist == 0)
+		return misfits;
+	held = palloc_array(FswHeld, set->nused);
+	verdicts = palloc_array(FswVerdict, set->nused);
+	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
+		misfits++;
+	current[0] = version->list->list[0];
+	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
+	for (int i = 0; i < nheld; i++)
+	{
+		FSW_INTERRUPT();
+		if (verdicts[i] == FSW_LISTED)
+			continue;
+		misfits++;
+		current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : FSW_LOST;
+	}
+	if (nlost == 0)
+		misfits += extra;
+	pfree(held);
+	pfree(verdicts);
+	return misfits;
+}
+
+/* What the search for the best order works with. */
+typedef struct Search
+{
+	FswVersions *set;
+	int			nscopes;
+	int		   *current;		/* states before each of the last versions */
+	int		   *trial;
+	FswVersion *kept;			/* an order to come back to */
+} Search;
+
+/* The states before a version, which is at most BACK before the last tried. */
+static int *
+states_before(const Search *search, int version)
+{
+	return search->current + (size_t) (version % (BACK + 1)) * search->nscopes;
+}
+
+/* How much misfits of the versions from first to before end, in their order? */
+static int
+try_range(Search *search, int first, int end)
+{
+	int			misfits = 0;
+
+	memcpy(search->trial, states_before(search, first), search->nscopes * sizeof(int));
+	for (int i = first; i < end; i++)
+		misfits += try_version(search->set, search->trial, &search->set->versions[i]);
+	return misfits;
+}
+
+/* The same of those behind a version, as if that had not been. */
+static int
+try_skipped(Search *search, int index, int end)
+{
+	int			misfits = 0;
+
+	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
+	for (int i = index + 1; i < end; i++)
+		misfits += try_version(search->set, search->trial, &search->set->versions[i]);
+	return misfits;
+}
+
+static void
+move_version(FswVersion *versions, int from, int to)
+{
+	FswVersion	version = versions[from];
+
+	if (to > from)
+		memmove(&versions[from], &versions[from + 1], (to - from) * sizeof(FswVersion));
+	else
+		memmove(&versions[to + 1], &versions[to], (from - to) * sizeof(FswVersion));
+	versions[to] = version;
+}
+
+static int
+compare_by_latest(const void *a, const void *b)
+{
+	const FswVersion *x = a;
+	const FswVersion *y = b;
+
+	FSW_INTERRUPT();
+	if (x->latest != y->latest)
+		return x->latest < y->latest ? -1 : 1;
+	return x->live < y->live ? -1 : x->live > y->live;
+}
+
+/* Versions in the order of their arrival went live when, within what is known? */
+static void
+time_by_arrival(FswVersions *set, int first, int last)
+{
+	FswVersion *versions = set->versions;
+	int64		least = first > 0 ? versions[first - 1].live : FSW_NEVER;
+	int64		next = last + 1 < set->nversions ? versions[last + 1].live : FSW_FOREVER;
+
+	for (int i = first; i <= last; i++)
+	{
+		FswVersion *version = &versions[i];
+
+		version->moved = true;
+		version->scheduled |= version->live < least;
+		version->earliest = Max(version->earliest, least);
+		least = Max(version->scheduled ? version->earliest : version->live, least);
+	}
+	for (int i = last; i >= first; i--)
+	{
+		FswVersion *version = &versions[i];
+
+		if (version->scheduled)
+			version->live = Max(version->earliest, Min(version->latest, fsw_after(next, -1)));
+		next = version->live;
+	}
+}
+
+/*
+ * Several that were scheduled go live in the order in which they are told of.
+ * Is that order better?
+ */
+static bool
+try_arrival(Search *search, int first, int last)
+{
+	FswVersions *set = search->set;
+	FswVersion *versions = set->versions;
+	int			n = last - first + 1;
+	int			end = Min(set->nversions, last + 4);
+	int			misfits;
+
+	for (int i = first; i <= last; i++)
+	{
+		if (versions[i].moved || versions[i].imported)
+			return false;
+	}
+	misfits = try_range(search, first, end);
+	if (misfits == 0)
+		return false;
+	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
+	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
+	if (try_range(search, first, end) < misfits)
+	{
+		time_by_arrival(set, first, last);
+		return true;
+	}
+	memcpy(&versions[first], search->kept, n * sizeof(FswVersion));
+	return false;
+}
+
+/* Move a version behind those before whose end it was told, if that fits better. */
+static bool
+try_later(Search *search, int first, int last)
+{
+	FswVersions *set = search->set;
+	FswVersion *versions = set->versions;
+	int			end = Min(set->nversions, last + 4);
+	int			best = first;
+	int			fewest = try_range(search, first, end);
+
+	if (fewest == 0)
+		return false;
+	for (int i = first; i < last; i++)
+	{
+		int			misfits;
+
+		move_version(versions, i, i + 1);
+		misfits = try_range(search, first, end);
+		if (misfits < fewest)
+		{
+			fewest = misfits;
+			best = i + 1;
+		}
+	}
+	move_version(versions, last, best);
+	if (best > first)
+	{
+		FswVersion *version = &versions[best];
+
+		version->earliest = versions[best - 1].live;
+		version->live = Max(version->latest, fsw_after(versions[best - 1].live, 1));
+		if (best + 1 < set->nversions && version->live >= versions[best + 1].live)
+			version->live = Max(version->earliest, fsw_after(versions[best + 1].live, -1));
+		version->moved = true;
+	}
+	return best > first;
+}
+
+/*
+ * A list that came late and would change what no event tells stands earlier:
+ * a version that changes a state sends one.  So does a version that seems to
+ * have been scheduled but was only told of late, if what follows its time
+ * knows it.  Returns its new place.
+ */
+static int
+try_earlier(Search *search, int index)
+{
+	FswVersions *set = search->set;
+	FswVersion *versions = set->versions;
+	int			end = Min(set->nversions, index + 4);
+	int			fewest = try_range(search, index, index + 1);
+	int			best = index;
+	int			first = index;
+
+	if (fewest == 0)
+		return index;
+	while (first > 0 && first > index - BACK && !versions[first - 1].imported &&
+		   (!versions[index].has_events || versions[first - 1].live > versions[index].time))
+		first--;
+	fewest = try_range(search, first, end);
+	for (int i = index; i > first; i--)
+	{
+		int			misfits;
+
+		move_version(versions, i, i - 1);
+		misfits = try_range(search, first, end);
+		if (misfits < fewest)
+		{
+			fewest = misfits;
+			best = i - 1;
+		}
+	}
+	move_version(versions, first, best);
+	if (best < index && versions[best].has_events)
+	{
+		FswVersion *version = &versions[best];
+
+		version->live = best > 0 ? Max(version->time, fsw_after(versions[best - 1].live, 1)) : version->time;
+		version->live = Min(version->live, fsw_after(versions[best + 1].live, -1));
+		version->moved = true;
+	}
+	else if (best < index)
+	{
+		FswVersion *version = &versions[best];
+
+		version->latest = versions[best + 1].live;
+		version->live = fsw_after(version->latest, -1);
+		version->earliest = best > 0 ? Max(versions[best - 1].live, fsw_after(version->live, -LATE)) :
+			fsw_after(version->live, -LATE);
+		version->earliest = Min(version->earliest, version->live);
+		version->moved = true;
+	}
+	return best;
+}
+
+/*
+ * Was it announced and never live?  Then what comes after it does not know it.
+ * That its own previous state does not fit is not enough: a version before it
+ * can have been lost.
+ */
+static bool
+try_never(Search *search, int index)
+{
+	FswVersions *set = search->set;
+	int			end = Min(set->nversions, index + 4);
+	int			own = try_range(search, index, index + 1);
+	int			after = try_range(search, index, end) - own;
+
+	return own > 0 && after > 0 && end > index + 1 &&
+		set->versions[index].nevents > 0 && !set->versions[index].imported &&
+		try_skipped(search, index, end) < after;
+}
+
+/* Leave a version out. */
+static void
+drop_version(FswVersions *set, int index)
+{
+	set->nversions--;
+	memmove(&set->versions[index], &set->versions[index + 1],
+			(set->nversions - index) * sizeof(FswVersion));
+}
+
+/*
+ * Leave out what was never live, unless it is all that tells of the
+ * environment default: then it is the best estimate that there is.
+ */
+static void
+drop_never(FswVersions *set)
+{
+	const FswFlag *flag = set->flag;
+	bool		told = set->seed[0] != FSW_NOT_SEEN || (flag->defaults >= 0 && flag->news != FSW_NEVER);
+
+	for (int i = 0; i < set->nversions && !told; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		told = !version->never && (version->deleted >= 0 ||
+								   (version->list != NULL && version->list->nlist > 0));
+		for (int j = 0; j < version->nevents && !version->never; j++)
+			told |= flag->evidence[version->events[j]].scope == 0;
+	}
+	for (int i = set->nversions - 1; i >= 0 && told; i--)
+	{
+		if (set->versions[i].never)
+			drop_version(set, i);
+	}
+}
+
+/* Where many go live at one instant, none is before those that it follows. */
+static void
+follow_each_other(FswVersions *set)
+{
+	int64		least = set->begin;
+
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		version->live = Max(version->live, least);
+		version->earliest = Max(Min(version->earliest, version->live), set->begin);
+		version->latest = Max(version->latest, version->live);
+		least = version->live;
+	}
+}
+
+/* Carry the states over a version, to before the next. */
+static void
+step_over(Search *search, int index)
+{
+	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
+	(void) try_version(search->set, search->trial, &search->set->versions[index]);
+	memcpy(states_before(search, index + 1), search->trial, search->nscopes * sizeof(int));
+}
+
+/* Try other places for a version.  Returns the first that has to be tried anew. */
+static int
+place_version(Search *search, int index)
+{
+	FswVersions *set = search->set;
+	FswVersion *version = &set->versions[index];
+	int			last = index;
+
+	while (last + 1 < set->nversions && last - index < FSW_VERSION_REACH &&
+		   set->versions[last + 1].live < version->latest)
+		last++;
+	if (last > index && version->has_events && !version->moved &&
+		(try_arrival(search, index, last) || try_later(search, index, last)))
+		return index;
+	if (!version->moved && (version->has_events ? version->scheduled :
+							version->list != NULL && version->list->nlist > 0))
+	{
+		int			place = try_earlier(search, index);
+
+		if (place < index)
+			return place;
+	}
+	step_over(search, index);
+	return index + 1;
 }
 
 /*
  * Put the versions in the order in which they went live.  The time of a
  * version is when it was published; one that was scheduled goes live later,
- * at the latest when it is told of.  So each version may be moved behind
- * those published before it was told of, if that leaves fewer misfits.
+ * at the latest when it is told of.  So what chains is tried: the order of
+ * arrival, each version behind those published before it was told of, a list
+ * that came late before those it does not know of.  Only when all have their
+ * place it is asked which of them were never live.
  */
 void
 fsw_version_order(FswVersions *set)
 {
-	int			nscopes = set->flag->nscopes;
-	int		   *current = palloc_array(int, nscopes);
-	int		   *trial = palloc_array(int, nscopes);
-	int			i;
+	Search		search = {.set = set, .nscopes = set->flag->nscopes};
 
-	for (i = 0; i < nscopes; i++)
-		current[i] = FSW_NOT_SEEN;
-	for (i = 0; i < set->nversions;)
+	drop_never(set);
+	search.current = palloc_array(int, (size_t) (BACK + 1) * search.nscopes);
+	search.trial = palloc_array(int, search.nscopes);
+	search.kept = palloc_array(FswVersion, FSW_VERSION_REACH + 1);
+	memcpy(search.current, set->seed, search.nscopes * sizeof(int));
+	for (int i = 0; i < set->nversions;)
 	{
-		FswVersion    *versions = set->versions;
-		FswVersion		version = versions[i];
-		int			last = i;
-
 		FSW_INTERRUPT();
-		while (last + 1 < set->nversions && last - i < REACH &&
-			   versions[last + 1].live < version.latest)
-			last++;
-		if (last > i && version.has_events && !version.moved)
-		{
-			int			end = Min(set->nversions, last + 4);
-			int			best = i;
-			int			fewest = PG_INT32_MAX;
-
-			for (int k = i; k <= last; k++)
-			{
-				int			misfits = 0;
-
-				memcpy(trial, current, nscopes * sizeof(int));
-				for (int j = i + 1; j <= k; j++)
-					misfits += try_version(set, trial, &versions[j]);
-				misfits += try_version(set, trial, &version);
-				for (int j = k + 1; j < end; j++)
-					misfits += try_version(set, trial, &versions[j]);
-				if (misfits < fewest)
-				{
-					fewest = misfits;
-					best = k;
-				}
-			}
-			if (best > i)
-			{
-				memmove(&versions[i], &versions[i + 1], (best - i) * sizeof(FswVersion));
-				version.earliest = versions[best - 1].live;
-				version.live = Max(version.latest, fsw_after(versions[best - 1].live, 1));
-				if (best + 1 < set->nversions && version.live >= versions[best + 1].live)
-					version.live = Max(version.earliest, fsw_after(versions[best + 1].live, -1));
-				version.moved = true;
-				versions[best] = version;
-				continue;
-			}
-		}
-		(void) try_version(set, current, &versions[i]);
-		i++;
+		i = place_version(&search, i);
 	}
-	pfree(current);
-	pfree(trial);
+	memcpy(search.current, set->seed, search.nscopes * sizeof(int));
+	for (int i = 0; i < set->nversions;)
+	{
+		FSW_INTERRUPT();
+		if (try_never(&search, i))
+			drop_version(set, i);
+		else
+			step_over(&search, i++);
+	}
+	follow_each_other(set);
+	pfree(search.current);
+	pfree(search.trial);
+	pfree(search.kept);
 }

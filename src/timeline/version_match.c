@@ -1,0 +1,624 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_match.c
+ *	  Deliveries put together to versions.
+ *
+ * An audit entry and a list have the version's uuid.  Events have only a
+ * time, which is not later than the entry and the arrival of the list, and
+ * states that the list must contain.  Which events are whose is the best
+ * assignment: as many events as possible get a version, each list is near
+ * its own, and as little of it as possible is left for others to explain.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+/* An audit entry is written by a task, this long after its version at most. */
+#define ENTRY_DELAY			INT64CONST(900000000)
+
+/* Clocks of two saves of one request. */
+#define ENTRY_EARLY			INT64CONST(50000)
+
+/* How far before its entry, or its list, a version without events can lie. */
+#define ENTRY_SPREAD		INT64CONST(3000000)
+#define LIST_SPREAD			INT64CONST(5000000)
+
+/* The best guess within that. */
+#define ENTRY_USUAL			INT64CONST(300000)
+#define LIST_USUAL			INT64CONST(1000000)
+
+/* Farther away than this, an entry or a list is looked for only in need. */
+#define NEAR				INT64CONST(10000000)
+
+/* What counts as much as a state of a list that the events do not explain. */
+#define UNEXPLAINED			INT64CONST(200000)
+
+/* What arrived so long after the entry, which came at once, was scheduled. */
+#define SCHEDULED			INT64CONST(10000000)
+
+/* A flag is made, and its first version, within this. */
+#define CREATION			INT64CONST(1000000)
+
+/* The events of one time, or a FLAG_DELETED, and the versions they can be. */
+typedef struct Group
+{
+	int64		time;
+	int64		shown;			/* earliest arrival */
+	bool		imported;
+	bool		deleted;
+	int			nevents;
+	int		   *events;			/* indexes of evidence, one for each scope */
+	int			version;		/* -1 */
+	int			ncandidates;
+	int			maxcandidates;
+	int		   *candidates;		/* versions, the likeliest first */
+	int64	   *costs;
+} Group;
+
+typedef struct Match
+{
+	FswVersions *set;
+	FswFlag    *flag;
+	FswVersion *versions;
+	int			nversions;		/* told by an entry or a list */
+	int		   *owner;			/* by version: a group, or -1 */
+	int		   *visited;		/* by version: the group that looked last */
+	int			ngroups;
+	Group	   *groups;
+} Match;
+
+static int
+compare_int(const void *a, const void *b)
+{
+	int			x = *(const int *) a;
+	int			y = *(const int *) b;
+
+	FSW_INTERRUPT();
+	return x < y ? -1 : x > y;
+}
+
+static int
+compare_by_time(const void *a, const void *b)
+{
+	const FswVersion *x = a;
+	const FswVersion *y = b;
+	int64		p = x->entry != FSW_NEVER ? x->entry : x->list_arrived;
+	int64		q = y->entry != FSW_NEVER ? y->entry : y->list_arrived;
+
+	FSW_INTERRUPT();
+	if (p != q)
+		return p < q ? -1 : 1;
+	if (x->list_arrived != y->list_arrived)
+		return x->list_arrived < y->list_arrived ? -1 : 1;
+	return x->list_index < y->list_index ? -1 : x->list_index > y->list_index;
+}
+
+static int
+compare_by_live(const void *a, const void *b)
+{
+	const FswVersion *x = a;
+	const FswVersion *y = b;
+
+	FSW_INTERRUPT();
+	if (x->live != y->live)
+		return x->live < y->live ? -1 : 1;
+	if (x->latest != y->latest)
+		return x->latest < y->latest ? -1 : 1;
+	if (x->entry != y->entry)
+		return x->entry < y->entry ? -1 : 1;
+	return x->list_index < y->list_index ? -1 : x->list_index > y->list_index;
+}
+
+static FswVersion *
+begin_version(FswVersion *version)
+{
+	version->entry = FSW_NEVER;
+	version->entry_arrived = FSW_NEVER;
+	version->list_arrived = FSW_NEVER;
+	version->list_index = -1;
+	version->shown = FSW_FOREVER;
+	version->deleted = -1;
+	return version;
+}
+
+/* Put entries and lists of one uuid together. */
+static void
+gather_versions(Match *match)
+{
+	FswFlag    *flag = match->flag;
+	uint64	   *uuids = palloc_array(uint64, flag->nevidence);
+	int			n = 0;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+		FswVersion *version = NULL;
+
+		FSW_INTERRUPT();
+		if (piece->kind != FSW_EV_VERSION && piece->kind != FSW_EV_LIST)
+			continue;
+		/* by time, so that the few of one uuid are near each other */
+		for (int j = n - 1; j >= 0 && j >= n - FSW_VERSION_REACH; j--)
+		{
+			if (uuids[j] == piece->version)
+			{
+				version = &match->versions[j];
+				break;
+			}
+		}
+		if (version == NULL)
+		{
+			uuids[n] = piece->version;
+			version = begin_version(&match->versions[n++]);
+		}
+		if (piece->kind == FSW_EV_VERSION)
+		{
+			version->entry_arrived = version->entry == FSW_NEVER ? piece->arrived :
+				Min(version->entry_arrived, piece->arrived);
+			version->entry = piece->at;
+		}
+		else if (version->list == NULL || piece->arrived < version->list_arrived)
+		{
+			version->list_arrived = piece->arrived;
+			version->list = piece;
+			version->list_index = i;
+		}
+	}
+	qsort(match->versions, n, sizeof(FswVersion), compare_by_time);
+	match->nversions = n;
+	pfree(uuids);
+}
+
+/* The events of one time, evidence[first .. last), as far as they are any. */
+static void
+gather_events(Match *match, int first, int last)
+{
+	FswFlag    *flag = match->flag;
+	Group	   *group = &match->groups[match->ngroups];
+
+	memset(group, 0, sizeof(Group));
+	group->time = flag->evidence[first].at;
+	group->shown = FSW_FOREVER;
+	group->version = -1;
+	group->events = palloc_array(int, last - first);
+	for (int i = first; i < last; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+		bool		known = false;
+
+		FSW_INTERRUPT();
+		if ((piece->kind != FSW_EV_BODY && piece->kind != FSW_EV_IMPORT) ||
+			flag->scopes[piece->scope].kind == FSW_SCOPE_IDENTITY)
+			continue;
+		for (int j = 0; j < group->nevents && !known; j++)
+			known = flag->evidence[group->events[j]].scope == piece->scope;
+		if (known)
+			continue;
+		group->events[group->nevents++] = i;
+		group->shown = Min(group->shown, piece->arrived);
+		group->imported |= piece->kind == FSW_EV_IMPORT;
+	}
+	/* a deletion tells the default of a version of which nothing else does */
+	for (int i = first; i < last && group->nevents == 0; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+
+		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 ||
+			(flag->born != FSW_NEVER && piece->at <= fsw_after(flag->born, CREATION)))
+			continue;
+		group->events[group->nevents++] = i;
+		group->deleted = true;
+	}
+	if (group->nevents > 0)
+		match->ngroups++;
+	else
+		pfree(group->events);
+}
+
+/*
+ * Can these events be of the version with this list?  Returns how many states
+ * of the list they leave for others to explain, or -1.  A list that was made
+ * when the feature was gone is empty.
+ */
+static int
+compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *group)
+{
+	int		   *states = palloc_array(int, group->nevents);
+	int		   *listed = palloc_array(int, list->nlist);
+	int			result = list->nlist - group->nevents;
+	int			j = 0;
+
+	for (int i = 0; i < group->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[group->events[i]];
+
+		FSW_INTERRUPT();
+		states[i] = event->kind == FSW_EV_DELETED ? event->before : event->state;
+		if (event->scope == 0 && list->nlist > 0 && list->list[0] != states[i])
+			result = -1;
+	}
+	if (list->nlist > 0)
+		memcpy(listed, list->list, list->nlist * sizeof(int));
+	qsort(states, group->nevents, sizeof(int), compare_int);
+	qsort(listed, list->nlist, sizeof(int), compare_int);
+	for (int i = 0; i < group->nevents && result >= 0; i++, j++)
+	{
+		while (j < list->nlist && listed[j] < states[i])
+			j++;
+		if (j >= list->nlist || listed[j] != states[i])
+			result = -1;
+	}
+	pfree(states);
+	pfree(listed);
+	return list->nlist == 0 ? 0 : result;
+}
+
+/* How far a version is from what its events would want; -1 if it is not theirs. */
+static int64
+cost_of(const Match *match, const Group *group, const FswVersion *version)
+{
+	int64		cost = 0;
+	int			unexplained;
+
+	if (version->entry != FSW_NEVER)
+	{
+		if (version->entry < fsw_after(group->time, -ENTRY_EARLY) ||
+			fsw_apart(version->entry, group->time) > ENTRY_DELAY)
+			return -1;
+		cost += fsw_apart(version->entry, fsw_after(group->time, -ENTRY_EARLY));
+	}
+	if (version->list == NULL)
+		return cost;
+	if (version->list_arrived < group->time)
+		return -1;
+	unexplained = compare_with_list(match->flag, version->list, group);
+	if (unexplained < 0)
+		return -1;
+	/* events and list are sent when the version goes live, the entry before */
+	if (!group->deleted)
+		cost += Min(Max(fsw_apart(version->list_arrived, group->shown),
+						fsw_apart(group->shown, version->list_arrived)), ENTRY_DELAY);
+	return cost + unexplained * UNEXPLAINED;
+}
+
+static void
+add_candidate(Group *group, int version, int64 cost)
+{
+	int			i;
+
+	if (group->ncandidates == group->maxcandidates)
+	{
+		int			max = Max(4, group->maxcandidates * 2);
+
+		group->candidates = group->candidates == NULL ? palloc_array(int, max) :
+			repalloc_array(group->candidates, int, max);
+		group->costs = group->costs == NULL ? palloc_array(int64, max) :
+			repalloc_array(group->costs, int64, max);
+		group->maxcandidates = max;
+	}
+	for (i = group->ncandidates++; i > 0 && group->costs[i - 1] > cost; i--)
+	{
+		group->candidates[i] = group->candidates[i - 1];
+		group->costs[i] = group->costs[i - 1];
+	}
+	group->candidates[i] = version;
+	group->costs[i] = cost;
+}
+
+/*
+ * The versions that a group can be, from the first on that is not too early:
+ * those near, or all in reach.
+ */
+static void
+find_candidates(Match *match, Group *group, int first, bool all)
+{
+	int			tried = 0;
+
+	group->ncandidates = 0;
+	for (int i = first; i < match->nversions && tried < FSW_VERSION_REACH; i++)
+	{
+		const FswVersion *version = &match->versions[i];
+		int64		told = version->entry != FSW_NEVER ? version->entry : version->list_arrived;
+		int64		cost;
+
+		FSW_INTERRUPT();
+		if (!all && fsw_apart(told, group->time) > NEAR)
+			break;
+		if (group->deleted && match->owner[i] >= 0)
+			continue;
+		tried++;
+		cost = cost_of(match, group, version);
+		if (cost >= 0 && (all || cost <= 2 * NEAR))
+			add_candidate(group, i, cost);
+	}
+}
+
+/* Give a group one of its versions, if need be by giving their groups others. */
+static bool
+assign(Match *match, int index, int by, int depth)
+{
+	Group	   *group = &match->groups[index];
+
+	for (int i = 0; i < group->ncandidates; i++)
+	{
+		int			version = group->candidates[i];
+		int			owner = match->owner[version];
+
+		FSW_INTERRUPT();
+		if (match->visited[version] == by)
+			continue;
+		match->visited[version] = by;
+		if (owner >= 0 && (depth == FSW_VERSION_REACH || !assign(match, owner, by, depth + 1)))
+			continue;
+		match->owner[version] = index;
+		group->version = version;
+		return true;
+	}
+	return false;
+}
+
+static int64
+cost_for(const Group *group, int version)
+{
+	for (int i = 0; i < group->ncandidates; i++)
+	{
+		if (group->candidates[i] == version)
+			return group->costs[i];
+	}
+	return -1;
+}
+
+/* Can the group have a better version, a free one or by exchange?  Take it. */
+static bool
+improve(Match *match, int index)
+{
+	Group	   *group = &match->groups[index];
+
+	for (int i = 0; i < group->ncandidates; i++)
+	{
+		int			version = group->candidates[i];
+		int			owner = match->owner[version];
+		int			mine = group->version;
+		int64		now = cost_for(group, mine);
+
+		FSW_INTERRUPT();
+		if (version == mine)
+			continue;
+		if (owner >= 0)
+		{
+			Group	   *other = &match->groups[owner];
+			int64		exchanged = cost_for(other, mine);
+
+			if (exchanged < 0 || exchanged + group->costs[i] >= now + cost_for(other, version))
+				continue;
+			other->version = mine;
+		}
+		else if (group->costs[i] >= now)
+			break;				/* the likeliest come first */
+		match->owner[mine] = owner;
+		match->owner[version] = index;
+		group->version = version;
+		return true;
+	}
+	return false;
+}
+
+/* Assign the groups of events, in a second pass those of deletions. */
+static void
+assign_groups(Match *match, bool deleted)
+{
+	int			start = 0;
+	int			turn = match->ngroups * 2 * deleted;
+
+	for (int i = 0; i < match->ngroups; i++)
+	{
+		Group	   *group = &match->groups[i];
+
+		FSW_INTERRUPT();
+		while (start < match->nversions &&
+			   Max(match->versions[start].entry, match->versions[start].list_arrived) <
+			   fsw_after(group->time, -ENTRY_EARLY))
+			start++;
+		if (group->imported || group->deleted != deleted)
+			continue;
+		find_candidates(match, group, start, false);
+		if (assign(match, i, ++turn, 0))
+			continue;
+		find_candidates(match, group, start, true);
+		(void) assign(match, i, ++turn, 0);
+	}
+	for (int pass = 0; pass < 4; pass++)
+	{
+		bool		improved = false;
+
+		for (int i = 0; i < match->ngroups; i++)
+		{
+			if (match->groups[i].version >= 0 && match->groups[i].deleted == deleted)
+				improved |= improve(match, i);
+		}
+		if (!improved)
+			break;
+	}
+}
+
+/* Between which instants a version with events went live. */
+static void
+time_of_events(FswFlag *flag, FswVersion *version)
+{
+	version->earliest = version->time;
+	version->live = version->time;
+	version->latest = version->list != NULL ? Min(version->list_arrived, version->shown) : version->shown;
+
+	/*
+	 * An environment default always has a previous state, unless its version
+	 * is from before the first one.
+	 */
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[version->events[i]];
+
+		if (event->scope == 0 && event->kind == FSW_EV_BODY && event->before == FSW_NOT_LIVE)
+			version->never = true;
+	}
+	/* late is not the same as scheduled, unless its entry came at once */
+	if (version->entry != FSW_NEVER && fsw_apart(version->latest, version->time) > SCHEDULED &&
+		fsw_apart(version->latest, version->entry_arrived) > SCHEDULED)
+	{
+		version->scheduled = true;
+		version->live = version->latest;
+	}
+}
+
+/* Between which instants a version went live. */
+static void
+time_of_version(FswFlag *flag, FswVersion *version)
+{
+	if (version->has_events)
+		time_of_events(flag, version);
+	else if (version->deleted >= 0)
+	{
+		version->earliest = version->time;
+		version->live = version->time;
+		version->latest = version->list != NULL ? version->list_arrived : version->time;
+	}
+	else if (version->entry != FSW_NEVER)
+	{
+		version->earliest = fsw_after(version->entry, -ENTRY_SPREAD);
+		version->live = fsw_after(version->entry, -ENTRY_USUAL);
+		version->latest = Max(version->entry, version->list_arrived);
+		if (version->list != NULL && version->list_arrived < version->entry)
+		{
+			version->live = Min(version->live, fsw_after(version->list_arrived, -ENTRY_USUAL));
+			version->latest = version->list_arrived;
+		}
+		else if (version->list != NULL && fsw_apart(version->list_arrived, version->entry) > SCHEDULED &&
+				 fsw_apart(version->list_arrived, version->entry_arrived) > SCHEDULED)
+		{
+			version->scheduled = true;
+			version->live = version->list_arrived;
+		}
+	}
+	else
+	{
+		version->earliest = fsw_after(version->list_arrived, -LIST_SPREAD);
+		version->live = fsw_after(version->list_arrived, -LIST_USUAL);
+		version->latest = version->list_arrived;
+	}
+}
+
+/* Put entries, lists and events together to versions, in order of time. */
+void
+fsw_version_collect(FswVersions *set)
+{
+	Match		match = {.set = set, .flag = set->flag};
+	FswFlag    *flag = set->flag;
+	int			n;
+
+	match.versions = palloc0_array(FswVersion, flag->nevidence);
+	match.groups = palloc_array(Group, flag->nevidence);
+	gather_versions(&match);
+	for (int i = 0, j; i < flag->nevidence; i = j)
+	{
+		for (j = i; j < flag->nevidence && flag->evidence[j].at == flag->evidence[i].at; j++)
+			FSW_INTERRUPT();
+		gather_events(&match, i, j);
+	}
+
+	n = match.nversions;
+	match.owner = palloc_array(int, n);
+	match.visited = palloc0_array(int, n);
+	for (int i = 0; i < n; i++)
+		match.owner[i] = -1;
+	assign_groups(&match, false);
+	assign_groups(&match, true);
+	for (int i = 0; i < match.ngroups; i++)
+	{
+		Group	   *group = &match.groups[i];
+		FswVersion *version;
+
+		FSW_INTERRUPT();
+		if (group->version < 0 && group->deleted)
+			continue;
+		version = group->version >= 0 ? &match.versions[group->version] :
+			begin_version(&match.versions[n++]);
+		version->time = group->time;
+		version->imported = group->imported;
+		if (group->deleted)
+		{
+			version->deleted = group->events[0];
+			continue;
+		}
+		version->has_events = true;
+		version->shown = group->shown;
+		version->events = group->events;
+		version->nevents = group->nevents;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		FSW_INTERRUPT();
+		time_of_version(flag, &match.versions[i]);
+	}
+	qsort(match.versions, n, sizeof(FswVersion), compare_by_live);
+	pfree(match.owner);
+	pfree(match.visited);
+	pfree(match.groups);
+	set->versions = match.versions;
+	set->nversions = n;
+}
+
+/* Does the evidence show a state that was saved by itself before an instant? */
+static bool
+has_single_saves(const FswFlag *flag, int64 until)
+{
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->at >= until)
+			return false;
+		if (flag->scopes[piece->scope].kind == FSW_SCOPE_IDENTITY)
+			continue;
+		/* without audit entries, an event without a list says the same */
+		if (piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR ||
+			piece->kind == FSW_EV_REMOVAL || (piece->kind == FSW_EV_BODY && flag->news == FSW_NEVER))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * An environment is without versions up to its first entry or list of one, if
+ * anything shows that states were saved one by one before: that part is not
+ * judged here.
+ */
+void
+fsw_version_split(FswVersions *set)
+{
+	int64		first = FSW_FOREVER;
+	int			n = 0;
+
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (version->entry != FSW_NEVER || version->list_arrived != FSW_NEVER)
+			first = Min(first, version->earliest);
+	}
+	set->begin = FSW_NEVER;
+	if (!has_single_saves(set->flag, first))
+		return;
+	set->begin = first;
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (version->earliest >= first)
+			set->versions[n++] = *version;
+	}
+	set->nversions = n;
+}

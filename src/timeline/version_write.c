@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_write.c
+ *	  What was carried from version to version, as periods of a scope.
+ *
+ * See version.c, which carries.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+/* What takes longer to arrive was late, or scheduled: nobody can tell. */
+#define PROMPT				INT64CONST(2500000)
+
+/* How a stretch is written: to where, and what the next event says of it. */
+typedef struct Writing
+{
+	const FswFlag *flag;
+	const FswVersion *versions;
+	FswTimeline *timeline;
+	int			first;			/* index of its first period */
+	int			scope;
+	const FswStretch *stretch;
+	const FswStretch *next;		/* NULL for none */
+	int64		to;
+	bool		chained;		/* the next event's previous state is this one */
+	int			option;			/* the first change of the variants in it, */
+	int			noptions;		/* and how many there are */
+} Writing;
+
+static void
+write_period(const Writing *writing, int64 from, int64 to, int state, FswConfidence confidence,
+			 FswCause cause, int evidence)
+{
+	fsw_timeline_add(writing->timeline, writing->scope, from, to, state, confidence, cause, evidence);
+}
+
+/* The next event's previous state is another one: what changed it, and when? */
+static void
+write_broken(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	const FswStretch *next = writing->next;
+	int			option = fsw_timeline_first(writing->flag->options, writing->flag->noptions,
+											fsw_after(stretch->latest, 1));
+	int			noptions = Max(0, writing->option + writing->noptions - option);
+	int			nchanges = stretch->nuntold + noptions;
+	int64		from = stretch->from;
+	int64		to = writing->to;
+	int64		changed = FSW_FOREVER;
+	int			after = next->before >= 0 ? next->before : stretch->state;
+	bool		one = nchanges == 1 && next->before >= 0;
+
+	if (nchanges == 0)
+	{
+		write_period(writing, from, to, stretch->state, FSW_INFERRED, FSW_CAUSE_CONTRADICTED,
+					 stretch->evidence);
+		return;
+	}
+	if (stretch->nuntold > 0)
+		changed = writing->versions[stretch->first_untold].live;
+	if (noptions > 0)
+		changed = Min(changed, writing->flag->options[option]);
+	changed = Min(Max(changed, from), to);
+	write_period(writing, from, changed, stretch->state, Min(FSW_REPORTED, stretch->confidence),
+				 stretch->cause, stretch->evidence);
+	write_period(writing, changed, to, after, one ? FSW_REPORTED : FSW_UNKNOWN,
+				 one ? FSW_CAUSE_PREVIOUS_STATE : FSW_CAUSE_UNTOLD_VERSION,
+				 next->before >= 0 ? next->evidence : stretch->evidence);
+}
+
+/*
+ * Up to when two pieces of evidence agree: the event that began it, and the
+ * next event's previous state or a version's list.  Between the last list and
+ * the latest news, the absence of further versions counts as well.
+ */
+static int64
+sure_until(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	int64		sure = writing->to;
+
+	if (writing->chained && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
+		return sure;
+	if (stretch->suspect || (!stretch->listed && stretch->confidence < FSW_CONFIRMED))
+		return FSW_NEVER;
+	if (!writing->chained && stretch->untold_after >= 0)
+		sure = Min(Max(writing->versions[stretch->untold_after].earliest, stretch->from), sure);
+	return Max(Min(sure, writing->flag->news), Min(writing->to, stretch->last_listed));
+}
+
+/* A state that nothing contradicts, up to a version that nobody told anything of. */
+static void
+write_held(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	int			state = stretch->state;
+	int64		to = writing->to;
+	int64		stop = to;		/* unknown from here */
+	int64		sure = sure_until(writing);
+	int64		at = stretch->from;
+
+	if (!writing->chained && stretch->silent_after >= 0)
+		stop = Min(Max(writing->versions[stretch->silent_after].earliest, at), to);
+	if (stretch->confidence < FSW_REPORTED)
+		write_period(writing, at, stop, state, stretch->confidence, stretch->cause, stretch->evidence);
+	else
+	{
+		if (stretch->version >= 0)
+		{
+			bool		prompt = fsw_apart(stretch->latest, stretch->earliest) <= PROMPT &&
+				state != FSW_NOT_LIVE;
+
+			/* scheduled ones and removals have no instant of their own */
+			at = Min(Max(stretch->latest, at), stop);
+			write_period(writing, stretch->from, at, state,
+						 prompt && stretch->earliest == stretch->from ? FSW_REPORTED : FSW_INFERRED,
+						 FSW_CAUSE_PUBLISHING, stretch->evidence);
+		}
+		sure = Min(sure, stop);
+		if (sure > at)
+		{
+			write_period(writing, at, sure, state, stretch->weak ? FSW_REPORTED : FSW_CONFIRMED,
+						 stretch->cause, stretch->evidence);
+			at = sure;
+		}
+		write_period(writing, at, stop, state, FSW_REPORTED, stretch->cause, stretch->evidence);
+	}
+	write_period(writing, stop, to, state, FSW_UNKNOWN, FSW_CAUSE_UNTOLD_VERSION, stretch->evidence);
+
+	/* an override is removed without an event, and only a list shows it */
+	if (!writing->chained && writing->scope != 0 && stretch->untold_after >= 0)
+		fsw_timeline_lower(writing->timeline, writing->first,
+						   writing->versions[stretch->untold_after].earliest, to,
+						   FSW_INFERRED, FSW_CAUSE_UNTOLD_VERSION);
+}
+
+/*
+ * Variants that are added or removed change every state, and no event says
+ * so.  A state that was read after such an entry says nothing of the time
+ * before it, and one that was read before it nothing of the time after.
+ */
+static void
+lower_variants(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	const FswFlag *flag = writing->flag;
+	int64		first;
+	int64		last;
+	int			update;
+
+	if (writing->noptions > 0 && stretch->state >= 0)
+	{
+		first = flag->options[writing->option];
+		last = flag->options[writing->option + writing->noptions - 1];
+		/* perhaps it was read only after that */
+		if (stretch->initial || first <= stretch->latest)
+			first = stretch->from;
+		fsw_timeline_lower(writing->timeline, writing->first, first,
+						   writing->chained || stretch->last_listed > last ? last : writing->to,
+						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+	}
+
+	/* all that is left of a change of the variants, perhaps */
+	update = fsw_timeline_first(flag->updates, flag->nupdates, fsw_after(stretch->latest, 1));
+	if (!writing->chained && stretch->state >= 0 && update < flag->nupdates &&
+		flag->updates[update] < writing->to)
+		fsw_timeline_lower(writing->timeline, writing->first, flag->updates[update], writing->to,
+						   FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
+}
+
+/* Write one stretch, up to where the next begins. */
+void
+fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
+				  const FswStretch *stretch, const FswStretch *next)
+{
+	const FswFlag *flag = set->flag;
+	Writing		writing = {.flag = flag, .versions = set->versions, .timeline = timeline,
+		.first = timeline->nperiods, .scope = scope, .stretch = stretch, .next = next};
+	bool		told;
+
+	writing.to = next != NULL ? next->from : FSW_FOREVER;
+	if (stretch->from >= writing.to)
+		return;
+
+	told = next != NULL && next->before != FSW_NOT_SEEN && next->before != FSW_NOT_TOLD;
+	writing.chained = told && next->before == stretch->state && stretch->confidence > FSW_UNKNOWN;
+	writing.option = fsw_timeline_first(flag->options, flag->noptions, fsw_after(stretch->from, 1));
+	while (writing.option + writing.noptions < flag->noptions &&
+		   flag->options[writing.option + writing.noptions] < writing.to)
+	{
+		FSW_INTERRUPT();
+		writing.noptions++;
+	}
+
+	/* the next event may tell that an ambiguous state was still held */
+	if (stretch->confidence == FSW_UNKNOWN)
+		write_period(&writing, stretch->from, writing.to, stretch->state,
+					 told && stretch->state >= 0 && next->before == stretch->state ?
+					 FSW_REPORTED : FSW_UNKNOWN, stretch->cause, stretch->evidence);
+	else if (told && !writing.chained)
+		write_broken(&writing);
+	else
+		write_held(&writing);
+	lower_variants(&writing);
+
+	/* the next one may have begun earlier than thought */
+	if (next != NULL && next->earliest < writing.to)
+		fsw_timeline_lower(timeline, writing.first, next->earliest, writing.to, FSW_INFERRED,
+						   FSW_CAUSE_PUBLISHING);
+}
+
+static int
+compare_by_earliest(const void *a, const void *b)
+{
+	const FswVersion *x = *(FswVersion *const *) a;
+	const FswVersion *y = *(FswVersion *const *) b;
+
+	FSW_INTERRUPT();
+	if (x->earliest != y->earliest)
+		return x->earliest < y->earliest ? -1 : 1;
+	return x->latest < y->latest ? -1 : x->latest > y->latest;
+}
+
+/* While a version is being published, nothing is certain. */
+FswTimeline *
+fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
+{
+	FswTimeline *result = palloc0_object(FswTimeline);
+	FswVersion **versions = palloc_array(FswVersion *, set->nversions);
+	int			v = 0;
+	int64		busy = FSW_NEVER;	/* until then, by the versions before v */
+
+	for (int i = 0; i < set->nversions; i++)
+		versions[i] = &set->versions[i];
+	qsort(versions, set->nversions, sizeof(FswVersion *), compare_by_earliest);
+
+	for (int i = 0; i < timeline->nperiods; i++)
+	{
+		const FswPeriod *period = &timeline->periods[i];
+		int64		at = period->from;
+
+		while (at < period->to)
+		{
+			int64		to;
+			bool		publishing;
+
+			FSW_INTERRUPT();
+			for (; v < set->nversions && versions[v]->earliest <= at; v++)
+				busy = Max(busy, versions[v]->latest);
+			publishing = busy > at;
+			to = publishing ? busy : period->to;
+			if (v < set->nversions)
+				to = Min(to, versions[v]->earliest);
+			to = Min(to, period->to);
+			if (publishing && period->confidence == FSW_CONFIRMED)
+				fsw_timeline_add(result, period->scope, at, to, period->state,
+								 FSW_REPORTED, FSW_CAUSE_PUBLISHING, period->evidence);
+			else
+				fsw_timeline_add(result, period->scope, at, to, period->state,
+								 period->confidence, period->cause, period->evidence);
+			at = to;
+		}
+	}
+	pfree(versions);
+	return result;
+}
