@@ -94,7 +94,6 @@ SCHEMA_PARTS = \
 	receive \
 	explain \
 	timeline \
-	version \
 	history \
 	prune \
 	installation \

@@ -13,6 +13,9 @@
 /* How many versions an event may be compared with, to find its own. */
 #define FSW_VERSION_REACH	64
 
+/* How much the clocks of sender and receiver may differ. */
+#define FSW_CLOCKS			INT64CONST(1000000)
+
 /* Carried between versions, beside what a state can be: told, but does not fit. */
 #define FSW_LOST				(-4)
 

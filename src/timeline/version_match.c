@@ -271,7 +271,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 	}
 	if (version->list == NULL)
 		return cost;
-	if (version->list_arrived < group->time)
+	if (version->list_arrived < fsw_after(group->time, -FSW_CLOCKS))
 		return -1;
 	unexplained = compare_with_list(match->flag, version->list, group);
 	if (unexplained < 0)
@@ -419,7 +419,7 @@ assign_groups(Match *match, bool deleted)
 		FSW_INTERRUPT();
 		while (start < match->nversions &&
 			   Max(match->versions[start].entry, match->versions[start].list_arrived) <
-			   fsw_after(group->time, -ENTRY_EARLY))
+			   fsw_after(group->time, -FSW_CLOCKS))
 			start++;
 		if (group->imported || group->deleted != deleted)
 			continue;
@@ -450,6 +450,7 @@ time_of_events(FswFlag *flag, FswVersion *version)
 	version->earliest = version->time;
 	version->live = version->time;
 	version->latest = version->list != NULL ? Min(version->list_arrived, version->shown) : version->shown;
+	version->latest = Max(version->latest, version->time);
 
 	/*
 	 * An environment default always has a previous state, unless its version

@@ -329,6 +329,34 @@ try_later(Search *search, int first, int last)
 }
 
 /*
+ * Would a version, at its place, change what no event tells?  That an override
+ * is missing from its list is no such change: a removal sends none.
+ */
+static bool
+changes_untold(Search *search, int index)
+{
+	const FswVersions *set = search->set;
+	const FswVersion *version = &set->versions[index];
+	int		   *current = search->trial;
+	FswHeld    *held;
+	FswVerdict *verdicts;
+	int			extra;
+	int			nlost;
+
+	if (version->has_events)
+		return try_range(search, index, index + 1) > 0;
+	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
+	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
+		return true;
+	held = palloc_array(FswHeld, set->nused);
+	verdicts = palloc_array(FswVerdict, set->nused);
+	(void) fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
+	pfree(held);
+	pfree(verdicts);
+	return extra > nlost;
+}
+
+/*
  * A list that came late and would change what no event tells stands earlier:
  * a version that changes a state sends one.  So does a version that seems to
  * have been scheduled but was only told of late, if what follows its time
@@ -340,11 +368,11 @@ try_earlier(Search *search, int index)
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
 	int			end = Min(set->nversions, index + 4);
-	int			fewest = try_range(search, index, index + 1);
+	int			fewest;
 	int			best = index;
 	int			first = index;
 
-	if (fewest == 0)
+	if (!changes_untold(search, index))
 		return index;
 	while (first > 0 && first > index - BACK && !versions[first - 1].imported &&
 		   (!versions[index].has_events || versions[first - 1].live > versions[index].time))
@@ -450,6 +478,10 @@ follow_each_other(FswVersions *set)
 		FswVersion *version = &set->versions[i];
 
 		FSW_INTERRUPT();
+		/* what is known by its arrival alone: clocks differ */
+		if (version->moved || version->scheduled || !version->has_events ||
+			fsw_apart(version->latest, version->time) > 2 * FSW_CLOCKS)
+			version->latest = fsw_after(version->latest, FSW_CLOCKS);
 		version->live = Max(version->live, least);
 		version->earliest = Max(Min(version->earliest, version->live), set->begin);
 		version->latest = Max(version->latest, version->live);
