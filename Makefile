@@ -69,6 +69,7 @@ OBJS = \
 	src/answer/lookup.o \
 	src/answer/lookup_cache.o \
 	src/answer/name.o \
+	src/answer/override.o \
 	src/answer/steps.o \
 	src/answer/unknown.o \
 	src/maintain/prune.o \
@@ -127,7 +128,7 @@ REGRESS = \
 	installation \
 	privilege \
 	timeline \
-	act \
+	unversioned \
 	version \
 	name \
 	snapshot \

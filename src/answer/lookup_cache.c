@@ -15,6 +15,7 @@
 
 #include "src/answer/lookup.h"
 #include "src/answer/unknown.h"
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 
 /*
@@ -23,16 +24,6 @@
  * then costs no more than a few times what was spent on probes before.
  */
 #define PROBE_WORTH 512
-
-static int
-compare_int64(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	CHECK_FOR_INTERRUPTS();
-	return x < y ? -1 : x > y;
-}
 
 static void *
 copy_array(const void *array, Size size)
@@ -173,7 +164,7 @@ find_bounds(const Entry *entry, FswSteps *const *steps, int *n)
 		*n += steps[i]->n;
 	}
 	if (entry->npairs > 1)
-		qsort(bounds, *n, sizeof(int64), compare_int64);
+		qsort(bounds, *n, sizeof(int64), fsw_compare_int64);
 	for (int i = 0; i < entry->npairs; i++)
 	{
 		int64		changes[FSW_PAIR_BOUNDS];

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 /* An array with room for one more element behind n; NULL is one of none. */
 static inline void *
 fsw_grow(void *array, int n, int *max, Size size)
@@ -30,5 +32,16 @@ fsw_grow(void *array, int n, int *max, Size size)
 /* The new last element of an array, to be assigned to. */
 #define FSW_PUSH(array, n, max) \
 	(*((array) = fsw_grow((array), (n), &(max), sizeof(*(array))), &(array)[(n)++]))
+
+/* For qsort() and bsearch() of numbers. */
+static inline int
+fsw_compare_int64(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x < y ? -1 : x > y;
+}
 
 #endif							/* FSW_ARRAY_H */

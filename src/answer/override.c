@@ -1,0 +1,245 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/answer/override.c
+ *	  Which of several overrides a user was given, and how sure that is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "src/answer/override.h"
+#include "src/base/array.h"
+#include "src/base/fsw.h"
+
+/* An override that a question is about, and what it was then. */
+typedef struct Candidate
+{
+	const FswPeriod *period;
+	int			rank;			/* identities before segments */
+	int64		priority;
+	int64		told;			/* when the priority was */
+} Candidate;
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const Candidate *x = a;
+	const Candidate *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	/* a new override takes the place of the one that had it */
+	if (x->told != y->told)
+		return x->told > y->told ? -1 : 1;
+	return x->period->scope < y->period->scope ? -1 : x->period->scope > y->period->scope;
+}
+
+/*
+ * Is it the identity asked about?  The argument is its identifier, and its key
+ * only where nobody bears that as identifier.
+ */
+static bool
+is_asked_identity(const FswShownScope *shown, const FswAsked *asked)
+{
+	if (shown->identity_identifier != NULL && strcmp(shown->identity_identifier, asked->identity) == 0)
+		return true;
+	for (int i = 0; i < asked->nidentities; i++)
+	{
+		const char *key = strchr(asked->identities[i], ':') + 1;
+
+		if (strcmp(shown->identity, key) == 0 &&
+			strncmp(shown->identity_kind, asked->identities[i], key - 1 - asked->identities[i]) == 0)
+			return true;
+	}
+	return asked->nidentities == 0 && strcmp(shown->identity, asked->identity) == 0;
+}
+
+/* Of two identities that bore one identifier, is the first the younger? */
+static bool
+is_younger(const FswShownScope *a, const FswShownScope *b)
+{
+	if (strlen(a->identity) != strlen(b->identity))
+		return strlen(a->identity) > strlen(b->identity);
+	return strcmp(a->identity, b->identity) > 0;
+}
+
+/* Is the scope one of the identity or of the segments asked about? */
+static bool
+is_asked(const FswHistory *history, int scope, const FswAsked *asked)
+{
+	const FswShownScope *shown = &history->shown_scopes[scope];
+
+	if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
+		return asked->identity != NULL && is_asked_identity(shown, asked);
+	return asked->nsegments > 0 &&
+		bsearch(&shown->segment_id, asked->segments, asked->nsegments, sizeof(int64), fsw_compare_int64) != NULL;
+}
+
+static int64
+priority_of(const FswHistory *history, const FswPeriod *period)
+{
+	const FswShownRow *row = fsw_history_row(history, period);
+
+	return row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
+}
+
+/* Was an override put before others, or were they moved, within (after, at]? */
+static bool
+is_reordered(const FswHistory *history, int64 after, int64 at, int64 priority)
+{
+	const FswFlag *flag = &history->flag;
+	const FswTimeline *timeline = history->timeline;
+	int			first = fsw_timeline_first(timeline->reorders, timeline->nreorders, fsw_after(after, 1));
+
+	if (first < timeline->nreorders && timeline->reorders[first] <= at)
+		return true;
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (piece->kind == FSW_EV_BODY && flag->scopes[piece->scope].kind == FSW_SCOPE_SEGMENT &&
+			piece->before == FSW_NOT_LIVE && piece->at > after && piece->at <= at &&
+			piece->row >= 0 && history->shown_rows[piece->row].has_priority &&
+			history->shown_rows[piece->row].priority <= priority)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * How sure is it which of several segment overrides wins?  With versions, a
+ * new override moves those behind it without a word, which leaves those told
+ * of together in their order, and so does a version that changes nothing but
+ * the order.
+ */
+static FswConfidence
+confidence_of_order(const FswHistory *history, const Candidate *candidates, int n, int64 at)
+{
+	int			nlive = 0;
+	int64		earliest = FSW_FOREVER;
+	int64		latest = FSW_NEVER;
+	int64		priority = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (candidates[i].rank == 0 || candidates[i].period->state < 0)
+			continue;
+		nlive++;
+		earliest = Min(earliest, candidates[i].told);
+		latest = Max(latest, candidates[i].told);
+		priority = Max(priority, candidates[i].priority);
+	}
+	if (nlive < 2 || !history->flag.versioned)
+		return FSW_CONFIRMED;
+	/* those that a list alone tells of have none */
+	if (priority == PG_INT64_MAX)
+		return FSW_INFERRED;
+	if (is_reordered(history, earliest == latest ? at : earliest, at, priority) ||
+		(history->timeline->nreorders > 0 &&
+		 fsw_timeline_first(history->timeline->reorders, history->timeline->nreorders, fsw_after(latest, 1)) <
+		 fsw_timeline_first(history->timeline->reorders, history->timeline->nreorders, fsw_after(at, 1))))
+		return FSW_INFERRED;
+	return FSW_CONFIRMED;
+}
+
+/*
+ * How sure is it that no override was there of which nothing told?
+ */
+static FswConfidence
+absence_at(const FswHistory *history, int64 at)
+{
+	if (!history->flag.versioned)
+		return history->flag.absence;
+	return Min(history->flag.absence, fsw_timeline_absence(history->timeline, at));
+}
+
+/*
+ * The overrides asked about that are known at an instant, best first.  Returns
+ * whether each of those asked about is known.
+ */
+static bool
+find_candidates(const FswHistory *history, const FswAsked *asked, int64 at, Candidate *candidates, int *n)
+{
+	int			nwanted = asked->nsegments + (asked->identity != NULL ? 1 : 0);
+	int			identity = -1;
+
+	*n = 0;
+	for (int scope = 1; scope < history->flag.nscopes; scope++)
+	{
+		const FswPeriod *override;
+		Candidate  *candidate = &candidates[*n];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_asked(history, scope, asked))
+			continue;
+		override = fsw_timeline_at(history->timeline, scope, at);
+		if (override == NULL)
+			continue;
+		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
+		{
+			if (identity >= 0)
+			{
+				if (!is_younger(&history->shown_scopes[scope],
+								&history->shown_scopes[candidates[identity].period->scope]))
+					continue;
+				candidate = &candidates[identity];
+			}
+			else
+				identity = (*n)++;
+			candidate->rank = 0;
+		}
+		else
+		{
+			candidate->rank = 1;
+			(*n)++;
+		}
+		candidate->period = override;
+		/* one that is absent had to be looked at before any other */
+		candidate->priority = override->state < 0 ? -1 : priority_of(history, override);
+		candidate->told = override->evidence < 0 ? FSW_NEVER :
+			history->flag.evidence[override->evidence].at;
+	}
+	nwanted -= *n;
+	qsort(candidates, *n, sizeof(Candidate), compare_candidates);
+	return nwanted <= 0;
+}
+
+/*
+ * The period that counts of those asked about: an override's, else that of the
+ * default.  No answer is surer than what had to be looked at before; nor than
+ * that an override nobody told is not there.
+ */
+const FswPeriod *
+fsw_choose_override(const FswHistory *history, const FswAsked *asked, int64 at, const FswPeriod *otherwise,
+			FswConfidence *lowest)
+{
+	Candidate  *candidates = palloc_array(Candidate, history->flag.nscopes);
+	int			n;
+	bool		all = find_candidates(history, asked, at, candidates, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		/* that of the identity needs no other */
+		if (!all && candidates[i].rank > 0)
+			*lowest = Min(*lowest, absence_at(history, at));
+		*lowest = Min(*lowest, candidates[i].period->confidence);
+		if (candidates[i].period->state >= 0)
+		{
+			if (candidates[i].rank > 0 && asked->identity != NULL && candidates[0].rank > 0)
+				*lowest = Min(*lowest, FSW_REPORTED);
+			if (candidates[i].rank > 0)
+				*lowest = Min(*lowest, confidence_of_order(history, candidates, n, at));
+			return candidates[i].period;
+		}
+	}
+	if (!all)
+		*lowest = Min(*lowest, absence_at(history, at));
+	if (asked->identity != NULL && (n == 0 || candidates[0].rank > 0))
+		*lowest = Min(*lowest, FSW_REPORTED);
+	return otherwise;
+}
