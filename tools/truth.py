@@ -364,7 +364,7 @@ def history():
         (environment, feature, segment, identity, start, end, enabled, value, variants,
          confidence, cause) = json.loads(line)
         if identity is not None:
-            scope = (environment, feature, 'identity', int(identity))
+            scope = (environment, feature, 'identity', int(identity) if identity.isdigit() else identity)
         elif segment is not None:
             scope = (environment, feature, 'segment', segment)
         else:

@@ -185,7 +185,7 @@ class Doors:
         said = {}
         for line in self.psql("SELECT to_jsonb(c) - 'period' FROM flagsmith.current_state c", 'truth').split('\n')[:-1]:
             row = json.loads(line)
-            kind, thing = ('identity', int(row['identity'])) if row['identity'] is not None else \
+            kind, thing = ('identity', int(row['identity']) if row['identity'].isdigit() else row['identity']) if row['identity'] is not None else \
                 ('segment', row['segment_id']) if row['segment_id'] is not None else ('default', 0)
             said[row['environment_id'], row['feature_id'], kind, thing] = row
         was = {}

@@ -61,7 +61,8 @@ class Judge:
     def scope_of(self, row):
         identity = row['identity']
         if identity is not None:
-            identity = int(identity)
+            # an identity that only an entry told has its identifier there
+            identity = int(identity) if identity.isdigit() else identity
         elif row['identity_identifier'] is not None:
             known = [i.id for i in self.sim.identities.values()
                      if i.env == row['environment_id'] and i.identifier == row['identity_identifier']]
