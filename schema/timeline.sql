@@ -123,11 +123,10 @@ COMMENT ON COLUMN flagsmith.flag_timeline.feature IS 'The feature''s name at the
 COMMENT ON COLUMN flagsmith.flag_timeline.segment_id IS 'The segment of an override by segment, else NULL.';
 COMMENT ON COLUMN flagsmith.flag_timeline.segment IS 'The segment''s name at the start of the period.';
 COMMENT ON COLUMN flagsmith.flag_timeline.priority IS 'Of an override by segment: 0 is the highest; NULL where not told.';
-COMMENT ON COLUMN flagsmith.flag_timeline.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id.';
 COMMENT ON COLUMN flagsmith.flag_timeline.identity IS 'Id of the identity of such an override.';
 COMMENT ON COLUMN flagsmith.flag_timeline.identity_identifier IS 'What that identity is called in the application.';
 COMMENT ON COLUMN flagsmith.flag_timeline.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
-COMMENT ON COLUMN flagsmith.flag_timeline.identity_kind IS 'core or edge; identifier where no event showed the identity, and identity is its identifier.';
+COMMENT ON COLUMN flagsmith.flag_timeline.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id; identifier where no event showed it, and identity is its identifier.';
 COMMENT ON COLUMN flagsmith.flag_timeline.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
 COMMENT ON COLUMN flagsmith.flag_timeline.value IS 'Best estimate of the value, with its JSON type.';
 COMMENT ON COLUMN flagsmith.flag_timeline.variants IS 'Percentages by option id.';
@@ -158,7 +157,7 @@ COMMENT ON COLUMN flagsmith.current_state.feature IS 'The feature''s name after 
 COMMENT ON COLUMN flagsmith.current_state.segment_id IS 'The segment of an override by segment, else NULL.';
 COMMENT ON COLUMN flagsmith.current_state.segment IS 'The segment''s name after all evidence.';
 COMMENT ON COLUMN flagsmith.current_state.priority IS 'Of an override by segment: 0 is the highest; NULL where not told.';
-COMMENT ON COLUMN flagsmith.current_state.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id.';
+COMMENT ON COLUMN flagsmith.current_state.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id; identifier where no event showed it, and identity is its identifier.';
 COMMENT ON COLUMN flagsmith.current_state.identity IS 'Id of the identity of such an override.';
 COMMENT ON COLUMN flagsmith.current_state.identity_identifier IS 'What that identity is called in the application.';
 COMMENT ON COLUMN flagsmith.current_state.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';

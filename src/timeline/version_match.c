@@ -70,16 +70,6 @@ typedef struct Match
 } Match;
 
 static int
-compare_int(const void *a, const void *b)
-{
-	int			x = *(const int *) a;
-	int			y = *(const int *) b;
-
-	FSW_INTERRUPT();
-	return x < y ? -1 : x > y;
-}
-
-static int
 compare_by_time(const void *a, const void *b)
 {
 	const FswVersion *x = a;
@@ -241,8 +231,8 @@ compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *gro
 	}
 	if (list->nlist > 0)
 		memcpy(listed, list->list, list->nlist * sizeof(int));
-	qsort(states, group->nevents, sizeof(int), compare_int);
-	qsort(listed, list->nlist, sizeof(int), compare_int);
+	qsort(states, group->nevents, sizeof(int), fsw_compare_int);
+	qsort(listed, list->nlist, sizeof(int), fsw_compare_int);
 	for (int i = 0; i < group->nevents && result >= 0; i++, j++)
 	{
 		while (j < list->nlist && listed[j] < states[i])

@@ -19,16 +19,6 @@
 #define LATE				INT64CONST(10000000)
 
 static int
-compare_int(const void *a, const void *b)
-{
-	int			x = *(const int *) a;
-	int			y = *(const int *) b;
-
-	FSW_INTERRUPT();
-	return x < y ? -1 : x > y;
-}
-
-static int
 compare_held(const void *a, const void *b)
 {
 	const FswHeld *x = a;
@@ -75,7 +65,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 	}
 	qsort(held, nheld, sizeof(FswHeld), compare_held);
 	memcpy(listed, list->list + 1, nlisted * sizeof(int));
-	qsort(listed, nlisted, sizeof(int), compare_int);
+	qsort(listed, nlisted, sizeof(int), fsw_compare_int);
 
 	for (int i = 0; i < nheld;)
 	{
