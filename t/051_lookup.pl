@@ -10,9 +10,7 @@ use FlagHistory;
 use FswTest;
 use Test::More;
 
-# One seed for all runs until pruning and holes agree: with others, now and then a period after pruning differs in its
-# confidence, and environment_state() in a row (1795628137, 1795629036).  FSW_SEED tries another.
-my $seed = $ENV{FSW_SEED} // 1795628885;
+my $seed = $ENV{FSW_SEED} // time;
 note("FSW_SEED=$seed repeats this run");
 srand($seed);
 
@@ -217,7 +215,8 @@ SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(f
     -- that there is no other override, and with versions which of several wins, is a claim of its own
     (a.identity IS NULL OR number.identities > 0)
         AND ((first.one).identity IS NOT NULL OR number.segments = (SELECT count(DISTINCT s) FROM unnest(a.segments) s))
-        AND (a.environment_id <> 2 OR number.segments < 2) AS whole
+        AND (a.environment_id <> 2 OR number.segments < 2) AS whole,
+    tie.segments AS tied
 FROM asked a
 CROSS JOIN LATERAL (SELECT array_agg(p ORDER BY p.identity IS NULL, CASE WHEN p.enabled IS NULL THEN -1 ELSE p.priority END) AS scopes
     FROM period p WHERE p.environment_id = a.environment_id AND p.feature_id = a.feature_id AND p."from" <= a.at AND (a.at < p."to" OR p."to" IS NULL)
@@ -225,16 +224,21 @@ CROSS JOIN LATERAL (SELECT array_agg(p ORDER BY p.identity IS NULL, CASE WHEN p.
 CROSS JOIN LATERAL (SELECT count(u.segment_id) AS segments, count(u.identity) AS identities FROM unnest(c.scopes) u) number
 LEFT JOIN LATERAL (SELECT u.i, c.scopes[u.i] AS one FROM generate_subscripts(c.scopes, 1) u (i) WHERE (c.scopes[u.i]).enabled IS NOT NULL ORDER BY i LIMIT 1) first ON true
 LEFT JOIN LATERAL (SELECT min(u.confidence) AS confidence FROM unnest(c.scopes[:COALESCE(first.i, cardinality(c.scopes))]) u) lowest ON true
+-- Lists tell no priorities: which of several that only they tell of wins is not known.
+LEFT JOIN LATERAL (SELECT array_agg(u.segment_id) AS segments FROM unnest(c.scopes) u
+    WHERE (first.one).identity IS NULL AND (first.one).priority IS NULL AND u.segment_id IS NOT NULL AND u.enabled IS NOT NULL
+    HAVING count(*) > 1) tie ON true
 LEFT JOIN period d ON d.environment_id = a.environment_id AND d.feature_id = a.feature_id AND d.scope = ''
     AND d."from" <= a.at AND (a.at < d."to" OR d."to" IS NULL);
 SQL
 check('overrides', <<'SQL', 300);
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT a, s, o, (s.enabled, s.value, s.variants, CASE WHEN o.whole OR s.confidence > o.confidence THEN s.confidence ELSE o.confidence END, s.cause,
+FROM (SELECT a, s, o, CASE WHEN o.tied IS NOT NULL THEN s.segment_id <> ALL (o.tied) OR s.confidence > 'inferred' ELSE
+          (s.enabled, s.value, s.variants, CASE WHEN o.whole OR s.confidence > o.confidence THEN s.confidence ELSE o.confidence END, s.cause,
               s.since, s.next_change, s.changed_by, s.delivery_id, s.segment_id, s.scope)
           IS DISTINCT FROM ((o.told).enabled, (o.told).value, (o.told).variants, o.confidence, (o.told).cause, (o.told).since, (o.told).until,
            (o.told).changed_by, (o.told).delivery_id, (o.told).segment_id, CASE WHEN (o.told).segment_id IS NOT NULL THEN 'segment'
-               WHEN (o.told).identity IS NOT NULL THEN 'identity' WHEN (o.told).scope = '' THEN 'environment' END) AS bad
+               WHEN (o.told).identity IS NOT NULL THEN 'identity' WHEN (o.told).scope = '' THEN 'environment' END) END AS bad
       FROM asked a JOIN override o USING (n)
       LEFT JOIN LATERAL flagsmith.feature_state(a.environment, a.feature, a.at, a.segments, a.identity) s ON true WHERE n <= 400) q
 SQL
@@ -242,6 +246,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE whole) > 50, coun
 	'overrides that are all there is, and others');
 
 # environment_state() at random instants, and before anything was heard of the environment: each flag that is live, and no other.
+# A page of the API may tell of a flag before anything tells its name, which is then the next one.
 for my $asked ([ 6, 5e6 ], map { [ $_, int(rand($_ == 6 ? 400e6 : 1500e6)) ] } 1, 2, 3, 4, 6, 6, 6)
 {
 	my ($environment, $at) = ($asked->[0], at($asked->[1]));
@@ -251,7 +256,8 @@ WITH name AS (SELECT p.name || '/' || e.name AS environment FROM called e JOIN c
         WHERE e.kind = 'environment' AND e.id = $environment
         ORDER BY level(p, '$at'), away(p, '$at'), level(e, '$at'), away(e, '$at') LIMIT 1),
     said AS (SELECT s.* FROM name, LATERAL flagsmith.environment_state(name.environment, '$at') s),
-    told AS (SELECT p.*, f.name AS feature FROM period p JOIN called f ON f.kind = 'feature' AND f.id = p.feature_id AND f.lo <= '$at' AND '$at' < f.hi
+    told AS (SELECT p.*, f.name AS feature FROM period p, LATERAL (SELECT f.name FROM called f WHERE f.kind = 'feature' AND f.id = p.feature_id
+            ORDER BY level(f, '$at'), away(f, '$at') LIMIT 1) f
         WHERE p.environment_id = $environment AND p.scope = '' AND NOT p.removed AND p."from" <= '$at' AND ('$at' < p."to" OR p."to" IS NULL))
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
 FROM (SELECT s, t, (s.feature, s.feature_id, s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
@@ -272,22 +278,27 @@ FROM (SELECT c, p, (c.enabled, c.value, c.variants, c.confidence, c.cause, flags
       WHERE c.segment_id IS NULL AND c.identity IS NULL AND c.environment_id <> 3 AND c.feature IS DISTINCT FROM 'phoenix') q
 SQL
 
-# Pruning changes no answer about its horizon or later.
+# Pruning changes no answer about its horizon or later.  An override of a deleted feature that entries alone told of may be
+# forgotten, where a later feature has its name and theirs.
+my $pruned = 0;
 for my $horizon (at(300e6 + int(rand(600e6))), at(1000e6 + int(rand(19000e6))), at(20001e6))
 {
-	cmp_ok($node->safe_psql('postgres', "SET client_min_messages = warning; SELECT flagsmith.prune_history('$horizon', 1000000)"), '>', 100, "pruned before $horizon");
+	$pruned += $node->safe_psql('postgres', "SET client_min_messages = warning; SELECT flagsmith.prune_history('$horizon', 1000000)");
 	check("periods after pruning before $horizon", <<"SQL", 100);
 WITH after AS MATERIALIZED (SELECT f.environment_id, f.feature_id, COALESCE(p.segment_id::text, 'identity ' || p.identity, '') AS scope, p.*
     FROM flagsmith._flag f, LATERAL flagsmith._flag_periods(f.source, f.environment_id, f.feature_id) p),
     boundary AS (SELECT *, GREATEST("from", '$horizon') AS at FROM period WHERE ("to" IS NULL OR "to" > '$horizon'))
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
 FROM (SELECT b, a, (a.enabled, a.value, a.variants, a.removed, a.confidence, a.cause, a.changed_by, a.delivery_id)
-          IS DISTINCT FROM (b.enabled, b.value, b.variants, b.removed, b.confidence, b.cause, b.changed_by, b.delivery_id) AS bad
+          IS DISTINCT FROM (b.enabled, b.value, b.variants, b.removed, b.confidence, b.cause, b.changed_by, b.delivery_id)
+          AND NOT (a.environment_id IS NULL AND b.scope <> '' AND b.removed AND b.cause = 'feature_deleted') AS bad
       FROM boundary b LEFT JOIN after a ON a.environment_id = b.environment_id AND a.feature_id = b.feature_id AND a.scope = b.scope
           AND a."from" <= b.at AND (b.at < a."to" OR a."to" IS NULL)) q
 SQL
 	check("lookups after pruning before $horizon", $scalars =~ s/CONDITION/at >= '$horizon'/r, 50);
 }
+
+cmp_ok($pruned, '>', 1000, "rows pruned: $pruned");
 
 # Without overrides by segment, the last changes of a flag with versions are enough.
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM flagsmith.flag_change WHERE feature_id = 44'), '<', 250, 'changes left with versions');
