@@ -57,7 +57,7 @@ typedef struct RowKey
 {
 	int64		delivery;
 	int32		ordinal;
-	int32		split;			/* 0 but for audit effect */
+	int32		split;			/* 0 but for audit_effect */
 } RowKey;
 
 typedef struct Rebuild

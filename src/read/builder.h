@@ -43,7 +43,7 @@ typedef struct FswHistoryReading
 	int			nbuckets;		/* a power of two */
 	int		   *buckets;		/* of the overrides' keys: a scope, or 0 */
 	uint64	   *scope_keys;		/* by scope */
-	FswNameSince **scope_names; /* by scope: hashes, as in audit effect.scope_hash */
+	FswNameSince **scope_names; /* by scope: hashes, as in audit_effect.scope_hash */
 	int		   *nscope_names;
 	int64		born;			/* of the feature, as far as it was read */
 } FswHistoryReading;

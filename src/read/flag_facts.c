@@ -521,7 +521,7 @@ fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name, bool of_pro
 }
 
 /*
- * Is the entry that a scan of audit effect found about the flag?  A feature of
+ * Is the entry that a scan of audit_effect found about the flag?  A feature of
  * another project can have the same name, and one of another time too.
  */
 bool
