@@ -210,3 +210,15 @@ CALL pg_temp.entry('10:20', 1, 'FEATURE', 'Flag state / Remote config value dele
 CALL pg_temp.entry('10:20', 1, 'FEATURE', 'Flag state / Remote config value deleted for feature ''flag 14'' and segment ''single''', 14);
 SELECT * FROM pg_temp.periods(14) p WHERE p LIKE 'env 1 segment%';
 SELECT segment, pg_temp.asked(1, 14, '10:30', ARRAY[segment]) FROM generate_series(41, 43) segment;
+
+-- An identity of another project, whom an event showed, is not the one of which an entry alone tells: pruning keeps that.
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'act', convert_to(replace(replace(replace(replace(convert_from(d.body, 'UTF8'), '"id": 7, "name": "Shop"', '"id": 8, "name": "Other"'),
+    '"id": 1, "name": "env 1"', '"id": 21, "name": "env 21"'), '"id": 12, "name": "flag 12"', '"id": 22, "name": "flag 22"'), '"13"', '"zoe"'), 'UTF8'), d.received_at
+FROM flagsmith.delivery d JOIN flagsmith.flag_change f ON f.delivery = d.id
+WHERE f.source = 'act' AND f.identity = '12' AND f.feature_id = 12
+RETURNING outcome;
+BEGIN;
+SELECT flagsmith.prune_history('2026-01-01 11:25Z') > 0 AS pruned;
+SELECT p FROM pg_temp.periods(13) p WHERE p LIKE 'env 1 identity%';
+ROLLBACK;
