@@ -211,9 +211,24 @@ CALL pg_temp.list('2026-01-01 04:00:01', 13, 'order', 'l-3', pg_temp.state(false
 
 SELECT * FROM pg_temp.periods('silent');
 SELECT * FROM pg_temp.periods('tried');
+CREATE TEMP VIEW asked AS
 SELECT q.feature, q.at, q.segments, s.enabled, s.value, s.scope, s.confidence, s.cause
 FROM (VALUES ('silent', '2026-01-01 02:30'::timestamptz, '{77}'::bigint[]), ('silent', '2026-01-01 03:30', '{77}'), ('silent', '2026-01-01 03:30', '{6}'),
         ('more', '2026-01-01 02:30', '{77}'), ('more', '2026-01-01 02:30', NULL), ('more', '2026-01-01 03:30', '{77}'),
         ('order', '2026-01-01 02:30', '{31,32}'), ('order', '2026-01-01 03:30', '{31,32}'), ('order', '2026-01-01 03:30', '{31,33}'),
         ('order', '2026-01-01 04:30', '{31,32}'), ('order', '2026-01-01 04:30', '{32}')) q (feature, at, segments),
     flagsmith.feature_state('Depot/Staging', q.feature, q.at, q.segments) s;
+SELECT * FROM asked;
+-- Missing entries make no answer surer: neither that there is no other override, nor which of several comes first.
+CREATE TEMP TABLE answered AS SELECT * FROM asked;
+BEGIN;
+DO $$ BEGIN
+    FOR i IN 1..60 LOOP
+        CALL pg_temp.entry('2026-01-01 02:15', NULL, 'SEGMENT', 'Segment updated: nobody', 99);
+        PERFORM nextval('pg_temp.audit_id') WHERE i = 30;
+    END LOOP;
+END $$;
+SELECT count(*) AS holes FROM flagsmith.missing_audit_entry WHERE source = 'vs';
+SELECT feature, at, segments, a.confidence AS before, b.confidence FROM answered a JOIN asked b USING (feature, at, segments)
+WHERE a.confidence <> b.confidence ORDER BY 1, 2, 3;
+ROLLBACK;

@@ -13,24 +13,6 @@
 #include "src/timeline/model.h"
 #include "src/timeline/pure.h"
 
-/*
- * An event of a type that is not known may mean something else than what its
- * state looks like.
- */
-void
-fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
-{
-	for (int i = 0; i < timeline->nperiods; i++)
-	{
-		FswPeriod  *period = &timeline->periods[i];
-
-		FSW_INTERRUPT();
-		if (period->evidence >= 0 && flag->evidence[period->evidence].guessed &&
-			period->confidence > FSW_REPORTED)
-			period->confidence = FSW_REPORTED;
-	}
-}
-
 /* Is it known for ever?  What was deleted does not come back under its id. */
 static bool
 is_final(const FswPeriod *period)
@@ -39,12 +21,70 @@ is_final(const FswPeriod *period)
 }
 
 /*
+ * Does a period rest on what cannot be judged?  An event of a type that is not
+ * known may mean something else than what its state looks like.
+ */
+static bool
+is_guess(const FswFlag *flag, const FswPeriod *period)
+{
+	return period->evidence >= 0 && flag->evidence[period->evidence].guessed;
+}
+
+/* Lower what of a timeline is confirmed within a stretch; the rest of it stays. */
+static void
+lower_within(FswTimeline *timeline, const FswPeriod *period, int64 from, int64 to, FswCause cause)
+{
+	int64		a = Max(from, period->from);
+	int64		b = Min(to, period->to);
+
+	if (period->confidence <= FSW_REPORTED || a >= b)
+		a = b = period->to;
+	fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
+					 period->confidence, period->cause, period->evidence);
+	fsw_timeline_add(timeline, period->scope, a, b, period->state,
+					 FSW_REPORTED, cause, period->evidence);
+	fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
+					 period->confidence, period->cause, period->evidence);
+}
+
+/* A timeline's periods, to be made anew; what else it tells is untouched. */
+static FswTimeline
+take_periods(FswTimeline *timeline)
+{
+	FswTimeline taken = *timeline;
+
+	timeline->nperiods = timeline->maxperiods = 0;
+	timeline->periods = NULL;
+	return taken;
+}
+
+/* Nothing that rests on a guess is confirmed. */
+void
+fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
+{
+	FswTimeline old = take_periods(timeline);
+
+	for (int i = 0; i < old.nperiods; i++)
+	{
+		const FswPeriod *period = &old.periods[i];
+		bool		guess = is_guess(flag, period);
+
+		FSW_INTERRUPT();
+		lower_within(timeline, period, guess ? period->from : period->to, period->to, period->cause);
+	}
+}
+
+/*
  * Until when an entry that is missing can matter to each scope: the next
  * body, import or list of versions behind the hole tells the state anew.
+ * Which overrides there are at all is told by lists alone: the last of the
+ * ends.
  */
 static void
 find_ends(const FswFlag *flag, const FswHole *hole, int64 *ends)
 {
+	int64		list = FSW_FOREVER;
+
 	for (int scope = 0; scope < flag->nscopes; scope++)
 		ends[scope] = FSW_FOREVER;
 	for (int i = 0; i < flag->nevidence; i++)
@@ -54,40 +94,37 @@ find_ends(const FswFlag *flag, const FswHole *hole, int64 *ends)
 		FSW_INTERRUPT();
 		if ((piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT) && piece->at > hole->until)
 			ends[piece->scope] = Min(ends[piece->scope], piece->at);
-		if (piece->kind != FSW_EV_LIST || piece->arrived <= hole->until)
-			continue;
-		for (int scope = 0; scope < flag->nscopes; scope++)
-		{
-			if (flag->scopes[scope].kind != FSW_SCOPE_IDENTITY)
-				ends[scope] = Min(ends[scope], piece->arrived);
-		}
+		if (piece->kind == FSW_EV_LIST && piece->arrived > hole->until)
+			list = Min(list, piece->arrived);
 	}
+	for (int scope = 0; scope < flag->nscopes; scope++)
+	{
+		if (flag->scopes[scope].kind != FSW_SCOPE_IDENTITY)
+			ends[scope] = Min(ends[scope], list);
+	}
+	ends[flag->nscopes] = list;
 }
 
 /* Lower what one hole takes the proof from. */
 static void
 lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int64 *ends)
 {
-	FswTimeline lowered = {0};
+	FswTimeline old = take_periods(timeline);
 
 	find_ends(flag, hole, ends);
-	for (int i = 0; i < timeline->nperiods; i++)
+	for (int i = 0; i < old.nperiods; i++)
 	{
-		const FswPeriod *period = &timeline->periods[i];
-		int64		a = Max(hole->from, period->from);
-		int64		b = Min(ends[period->scope], period->to);
+		const FswPeriod *period = &old.periods[i];
 
 		FSW_INTERRUPT();
-		if (period->confidence <= FSW_REPORTED || is_final(period) || a >= b)
-			a = b = period->to;
-		fsw_timeline_add(&lowered, period->scope, period->from, a, period->state,
-						 period->confidence, period->cause, period->evidence);
-		fsw_timeline_add(&lowered, period->scope, a, b, period->state,
-						 FSW_REPORTED, FSW_CAUSE_MISSING_ENTRIES, period->evidence);
-		fsw_timeline_add(&lowered, period->scope, b, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
+		lower_within(timeline, period, is_final(period) ? period->to : hole->from, ends[period->scope],
+					 FSW_CAUSE_MISSING_ENTRIES);
 	}
-	*timeline = lowered;
+	if (timeline->others == NULL)
+		return;
+	old = take_periods(timeline->others);
+	for (int i = 0; i < old.nperiods; i++)
+		lower_within(timeline->others, &old.periods[i], hole->from, ends[flag->nscopes], FSW_CAUSE_MISSING_ENTRIES);
 }
 
 /*
@@ -98,7 +135,7 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 void
 fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes, const FswHole *holes)
 {
-	int64	   *ends = palloc_array(int64, flag->nscopes);
+	int64	   *ends = palloc_array(int64, flag->nscopes + 1);
 
 	for (int i = 0; i < nholes; i++)
 		lower_hole(flag, timeline, &holes[i], ends);
