@@ -211,6 +211,19 @@ CALL pg_temp.entry('10:20', 1, 'FEATURE', 'Flag state / Remote config value dele
 SELECT * FROM pg_temp.periods(14) p WHERE p LIKE 'env 1 segment%';
 SELECT segment, pg_temp.asked(1, 14, '10:30', ARRAY[segment]) FROM generate_series(41, 43) segment;
 
+-- Entries say which override they are about by name, and a page of states has ids alone: what it tells of a segment without a
+-- name is never confirmed, whatever entries come about others.
+CALL pg_temp.made('11:00', 15);
+CALL pg_temp.event('11:00:02', '11:00', 1, 15, pg_temp.state(false, '"first"'));
+SELECT outcome, entries FROM flagsmith.import_feature_states('[{"id": 15001, "feature": 15, "environment": 1, "identity": null, "enabled": true,
+    "feature_segment": 91, "feature_state_value": "imported", "multivariate_feature_state_values": []},
+    {"id": 15002, "feature": 15, "environment": 1, "identity": null, "enabled": true,
+    "feature_segment": 92, "feature_state_value": "imported", "multivariate_feature_state_values": []}]', 'act/Shop/env 1', '2026-01-01 11:10Z',
+    '[{"id": 91, "segment": 51, "priority": 0, "environment": 1}, {"id": 92, "segment": 43, "priority": 1, "environment": 1}]');
+CALL pg_temp.entry('11:20', 1, 'FEATURE', 'Flag state / Remote config value deleted for feature ''flag 15'' and segment ''nameless''', 15);
+CALL pg_temp.entry('11:30', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 12', 12);
+SELECT * FROM pg_temp.periods(15) p WHERE p LIKE 'env 1 segment%';
+
 -- An identity of another project, whom an event showed, is not the one of which an entry alone tells: pruning keeps that.
 INSERT INTO flagsmith.inbox (webhook, body, received_at)
 SELECT 'act', convert_to(replace(replace(replace(replace(convert_from(d.body, 'UTF8'), '"id": 7, "name": "Shop"', '"id": 8, "name": "Other"'),

@@ -115,6 +115,7 @@ fsw_read_scope_names(FswHistoryReading *reading)
 			read_segment(reading, scope);
 		else if (identifier != NULL)
 			add_scope_name(reading, scope, &max, FSW_NEVER, "identity:", identifier, strlen(identifier));
+		flag->scopes[scope].unnamed = reading->nscope_names[scope] == 0;
 	}
 }
 

@@ -22,12 +22,19 @@ is_final(const FswPeriod *period)
 
 /*
  * Does a period rest on what cannot be judged?  An event of a type that is not
- * known may mean something else than what its state looks like.
+ * known may mean something else than what its state looks like.  Entries tell
+ * of an override by the name of its segment or identity, and pages of states
+ * have ids alone: that no entry came about it proves nothing until something
+ * has told the name.  A version's list names nothing and is complete.
  */
 static bool
 is_guess(const FswFlag *flag, const FswPeriod *period)
 {
-	return period->evidence >= 0 && flag->evidence[period->evidence].guessed;
+	const FswScope *scope = &flag->scopes[period->scope];
+
+	if (period->evidence >= 0 && flag->evidence[period->evidence].guessed)
+		return true;
+	return scope->unnamed && (!flag->versioned || scope->kind == FSW_SCOPE_IDENTITY) && !is_final(period);
 }
 
 /* Lower what of a timeline is confirmed within a stretch; the rest of it stays. */

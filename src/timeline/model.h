@@ -159,6 +159,7 @@ typedef struct FswScope
 								 * scope begins there */
 	int64		ended;			/* when its segment was deleted */
 	bool		silent;			/* of an experiment: changes without a word */
+	bool		unnamed;		/* entries about it can't be told from others */
 } FswScope;
 
 /* All that is known about one feature in one environment. */
