@@ -136,12 +136,12 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                             OR a.object = 'environment' AND a.action IN ('created', 'updated')
                             OR a.object = 'variant' AND a.environment_id IS NULL
                             OR a.action IN ('committed', 'went live')
-                            -- an identity that no event of its project showed
-                            OR a.identity IS NOT NULL AND NOT EXISTS (
-                                SELECT FROM flagsmith.name n
+                            -- an identity that no event of its project showed, or one of another project, too
+                            OR a.identity IS NOT NULL AND (
+                                SELECT bool_and(coalesce(n.project_id, a.project_id) = a.project_id)
+                                FROM flagsmith.name n
                                 WHERE flagsmith._hash(n.kind || ':' || n.name) = flagsmith._hash('identity:' || a.identity)
-                                    AND n.source = a.source AND n.kind = 'identity'
-                                    AND coalesce(n.project_id, a.project_id) = a.project_id)) IS NOT TRUE)
+                                    AND n.source = a.source AND n.kind = 'identity') IS NOT TRUE) IS NOT TRUE)
             ORDER BY a.created_date
             LIMIT at_most
         ),

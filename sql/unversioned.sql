@@ -235,3 +235,14 @@ BEGIN;
 SELECT flagsmith.prune_history('2026-01-01 11:25Z') > 0 AS pruned;
 SELECT p FROM pg_temp.periods(13) p WHERE p LIKE 'env 1 identity%';
 ROLLBACK;
+-- Nor one whose id was seen in both.
+BEGIN;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'act', convert_to(replace(replace(convert_from(d.body, 'UTF8'), '"id": 12, "name": "flag 12"', '"id": 23, "name": "flag 23"'),
+    '"13"', '"zoe"'), 'UTF8'), d.received_at + interval '1 second'
+FROM flagsmith.delivery d JOIN flagsmith.flag_change f ON f.delivery = d.id
+WHERE f.source = 'act' AND f.identity = '12' AND f.feature_id = 12
+RETURNING outcome;
+SELECT flagsmith.prune_history('2026-01-01 11:25Z') > 0 AS pruned;
+SELECT p FROM pg_temp.periods(13) p WHERE p LIKE 'env 1 identity%';
+ROLLBACK;
