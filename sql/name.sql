@@ -141,3 +141,23 @@ END $$;
 SELECT count(*) AS orders, count(DISTINCT answers) AS answers FROM heard;
 DROP TABLE told, heard;
 SELECT flagsmith.disable_webhook('names'), flagsmith.disable_webhook('names2');
+
+-- What a session remembers of the names it stored goes with a transaction that is undone, and with the rows.
+CREATE FUNCTION pg_temp.told_again(n int) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body)
+    VALUES ('memory', convert_to(pg_temp.flag(timestamptz '2026-05-01Z' + n * interval '1 s', 'Memory', 'Mem', true, n, feature_id => 77, environment_id => 77, project_id => 77), 'UTF8'))
+    RETURNING outcome || ', ' || (SELECT count(DISTINCT kind) FROM flagsmith.name WHERE source = 'memory') || ' kinds before' $$;
+SELECT flagsmith.add_webhook('memory', source => 'memory', allow_unsigned => true) IS NOT NULL AS registered;
+BEGIN;
+SELECT pg_temp.told_again(1);
+ROLLBACK;
+SELECT pg_temp.told_again(2);
+SELECT pg_temp.told_again(3);
+BEGIN;
+ALTER TABLE flagsmith.name DISABLE TRIGGER name_guard;
+DELETE FROM flagsmith.name WHERE source = 'memory';
+ALTER TABLE flagsmith.name ENABLE ALWAYS TRIGGER name_guard;
+COMMIT;
+SELECT pg_temp.told_again(4);
+SELECT kind, name FROM flagsmith.name WHERE source = 'memory' ORDER BY 1;
+SELECT flagsmith.disable_webhook('memory');

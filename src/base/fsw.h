@@ -53,7 +53,6 @@ typedef enum FswPlanId
 {
 	FSW_PLAN_WEBHOOK,
 	FSW_PLAN_WEBHOOK_EXISTS,
-	FSW_PLAN_SECRETS,
 	FSW_PLAN_KNOWN_SECRETS,
 	FSW_PLAN_DELIVERY_INSERT,
 	FSW_PLAN_DELIVERY_FIND,
@@ -101,6 +100,7 @@ typedef struct FswOwner
 extern void fsw_xact_init(void);
 extern uint64 fsw_xact_counter(void);
 extern void fsw_xact_counter_reset(uint64 counter);
+extern void fsw_xact_on_commit(void (*called) (uint64 counter));
 extern FswOwner fsw_enter_owner(void);
 extern void fsw_leave_owner(FswOwner saved);
 extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only,

@@ -24,12 +24,18 @@
 
 static SPIPlanPtr plans[FSW_PLAN_COUNT];
 static uint64 xact_counter = 1;
+static void (*on_commit) (uint64 counter) = NULL;
 
 static void
 count_xact(XactEvent event, void *arg)
 {
-	(void) event;
 	(void) arg;
+	/* nothing has ended yet */
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT ||
+		event == XACT_EVENT_PRE_PREPARE)
+		return;
+	if (event == XACT_EVENT_COMMIT && on_commit != NULL)
+		on_commit(xact_counter);
 	xact_counter++;
 }
 
@@ -61,6 +67,16 @@ uint64
 fsw_xact_counter(void)
 {
 	return xact_counter;
+}
+
+/*
+ * Have a function called with the counter that a transaction ends under, once
+ * its commit can be seen by others.  It must not raise.
+ */
+void
+fsw_xact_on_commit(void (*called) (uint64 counter))
+{
+	on_commit = called;
 }
 
 /*

@@ -9,8 +9,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -21,12 +24,19 @@
  */
 #define MAX_NAME_ID 200
 
-/* What a session remembers of sightings that it has seen stored. */
-#define SIGHTINGS_REMEMBERED 1024
+/*
+ * What a session remembers of sightings that it has seen stored: those of its
+ * own (sub)transaction, and those of committed ones, since a row of
+ * flagsmith.name is never changed or removed.  Who does so all the same has
+ * to disable the guard, truncate the table or drop it, which the server tells
+ * every session; then all is forgotten.
+ */
+#define SIGHTINGS_REMEMBERED 4096
+#define COMMITTED UINT64_MAX
 
 typedef struct Sighting
 {
-	uint64		counter;		/* valid within one (sub)transaction only */
+	uint64		counter;		/* of its (sub)transaction, or COMMITTED */
 	int64		thing;
 	int64		name;
 	int64		project_id;		/* -1: none */
@@ -36,6 +46,69 @@ typedef struct Sighting
 } Sighting;
 
 static Sighting remembered[SIGHTINGS_REMEMBERED];
+static Oid	remembered_of = InvalidOid; /* the table; invalid: forget all */
+
+/* The places that were filled under one counter, until it commits. */
+static uint16 pending[SIGHTINGS_REMEMBERED];
+static int	npending = 0;
+static uint64 pending_counter = 0;
+
+/* A transaction committed: what its last stretch saw stored is there for good. */
+static void
+keep_pending(uint64 counter)
+{
+	for (int i = 0; counter == pending_counter && i < npending; i++)
+	{
+		if (remembered[pending[i]].counter == counter)
+			remembered[pending[i]].counter = COMMITTED;
+	}
+	npending = 0;
+}
+
+static void
+forget_table(Datum arg, Oid relid)
+{
+	(void) arg;
+	if (!OidIsValid(relid) || relid == remembered_of)
+		remembered_of = InvalidOid;
+}
+
+/*
+ * Before anything remembered is used: forget it if it is of another table or
+ * of one that was changed.  The lock on flagsmith.delivery, just taken, has
+ * let in what the server had to tell.
+ */
+static void
+check_remembered(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(forget_table, (Datum) 0);
+		fsw_xact_on_commit(keep_pending);
+		registered = true;
+	}
+	if (OidIsValid(remembered_of))
+		return;
+	memset(remembered, 0, sizeof(remembered));
+	npending = 0;
+	remembered_of = get_relname_relid("name", get_namespace_oid("flagsmith", false));
+}
+
+/* Remember a sighting that this transaction saw stored. */
+static void
+remember(Sighting *place, const Sighting *sighting)
+{
+	if (pending_counter != sighting->counter)
+	{
+		pending_counter = sighting->counter;
+		npending = 0;
+	}
+	if (place->counter != sighting->counter)
+		pending[npending++] = place - remembered;
+	*place = *sighting;
+}
 
 /* The hash of a thing, as the indexes of flagsmith.name have it. */
 static int64
@@ -93,7 +166,7 @@ sighting_of(const FswName *name, const FswDelivery *delivery, TimestampTz seen_a
 static bool
 is_known(const Sighting *seen, const Sighting *sighting, TimestampTz seen_at)
 {
-	return seen->counter == sighting->counter && seen->thing == sighting->thing &&
+	return (seen->counter == sighting->counter || seen->counter == COMMITTED) && seen->thing == sighting->thing &&
 		seen->name == sighting->name && seen->project_id == sighting->project_id &&
 		seen_at >= seen->from && seen_at < seen->to && sighting->existed_at >= seen->existed_at;
 }
@@ -158,11 +231,11 @@ store_name(const FswName *name, const FswDelivery *delivery)
 	if (!name->exact && is_known(seen, &sighting, seen_at))
 		return;
 	insert_name(name, delivery, &sighting, seen_at);
-	if (name->exact)
+	if (name->exact || !OidIsValid(remembered_of))
 		return;
 	/* of its stretch, what is seen from now on adds nothing */
-	*seen = sighting;
-	seen->from = seen_at;
+	sighting.from = seen_at;
+	remember(seen, &sighting);
 }
 
 /*
@@ -175,6 +248,7 @@ fsw_store_names(const FswEvent *event, const FswDelivery *delivery)
 {
 	ListCell   *lc;
 
+	check_remembered();
 	foreach(lc, event->names)
 		store_name(lfirst(lc), delivery);
 }

@@ -26,47 +26,52 @@ fsw_raise_no_webhook(const text *name)
 			 errhidestmt(true)));
 }
 
-/*
- * Key the secrets of a webhook.  One that was ended, or that belongs to an
- * earlier registration under the same name, is none of them, whatever arrival
- * a delivery claims.
- */
-static void
-read_secrets(Webhook *webhook, text *name, TimestampTz registered_at)
+/* What is read of a webhook, beside each of its secrets. */
+enum
 {
-	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID};
-	Datum		args[] = {PointerGetDatum(name), TimestampTzGetDatum(registered_at)};
+	READ_source = 1,
+	READ_enabled,
+	READ_allow_unsigned,
+	READ_notify,
+	READ_rejected_limit,
+	READ_max_spool_age,
+	READ_environment_id,
+	READ_secret_id,
+	READ_valid_from,
+	READ_valid_until,
+	READ_secret
+};
 
-	fsw_execute(fsw_plan(FSW_PLAN_SECRETS,
-							  "SELECT id, coalesce(valid_from, '-infinity'), coalesce(valid_until, 'infinity'), secret"
-							  " FROM flagsmith.webhook_secret"
-							  " WHERE webhook = $1 AND secret <> '' AND id IS NOT NULL"
-							  " AND ended_at IS NULL AND created_at >= $2 ORDER BY id DESC",
-							  2, types),
-					 args, NULL, false, 0);
-	webhook->secrets = MemoryContextAllocZero(webhook->mcxt, (SPI_processed + 1) * sizeof(Secret));
+/* Key the secrets of a webhook, one of each row; of one without, the only row has none. */
+static void
+key_secrets(Webhook *webhook)
+{
+	webhook->secrets = MemoryContextAllocZero(webhook->mcxt, SPI_processed * sizeof(Secret));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		Secret	   *secret = &webhook->secrets[i];
+		Secret	   *secret = &webhook->secrets[webhook->nsecrets];
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
 		text	   *plain;
 
-		secret->id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		secret->valid_from = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 2, &isnull));
-		secret->valid_until = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
-		plain = DatumGetTextPP(SPI_getbinval(tuple, desc, 4, &isnull));
+		secret->id = DatumGetInt64(SPI_getbinval(tuple, desc, READ_secret_id, &isnull));
+		if (isnull)
+			continue;
+		secret->valid_from = DatumGetTimestampTz(SPI_getbinval(tuple, desc, READ_valid_from, &isnull));
+		secret->valid_until = DatumGetTimestampTz(SPI_getbinval(tuple, desc, READ_valid_until, &isnull));
+		plain = DatumGetTextPP(SPI_getbinval(tuple, desc, READ_secret, &isnull));
 		secret->key = fsw_key_create(webhook->mcxt, VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
 		explicit_bzero(VARDATA_ANY(plain), VARSIZE_ANY_EXHDR(plain));
 		webhook->nsecrets++;
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
- * Read a webhook and key its secrets.  Raises 42704 if there is none of that
- * name.  SPI must be connected, with the owner's rights.
+ * Read a webhook and key its secrets.  One that was ended, or that belongs to
+ * an earlier registration under the same name, is none of them, whatever
+ * arrival a delivery claims.  Raises 42704 if there is none of that name.  SPI
+ * must be connected, with the owner's rights.
  */
 static Webhook *
 read_webhook(MemoryContext mcxt, text *name)
@@ -79,15 +84,17 @@ read_webhook(MemoryContext mcxt, text *name)
 	TupleDesc	desc;
 	bool		isnull;
 	Datum		value;
-	TimestampTz registered_at;
 
 	fsw_execute(fsw_plan(FSW_PLAN_WEBHOOK,
-							  "SELECT source, enabled, allow_unsigned, notify, rejected_limit, max_spool_age,"
-							  " environment_id, created_at"
-							  " FROM flagsmith.webhook WHERE name = $1 AND removed_at IS NULL",
+							  "SELECT w.source, w.enabled, w.allow_unsigned, w.notify, w.rejected_limit, w.max_spool_age,"
+							  " w.environment_id, s.id, coalesce(s.valid_from, '-infinity'),"
+							  " coalesce(s.valid_until, 'infinity'), s.secret"
+							  " FROM flagsmith.webhook w LEFT JOIN flagsmith.webhook_secret s ON s.webhook = w.name"
+							  " AND s.secret <> '' AND s.ended_at IS NULL AND s.created_at >= w.created_at"
+							  " WHERE w.name = $1 AND w.removed_at IS NULL ORDER BY s.id DESC NULLS LAST",
 							  1, types),
 					 args, NULL, false, 0);
-	if (SPI_processed != 1)
+	if (SPI_processed == 0)
 		fsw_raise_no_webhook(name);
 
 	old = MemoryContextSwitchTo(mcxt);
@@ -96,24 +103,23 @@ read_webhook(MemoryContext mcxt, text *name)
 	webhook->name = text_to_cstring(name);
 	tuple = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
-	webhook->source = DatumGetTextPCopy(SPI_getbinval(tuple, desc, 1, &isnull));
-	webhook->enabled = DatumGetBool(SPI_getbinval(tuple, desc, 2, &isnull));
-	webhook->allow_unsigned = DatumGetBool(SPI_getbinval(tuple, desc, 3, &isnull));
-	webhook->notify = DatumGetBool(SPI_getbinval(tuple, desc, 4, &isnull));
-	webhook->rejected_limit = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
-	value = SPI_getbinval(tuple, desc, 6, &isnull);
+	webhook->source = DatumGetTextPCopy(SPI_getbinval(tuple, desc, READ_source, &isnull));
+	webhook->enabled = DatumGetBool(SPI_getbinval(tuple, desc, READ_enabled, &isnull));
+	webhook->allow_unsigned = DatumGetBool(SPI_getbinval(tuple, desc, READ_allow_unsigned, &isnull));
+	webhook->notify = DatumGetBool(SPI_getbinval(tuple, desc, READ_notify, &isnull));
+	webhook->rejected_limit = DatumGetInt64(SPI_getbinval(tuple, desc, READ_rejected_limit, &isnull));
+	value = SPI_getbinval(tuple, desc, READ_max_spool_age, &isnull);
 	if (!isnull)
 	{
 		webhook->max_spool_age = palloc(sizeof(Interval));
 		*webhook->max_spool_age = *DatumGetIntervalP(value);
 	}
-	value = SPI_getbinval(tuple, desc, 7, &isnull);
+	value = SPI_getbinval(tuple, desc, READ_environment_id, &isnull);
 	webhook->has_environment = !isnull;
 	webhook->environment_id = isnull ? 0 : DatumGetInt64(value);
-	registered_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 8, &isnull));
 	MemoryContextSwitchTo(old);
+	key_secrets(webhook);
 	SPI_freetuptable(SPI_tuptable);
-	read_secrets(webhook, name, registered_at);
 	return webhook;
 }
 
