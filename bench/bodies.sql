@@ -7,19 +7,20 @@ CREATE UNLOGGED TABLE bench.body (i bigint PRIMARY KEY, signature text NOT NULL,
 CREATE FUNCTION bench.stamp(i bigint) RETURNS text LANGUAGE sql IMMUTABLE
     RETURN to_char(timestamp '2026-01-01' + i * interval '0.137137 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
--- One state as FLAG_UPDATED shows it: 85 in 100 the environment's own, 10 of a segment, 5 of an identity.
+-- One state as FLAG_UPDATED shows it, each thing of one project: 85 in 100 the environment's own, 10 of a segment, 5 of an identity.
 CREATE FUNCTION bench.state(i bigint, f bigint, e bigint, enabled boolean, value text) RETURNS text LANGUAGE sql IMMUTABLE
     RETURN format('{"enabled": %s, "environment": {"id": %s, "name": "%s"}, "feature": {"created_date": '
         '"2025-11-03T09:15:42.120394Z", "default_enabled": false, "description": null, "id": %s, "initial_value": null, '
         '"name": "feature_number_%s", "project": {"id": %s, "name": "%s"}, "type": "STANDARD"}, "feature_segment": %s, '
         '"feature_state_value": %s, "identity": %s, "identity_identifier": %s, "multivariate_feature_state_values": []}',
-        enabled::text, 500 + e, (ARRAY['Development', 'Staging', 'Production', 'Production EU'])[e % 4 + 1], 4000 + f, f,
+        enabled::text, 500 + e, (ARRAY['Development', 'Staging', 'Production', 'Production EU'])[e % 4 + 1], 4000 + f + 1000 * (e / 4), f,
         77 + e / 4, (ARRAY['Storefront', 'Back office'])[e / 4 + 1],
         CASE WHEN i % 100 BETWEEN 80 AND 89 THEN
-            format('{"segment": {"id": %s, "name": "segment_%s", "description": null}, "priority": 0}', i % 17, i % 17)
+            format('{"segment": {"id": %s, "name": "segment_%s", "description": null}, "priority": 0}', i % 17 + 100 * (e / 4),
+                i % 17)
         ELSE 'null' END,
         value,
-        CASE WHEN i % 100 >= 95 THEN (i % 1009)::text ELSE 'null' END,
+        CASE WHEN i % 100 >= 95 THEN (i % 1009 + 10000 * (e / 4))::text ELSE 'null' END,
         CASE WHEN i % 100 >= 95 THEN format('"customer-%s@example.com"', i % 1009) ELSE 'null' END);
 
 CREATE FUNCTION bench.flag(i bigint, f bigint, e bigint) RETURNS text LANGUAGE sql IMMUTABLE

@@ -17,15 +17,21 @@ INSERT INTO plain.webhook_secret OVERRIDING SYSTEM VALUE SELECT * FROM flagsmith
 CREATE VIEW plain.inbox (webhook, signature, body, delivery_id, outcome, reason)
     AS SELECT NULL::text, NULL::text, NULL::bytea, NULL::bigint, NULL::text, NULL::text WHERE false;
 
-CREATE FUNCTION plain.see_name(p_source text, p_kind text, p_id text, p_since timestamptz, p_name text, p_project bigint)
+-- A sighting an hour is enough, of features and identities one for ever.
+CREATE FUNCTION plain.see_name(p_source text, p_kind text, p_id text, p_seen timestamptz, p_name text, p_project bigint)
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF p_id IS NULL OR p_name IS NULL THEN
         RETURN;
     END IF;
-    IF (SELECT n.name FROM plain.name n WHERE n.source = p_source AND n.kind = p_kind AND n.id = p_id AND n.since <= p_since
-        ORDER BY n.since DESC LIMIT 1) IS DISTINCT FROM p_name THEN
-        INSERT INTO plain.name VALUES (p_source, p_kind, p_id, p_since, p_name, p_project) ON CONFLICT DO NOTHING;
+    IF NOT EXISTS (
+        SELECT FROM plain.name n
+        WHERE flagsmith._hash(n.source || '/' || n.kind || ':' || n.id) = flagsmith._hash(p_source || '/' || p_kind || ':' || p_id)
+            AND flagsmith._hash(n.kind || ':' || n.name) = flagsmith._hash(p_kind || ':' || p_name)
+            AND n.seen_at <= p_seen AND n.seen_at >= CASE WHEN p_kind IN ('feature', 'identity') THEN '-infinity'
+                ELSE date_trunc('hour', p_seen, 'UTC') END) THEN
+        INSERT INTO plain.name (source, kind, id, name, project_id, seen_at, exact, existed_at, stored_at)
+        VALUES (p_source, p_kind, p_id, p_name, p_project, p_seen, false, p_seen, p_seen);
     END IF;
 END $$;
 
@@ -104,18 +110,18 @@ BEGIN
             n -> 'multivariate_feature_state_values', (p ->> 'enabled')::boolean, p -> 'feature_state_value',
             p -> 'multivariate_feature_state_values',
             nullif(d - '{changed_by,new_state,previous_state,timestamp}'::text[], '{}'));
-        PERFORM plain.see_name(w.source, 'project', st #>> '{feature,project,id}', at, st #>> '{feature,project,name}',
+        PERFORM plain.see_name(w.source, 'project', st #>> '{feature,project,id}', now, st #>> '{feature,project,name}',
             (st #>> '{feature,project,id}')::bigint);
-        PERFORM plain.see_name(w.source, 'environment', st #>> '{environment,id}', at, st #>> '{environment,name}',
+        PERFORM plain.see_name(w.source, 'environment', st #>> '{environment,id}', now, st #>> '{environment,name}',
             (st #>> '{feature,project,id}')::bigint);
-        PERFORM plain.see_name(w.source, 'feature', st #>> '{feature,id}', at, st #>> '{feature,name}',
+        PERFORM plain.see_name(w.source, 'feature', st #>> '{feature,id}', now, st #>> '{feature,name}',
             (st #>> '{feature,project,id}')::bigint);
         IF st -> 'feature_segment' <> 'null' THEN
-            PERFORM plain.see_name(w.source, 'segment', st #>> '{feature_segment,segment,id}', at,
+            PERFORM plain.see_name(w.source, 'segment', st #>> '{feature_segment,segment,id}', now,
                 st #>> '{feature_segment,segment,name}', (st #>> '{feature,project,id}')::bigint);
         END IF;
         IF st -> 'identity' <> 'null' THEN
-            PERFORM plain.see_name(w.source, 'identity', 'core:' || (st ->> 'identity'), at, st ->> 'identity_identifier',
+            PERFORM plain.see_name(w.source, 'identity', 'core:' || (st ->> 'identity'), now, st ->> 'identity_identifier',
                 (st #>> '{feature,project,id}')::bigint);
         END IF;
     ELSIF j ->> 'event_type' = 'AUDIT_LOG_CREATED' THEN
@@ -141,9 +147,9 @@ BEGIN
             VALUES (NEW.delivery_id, 1, 1, w.source, (d #>> '{project,id}')::bigint, (d #>> '{environment,id}')::bigint,
                 'state', hashtextextended(parts[2], 0), at, now, now);
         END IF;
-        PERFORM plain.see_name(w.source, 'project', d #>> '{project,id}', at, d #>> '{project,name}',
+        PERFORM plain.see_name(w.source, 'project', d #>> '{project,id}', now, d #>> '{project,name}',
             (d #>> '{project,id}')::bigint);
-        PERFORM plain.see_name(w.source, 'environment', d #>> '{environment,id}', at, d #>> '{environment,name}',
+        PERFORM plain.see_name(w.source, 'environment', d #>> '{environment,id}', now, d #>> '{environment,name}',
             (d #>> '{project,id}')::bigint);
     END IF;
     RETURN NEW;
