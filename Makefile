@@ -122,6 +122,7 @@ REGRESS = \
 	rejected_many \
 	environment \
 	receive \
+	storage \
 	explain \
 	text_body \
 	guard \

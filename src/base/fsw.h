@@ -106,6 +106,7 @@ extern void fsw_leave_owner(FswOwner saved);
 extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only,
 						long count);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
+extern SPIPlanPtr fsw_generic_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
 
 /* ---- hmac.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
 

@@ -158,6 +158,16 @@ fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
 }
 
 /*
+ * The same, planned once for any parameters.  A plan of its own for each
+ * execution would take apart what is passed compressed.
+ */
+SPIPlanPtr
+fsw_generic_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes)
+{
+	return find_plan(id, sql, nargs, argtypes, CURSOR_OPT_GENERIC_PLAN);
+}
+
+/*
  * SPI_execute_plan() that leaves the current memory context alone.  SPI's own
  * call ends in its procedure context, and what is allocated there afterwards
  * is gone at SPI_finish().

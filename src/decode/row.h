@@ -226,6 +226,7 @@ typedef struct FswDelivery
 extern void fsw_store_rows(FswEvent *event, const FswDelivery *delivery);
 extern void fsw_store_names(const FswEvent *event, const FswDelivery *delivery);	/* name_store.c */
 extern void fsw_complete_row(FswRow *row, const FswDelivery *delivery);
+extern Datum fsw_compressed(Datum value);
 extern void fsw_insert_row(const FswRow *row);
 
 /* delivery.c */

@@ -89,15 +89,15 @@ insert_delivery(FswDelivery *delivery, const FswEvent *event, bytea *body, bytea
 	set_text(&values[6], &nulls[6], event->event_type);
 	values[7] = TimestampTzGetDatum(delivery->event_at);
 	values[8] = PointerGetDatum(digest);
-	values[9] = PointerGetDatum(body);
+	values[9] = fsw_compressed(PointerGetDatum(body));
 	set_text(&values[10], &nulls[10], fsw_undecoded_reason(event));
 
-	fsw_execute(fsw_plan(FSW_PLAN_DELIVERY_INSERT,
-						 "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
-						 " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
-						 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-						 " ON CONFLICT ON CONSTRAINT delivery_event_key DO NOTHING RETURNING id",
-						 11, types),
+	fsw_execute(fsw_generic_plan(FSW_PLAN_DELIVERY_INSERT,
+								 "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
+								 " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
+								 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+								 " ON CONFLICT ON CONSTRAINT delivery_event_key DO NOTHING RETURNING id",
+								 11, types),
 				values, nulls, false, 0);
 	inserted = SPI_processed == 1;
 	if (inserted)
