@@ -39,6 +39,7 @@ OBJS = \
 	src/timeline/holes.o \
 	src/timeline/naming.o \
 	src/timeline/period.o \
+	src/timeline/state_steps.o \
 	src/timeline/timeline.o \
 	src/timeline/version.o \
 	src/timeline/version_match.o \

@@ -125,7 +125,7 @@ for words in 'webhook \\*"%s\\*" does not exist'; do
     [ "$(cat schema/*.sql | grep -c "$words")" = 1 ] || finding "not in exactly one place of schema/: $words"
 done
 none "an array that grows by itself; src/base/array.h has fsw_grow() and FSW_PUSH()" 'repalloc(_array|_huge)?\(' \
-    src/decode src/ingest src/answer/steps.c src/read/names.c src/read/resolve.c
+    src/decode src/ingest src/answer/steps.c src/timeline/state_steps.c src/read/names.c src/read/resolve.c
 
 # Rooms: src/ROOM may include of src/ only what stands before it, and the pure ones nothing that reads a table.
 walls()

@@ -121,7 +121,7 @@ find_pair(const Entry *entry, FswSteps *const *steps, int64 at, int *found, int 
 
 	for (int i = 0; i < nfound; i++)
 	{
-		int			then = steps[found[i]] == NULL ? FSW_NOT_SEEN : fsw_steps_at(steps[found[i]], at);
+		int			then = steps[found[i]] == NULL ? FSW_NOT_SEEN : fsw_steps_at(&steps[found[i]]->steps, at);
 
 		if (then == FSW_NOT_SEEN || then == FSW_NOT_LIVE)
 			continue;
@@ -155,13 +155,15 @@ find_bounds(const Entry *entry, FswSteps *const *steps, int *n)
 	int			size = 0;
 
 	for (int i = 0; i < entry->npairs; i++)
-		size += steps[i]->n + FSW_PAIR_BOUNDS;
+		size += steps[i]->steps.n + FSW_PAIR_BOUNDS;
 	bounds = MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1) * sizeof(int64));
 	*n = 0;
 	for (int i = 0; i < entry->npairs; i++)
 	{
-		memcpy(bounds + *n, steps[i]->from, steps[i]->n * sizeof(int64));
-		*n += steps[i]->n;
+		const FswStateSteps *add = &steps[i]->steps;
+
+		memcpy(bounds + *n, add->from, add->n * sizeof(int64));
+		*n += add->n;
 	}
 	if (entry->npairs > 1)
 		qsort(bounds, *n, sizeof(int64), fsw_compare_int64);

@@ -3,12 +3,9 @@
  * src/answer/steps.c
  *	  The states of an environment default alone, for millions of lookups.
  *
- * Of a flag that is saved state by state, the best estimate needs no audit
- * entries: each event's state holds from its time on, until the next one, a
- * removal, or the end of the feature.  That is what timeline.c makes of the
- * same events, with less to read: for enabled alone, the index has it all.
- * Where it is not so simple, the whole timeline is built and its states are
- * taken: with versions, and where one time has two states.
+ * state_steps.c makes them, of what is read here: for enabled alone, the index
+ * has it all.  Where it is not so simple, the whole timeline is built and its
+ * states are taken.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +14,6 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/read.h"
@@ -31,39 +27,21 @@
 #define CHANGE_SIZE		40
 #define EVIDENCE_SIZE	512
 
-/* An act is told by the flag event within this time after it. */
-#define TOLD_WITHIN INT64CONST(2000000)
-
 typedef struct StepsReading
 {
 	FswReader  *reader;
 	const FswLife *life;
 	bool		values;
-	FswSteps   *steps;
-	int			maxsteps;
+	FswStateSteps *steps;
+	FswStepsFacts facts;
+	FswCreation creation;
 	FswHistory	table;			/* of the distinct states */
 	FswStateTable states;
 	int			by_enabled[2];	/* without values: the state, or -1 */
-	int			first_before;	/* enabled before the first time's events: 0, 1,
-								 * -1 if not told, 2 if they do not agree */
-	bool		torn;
 	bool		ahead;			/* a time is not to be believed */
 	int64		nread;
 	Size		value_size;		/* of the distinct values */
 } StepsReading;
-
-static void
-add_step(StepsReading *reading, int64 from, int state)
-{
-	FswSteps   *steps = reading->steps;
-
-	int			max = reading->maxsteps;
-
-	steps->from = fsw_grow(steps->from, steps->n, &max, sizeof(int64));
-	steps->state = fsw_grow(steps->state, steps->n, &reading->maxsteps, sizeof(int));
-	steps->from[steps->n] = from;
-	steps->state[steps->n++] = state;
-}
 
 /* The state of the event that the scan is at. */
 static int
@@ -104,7 +82,7 @@ read_before(StepsReading *reading, FswScan *scan, bool again)
 	fsw_scan_fetch(scan);
 	value = fsw_scan_column(scan, FLAG_enabled_before, &isnull);
 	before = isnull ? -1 : DatumGetBool(value);
-	reading->first_before = again && before != reading->first_before ? 2 : before;
+	reading->facts.first_before = again && before != reading->facts.first_before ? 2 : before;
 }
 
 /* Is that more than may be read? */
@@ -126,7 +104,7 @@ static bool
 read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, FswStepsLimit *limit)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_DEFAULT);
-	FswSteps   *steps = reading->steps;
+	FswStateSteps *steps = reading->steps;
 	Datum		values[FSW_ENTRY_COLUMNS];
 	bool		nulls[FSW_ENTRY_COLUMNS];
 
@@ -152,15 +130,15 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 		if ((steps->n == 0 || (steps->n == 1 && same)) && ScanDirectionIsForward(direction))
 			read_before(reading, scan, same);
 		if (!same)
-			add_step(reading, at, state);
+			fsw_steps_add(steps, at, state);
 		else if (steps->state[steps->n - 1] != state)
-			reading->torn = true;
+			reading->facts.torn = true;
 	}
 	return true;
 }
 
 /* The same by way of the timeline. */
-static FswSteps *
+static void
 steps_of_history(StepsReading *reading, const int64 *near)
 {
 	FswAsked	asked = {.state_alone = true};
@@ -170,16 +148,16 @@ steps_of_history(StepsReading *reading, const int64 *near)
 	for (int i = 0; i < history->timeline->nperiods && history->timeline->periods[i].scope == 0; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_step(reading, history->timeline->periods[i].from, history->timeline->periods[i].state);
+		fsw_steps_add(reading->steps, history->timeline->periods[i].from, history->timeline->periods[i].state);
 	}
 	reading->table = *history;
-	return reading->steps;
 }
 
 /* Does any audit entry about the environment default lie in a range? */
 static bool
-has_entries(StepsReading *reading, int64 from, int64 to)
+has_entries(void *source, int64 from, int64 to)
 {
+	StepsReading *reading = source;
 	const FswLife *life = reading->life;
 
 	for (int i = 0; i < life->feature.nnames && life->environment->has_project; i++)
@@ -196,89 +174,53 @@ has_entries(StepsReading *reading, int64 from, int64 to)
 	return false;
 }
 
+static int64
+environment_end(void *source)
+{
+	StepsReading *reading = source;
+
+	return fsw_environment_end(reading->reader, reading->life->environment);
+}
+
+static bool
+is_copy(void *source)
+{
+	StepsReading *reading = source;
+
+	return fsw_life_is_copy(reading->reader, reading->life, reading->facts.born);
+}
+
+/* The state that the feature's defaults make. */
+static int
+defaults(void *source)
+{
+	StepsReading *reading = source;
+
+	return fsw_intern_state(&reading->states, reading->creation.enabled,
+							reading->values ? reading->creation.value : (Datum) 0, !reading->values,
+							(Datum) 0, true);
+}
+
 /*
- * What was there before the first event: nothing, or what the feature's
- * defaults make.  Returns false where an audit entry has a say in it.
+ * Make the steps of the events that were read.  from_start: the first of all
+ * are among them.  Returns false where the timeline has to.
  */
 static bool
-add_start(StepsReading *reading)
+build_steps(StepsReading *reading, bool from_start)
 {
-	FswSteps   *steps = reading->steps;
 	const FswLife *life = reading->life;
-	FswCreation creation = {.created = FSW_NEVER};
-	int64		first = FSW_FOREVER;
-	int64		born;
-	int			state = FSW_NOT_TOLD;
 
-	if (steps->n > 0)
-		first = steps->from[0];
-	if (life->nremovals > 0)
-		first = Min(first, life->removals[0]);
-	creation = fsw_creation_read(reading->reader, life);
-	born = fsw_life_born(reading->reader, life, life->created != FSW_NEVER ? life->created : creation.created);
-	if (born == FSW_NEVER || born >= first)
-		return true;
-	if (first != FSW_FOREVER && born >= fsw_after(first, -TOLD_WITHIN))
-		return !has_entries(reading, fsw_after(born, -TOLD_WITHIN), fsw_after(first, -FSW_SAME_ACT - 1));
-	if (born >= life->gone || born >= fsw_environment_end(reading->reader, life->environment))
-		return true;
-	/* the first event tells another story */
-	if (reading->first_before >= 0 &&
-		(!creation.has_defaults || creation.enabled != reading->first_before ||
-		 fsw_life_is_copy(reading->reader, life, born)))
+	if (reading->ahead)
 		return false;
-	if (creation.has_defaults)
-		state = fsw_intern_state(&reading->states, creation.enabled,
-								 reading->values ? creation.value : (Datum) 0, !reading->values,
-								 (Datum) 0, true);
-	add_step(reading, born, state);
-	memmove(steps->from + 1, steps->from, (steps->n - 1) * sizeof(int64));
-	memmove(steps->state + 1, steps->state, (steps->n - 1) * sizeof(int));
-	steps->from[0] = born;
-	steps->state[0] = state;
-	return true;
-}
-
-/* The state was deleted in this environment, until the next event. */
-static void
-add_removals(StepsReading *reading)
-{
-	FswSteps   *steps = reading->steps;
-
-	for (int i = 0; i < reading->life->nremovals; i++)
+	reading->facts.from_start = from_start;
+	if (from_start)
 	{
-		int64		at = reading->life->removals[i];
-		int			place;
-
-		CHECK_FOR_INTERRUPTS();
-		add_step(reading, at, FSW_NOT_LIVE);
-		for (place = steps->n - 1; place > 0 && steps->from[place - 1] > at; place--)
-		{
-			steps->from[place] = steps->from[place - 1];
-			steps->state[place] = steps->state[place - 1];
-		}
-		steps->from[place] = at;
-		steps->state[place] = FSW_NOT_LIVE;
+		reading->creation = fsw_creation_read(reading->reader, life);
+		reading->facts.born = fsw_life_born(reading->reader, life, life->created != FSW_NEVER ?
+											life->created : reading->creation.created);
+		reading->facts.default_enabled = reading->creation.has_defaults ? reading->creation.enabled : -1;
 	}
-}
-
-/* The state of the steps at an instant; FSW_NOT_SEEN before the first. */
-int
-fsw_steps_at(const FswSteps *steps, int64 at)
-{
-	int			low = 0;
-	int			high = steps->n;
-
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (steps->from[middle] <= at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low == 0 ? FSW_NOT_SEEN : steps->state[low - 1];
+	return fsw_steps_build(reading->steps, &reading->facts);
 }
 
 /* Has the environment default an event whose time is not to be believed? */
@@ -301,17 +243,15 @@ has_ahead(StepsReading *reading)
 static bool
 read_steps_near(StepsReading *reading, int64 near)
 {
+	bool		from_start;
+
 	if (has_ahead(reading))
 		return false;
 	(void) read_entries(reading, &near, BackwardScanDirection, NULL);
-	if (reading->steps->n == 0)
-	{
+	from_start = reading->steps->n == 0;
+	if (from_start)
 		(void) read_entries(reading, &near, ForwardScanDirection, NULL);
-		if (!add_start(reading))
-			return false;
-	}
-	add_removals(reading);
-	return !reading->torn && !reading->ahead;
+	return build_steps(reading, from_start);
 }
 
 /*
@@ -332,21 +272,25 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 	reading.reader = reader;
 	reading.life = life;
 	reading.values = values;
-	reading.steps = steps;
+	reading.steps = &steps->steps;
 	reading.states.history = &reading.table;
 	reading.states.mcxt = CurrentMemoryContext;
 	reading.by_enabled[false] = -1;
 	reading.by_enabled[true] = -1;
-	reading.first_before = -1;
+	reading.facts = (FswStepsFacts)
+	{
+		.first_before = -1, .gone = life->gone, .nremovals = life->nremovals, .removals = life->removals,
+			.source = &reading, .has_entries = has_entries, .environment_end = environment_end,
+			.is_copy = is_copy, .defaults = defaults
+	};
 
 	if (near == NULL)
 	{
 		if (!read_entries(&reading, NULL, ForwardScanDirection, limit))
 			return NULL;
-		simple = simple && !reading.torn && !reading.ahead && add_start(&reading);
+		simple = simple && build_steps(&reading, true);
 		if (!simple && is_too_much(&reading, EVIDENCE_SIZE, limit))
 			return NULL;
-		add_removals(&reading);
 	}
 	else if (simple && life->gone <= *near)
 	{
@@ -354,9 +298,9 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 		int64		before = fsw_after(life->gone, -1);
 
 		simple = read_steps_near(&reading, before);
-		if (simple && fsw_steps_at(steps, before) == FSW_NOT_SEEN)
+		if (simple && fsw_steps_at(&steps->steps, before) == FSW_NOT_SEEN)
 		{
-			steps->n = 0;
+			steps->steps.n = 0;
 			simple = read_steps_near(&reading, *near);
 		}
 	}
@@ -364,15 +308,7 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 		simple = read_steps_near(&reading, *near);
 
 	if (!simple)
-		(void) steps_of_history(&reading, near);
-	else if (life->gone != FSW_FOREVER && steps->n > 0 && steps->from[0] >= life->gone)
-		steps->n = 0;
-	else if (life->gone != FSW_FOREVER && steps->n > 0)
-	{
-		while (steps->from[steps->n - 1] >= life->gone)
-			steps->n--;
-		add_step(&reading, life->gone, FSW_NOT_LIVE);
-	}
+		steps_of_history(&reading, near);
 	steps->nstates = reading.table.flag.nstates;
 	steps->states = reading.table.flag.states;
 	steps->shown = reading.table.shown_states;

@@ -13,6 +13,7 @@
 
 #include "src/read/scan.h"
 #include "src/timeline/model.h"
+#include "src/timeline/state_steps.h"
 
 /* What a state is shown as; both can be NULL pointers. */
 typedef struct FswShownState
@@ -215,12 +216,10 @@ typedef struct FswPair
 /* Instants at which what names mean can change, of one pair. */
 #define FSW_PAIR_BOUNDS 9
 
-/* The steps of an environment default: from an instant on, this state. */
+/* The steps of an environment default, and its states. */
 typedef struct FswSteps
 {
-	int			n;
-	int64	   *from;
-	int		   *state;			/* FSW_NOT_LIVE, FSW_NOT_TOLD, or an index */
+	FswStateSteps steps;
 	int			nstates;
 	FswState   *states;
 	FswShownState *shown;		/* by state; not read for enabled alone */
@@ -301,6 +300,5 @@ extern void fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *a
 /* steps.c */
 extern FswSteps *fsw_steps_read(FswReader *reader, const FswLife *life, bool values,
 								const int64 *near, FswStepsLimit *limit);
-extern int	fsw_steps_at(const FswSteps *steps, int64 at);
 
 #endif							/* FSW_READ_H */

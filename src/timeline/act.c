@@ -266,7 +266,7 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	if (scope->kind == FSW_SCOPE_DEFAULT)
 	{
 		/* the first event tells what it was created with */
-		if (nacts > 0 && scope->born >= fsw_after(acts[0].at, -2 * FSW_TASK_DELAY) &&
+		if (nacts > 0 && scope->born >= fsw_after(acts[0].at, -FSW_CREATION_TOLD) &&
 			(acts[0].told || scope->born >= acts[0].at))
 			return nacts;
 		default_start(flag, nacts > 0 ? acts : NULL, &start);

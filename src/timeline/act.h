@@ -13,6 +13,9 @@
 /* A task that reads a state runs this long after the save that queued it. */
 #define FSW_TASK_DELAY		INT64CONST(1000000)
 
+/* An act so soon after the creation tells what was created. */
+#define FSW_CREATION_TOLD	(2 * FSW_TASK_DELAY)
+
 /* What begins at an instant: a state told, a change untold, or a removal. */
 typedef struct FswAct
 {

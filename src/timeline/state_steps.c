@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/state_steps.c
+ *	  The short form of a timeline: the states of an environment default alone.
+ *
+ * Of a flag that is saved state by state, the best estimate needs no audit
+ * entries: each event's state holds from its time on, until the next one, a
+ * removal, or the end of the feature.  That is what timeline.c makes of the
+ * same events.  What is not so simple is left to it: one time with two states,
+ * or an entry between the creation and the first event.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/base/array.h"
+#include "src/timeline/act.h"
+#include "src/timeline/state_steps.h"
+
+/* A step behind all others, or while they are read from the last, before. */
+void
+fsw_steps_add(FswStateSteps *steps, int64 from, int state)
+{
+	int			max = steps->max;
+
+	steps->from = fsw_grow(steps->from, steps->n, &max, sizeof(int64));
+	steps->state = fsw_grow(steps->state, steps->n, &steps->max, sizeof(int));
+	steps->from[steps->n] = from;
+	steps->state[steps->n++] = state;
+}
+
+/* A step in its place by time, behind those of the same instant. */
+static void
+insert_step(FswStateSteps *steps, int64 from, int state)
+{
+	int			place;
+
+	fsw_steps_add(steps, from, state);
+	for (place = steps->n - 1; place > 0 && steps->from[place - 1] > from; place--)
+	{
+		steps->from[place] = steps->from[place - 1];
+		steps->state[place] = steps->state[place - 1];
+	}
+	steps->from[place] = from;
+	steps->state[place] = state;
+}
+
+/*
+ * What was there before the first event: nothing, or what the feature's
+ * defaults make.  Returns false where an audit entry has a say in it.
+ */
+static bool
+add_start(FswStateSteps *steps, const FswStepsFacts *facts)
+{
+	int64		first = steps->n > 0 ? steps->from[0] : FSW_FOREVER;
+
+	if (facts->nremovals > 0)
+		first = Min(first, facts->removals[0]);
+	if (facts->born == FSW_NEVER || facts->born >= first)
+		return true;
+	/* the first event tells what it was created with */
+	if (first != FSW_FOREVER && facts->born >= fsw_after(first, -FSW_CREATION_TOLD))
+		return !facts->has_entries(facts->source, fsw_after(facts->born, -FSW_CREATION_TOLD),
+								   fsw_after(first, -FSW_SAME_ACT - 1));
+	if (facts->born >= facts->gone || facts->born >= facts->environment_end(facts->source))
+		return true;
+	/* the first event tells another story */
+	if (facts->first_before >= 0 &&
+		(facts->default_enabled != facts->first_before || facts->is_copy(facts->source)))
+		return false;
+	insert_step(steps, facts->born,
+				facts->default_enabled < 0 ? FSW_NOT_TOLD : facts->defaults(facts->source));
+	return true;
+}
+
+/* The feature is gone; what would begin only then never was. */
+static void
+end_steps(FswStateSteps *steps, int64 gone)
+{
+	if (gone == FSW_FOREVER || steps->n == 0)
+		return;
+	if (steps->from[0] >= gone)
+	{
+		steps->n = 0;
+		return;
+	}
+	while (steps->from[steps->n - 1] >= gone)
+		steps->n--;
+	fsw_steps_add(steps, gone, FSW_NOT_LIVE);
+}
+
+/*
+ * Make steps of the events that were added, by time, one for each: with what
+ * was there before, removals and the end.  Returns false where the whole
+ * timeline has to tell.
+ */
+bool
+fsw_steps_build(FswStateSteps *steps, const FswStepsFacts *facts)
+{
+	if (facts->torn || (facts->from_start && !add_start(steps, facts)))
+		return false;
+	for (int i = 0; i < facts->nremovals; i++)
+	{
+		FSW_INTERRUPT();
+		insert_step(steps, facts->removals[i], FSW_NOT_LIVE);
+	}
+	end_steps(steps, facts->gone);
+	return true;
+}
+
+/* The state of the steps at an instant; FSW_NOT_SEEN before the first. */
+int
+fsw_steps_at(const FswStateSteps *steps, int64 at)
+{
+	int			low = 0;
+	int			high = steps->n;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (steps->from[middle] <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low == 0 ? FSW_NOT_SEEN : steps->state[low - 1];
+}
