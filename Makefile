@@ -36,6 +36,7 @@ OBJS = \
 	src/decode/timestamp.o \
 	src/decode/version_published.o \
 	src/timeline/act.o \
+	src/timeline/cause.o \
 	src/timeline/holes.o \
 	src/timeline/naming.o \
 	src/timeline/period.o \

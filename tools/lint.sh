@@ -117,8 +117,8 @@ done
 compare "in only one of FSW_EFFECT_KINDS and the CHECK of audit_effect.kind" \
     "$(sed -n 's/^\tX([A-Z_]*, "\([a-z_]*\)").*/\1/p' src/decode/message.h | sort)" \
     "$(sed -n '/audit_effect_kind_check/,/))/p' schema/audit_effect.sql | grep -o "'[a-z_]*'" | tr -d "'" | sort)"
-compare "in only one of cause_names of src/answer/flag_state.c and the table of docs/causes.md" \
-    "$(sed -n 's/^.*\[FSW_CAUSE_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' src/answer/flag_state.c | sort)" \
+compare "in only one of fsw_cause_names of src/timeline/cause.c and the table of docs/causes.md" \
+    "$(sed -n 's/^.*\[FSW_CAUSE_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' src/timeline/cause.c | sort)" \
     "$(sed -n 's/^| `\([a-z_]*\)` |.*/\1/p' docs/causes.md | sort)"
 for words in 'webhook \\*"%s\\*" does not exist'; do
     [ "$(cat src/*/*.c | grep -c "$words")" = 1 ] || finding "not in exactly one place of src/: $words"

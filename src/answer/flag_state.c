@@ -32,39 +32,6 @@ PG_FUNCTION_INFO_V1(fsw_feature_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
 PG_FUNCTION_INFO_V1(fsw_environment_state_by_id);
 
-static const char *const confidence_names[] = {
-	[FSW_UNKNOWN] = "unknown",
-	[FSW_INFERRED] = "inferred",
-	[FSW_REPORTED] = "reported",
-	[FSW_CONFIRMED] = "confirmed"
-};
-
-static const char *const cause_names[] = {
-	[FSW_CAUSE_EVENT] = "flag_event",
-	[FSW_CAUSE_IMPORT] = "import",
-	[FSW_CAUSE_DEFAULTS] = "feature_defaults",
-	[FSW_CAUSE_PREVIOUS_STATE] = "previous_state",
-	[FSW_CAUSE_VERSION_LIST] = "version_list",
-	[FSW_CAUSE_OVERRIDE_REMOVED] = "override_removed",
-	[FSW_CAUSE_SEGMENT_DELETED] = "segment_deleted",
-	[FSW_CAUSE_FEATURE_DELETED] = "feature_deleted",
-	[FSW_CAUSE_STATE_DELETED] = "state_deleted",
-	[FSW_CAUSE_UNTOLD_CHANGE] = "change_without_event",
-	[FSW_CAUSE_UNTOLD_VERSION] = "version_without_event",
-	[FSW_CAUSE_UNTOLD_START] = "no_evidence_yet",
-	[FSW_CAUSE_VARIANTS] = "variants_changed",
-	[FSW_CAUSE_FEATURE_UPDATED] = "feature_updated",
-	[FSW_CAUSE_CONTRADICTED] = "contradicted",
-	[FSW_CAUSE_TORN] = "torn_read",
-	[FSW_CAUSE_CROWDED] = "several_changes",
-	[FSW_CAUSE_AMBIGUOUS_LIST] = "ambiguous_version_list",
-	[FSW_CAUSE_PUBLISHING] = "version_publishing",
-	[FSW_CAUSE_EXPERIMENT] = "experiment_rollout",
-	[FSW_CAUSE_DELETING] = "feature_deleting",
-	[FSW_CAUSE_MISSING_ENTRIES] = "audit_entries_missing",
-	[FSW_CAUSE_ENVIRONMENT_DELETED] = "environment_deleted"
-};
-
 /*
  * A row in the making: by position, NULL unless put.  The columns are those of
  * the function as it is declared now, which another version may have done than
@@ -140,7 +107,7 @@ put_confidence(Output *output, FswConfidence confidence)
 	if (output->n >= output->desc->natts || !type_is_enum(TupleDescAttr(output->desc, output->n)->atttypid))
 		raise_other_columns(output->n + 1);
 	type = TupleDescAttr(output->desc, output->n)->atttypid;
-	put(output, type, DirectFunctionCall2(enum_in, CStringGetDatum(confidence_names[confidence]),
+	put(output, type, DirectFunctionCall2(enum_in, CStringGetDatum(fsw_confidence_names[confidence]),
 										  ObjectIdGetDatum(type)), false);
 }
 
@@ -198,7 +165,7 @@ put_since(Output *output, const FswHistory *history, const FswPeriod *period, Fs
 	find_run(history->timeline, period, &since, &until);
 	put_time(output, since);
 	put_text(output, row == NULL ? NULL : row->changed_by);
-	put_text(output, cause_names[period->cause]);
+	put_text(output, fsw_cause_names[period->cause]);
 	put_time(output, until);
 	put_confidence(output, confidence);
 	put_int64(output, row == NULL ? 0 : row->delivery, row == NULL);
@@ -251,7 +218,7 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 		put_time(&output, period->to);
 		put_state(&output, history, period->state);
 		put_confidence(&output, period->confidence);
-		put_text(&output, cause_names[period->cause]);
+		put_text(&output, fsw_cause_names[period->cause]);
 		put_text(&output, row == NULL ? NULL : row->changed_by);
 		put_int64(&output, row == NULL ? 0 : row->delivery, row == NULL);
 		put(&output, BOOLOID, BoolGetDatum(period->state == FSW_NOT_LIVE), false);
