@@ -119,6 +119,47 @@ repalloc_huge(void *pointer, Size size)
 	return result;
 }
 
+void *
+repalloc(void *pointer, Size size)
+{
+	if (!AllocSizeIsValid(size))
+		unexpected("repalloc() of more than 1 GB");
+	return repalloc_huge(pointer, size);
+}
+
+/* palloc_array() and its like call these in recent releases. */
+extern void *palloc_mul(Size s1, Size s2);
+extern void *palloc0_mul(Size s1, Size s2);
+extern void *repalloc_mul(void *pointer, Size s1, Size s2);
+
+static Size
+product(Size s1, Size s2)
+{
+	Size		size;
+
+	if (__builtin_mul_overflow(s1, s2, &size))
+		unexpected("an array of more than there is memory");
+	return size;
+}
+
+void *
+palloc_mul(Size s1, Size s2)
+{
+	return palloc(product(s1, s2));
+}
+
+void *
+palloc0_mul(Size s1, Size s2)
+{
+	return palloc0(product(s1, s2));
+}
+
+void *
+repalloc_mul(void *pointer, Size s1, Size s2)
+{
+	return repalloc(pointer, product(s1, s2));
+}
+
 char *
 pnstrdup(const char *in, Size len)
 {

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the parsers that need no server, t/unit."""
+"""Coverage-guided fuzzing of what needs no server, t/unit: parsers, names and timelines."""
 import glob
 import os
 import re
@@ -21,7 +21,7 @@ def run(options, seconds, random_source):
             os.mkdir(work + '/corpus')
             subprocess.run([f'{options.unit}/test_{subject}', '--seeds', work + '/corpus', f'{TOP}/t/unit/{subject}.tsv'],
                            check=True)
-            # A unit slower than this is a finding too: every parser is linear.
+            # A unit slower than this is a finding too.
             done = subprocess.run([target, f'-max_total_time={max(1, int(seconds / len(targets)))}', '-timeout=10',
                                    f'-seed={random_source.randrange(1, 1 << 31)}', '-print_final_stats=1', '-max_len=4096',
                                    f'-artifact_prefix={work}/', work + '/corpus'],

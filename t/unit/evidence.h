@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * evidence.h
+ *	  Evidence about a flag as text, and the periods that are made of it.
+ *
+ * timeline.tsv says how both are written.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef EVIDENCE_H
+#define EVIDENCE_H
+
+#include "postgres.h"
+
+#include "src/timeline/model.h"
+
+#define MAX_EVIDENCE	128
+#define MAX_SCOPES		10
+#define MAX_STATES		64
+#define MAX_LISTED		16
+#define MAX_HOLES		8
+
+/* In which order the pieces come into the arrays. */
+typedef enum Order
+{
+	AS_WRITTEN,
+	BACKWARDS,
+	ODD_FIRST
+} Order;
+
+/* A flag, and what its parts are called in the text. */
+typedef struct Story
+{
+	FswFlag		flag;
+	char		scopes[MAX_SCOPES][8];
+	char	   *states[MAX_STATES];
+	int			nholes;
+	FswHole		holes[MAX_HOLES];
+	char	   *unread;			/* the first piece that means nothing; NULL */
+	bool		full;			/* there was no room for a piece */
+} Story;
+
+extern Story *story_read(const char *text, size_t len, Order order);
+extern char *story_write(const Story *story, const FswTimeline *timeline);
+extern char *story_write_others(const FswTimeline *timeline);
+
+#endif							/* EVIDENCE_H */
