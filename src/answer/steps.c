@@ -153,9 +153,12 @@ steps_of_history(StepsReading *reading, const int64 *near)
 	reading->table = *history;
 }
 
-/* Does any audit entry about the environment default lie in a range? */
+/*
+ * Does any audit entry about the environment default lie in a range?  whole:
+ * of the state, not of its value or percentages alone.
+ */
 static bool
-has_entries(void *source, int64 from, int64 to)
+has_entries(void *source, int64 from, int64 to, bool whole)
 {
 	StepsReading *reading = source;
 	const FswLife *life = reading->life;
@@ -168,8 +171,12 @@ has_entries(void *source, int64 from, int64 to)
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
 		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(to));
 		fsw_scan_begin(scan, ForwardScanDirection);
-		if (fsw_scan_next(scan))
-			return true;
+		while (fsw_scan_next(scan))
+		{
+			if (!whole || !(fsw_scan_is(scan, EFFECT_kind, "value") || fsw_scan_is(scan, EFFECT_kind, "variant") ||
+							fsw_scan_is(scan, EFFECT_kind, "feature_created")))
+				return true;
+		}
 	}
 	return false;
 }

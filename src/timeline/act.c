@@ -244,6 +244,21 @@ default_start(const FswFlag *flag, const FswAct *first, FswAct *start)
 	}
 }
 
+/* Does the first event tell what the environment default was created with? */
+static bool
+is_created_as_told(const FswScope *scope, const FswAct *acts, int nacts)
+{
+	if (nacts > 0 && acts[0].told)
+		return scope->born >= fsw_after(acts[0].at, -FSW_CREATION_TOLD);
+	for (int i = 0; i < nacts && acts[i].at <= scope->born; i++)
+	{
+		FSW_INTERRUPT();
+		if (acts[i].told)
+			return true;
+	}
+	return false;
+}
+
 /* What was there before the first act? */
 static int
 add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
@@ -265,10 +280,11 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	start.cause = FSW_CAUSE_UNTOLD_START;
 	if (scope->kind == FSW_SCOPE_DEFAULT)
 	{
-		/* the first event tells what it was created with */
-		if (nacts > 0 && scope->born >= fsw_after(acts[0].at, -FSW_CREATION_TOLD) &&
-			(acts[0].told || scope->born >= acts[0].at))
+		if (is_created_as_told(scope, acts, nacts))
 			return nacts;
+		/* an entry of the creation can be dated a little before it */
+		for (int i = 0; i < nacts && acts[i].at < scope->born; i++)
+			acts[i].at = scope->born;
 		default_start(flag, nacts > 0 ? acts : NULL, &start);
 	}
 	else if (nacts > 0 && acts[0].told && acts[0].state >= 0 &&

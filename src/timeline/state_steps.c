@@ -6,8 +6,9 @@
  * Of a flag that is saved state by state, the best estimate needs no audit
  * entries: each event's state holds from its time on, until the next one, a
  * removal, or the end of the feature.  That is what timeline.c makes of the
- * same events.  What is not so simple is left to it: one time with two states,
- * or an entry between the creation and the first event.
+ * same events, and t/unit/timeline.c compares them.  What is not so simple is
+ * left to it: one time with two states, or an entry between the creation and
+ * the first event.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,22 +47,33 @@ insert_step(FswStateSteps *steps, int64 from, int state)
 }
 
 /*
+ * Is there an entry before an instant that is not of the event of that instant?
+ * Those of its value and percentages lie within half a second of it.
+ */
+static bool
+has_untold(const FswStepsFacts *facts, int64 from, int64 before, bool is_event)
+{
+	int64		parts_from = is_event ? Max(from, fsw_after(before, -FSW_SAME_ACT)) : before;
+
+	return facts->has_entries(facts->source, from, fsw_after(parts_from, -1), false) ||
+		(is_event && facts->has_entries(facts->source, parts_from, fsw_after(before, -1), true));
+}
+
+/*
  * What was there before the first event: nothing, or what the feature's
  * defaults make.  Returns false where an audit entry has a say in it.
  */
 static bool
 add_start(FswStateSteps *steps, const FswStepsFacts *facts)
 {
-	int64		first = steps->n > 0 ? steps->from[0] : FSW_FOREVER;
+	int64		event = steps->n > 0 ? steps->from[0] : FSW_FOREVER;
+	int64		first = facts->nremovals > 0 ? Min(event, facts->removals[0]) : event;
 
-	if (facts->nremovals > 0)
-		first = Min(first, facts->removals[0]);
 	if (facts->born == FSW_NEVER || facts->born >= first)
 		return true;
 	/* the first event tells what it was created with */
 	if (first != FSW_FOREVER && facts->born >= fsw_after(first, -FSW_CREATION_TOLD))
-		return !facts->has_entries(facts->source, fsw_after(facts->born, -FSW_CREATION_TOLD),
-								   fsw_after(first, -FSW_SAME_ACT - 1));
+		return !has_untold(facts, fsw_after(facts->born, -FSW_CREATION_TOLD), first, first == event);
 	if (facts->born >= facts->gone || facts->born >= facts->environment_end(facts->source))
 		return true;
 	/* the first event tells another story */

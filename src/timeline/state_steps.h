@@ -36,8 +36,9 @@ typedef struct FswStepsFacts
 	int			nremovals;		/* of the state in this environment */
 	const int64 *removals;
 	void	   *source;
-	/* is there an entry about the environment default in a range? */
-	bool		(*has_entries) (void *source, int64 from, int64 to);
+	/* is there an entry about the environment default in a range? whole: of the
+	 * state itself, not of its value or a percentage alone */
+	bool		(*has_entries) (void *source, int64 from, int64 to, bool whole);
 	/* when was the environment deleted? */
 	int64		(*environment_end) (void *source);
 	/* was the flag made as a copy? */

@@ -11,12 +11,16 @@
  */
 #include "postgres.h"
 
-#include "src/timeline/model.h"
+#include "src/timeline/act.h"
+#include "src/timeline/state_steps.h"
 #include "t/unit/evidence.h"
 #include "t/unit/shim.h"
 #include "t/unit/unit.h"
 
 #undef fprintf
+
+/* As src/read/flag_facts.c has it. */
+#define LIFE_SPREAD	INT64CONST(1000000)
 
 /* What does not hold of a text's periods, and of which text. */
 static const char *broken;
@@ -125,18 +129,131 @@ check_holes(const char *text, size_t len, const FswTimeline *before)
 	}
 }
 
+/* ---- the short form ---- */
+
+static bool
+has_entries(void *source, int64 from, int64 to, bool whole)
+{
+	const FswFlag *flag = source;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		if (piece->scope == 0 && piece->kind >= FSW_EV_STATE && piece->kind <= FSW_EV_STATE_DELETED &&
+			piece->at >= from && piece->at <= to &&
+			(!whole || (piece->kind != FSW_EV_VALUE && piece->kind != FSW_EV_NEAR)))
+			return true;
+	}
+	return false;
+}
+
+static int64
+environment_end(void *source)
+{
+	(void) source;
+	return FSW_FOREVER;
+}
+
+static bool
+is_copy(void *source)
+{
+	return ((const FswFlag *) source)->clone;
+}
+
+static int
+defaults(void *source)
+{
+	return ((const FswFlag *) source)->defaults;
+}
+
+/* What is read of the events: one step for each time, and what the first says of before. */
+static void
+read_steps(const FswFlag *flag, FswStateSteps *steps, FswStepsFacts *facts)
+{
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+		bool		same = steps->n > 0 && steps->from[steps->n - 1] == piece->at;
+		int			before = piece->before < 0 ? -1 : flag->states[piece->before].enabled;
+
+		if (piece->scope != 0 || (piece->kind != FSW_EV_BODY && piece->kind != FSW_EV_IMPORT))
+			continue;
+		if (steps->n == 0 || (steps->n == 1 && same))
+			facts->first_before = same && before != facts->first_before ? 2 : before;
+		if (!same)
+			fsw_steps_add(steps, piece->at, piece->state);
+		else
+			facts->torn |= steps->state[steps->n - 1] != piece->state;
+	}
+}
+
+/* What a lookup says of a state: nothing where it is not live or not told. */
+static int
+shown(int state)
+{
+	return Max(state, -1);
+}
+
+/* The short form says what the long one says, of flags that it is for. */
+static void
+check_steps(const FswFlag *flag, const FswTimeline *timeline)
+{
+	FswStateSteps steps = {0};
+	FswStepsFacts facts = {.first_before = -1, .from_start = true, .born = flag->born, .gone = flag->gone,
+		.default_enabled = flag->defaults < 0 ? -1 : flag->states[flag->defaults].enabled,
+		.source = unconstify(FswFlag *, flag), .has_entries = has_entries,
+	.environment_end = environment_end, .is_copy = is_copy, .defaults = defaults};
+	int64	   *removals = palloc_array(int64, flag->nevidence + 1);
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		/* an entry so far outside of its life is about another flag of that name */
+		if (flag->versioned || flag->evidence[i].kind == FSW_EV_DELETED ||
+			flag->evidence[i].at < fsw_after(flag->born, -LIFE_SPREAD) ||
+			flag->evidence[i].at > fsw_after(flag->gone, LIFE_SPREAD))
+			return;
+		if (flag->evidence[i].kind == FSW_EV_STATE_DELETED && flag->evidence[i].scope == 0)
+			removals[facts.nremovals++] = flag->evidence[i].at;
+	}
+	facts.removals = removals;
+	read_steps(flag, &steps, &facts);
+	if (!fsw_steps_build(&steps, &facts))
+		return;
+	for (int i = 0; i < timeline->nperiods && timeline->periods[i].scope == 0; i++)
+	{
+		const FswPeriod *period = &timeline->periods[i];
+
+		expect(shown(fsw_steps_at(&steps, period->from)) == shown(period->state) &&
+			   shown(fsw_steps_at(&steps, period->to - 1)) == shown(period->state),
+			   "the short form has the state of a period");
+	}
+	for (int i = 0; i < steps.n; i++)
+	{
+		const FswPeriod *period = fsw_timeline_at(timeline, 0, steps.from[i]);
+
+		expect(shown(fsw_steps_at(&steps, steps.from[i])) == (period == NULL ? -1 : shown(period->state)),
+			   "the timeline has the state of a step");
+	}
+}
+
 /* All of it, of one text; what does not hold, or NULL. */
 static const char *
 check_text(const char *text, size_t len)
 {
 	Story	   *story;
 	FswTimeline *timeline = build(text, len, AS_WRITTEN, &story);
+	bool		requests = false;
 
 	broken = NULL;
 	check_form(&story->flag, timeline);
 	check_search(timeline);
 	check_order(text, len, story_write(story, timeline), story_write_others(timeline));
 	check_holes(text, len, timeline);
+	for (int i = 0; i < story->flag.nevidence; i++)
+		requests |= story->flag.evidence[i].by_nobody;
+	if (!requests)
+		check_steps(&story->flag, timeline);
 	return broken;
 }
 
