@@ -89,6 +89,7 @@ SCHEMA_PARTS = \
 	audit_effect \
 	version \
 	name \
+	index \
 	signature \
 	message \
 	payload \

@@ -18,16 +18,7 @@ CREATE TABLE flagsmith.audit_effect (
     CONSTRAINT audit_effect_kind_check CHECK (kind IN ('state', 'value', 'override', 'removal', 'variant', 'version', 'feature_created',
         'feature_updated', 'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled'))
 );
-CREATE INDEX audit_effect_feature_hash_idx ON flagsmith.audit_effect (feature_hash, environment_id, hashtextextended(source, 0), scope_hash, occurred_at);
--- What decides which states count at all: when the feature came and went, whether it is published in versions, and what changed for
--- all environments.
-CREATE INDEX audit_effect_life_idx ON flagsmith.audit_effect (feature_hash, hashtextextended(source, 0), kind, environment_id, occurred_at)
-    WHERE kind IN ('feature_created', 'feature_deleted', 'version') OR (environment_id IS NULL AND kind IN ('feature_updated', 'variant'));
 CREATE INDEX audit_effect_feature_id_idx ON flagsmith.audit_effect (source, feature_id, occurred_at) WHERE feature_id IS NOT NULL;
-CREATE INDEX audit_effect_segment_idx ON flagsmith.audit_effect (source, segment_id, occurred_at) WHERE kind = 'segment_deleted';
-CREATE INDEX audit_effect_environment_idx ON flagsmith.audit_effect (source, environment_id, kind, occurred_at)
-    WHERE kind IN ('environment_created', 'feature_deleted') AND environment_id IS NOT NULL;
-CREATE INDEX audit_effect_version_idx ON flagsmith.audit_effect (hashtextextended(version, 0)) WHERE version IS NOT NULL;
 COMMENT ON TABLE flagsmith.audit_effect IS 'Each thing that an audit entry says may have changed, one row for each way to split an ambiguous message.';
 COMMENT ON COLUMN flagsmith.audit_effect.delivery IS 'The delivery of the audit entry.';
 COMMENT ON COLUMN flagsmith.audit_effect.ordinal IS 'The ordinal of the audit entry.';

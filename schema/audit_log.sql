@@ -38,8 +38,6 @@ CREATE TABLE flagsmith.audit_log (
     extra                       jsonb,
     CONSTRAINT audit_log_pkey PRIMARY KEY (delivery, ordinal)
 );
-CREATE INDEX audit_log_audit_id_idx ON flagsmith.audit_log (source, audit_id, created_date);
-CREATE INDEX audit_log_project_idx ON flagsmith.audit_log (source, project_id, created_date) WHERE NOT is_test;
 CREATE INDEX audit_log_created_date_idx ON flagsmith.audit_log (created_date);
 COMMENT ON TABLE flagsmith.audit_log IS 'Audit-log entries as typed rows; rows of one source with one audit_id and one created_date are one entry.';
 COMMENT ON COLUMN flagsmith.audit_log.delivery IS 'The delivery it was decoded from.';

@@ -14,7 +14,6 @@ CREATE TABLE flagsmith.delivery (
     CONSTRAINT delivery_pkey PRIMARY KEY (id),
     CONSTRAINT delivery_event_key UNIQUE (source, event_at, digest)
 );
-CREATE INDEX delivery_webhook_idx ON flagsmith.delivery (webhook, received_at);
 CREATE INDEX delivery_undecoded_idx ON flagsmith.delivery (id) WHERE undecoded_reason IS NOT NULL;
 COMMENT ON TABLE flagsmith.delivery IS 'Every authentic body, stored once over the exact bytes received.';
 COMMENT ON COLUMN flagsmith.delivery.webhook IS 'The webhook that brought it first; NULL for an imported page.';

@@ -36,31 +36,6 @@ CREATE TABLE flagsmith.flag_change (
     extra                    jsonb,
     CONSTRAINT flag_change_pkey PRIMARY KEY (delivery, ordinal)
 );
--- Fixed widths first, and a hash for the source, of which there are few: a search compares these several times faster.
--- The evidence of one scope near an instant.  The environment default is the hot one: its index has all that tells whether a
--- feature was enabled, so that a join over millions of rows does not read the table.
-CREATE INDEX flag_change_default_idx ON flagsmith.flag_change
-    (feature_id, environment_id, hashtextextended(source, 0), event_at, received_at) INCLUDE (enabled)
-    WHERE segment_id IS NULL AND identity IS NULL AND NOT deleted AND NOT is_test;
-CREATE INDEX flag_change_override_idx ON flagsmith.flag_change
-    (feature_id, environment_id, hashtextextended(source, 0), segment_id, hashtextextended(identity, 0), event_at, received_at)
-    WHERE (segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test;
--- Bodies whose effect may lie far from event_at: deletions carry the time of the last edit, retries and schedules come late.
-CREATE INDEX flag_change_deletion_idx ON flagsmith.flag_change
-    (feature_id, environment_id, hashtextextended(source, 0), received_at)
-    WHERE segment_id IS NULL AND identity IS NULL AND deleted AND NOT is_test;
-CREATE INDEX flag_change_late_idx ON flagsmith.flag_change
-    (feature_id, environment_id, hashtextextended(source, 0), received_at)
-    WHERE segment_id IS NULL AND identity IS NULL AND received_at - event_at > '1 minute'::interval AND NOT deleted AND NOT is_test;
--- Bodies that are dated after their arrival: their time is not believed, so they are found by arrival.
-CREATE INDEX flag_change_ahead_idx ON flagsmith.flag_change
-    (feature_id, environment_id, hashtextextended(source, 0), segment_id, hashtextextended(identity, 0), received_at)
-    WHERE isfinite(event_at) AND isfinite(received_at) AND event_at - received_at > '5 minutes'::interval AND NOT is_test;
--- Events of change requests and schedules name no author and bear the time of the draft.
-CREATE INDEX flag_change_draft_idx ON flagsmith.flag_change
-    (feature_id, environment_id, hashtextextended(source, 0), received_at)
-    WHERE segment_id IS NULL AND identity IS NULL AND changed_by = '' AND received_at - event_at > '3 seconds'::interval AND NOT deleted
-        AND NOT is_test;
 CREATE INDEX flag_change_event_at_idx ON flagsmith.flag_change (event_at);
 COMMENT ON TABLE flagsmith.flag_change IS 'Flag events as typed rows: one for each body, with the state it reports and the state it says there was before.';
 COMMENT ON COLUMN flagsmith.flag_change.delivery IS 'The delivery it was decoded from.';

@@ -12,13 +12,6 @@ CREATE TABLE flagsmith.name (
 );
 -- It has no key, since a doubled row is harmless: in a publication of all tables it needs to say how its rows are told apart.
 ALTER TABLE flagsmith.name REPLICA IDENTITY FULL;
--- A thing is found by its name, and a name by the thing; seen_at leads from one sighting to the next.
-CREATE INDEX name_name_idx ON flagsmith.name
-    (flagsmith._hash(kind || ':' || name), flagsmith._hash(source || '/' || kind || ':' || id), seen_at);
-CREATE INDEX name_thing_idx ON flagsmith.name
-    (flagsmith._hash(source || '/' || kind || ':' || id), flagsmith._hash(kind || ':' || name), seen_at);
-CREATE INDEX name_existed_idx ON flagsmith.name (flagsmith._hash(source || '/' || kind || ':' || id), existed_at) WHERE existed_at IS NOT NULL;
-CREATE INDEX name_project_idx ON flagsmith.name (project_id, kind, source, id);
 COMMENT ON TABLE flagsmith.name IS 'When projects, environments, features, segments and identities were seen under which names.';
 COMMENT ON COLUMN flagsmith.name.source IS 'Which Flagsmith installation it is in.';
 COMMENT ON COLUMN flagsmith.name.kind IS 'project, environment, feature, segment or identity.';

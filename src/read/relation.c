@@ -9,7 +9,8 @@
  * after the server says that something about it changed, each is compared
  * with its definition in here: a table must be a member of the extension with
  * the columns and types known, an index one that CREATE INDEX would make from
- * the text below.  Of an index the name is only where to look first.
+ * the text below, which schema/index.sql makes it from.  Of an index the name
+ * is only where to look first.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +35,8 @@
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -93,6 +96,8 @@ typedef struct ReadIndex
 	const char *condition;		/* or NULL */
 } ReadIndex;
 
+PG_FUNCTION_INFO_V1(fsw_index_statements);
+
 /* Nothing in these texts may depend on search_path. */
 #define HASH(text) "pg_catalog.hashtextextended(" text ", 0)"
 #define JOINED(a, b) a " OPERATOR(pg_catalog.||) " b
@@ -101,12 +106,23 @@ typedef struct ReadIndex
 #define FLAG_KEYS "feature_id, environment_id, " HASH("source")
 #define OF_DEFAULT "segment_id IS NULL AND identity IS NULL"
 
+/*
+ * Fixed widths come first, and a hash for the source, of which there are few:
+ * a search compares these several times faster than texts.
+ */
 static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
+	/* a thing is found by its name, and a name by the thing, from one sighting to the next */
 	[FSW_INDEX_NAME_HASH] = {"name_name_idx", FSW_READ_NAME, NAME_HASH ", " THING_HASH ", seen_at", NULL, NULL},
 	[FSW_INDEX_NAME_THING] = {"name_thing_idx", FSW_READ_NAME, THING_HASH ", " NAME_HASH ", seen_at", NULL, NULL},
 	[FSW_INDEX_NAME_EXISTED] = {"name_existed_idx", FSW_READ_NAME, THING_HASH ", existed_at", NULL,
 		"existed_at IS NOT NULL"},
 	[FSW_INDEX_NAME_PROJECT] = {"name_project_idx", FSW_READ_NAME, "project_id, kind, source, id", NULL, NULL},
+
+	/*
+	 * The evidence of one scope near an instant.  The environment default is
+	 * the hot one: its index has all that tells whether a feature was
+	 * enabled, so that a join over millions of rows does not read the table.
+	 */
 	[FSW_INDEX_DEFAULT] = {"flag_change_default_idx", FSW_READ_FLAG_CHANGE,
 		FLAG_KEYS ", event_at, received_at", "enabled", OF_DEFAULT " AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_DELETED] = {"flag_change_deletion_idx", FSW_READ_FLAG_CHANGE,
@@ -114,14 +130,17 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_OVERRIDE] = {"flag_change_override_idx", FSW_READ_FLAG_CHANGE,
 		FLAG_KEYS ", segment_id, " HASH("identity") ", event_at, received_at", NULL,
 		"(segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test"},
+	/* retries and schedules come late, and deletions have the time of the last edit */
 	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
 		OF_DEFAULT " AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '1 minute'::pg_catalog.interval"
 		" AND NOT deleted AND NOT is_test"},
+	/* a time after the arrival is not believed, so these are found by arrival */
 	[FSW_INDEX_AHEAD] = {"flag_change_ahead_idx", FSW_READ_FLAG_CHANGE,
 		FLAG_KEYS ", segment_id, " HASH("identity") ", received_at", NULL,
 		"pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
 		" AND event_at OPERATOR(pg_catalog.-) received_at OPERATOR(pg_catalog.>) '5 minutes'::pg_catalog.interval"
 		" AND NOT is_test"},
+	/* of change requests and schedules: without an author, at the time of the draft */
 	[FSW_INDEX_DRAFT] = {"flag_change_draft_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
 		OF_DEFAULT " AND changed_by OPERATOR(pg_catalog.=) ''"
 		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '3 seconds'::pg_catalog.interval"
@@ -129,6 +148,7 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_EFFECT_FEATURE] = {"audit_effect_feature_hash_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL, NULL},
+	/* when the feature came and went, whether it has versions, what changed for all environments */
 	[FSW_INDEX_EFFECT_LIFE] = {"audit_effect_life_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, " HASH("source") ", kind, environment_id, occurred_at", NULL,
 		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'version'])"
@@ -442,17 +462,24 @@ try_index(Oid relid, Relation table, const Definition *definition, const char **
 	return NULL;
 }
 
-static void
-raise_no_index(const ReadIndex *wanted, const char *fault)
+/* The statement that makes the index. */
+static char *
+index_statement(const ReadIndex *index)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE INDEX %s ON flagsmith.%s (%s)", wanted->name, read_tables[wanted->table].name, wanted->keys);
-	if (wanted->included != NULL)
-		appendStringInfo(&sql, " INCLUDE (%s)", wanted->included);
-	if (wanted->condition != NULL)
-		appendStringInfo(&sql, " WHERE %s", wanted->condition);
+	appendStringInfo(&sql, "CREATE INDEX %s ON flagsmith.%s (%s)", index->name, read_tables[index->table].name, index->keys);
+	if (index->included != NULL)
+		appendStringInfo(&sql, " INCLUDE (%s)", index->included);
+	if (index->condition != NULL)
+		appendStringInfo(&sql, " WHERE %s", index->condition);
+	return sql.data;
+}
+
+static void
+raise_no_index(const ReadIndex *wanted, const char *fault)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"flagsmith.%s\" has no index to search it by", read_tables[wanted->table].name),
@@ -461,7 +488,7 @@ raise_no_index(const ReadIndex *wanted, const char *fault)
 			 errhint("Begin a new transaction.") :
 			 strcmp(fault, "it is not valid") == 0 ?
 			 errhint("Run: REINDEX INDEX flagsmith.%s;", wanted->name) :
-			 errhint("Any index like this one will do: %s;", sql.data)));
+			 errhint("Any index like this one will do: %s;", index_statement(wanted))));
 }
 
 /*
@@ -536,4 +563,31 @@ FswReadTable
 fsw_index_table(FswIndex id)
 {
 	return read_indexes[id].table;
+}
+
+/* Is it called as the server calls those that come with a table's keys? */
+static bool
+is_of_key(const char *name)
+{
+	const char *last = strrchr(name, '_');
+
+	return strcmp(last, "_pkey") == 0 || strcmp(last, "_key") == 0;
+}
+
+/*
+ * _index_statements() - what makes the indexes, but for those of keys.
+ */
+Datum
+fsw_index_statements(PG_FUNCTION_ARGS)
+{
+	Datum		statements[FSW_INDEX_COUNT];
+	int			n = 0;
+
+	(void) fcinfo;
+	for (int i = 0; i < FSW_INDEX_COUNT; i++)
+	{
+		if (!is_of_key(read_indexes[i].name))
+			statements[n++] = CStringGetTextDatum(index_statement(&read_indexes[i]));
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(statements, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
