@@ -284,12 +284,15 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 	reading.states.mcxt = CurrentMemoryContext;
 	reading.by_enabled[false] = -1;
 	reading.by_enabled[true] = -1;
-	reading.facts = (FswStepsFacts)
-	{
-		.first_before = -1, .gone = life->gone, .nremovals = life->nremovals, .removals = life->removals,
-			.source = &reading, .has_entries = has_entries, .environment_end = environment_end,
-			.is_copy = is_copy, .defaults = defaults
-	};
+	reading.facts.first_before = -1;
+	reading.facts.gone = life->gone;
+	reading.facts.nremovals = life->nremovals;
+	reading.facts.removals = life->removals;
+	reading.facts.source = &reading;
+	reading.facts.has_entries = has_entries;
+	reading.facts.environment_end = environment_end;
+	reading.facts.is_copy = is_copy;
+	reading.facts.defaults = defaults;
 
 	if (near == NULL)
 	{

@@ -181,6 +181,26 @@ table_query(const FswTable *table, bool undecoded_only)
 	return sql.data;
 }
 
+/* A delivery itself has a key, too. */
+static RowKey
+delivery_key(int64 delivery)
+{
+	RowKey		key = {delivery, 0, 0};
+
+	return key;
+}
+
+/* Not behind any row of a delivery, nor before one of an earlier. */
+static RowKey
+first_key(int64 delivery)
+{
+	RowKey		key = {delivery, PG_INT32_MIN, PG_INT32_MIN};
+
+	return key;
+}
+
+static const RowKey last_key = {PG_INT64_MAX, PG_INT32_MAX, PG_INT32_MAX};
+
 static RowKey
 row_key(const FswTable *table, const Datum *values)
 {
@@ -423,7 +443,7 @@ compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 	if (count == 0)
 		return;
 
-	report(rebuild, "delivery", (RowKey) {id, 0, 0}, "different", column_names(columns, count));
+	report(rebuild, "delivery", delivery_key(id), "different", column_names(columns, count));
 	if (!rebuild->dry_run)
 		fsw_execute_on_history(fsw_plan(FSW_PLAN_REBUILD_DELIVERY,
 										"UPDATE flagsmith.delivery d SET event_type = $2, undecoded_reason = $3,"
@@ -462,7 +482,7 @@ compare_rows(Rebuild *rebuild, const FswDelivery *delivery, FswEvent *event)
 		compare_row(rebuild, row);
 	}
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
-		remove_rows_before(rebuild, id, (RowKey) {delivery->id + 1, PG_INT32_MIN, PG_INT32_MIN});
+		remove_rows_before(rebuild, id, first_key(delivery->id + 1));
 }
 
 /*
@@ -542,7 +562,7 @@ sound_body(Rebuild *rebuild)
 	body = DatumGetByteaPP(reader->values[BODY_body]);
 	if (body_is_sound(reader, body))
 		return body;
-	report(rebuild, "delivery", (RowKey) {DatumGetInt64(reader->values[BODY_id]), 0, 0},
+	report(rebuild, "delivery", delivery_key(DatumGetInt64(reader->values[BODY_id])),
 		   "damaged", column_names(&column, 1));
 	rebuild->damaged++;
 	return NULL;
@@ -559,7 +579,7 @@ rebuild_delivery(Rebuild *rebuild)
 
 	delivery.id = DatumGetInt64(reader->values[BODY_id]);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
-		remove_rows_before(rebuild, id, (RowKey) {delivery.id, PG_INT32_MIN, PG_INT32_MIN});
+		remove_rows_before(rebuild, id, first_key(delivery.id));
 
 	body = sound_body(rebuild);
 	if (body == NULL)
@@ -657,7 +677,7 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	}
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 	{
-		remove_rows_before(&rebuild, id, (RowKey) {PG_INT64_MAX, PG_INT32_MAX, PG_INT32_MAX});
+		remove_rows_before(&rebuild, id, last_key);
 		reader_close(&rebuild.rows[id]);
 	}
 	reader_close(&rebuild.deliveries);

@@ -27,17 +27,21 @@ typedef struct FswStepsFacts
 {
 	bool		torn;			/* one time has two states */
 	bool		from_start;		/* the first of all events are among the steps */
-	int			first_before;	/* enabled before the events of the first time:
-								 * 0, 1, -1 if not told, 2 if they do not agree */
+	int			first_before;	/* enabled before the events of the first
+								 * time: 0, 1, -1 if not told, 2 if they do
+								 * not agree */
 	int64		born;			/* as FswFlag */
 	int64		gone;
-	int			default_enabled;	/* by the feature's defaults: 0, 1, -1 if not
-									 * told */
+	int			default_enabled;	/* by the feature's defaults: 0, 1, -1 if
+									 * not told */
 	int			nremovals;		/* of the state in this environment */
 	const int64 *removals;
 	void	   *source;
-	/* is there an entry about the environment default in a range? whole: of the
-	 * state itself, not of its value or a percentage alone */
+
+	/*
+	 * is there an entry about the environment default in a range? whole: of
+	 * the state itself, not of its value or a percentage alone
+	 */
 	bool		(*has_entries) (void *source, int64 from, int64 to, bool whole);
 	/* when was the environment deleted? */
 	int64		(*environment_end) (void *source);

@@ -200,15 +200,15 @@ static void
 check_steps(const FswFlag *flag, const FswTimeline *timeline)
 {
 	FswStateSteps steps = {0};
-	FswStepsFacts facts = {.first_before = -1, .from_start = true, .born = flag->born, .gone = flag->gone,
-		.default_enabled = flag->defaults < 0 ? -1 : flag->states[flag->defaults].enabled,
-		.source = unconstify(FswFlag *, flag), .has_entries = has_entries,
-	.environment_end = environment_end, .is_copy = is_copy, .defaults = defaults};
+	FswStepsFacts facts = {0};
 	int64	   *removals = palloc_array(int64, flag->nevidence + 1);
 
 	for (int i = 0; i < flag->nevidence; i++)
 	{
-		/* an entry so far outside of its life is about another flag of that name */
+		/*
+		 * an entry so far outside of its life is about another flag of that
+		 * name
+		 */
 		if (flag->versioned || flag->evidence[i].kind == FSW_EV_DELETED ||
 			flag->evidence[i].at < fsw_after(flag->born, -LIFE_SPREAD) ||
 			flag->evidence[i].at > fsw_after(flag->gone, LIFE_SPREAD))
@@ -216,7 +216,17 @@ check_steps(const FswFlag *flag, const FswTimeline *timeline)
 		if (flag->evidence[i].kind == FSW_EV_STATE_DELETED && flag->evidence[i].scope == 0)
 			removals[facts.nremovals++] = flag->evidence[i].at;
 	}
+	facts.first_before = -1;
+	facts.from_start = true;
+	facts.born = flag->born;
+	facts.gone = flag->gone;
+	facts.default_enabled = flag->defaults < 0 ? -1 : flag->states[flag->defaults].enabled;
 	facts.removals = removals;
+	facts.source = unconstify(FswFlag *, flag);
+	facts.has_entries = has_entries;
+	facts.environment_end = environment_end;
+	facts.is_copy = is_copy;
+	facts.defaults = defaults;
 	read_steps(flag, &steps, &facts);
 	if (!fsw_steps_build(&steps, &facts))
 		return;
