@@ -37,6 +37,7 @@ OBJS = \
 	src/decode/version_published.o \
 	src/timeline/act.o \
 	src/timeline/cause.o \
+	src/timeline/history.o \
 	src/timeline/holes.o \
 	src/timeline/naming.o \
 	src/timeline/period.o \
@@ -48,9 +49,13 @@ OBJS = \
 	src/timeline/version_write.o \
 	src/read/audit.o \
 	src/read/builder.o \
+	src/read/explained.o \
 	src/read/flag_facts.o \
+	src/read/history.o \
 	src/read/holes.o \
 	src/read/names.o \
+	src/read/neighbour.o \
+	src/read/piece.o \
 	src/read/relation.o \
 	src/read/resolve.o \
 	src/read/scan.o \
@@ -68,6 +73,8 @@ OBJS = \
 	src/ingest/verify.o \
 	src/ingest/webhook.o \
 	src/answer/flag_state.o \
+	src/answer/history.o \
+	src/answer/history_state.o \
 	src/answer/lookup.o \
 	src/answer/lookup_cache.o \
 	src/answer/name.o \
@@ -119,6 +126,7 @@ REGRESS = \
 	seed \
 	undecoded \
 	history \
+	act \
 	health \
 	hostile \
 	rejected \

@@ -62,7 +62,11 @@ COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a 
 CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
-        'flagsmith._act(text, bigint, integer)',
+        'flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, jsonb)',
+        'flagsmith._history_committer(bigint, integer)',
+        'flagsmith._history_line(text, bigint, integer, timestamptz)',
+        'flagsmith._history_summary(text, text, text, text, text, text, text, text, text, boolean, jsonb, jsonb, text)',
+        'flagsmith._long(text, text, text)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
         'flagsmith._name(text, text, text, timestamptz)',
         'flagsmith._installation_fault()',

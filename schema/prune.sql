@@ -1,3 +1,13 @@
+-- An instant some minutes before or after another, which ends at what a timestamptz can be: no row may make every answer fail.
+CREATE FUNCTION flagsmith._earlier(at timestamptz, by interval) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN at < timestamptz '4713-01-01 00:00:00+00 BC' THEN '-infinity' ELSE at - by END;
+COMMENT ON FUNCTION flagsmith._earlier(timestamptz, interval) IS 'an instant before another, however early that is';
+CREATE FUNCTION flagsmith._later(at timestamptz, by interval) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN at > timestamptz '294276-12-01 00:00:00+00' THEN 'infinity' ELSE at + by END;
+COMMENT ON FUNCTION flagsmith._later(timestamptz, interval) IS 'an instant after another, however late that is';
+
 -- What prune_history() may remove.  A row goes if it arrived before the instant and another one that did supersedes it: of the
 -- same scope, later by its own time and no earlier by arrival.  In doubt, a row stays; docs/design.md says what was tried.
 

@@ -76,7 +76,7 @@ SELECT pg_temp.deliver(pg_temp.entry(9, 180, 'ada@example.com', 'Production', 'C
     pg_temp.deliver(pg_temp.entry(11, 240, NULL, 'Production', 'FEATURE_STATE',
         'Scheduled change to Flag state / Remote config value went live for feature: checkout by Change Request: Black Friday',
         '{"is_system_event": true}'), 241),
-    pg_temp.deliver(pg_temp.change(180, 'ada@example.com', 'Production', 'checkout', true, '"sale"'), 241.5);
+    pg_temp.deliver(pg_temp.change(180, '', 'Production', 'checkout', true, '"sale"'), 241.5);
 -- A version: its entry comes a little later, its list of states belongs to it.
 SELECT pg_temp.deliver(pg_temp.entry(12, 300.4, 'ada@example.com', 'Production', 'EF_VERSION', 'New version published for feature: banner',
         '{"related_object_uuid": "8be5e2a1-0000-4000-8000-000000000001"}'), 301),
@@ -104,7 +104,7 @@ SELECT pg_temp.deliver(pg_temp.change(62.5, 'ada@example.com', 'Staging', 'check
     pg_temp.deliver(pg_temp.entry(17, 480.2, 'zoe@example.com', NULL, 'FEATURE', 'Flag / Remote Config Deleted: checkout', '{"related_object_id": 708}'), 482),
     pg_temp.deliver(pg_temp.change(300, 'ada@example.com', 'Production', 'banner', true, '1', deleted => true), 500),
     pg_temp.deliver(pg_temp.change(299, 'ada@example.com', 'Production', 'banner', true, '0', deleted => true), 500.1);
--- Bodies without any entry, as an environment's webhook alone brings them: a burst is one act, a later change another.
+-- Bodies without any entry, as an environment's webhook alone brings them: each instant is an act.
 SELECT pg_temp.deliver(pg_temp.change(540, 'ada@example.com', 'Production', 'lone', true, '1'), 541),
     pg_temp.deliver(pg_temp.change(540.05, 'ada@example.com', 'Production', 'lone', true, '2'), 541),
     pg_temp.deliver(pg_temp.change(545, 'ci key', 'Production', 'lone', false, '2'), 546),

@@ -62,7 +62,7 @@ $node->safe_psql('postgres', <<'SQL');
 VACUUM ANALYZE;
 CREATE TABLE line AS SELECT row_number() OVER () AS line, h.* FROM flagsmith.history h;
 CREATE TABLE entry_line AS
-SELECT l.*, a.audit_id AS entry, a.created_date, a.environment_id, a.environment AS named
+SELECT l.*, a.audit_id AS entry, a.created_date, a.environment AS named, a.related_object_type, a.related_object_id
 FROM line l, unnest(l.delivery_ids) d
 JOIN flagsmith.audit_log a ON a.delivery = d;
 SQL
@@ -77,6 +77,7 @@ is(row("SELECT count(*) FROM flagsmith.delivery WHERE undecoded_reason IS NOT NU
 cmp_ok(row('SELECT count(*) FROM line'), '>', 1000, 'there are lines');
 is(row(q{SELECT count(*) FROM flagsmith.delivery d WHERE (SELECT count(*) FROM line l WHERE d.id = ANY (l.delivery_ids)) <> 1}),
 	'0', 'every delivery is told in exactly one line');
+is(row('SELECT count(*) - count(DISTINCT act) FROM line'), '0', 'each line has a key of its own');
 is(row('SELECT count(*) FROM line WHERE cardinality(delivery_ids) <> (SELECT count(DISTINCT d) FROM unnest(delivery_ids) d)'),
 	'0', 'and once in it');
 
@@ -92,6 +93,11 @@ is(row("SELECT count(*) $joined AND position(r->>'log' IN e.log) > 0"), $entries
 is(row("SELECT count(*) $joined AND e.environment IS NOT DISTINCT FROM e.named
 	AND e.environment_id IS NOT DISTINCT FROM (r->'environment'->>'id')::bigint"), $entries,
 	'where agrees with the audit log');
+is(row("SELECT count(*) $joined AND e.related_object_type = 'FEATURE' AND e.feature_id IS DISTINCT FROM e.related_object_id"), '0',
+	'a line has the id of its feature');
+is(row("SELECT count(*) $joined AND e.related_object_type = 'SEGMENT' AND e.segment_id IS DISTINCT FROM e.related_object_id"), '0',
+	'and of its segment');
+is(row("SELECT count(*) $joined AND e.feature IS NOT NULL AND e.feature_id IS NULL"), '0', 'of each feature there is');
 cmp_ok(row("SELECT count(*) $joined AND abs(extract(epoch FROM e.at - (r->>'created_date')::timestamptz)) <= 1"), '>=',
 	0.97 * $entries, 'a line is within a second of nearly all of its entries');
 is(row("SELECT count(*) $joined AND abs(extract(epoch FROM e.at - (r->>'created_date')::timestamptz)) > 5"), '0',

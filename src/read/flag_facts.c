@@ -391,13 +391,13 @@ environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 }
 
 /*
- * Is the list of a version, in the row that a scan of version_published
- * found, one of this environment?  It is that of the webhook, else that of
- * the audit entry with the same uuid, else the only one that the webhook
- * brings flag events of.
+ * The environment of the list of a version, in the row that a scan of
+ * version_published found, or -1.  It is that of the webhook, else that of the
+ * audit entry with the same uuid, else the only one that the webhook brings
+ * flag events of.
  */
-bool
-fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment)
+int64
+fsw_list_environment(FswReader *reader, FswScan *lists, Datum source)
 {
 	text	   *webhook = fsw_scan_text(lists, VERSION_webhook);
 	text	   *uuid = fsw_scan_text(lists, VERSION_uuid);
@@ -413,10 +413,17 @@ fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environm
 			id = fsw_scan_int64(scan, WEBHOOK_environment_id, -1);
 	}
 	if (id < 0 && uuid != NULL)
-		id = environment_of_entry(reader, environment->source, uuid);
+		id = environment_of_entry(reader, source, uuid);
 	if (id < 0 && webhook != NULL)
 		id = sole_environment(reader, PointerGetDatum(webhook));
-	return id == environment->environment_id;
+	return id;
+}
+
+/* Is the list of a version that a scan found one of this environment? */
+bool
+fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment)
+{
+	return fsw_list_environment(reader, lists, environment->source) == environment->environment_id;
 }
 
 /* The first columns of the index: the lists of versions of a feature. */

@@ -9,6 +9,7 @@
 #define FSW_READ_H
 
 #include "fmgr.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "src/read/scan.h"
@@ -175,6 +176,7 @@ typedef struct FswStateTable
 	uint64	   *hashes;			/* by state: of its value, equal for equal ones */
 } FswStateTable;
 
+extern Jsonb *fsw_shown_variants(Jsonb *sent);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
@@ -285,7 +287,8 @@ extern void fsw_scan_flag(FswScan *scan, const FswLife *life);
 extern FswScan *fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name,
 								 bool of_project);
 extern bool fsw_entry_is_of(FswScan *scan, const FswLife *life);
-extern bool fsw_list_is_of(FswReader *reader, FswScan *scan, const FswEnvironment *environment);
+extern int64 fsw_list_environment(FswReader *reader, FswScan *lists, Datum source);
+extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment);
 
 /* builder.c */
 extern FswHistory *fsw_history_read(FswReader *reader, const FswLife *life,
@@ -294,6 +297,9 @@ extern const FswShownRow *fsw_history_row(const FswHistory *history,
 										  const FswPeriod *period);
 
 /* told.c */
+extern bool fsw_id_of_name(FswReader *reader, Datum source, const char *kind, const text *name,
+						   int64 project_id, int64 at, int64 *id);
+extern bool fsw_next_bearer(FswReader *reader, int64 hash, bool *begun, int64 *from, FswScan **scan);
 extern void fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *asked,
 							 char *identity);
 

@@ -104,6 +104,7 @@ PG_FUNCTION_INFO_V1(fsw_index_statements);
 #define NAME_HASH "flagsmith._hash(" JOINED(JOINED("kind", "':'"), "name") ")"
 #define THING_HASH "flagsmith._hash(" JOINED(JOINED(JOINED(JOINED("source", "'/'"), "kind"), "':'"), "id") ")"
 #define FLAG_KEYS "feature_id, environment_id, " HASH("source")
+#define NAMED_FLAG_KEYS "flagsmith._hash(" JOINED("'feature:'", "COALESCE(feature, '')") "), environment_id"
 #define OF_DEFAULT "segment_id IS NULL AND identity IS NULL"
 
 /*
@@ -169,7 +170,21 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK, "name", NULL, NULL},
 	[FSW_INDEX_AUDIT_ID] = {"audit_log_audit_id_idx", FSW_READ_AUDIT_LOG, "source, audit_id, created_date", NULL, NULL},
 	[FSW_INDEX_AUDIT_BLOCK] = {"audit_id_block_pkey", FSW_READ_BLOCK, "source, size, block", NULL, NULL},
-	[FSW_INDEX_PRUNING] = {"pruning_pkey", FSW_READ_PRUNING, "id", NULL, NULL}
+	[FSW_INDEX_PRUNING] = {"pruning_pkey", FSW_READ_PRUNING, "id", NULL, NULL},
+	[FSW_INDEX_CHANGE_NEAR] = {"flag_change_near_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", event_at", NULL,
+		"NOT deleted AND NOT is_test"},
+	[FSW_INDEX_CHANGE_ARRIVAL] = {"flag_change_arrival_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", received_at", NULL,
+		"pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
+		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '2 seconds'::pg_catalog.interval"
+		" AND NOT deleted AND NOT is_test"},
+	[FSW_INDEX_CHANGE_DELETED] = {"flag_change_deleted_flag_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", received_at", NULL,
+		"deleted AND NOT is_test"},
+	[FSW_INDEX_AUDIT_REQUEST] = {"audit_log_request_idx", FSW_READ_AUDIT_LOG, "source, environment_id, created_date", NULL,
+		"related_object_type OPERATOR(pg_catalog.=) ANY (ARRAY['CHANGE_REQUEST', 'EF_VERSION']) OR is_system_event"},
+	[FSW_INDEX_VERSION] = {"version_published_pkey", FSW_READ_VERSION_PUBLISHED, "delivery, ordinal", NULL, NULL},
+	[FSW_INDEX_VERSION_UUID] = {"version_published_uuid_idx", FSW_READ_VERSION_PUBLISHED, HASH("uuid"), NULL, NULL},
+	[FSW_INDEX_VERSION_NEAR] = {"version_published_near_idx", FSW_READ_VERSION_PUBLISHED, "feature_id, received_at", NULL, NULL},
+	[FSW_INDEX_DELIVERY] = {"delivery_pkey", FSW_READ_DELIVERY, "id", NULL, NULL}
 };
 
 /* What has been checked, until the server says that it changed. */

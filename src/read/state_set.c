@@ -28,8 +28,8 @@ hash_jsonb(Datum value)
  * The variants as {"option id": percentage}, NULL for none.  The ids of the
  * rows change with every version, the order means nothing.
  */
-static Jsonb *
-canonical_variants(Jsonb *sent)
+Jsonb *
+fsw_shown_variants(Jsonb *sent)
 {
 	FswJsonbBuild state = {0};
 	JsonbIterator *iterator;
@@ -151,7 +151,7 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 {
 	FswHistory *history = table->history;
 	FswFlag    *flag = &history->flag;
-	Jsonb	   *canonical = variants_isnull ? NULL : canonical_variants(DatumGetJsonbP(variants));
+	Jsonb	   *canonical = variants_isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(variants));
 	uint64		hash;
 	int		   *bucket;
 	FswState	state = {0};

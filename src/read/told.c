@@ -22,8 +22,8 @@
  * a thing has a row for each hour in which it was seen.  Returns false behind
  * the last.
  */
-static bool
-next_bearer(FswReader *reader, int64 hash, bool *begun, int64 *from, FswScan **scan)
+bool
+fsw_next_bearer(FswReader *reader, int64 hash, bool *begun, int64 *from, FswScan **scan)
 {
 	text	   *source;
 
@@ -50,6 +50,59 @@ is_of_project(FswScan *scan, const FswEnvironment *environment, const char *kind
 		 fsw_scan_int64(scan, NAME_project_id, environment->project_id) == environment->project_id);
 }
 
+/* So much before it was heard of, a thing can have been there. */
+#define HEARD_LATE INT64CONST(50000)
+
+/* When a thing existed first, as far as it is known; FSW_FOREVER if not. */
+static int64
+first_existed(FswReader *reader, Datum source, const char *kind, const char *id)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_EXISTED);
+
+	fsw_scan_equal(scan, Int64GetDatum(fsw_thing_hash(source, kind, id)));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_name_is_of(scan, source, kind, id))
+			return fsw_scan_int64(scan, NAME_existed_at, FSW_FOREVER);
+	}
+	return FSW_FOREVER;
+}
+
+/*
+ * The id of what bore a name in a project at an instant: of several, the
+ * youngest that was there by then.
+ */
+bool
+fsw_id_of_name(FswReader *reader, Datum source, const char *kind, const text *name, int64 project_id,
+			   int64 at, int64 *id)
+{
+	const FswEnvironment environment = {.source = source, .has_project = true, .project_id = project_id};
+	int64		hash = fsw_name_hash(kind, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	FswScan    *scan;
+	bool		begun = false;
+	int64		from = 0;
+	int			n = 0;
+	bool		was_there = false;
+
+	while (fsw_next_bearer(reader, hash, &begun, &from, &scan))
+	{
+		int64		found;
+		bool		there;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_of_project(scan, &environment, kind) || !fsw_scan_id(scan, NAME_id, &found))
+			continue;
+		there = first_existed(reader, source, kind, psprintf(INT64_FORMAT, found)) <= fsw_after(at, HEARD_LATE);
+		if (n++ == 0 || (there && !was_there) || (there == was_there && found > *id))
+		{
+			*id = found;
+			was_there = there;
+		}
+	}
+	return n > 0;
+}
+
 /* Which identities of the source bear the identifier that a question names. */
 void
 fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *asked, char *identity)
@@ -64,7 +117,7 @@ fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *asked, char *
 	asked->identity = identity;
 	asked->nidentities = 0;
 	asked->identities = palloc_array(char *, max);
-	while (next_bearer(reader, hash, &begun, &from, &scan))
+	while (fsw_next_bearer(reader, hash, &begun, &from, &scan))
 	{
 		char	   *id;
 
@@ -126,7 +179,7 @@ fsw_is_shared_name(FswHistoryReading *reading, int64 segment_id, int64 hash, int
 	bool		begun = false;
 	int64		from = 0;
 
-	while (next_bearer(reading->reader, hash, &begun, &from, &scan))
+	while (fsw_next_bearer(reading->reader, hash, &begun, &from, &scan))
 	{
 		int64		id;
 
@@ -192,7 +245,7 @@ make_scope(FswHistoryReading *reading, int64 feature_name, int64 scope_hash)
 
 	if (!find_entry(reading, feature_name, scope_hash, &entry))
 		return;
-	while (next_bearer(reading->reader, scope_hash, &begun, &from, &scan))
+	while (fsw_next_bearer(reading->reader, scope_hash, &begun, &from, &scan))
 	{
 		int64		id;
 

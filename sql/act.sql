@@ -1,0 +1,142 @@
+-- What is one act of the view history: where folding ends, and that each piece is in exactly one line.
+SET TimeZone = 'UTC';
+
+SELECT count(*) FROM flagsmith.add_webhook('act', allow_unsigned => true, source => 'act', max_spool_age => NULL);
+SELECT count(*) FROM flagsmith.add_webhook('act of 72', allow_unsigned => true, source => 'act', max_spool_age => NULL, environment_id => 72);
+
+-- An audit entry, and a flag event, as Flagsmith sends them; all at some seconds after noon.
+CREATE FUNCTION pg_temp.entry(id bigint, at numeric, author text, environment text, type text, log text, rest jsonb DEFAULT '{}')
+    RETURNS text LANGUAGE sql
+    RETURN (jsonb_build_object('id', id, 'created_date', timestamptz '2026-11-01 12:00Z' + at * interval '1 second', 'log', log,
+        'author', CASE WHEN author IS NOT NULL THEN jsonb_build_object('id', length(author), 'email', author, 'first_name', '', 'last_name', '') END,
+        'environment', CASE environment WHEN 'Staging' THEN '{"id": 71, "name": "Staging"}'::jsonb WHEN 'Production' THEN '{"id": 72, "name": "Production"}' END,
+        'project', '{"id": 7, "name": "Shop"}'::jsonb, 'related_object_type', type, 'is_system_event', false)
+        || rest)::text;
+CREATE FUNCTION pg_temp.change(at numeric, by text, environment text, feature text, enabled boolean, value jsonb, rest jsonb DEFAULT '{}',
+    deleted boolean DEFAULT false) RETURNS text LANGUAGE sql
+    RETURN (
+        WITH state AS (
+            SELECT jsonb_build_object('feature', jsonb_build_object('id', 700 + length(feature), 'name', feature, 'type', 'STANDARD',
+                    'project', '{"id": 7, "name": "Shop"}'::jsonb),
+                'environment', CASE environment WHEN 'Staging' THEN '{"id": 71, "name": "Staging"}'::jsonb ELSE '{"id": 72, "name": "Production"}' END,
+                'identity', NULL, 'identity_identifier', NULL, 'feature_segment', NULL, 'enabled', enabled, 'feature_state_value', value,
+                'multivariate_feature_state_values', '[]'::jsonb) || rest AS state
+        )
+        SELECT jsonb_build_object('event_type', CASE WHEN deleted THEN 'FLAG_DELETED' ELSE 'FLAG_UPDATED' END, 'data',
+            jsonb_build_object('changed_by', by, 'timestamp', to_char(timestamptz '2026-11-01 12:00Z' + at * interval '1 second',
+                'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+            || CASE WHEN deleted THEN jsonb_build_object('new_state', NULL, 'previous_state', state) ELSE jsonb_build_object('new_state', state) END)::text
+        FROM state
+    );
+CREATE FUNCTION pg_temp.deliver(body text, at numeric) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+BEGIN
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('act', convert_to(body, 'UTF8'), timestamptz '2026-11-01 12:00Z' + at * interval '1 second')
+    RETURNING outcome INTO result;
+    RETURN result;
+END
+$$;
+CREATE TEMP VIEW told AS
+SELECT at::time(3) AS at, actor, actor_type, action, object, change_request AS request, environment_id AS env, feature, feature_id AS f,
+    segment_id AS s, enabled AS e, value AS v, audit_id AS id, substr(act, 5) AS act, cardinality(delivery_ids) AS n
+FROM flagsmith.history
+WHERE source = 'act'
+ORDER BY at, act;
+CREATE TEMP VIEW forgotten AS
+SELECT d.event_type, count(h.at)
+FROM flagsmith.delivery d
+LEFT JOIN flagsmith.history h ON d.id = ANY (h.delivery_ids)
+WHERE d.source = 'act'
+GROUP BY d.id, d.event_type
+HAVING count(h.at) <> 1;
+
+
+BEGIN;
+-- A hundred changes a few hundredths of a second apart are a hundred lines; a save of state and value is one.
+SELECT count(pg_temp.deliver(pg_temp.entry(i, i * 0.06, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: quick'), i * 0.06 + 2)),
+    count(pg_temp.deliver(pg_temp.change(i * 0.06, 'ada@example.com', 'Staging', 'quick', i % 2 = 0, '1'), i * 0.06 + 2))
+FROM generate_series(1, 100) i;
+SELECT count(*), count(DISTINCT act), sum(n), bool_and(e = (id % 2 = 0)) FROM told;
+SELECT pg_temp.deliver(pg_temp.entry(200 + i * 2, 100 + i * 0.06, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Remote config value updated for feature: both'), 102),
+    pg_temp.deliver(pg_temp.entry(201 + i * 2, 100.01 + i * 0.06, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: both'), 102)
+FROM generate_series(1, 3) i;
+SELECT at, id, n FROM told WHERE feature = 'both';
+-- In a run of more than a thousand within a minute each piece is in one line as well.
+SELECT count(pg_temp.deliver(pg_temp.entry(1000 + i, 200 + i * 0.05, 'ada@example.com', 'Staging', 'FEATURE_STATE',
+    CASE i % 3 WHEN 0 THEN 'Flag state updated for feature: run' ELSE 'Multivariate value changed for feature ''run''.' END), 300))
+FROM generate_series(1, 1020) i;
+SELECT count(*) > 339 AS many, count(*) - count(DISTINCT act) AS doubled, sum(n) FROM told WHERE feature = 'run';
+SELECT * FROM forgotten;
+ROLLBACK;
+
+BEGIN;
+-- A change request of v2 is one line with its title, its version and what that changed.  Of v1 it is the entry of the system, the
+-- committer's name and the body with the time of the draft; what is scheduled goes live by itself.
+SELECT pg_temp.deliver(pg_temp.entry(1, 0, 'ada@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Sale created'), 1),
+    pg_temp.deliver(pg_temp.entry(2, 60.01, 'zoe@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Sale committed'), 61.5),
+    pg_temp.deliver(pg_temp.entry(3, 60.7, 'zoe@example.com', 'Production', 'EF_VERSION', 'New version published for feature: banner',
+        '{"related_object_uuid": "8be5e2a1-0000-4000-8000-000000000011"}'), 61),
+    pg_temp.deliver(pg_temp.change(60, 'zoe@example.com', 'Production', 'banner', true, '1'), 60.6),
+    pg_temp.deliver('{"event_type": "NEW_VERSION_PUBLISHED", "data": {"uuid": "8be5e2a1-0000-4000-8000-000000000011", "feature": {"id": 706, "name": "banner"},
+        "published_by": {"id": 2, "email": "zoe@example.com"}, "feature_states": [{"enabled": true, "value": 1}]}}', 60.8);
+SELECT pg_temp.deliver(pg_temp.entry(4, 120.01, 'zoe@example.com', 'Staging', 'CHANGE_REQUEST', 'Change Request: Winter committed'), 121),
+    pg_temp.deliver(pg_temp.entry(5, 120, NULL, 'Staging', 'FEATURE_STATE',
+        'Flag state / Remote config updated for feature: checkout by Change Request: Winter', '{"is_system_event": true}'), 120.5),
+    pg_temp.deliver(pg_temp.change(30, '', 'Staging', 'checkout', true, '2'), 121.2);
+SELECT pg_temp.deliver(pg_temp.entry(6, 180, 'zoe@example.com', 'Staging', 'CHANGE_REQUEST', 'Change Request: Spring committed'), 181),
+    pg_temp.deliver(pg_temp.entry(7, 90000, NULL, 'Staging', 'FEATURE_STATE',
+        'Scheduled change to Flag state / Remote config value went live for feature: checkout by Change Request: Spring', '{"is_system_event": true}'), 90001),
+    pg_temp.deliver(pg_temp.change(150, '', 'Staging', 'checkout', false, '3'), 90001.5);
+SELECT * FROM told;
+SELECT log FROM flagsmith.history WHERE source = 'act' AND change_request = 'Winter';
+SELECT * FROM forgotten;
+ROLLBACK;
+
+BEGIN;
+-- Two versions of one second, whose entries were written in the other order: the lists tell which is whose.
+SELECT pg_temp.deliver(pg_temp.change(i * 0.3, 'ada@example.com', 'Production', 'banner', true, to_jsonb(i)), i * 0.3 + 1),
+    pg_temp.deliver(pg_temp.entry(i, 1 - i * 0.1, 'ada@example.com', 'Production', 'EF_VERSION', 'New version published for feature: banner',
+        jsonb_build_object('related_object_uuid', '8be5e2a1-0000-4000-8000-00000000002' || i)), 2),
+    pg_temp.deliver(jsonb_build_object('event_type', 'NEW_VERSION_PUBLISHED', 'data', jsonb_build_object('uuid', '8be5e2a1-0000-4000-8000-00000000002' || i,
+        'feature', '{"id": 706, "name": "banner"}'::jsonb, 'published_by', '{"id": 2, "email": "ada@example.com"}'::jsonb,
+        'feature_states', jsonb_build_array(jsonb_build_object('enabled', true, 'value', i))))::text, 2)
+FROM generate_series(1, 2) i;
+SELECT id, v, n FROM told;
+SELECT * FROM forgotten;
+-- Lists that nothing else tells of, and of one whose entry was lost; the key stays when the entry comes after all.
+SELECT pg_temp.deliver('{"event_type": "NEW_VERSION_PUBLISHED", "data": {"uuid": "8be5e2a1-0000-4000-8000-000000000031", "feature": {"id": 706, "name": "banner"},
+    "published_by": null, "feature_states": [{"enabled": true, "value": 7}]}}', 600);
+SELECT actor, actor_type, action, object, feature, f, act, n FROM told WHERE at > '12:05';
+SELECT pg_temp.deliver(pg_temp.entry(9, 599.5, 'ada@example.com', 'Production', 'EF_VERSION', 'New version published for feature: banner',
+    '{"related_object_uuid": "8be5e2a1-0000-4000-8000-000000000031"}'), 601);
+SELECT actor, actor_type, action, object, feature, f, act, n FROM told WHERE at > '12:05';
+SELECT * FROM forgotten;
+ROLLBACK;
+
+BEGIN;
+-- Whatever type of entry explains it, a flag event is in one line; an entry without author is an API key's only where that is sure.
+SELECT pg_temp.deliver(pg_temp.entry(1, 0, 'ada@example.com', 'Staging', 'RELEASE_PIPELINE', 'Flag state updated for feature: piped'), 1),
+    pg_temp.deliver(pg_temp.change(0, 'ada@example.com', 'Staging', 'piped', true, '1'), 2),
+    pg_temp.deliver(pg_temp.entry(2, 10, NULL, 'Staging', 'SOMETHING_NEW', 'Flag state updated for feature: newer'), 11),
+    pg_temp.deliver(pg_temp.change(10, '', 'Staging', 'newer', true, '1'), 12),
+    pg_temp.deliver(pg_temp.entry(3, 20, NULL, NULL, 'SEGMENT', 'New Segment created: beta', '{"related_object_id": 5}'), 21),
+    pg_temp.deliver(pg_temp.entry(4, 30, NULL, 'Staging', 'EDGE_IDENTITY', 'Flag state updated for feature: edge', '{"is_system_event": null}'), 31);
+SELECT count(*) FROM flagsmith.import_audit_log('{"count": 1, "next": null, "previous": null, "results": [
+    {"id": 5, "created_date": "2026-11-01T12:00:40Z", "log": "Flag state updated for feature: piped", "author": null,
+    "environment": {"id": 71, "name": "Staging"}, "project": {"id": 7, "name": "Shop"}, "related_object_id": 1, "related_object_type": "FEATURE_STATE",
+    "is_system_event": false}]}', 'act');
+SELECT * FROM told;
+SELECT * FROM forgotten WHERE event_type <> 'audit_log_page';
+ROLLBACK;
+
+BEGIN;
+-- The same body by two webhooks: which was stored first makes no difference.
+SELECT pg_temp.deliver(pg_temp.change(-900, 'ada@example.com', 'Production', 'gone', true, '1', deleted => true), 5);
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'act of 72', body, received_at - interval '2 seconds' FROM flagsmith.delivery WHERE source = 'act' RETURNING outcome;
+SELECT * FROM told;
+ROLLBACK;
+
+DELETE FROM flagsmith.webhook WHERE name LIKE 'act%';

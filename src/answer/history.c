@@ -1,0 +1,682 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/answer/history.c
+ *	  The functions behind the view history: what one line says.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "funcapi.h"
+#include "lib/qunique.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "src/answer/history.h"
+#include "src/base/array.h"
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/history.h"
+
+PG_FUNCTION_INFO_V1(fsw_history_line);
+PG_FUNCTION_INFO_V1(fsw_history_committer);
+
+/* Just before an act, what it changed was still the old. */
+#define BEFORE 1
+
+/* The columns of _history_line(), in their order. */
+enum
+{
+	LINE_actor_type,
+	LINE_action,
+	LINE_object,
+	LINE_change_request,
+	LINE_source,
+	LINE_project_id,
+	LINE_project,
+	LINE_environment_id,
+	LINE_feature_id,
+	LINE_segment_id,
+	LINE_segment,
+	LINE_identity_identifier,
+	LINE_enabled,
+	LINE_value,
+	LINE_variants,
+	LINE_log,
+	LINE_audit_id,
+	LINE_act,
+	LINE_delivery_ids,
+	LINE_before_at,
+	LINE_before,
+	LINE_COUNT
+};
+
+/* A line in the making: the pieces, what of them is shown, and the columns so far. */
+typedef struct Showing
+{
+	FswReader  *reader;
+	FswLine    *line;
+	const FswPieceEntry *entry; /* the first; NULL if there is none */
+	const FswPieceEvent *event; /* whose state is shown; likewise */
+	const FswPieceList *list;	/* the first */
+	bool		of_version;
+	Datum		values[LINE_COUNT];
+	bool		nulls[LINE_COUNT];
+} Showing;
+
+static void
+show(Showing *showing, int column, Datum value)
+{
+	showing->values[column] = value;
+	showing->nulls[column] = false;
+}
+
+static void
+show_text(Showing *showing, int column, const text *value)
+{
+	if (value != NULL)
+		show(showing, column, PointerGetDatum(value));
+}
+
+static void
+show_words(Showing *showing, int column, const char *words)
+{
+	show(showing, column, CStringGetTextDatum(words));
+}
+
+static bool
+is_shown(const Showing *showing, int column)
+{
+	return !showing->nulls[column];
+}
+
+/* A column of the row that a scan found, as it is; unless shown already. */
+static void
+show_column(Showing *showing, int column, FswScan *scan, int from)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (is_shown(showing, column))
+		return;
+	value = fsw_scan_column(scan, from, &isnull);
+	if (!isnull)
+		show(showing, column, value);
+}
+
+/* A text or jsonb likewise, in memory of its own. */
+static void
+show_varlena(Showing *showing, int column, FswScan *scan, int from)
+{
+	bool		isnull;
+	Datum		value;
+
+	if (is_shown(showing, column))
+		return;
+	value = fsw_scan_column(scan, from, &isnull);
+	if (!isnull)
+		show(showing, column, PointerGetDatum(PG_DETOAST_DATUM_COPY(value)));
+}
+
+static FswScan *
+scan_row(FswReader *reader, FswIndex index, FswEntry row)
+{
+	FswScan    *scan = fsw_scan_of(reader, index);
+
+	fsw_scan_equal(scan, Int64GetDatum(row.delivery));
+	fsw_scan_equal(scan, Int32GetDatum(row.ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		elog(ERROR, "could not find a row of delivery " INT64_FORMAT, row.delivery);
+	return scan;
+}
+
+/* ---- what is shown ---- */
+
+/* Is the state of one event rather shown than that of another? */
+static bool
+is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b)
+{
+	if ((a->identity == NULL) != (b->identity == NULL))
+		return a->identity == NULL;
+	if (a->has_segment != b->has_segment)
+		return !a->has_segment;
+	if (a->event_at != b->event_at)
+		return a->event_at > b->event_at;
+	if (a->arrived != b->arrived)
+		return a->arrived > b->arrived;
+	return fsw_compare_events(reader, a, b) > 0;
+}
+
+static void
+choose_shown(Showing *showing)
+{
+	FswLine    *line = showing->line;
+	FswPieceEvent *event = NULL;
+
+	for (int i = 0; i < line->nevents; i++)
+	{
+		if (event == NULL || is_rather_shown(showing->reader, line->events[i], event))
+			event = line->events[i];
+	}
+	showing->event = event;
+	showing->entry = line->nentries > 0 ? line->entries[0] : NULL;
+	showing->list = line->nlists > 0 ? line->lists[0] : NULL;
+	showing->of_version = showing->list != NULL || (showing->entry != NULL && showing->entry->is_version);
+}
+
+/* ---- columns ---- */
+
+/* What the first entry says. */
+static void
+show_entry(Showing *showing)
+{
+	FswScan    *scan = scan_row(showing->reader, FSW_INDEX_AUDIT, showing->entry->row);
+
+	show_varlena(showing, LINE_action, scan, AUDIT_action);
+	show_varlena(showing, LINE_object, scan, AUDIT_object);
+	show_varlena(showing, LINE_change_request, scan, AUDIT_change_request);
+	show_column(showing, LINE_project_id, scan, AUDIT_project_id);
+	show_varlena(showing, LINE_project, scan, AUDIT_project);
+	show_column(showing, LINE_environment_id, scan, AUDIT_environment_id);
+	show_column(showing, LINE_audit_id, scan, AUDIT_audit_id);
+	/* of an ambiguous message, what the event says counts */
+	if (showing->event == NULL || fsw_same_or_null(showing->entry->feature, showing->event->feature))
+	{
+		show_varlena(showing, LINE_segment, scan, AUDIT_segment);
+		show_varlena(showing, LINE_identity_identifier, scan, AUDIT_identity);
+	}
+	if (fsw_scan_is(scan, AUDIT_related_object_type, "FEATURE"))
+		show_column(showing, LINE_feature_id, scan, AUDIT_related_object_id);
+	if (fsw_scan_is(scan, AUDIT_related_object_type, "SEGMENT"))
+		show_column(showing, LINE_segment_id, scan, AUDIT_related_object_id);
+	for (int i = 0; i < showing->line->ncommits; i++)
+	{
+		if (!is_shown(showing, LINE_change_request))
+			show_text(showing, LINE_change_request, showing->line->commits[i]->change_request);
+	}
+}
+
+/* What the event says whose state is shown. */
+static void
+show_event(Showing *showing)
+{
+	const FswPieceEvent *event = showing->event;
+	FswScan    *scan = scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, event->row);
+
+	show_column(showing, LINE_project_id, scan, FLAG_project_id);
+	show_varlena(showing, LINE_project, scan, FLAG_project);
+	if (showing->entry == NULL)
+		show_column(showing, LINE_environment_id, scan, FLAG_environment_id);
+	show_column(showing, LINE_feature_id, scan, FLAG_feature_id);
+	show_column(showing, LINE_segment_id, scan, FLAG_segment_id);
+	show_varlena(showing, LINE_segment, scan, FLAG_segment);
+	show_varlena(showing, LINE_identity_identifier, scan, FLAG_identity_identifier);
+	/* the feature as a whole has no state */
+	if (showing->entry != NULL && !showing->entry->has_environment)
+		return;
+	show_column(showing, LINE_enabled, scan, FLAG_enabled);
+	show_varlena(showing, LINE_value, scan, FLAG_value);
+	if (is_shown(showing, LINE_enabled))
+		show(showing, LINE_variants, fsw_variants_of(scan, FLAG_variants));
+}
+
+/* What is done, of lines without an entry that says it. */
+static void
+show_action(Showing *showing)
+{
+	const FswPieceEvent *event = showing->event;
+	bool		of_default = event != NULL && !event->has_segment && event->identity == NULL;
+
+	if (!is_shown(showing, LINE_action))
+	{
+		if (event != NULL && event->deleted)
+			show_words(showing, LINE_action, "deleted");
+		else if (showing->list != NULL)
+			show_words(showing, LINE_action, "published");
+		else if (event != NULL)
+			show_words(showing, LINE_action, of_default ? "updated" : "set");
+	}
+	if (!is_shown(showing, LINE_object))
+	{
+		if (showing->list != NULL)
+			show_words(showing, LINE_object, "version");
+		else if (event != NULL)
+			show_words(showing, LINE_object, event->identity != NULL ? "identity override" :
+					   event->has_segment ? "segment override" : "feature state");
+	}
+}
+
+/* Does a flag event's author look like an e-mail address? */
+static bool
+is_email(const text *name)
+{
+	const char *start = VARDATA_ANY(name);
+	int			length = VARSIZE_ANY_EXHDR(name);
+	const char *at = memchr(start, '@', length);
+
+	if (at == NULL || at == start || at == start + length - 1 ||
+		memchr(at + 1, '@', start + length - at - 1) != NULL)
+		return false;
+	for (int i = 0; i < length; i++)
+	{
+		if (isspace((unsigned char) start[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Is an entry without author that of an API key?  Only a request told at once that needs one. */
+static bool
+is_of_key(Showing *showing)
+{
+	static const char *const types[] = {"FEATURE", "FEATURE_STATE", "SEGMENT", "ENVIRONMENT", "EF_VERSION", "CHANGE_REQUEST"};
+	FswScan    *scan = scan_row(showing->reader, FSW_INDEX_AUDIT, showing->entry->row);
+
+	if (!fsw_scan_is(scan, AUDIT_origin, "webhook") || fsw_scan_is_null(scan, AUDIT_is_system_event) ||
+		fsw_scan_bool(scan, AUDIT_is_system_event))
+		return false;
+	for (int i = 0; i < (int) lengthof(types); i++)
+	{
+		if (fsw_scan_is(scan, AUDIT_related_object_type, types[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Who did it, as far as it is known what that is. */
+static const char *
+actor_type(Showing *showing)
+{
+	const FswPieceEntry *entry = showing->entry;
+	const FswPieceEvent *event = showing->event;
+
+	if (showing->line->kind == FSW_PIECE_COMMIT || (entry != NULL && entry->author != NULL) ||
+		(showing->line->kind == FSW_PIECE_LIST && showing->list->publisher != NULL))
+		return "user";
+	if (entry != NULL && entry->by_system)
+		return "system";
+	/* of a deletion, the event names the last editor */
+	if (event != NULL && !event->deleted && event->changed_by != NULL && VARSIZE_ANY_EXHDR(event->changed_by) > 0)
+		return is_email(event->changed_by) ? "user" : "api key";
+	return entry != NULL && is_of_key(showing) ? "api key" : "unknown";
+}
+
+/* ---- all that tells of it ---- */
+
+/* A message of the line, and where it stands. */
+typedef struct Message
+{
+	int64		at;
+	int64		audit_id;
+	text	   *log;
+} Message;
+
+static int
+compare_messages(const void *a, const void *b)
+{
+	const Message *x = a;
+	const Message *y = b;
+	int			length;
+	int			order;
+
+	CHECK_FOR_INTERRUPTS();
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	if (x->audit_id != y->audit_id)
+		return x->audit_id < y->audit_id ? -1 : 1;
+	length = Min(VARSIZE_ANY_EXHDR(x->log), VARSIZE_ANY_EXHDR(y->log));
+	order = memcmp(VARDATA_ANY(x->log), VARDATA_ANY(y->log), length);
+	return order != 0 ? order : (int) VARSIZE_ANY_EXHDR(x->log) - (int) VARSIZE_ANY_EXHDR(y->log);
+}
+
+/* The entries of the line, those of change requests last. */
+static const FswPieceEntry *
+nth_entry(const FswLine *line, int i)
+{
+	return i < line->nentries ? line->entries[i] : line->commits[i - line->nentries];
+}
+
+static void
+show_log(Showing *showing)
+{
+	const FswLine *line = showing->line;
+	int			nentries = line->nentries + line->ncommits;
+	Message    *messages = palloc_array(Message, nentries + 1);
+	StringInfoData all;
+	int			n = 0;
+
+	for (int i = 0; i < nentries; i++)
+	{
+		const FswPieceEntry *entry = nth_entry(line, i);
+		FswScan    *scan = scan_row(showing->reader, FSW_INDEX_AUDIT, entry->row);
+		text	   *log = fsw_scan_text(scan, AUDIT_log);
+
+		if (log == NULL)
+			continue;
+		messages[n].at = entry->at;
+		messages[n].audit_id = entry->audit_id;
+		messages[n++].log = DatumGetTextPCopy(PointerGetDatum(log));
+	}
+	if (n == 0)
+		return;
+	qsort(messages, n, sizeof(Message), compare_messages);
+	initStringInfo(&all);
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(&all, '\n');
+		appendBinaryStringInfo(&all, VARDATA_ANY(messages[i].log), VARSIZE_ANY_EXHDR(messages[i].log));
+	}
+	show(showing, LINE_log, PointerGetDatum(cstring_to_text_with_len(all.data, all.len)));
+}
+
+/* The deliveries that tell of the line, and what was stored first of it. */
+typedef struct Deliveries
+{
+	int			n;
+	int			max;
+	int64	   *ids;
+	FswEntry	first;
+	const FswPieceEntry *entry; /* which piece that is */
+	const FswPieceEvent *event;
+	const FswPieceList *list;
+} Deliveries;
+
+static void
+add_delivery(Deliveries *deliveries, FswEntry row, const FswPieceEntry *entry, const FswPieceEvent *event,
+			 const FswPieceList *list)
+{
+	FSW_PUSH(deliveries->ids, deliveries->n, deliveries->max) = row.delivery;
+	if (deliveries->n > 1 && (row.delivery > deliveries->first.delivery ||
+							  (row.delivery == deliveries->first.delivery && row.ordinal >= deliveries->first.ordinal)))
+		return;
+	deliveries->first = row;
+	deliveries->entry = entry;
+	deliveries->event = event;
+	deliveries->list = list;
+}
+
+/* The deliveries of an entry in all its copies. */
+static void
+add_entry_deliveries(FswReader *reader, const FswPieceEntry *entry, Deliveries *deliveries)
+{
+	FswScan    *scan;
+
+	add_delivery(deliveries, entry->row, entry, NULL, NULL);
+	if (!entry->has_audit_id)
+		return;
+	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_ID);
+	fsw_scan_equal(scan, PointerGetDatum(entry->source));
+	fsw_scan_equal(scan, Int64GetDatum(entry->audit_id));
+	fsw_scan_equal(scan, TimestampTzGetDatum(entry->at));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (!fsw_scan_bool(scan, AUDIT_is_test))
+			add_delivery(deliveries, fsw_row_of(scan), entry, NULL, NULL);
+	}
+}
+
+/* An instant in a key: microseconds as Unix counts them. */
+static void
+append_instant(StringInfo key, int64 at)
+{
+	if (!TIMESTAMP_NOT_FINITE(at))
+		at += (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	appendStringInfo(key, "/" INT64_FORMAT, at);
+}
+
+static void
+append_digest(StringInfo key, const uint8 *digest, int64 at)
+{
+	for (int i = 0; i < 16; i++)
+		appendStringInfo(key, "%02x", digest[i]);
+	append_instant(key, at);
+}
+
+/*
+ * The key of the act: which of its pieces was stored first.  Late evidence can
+ * join it to another, but cannot be that piece.
+ */
+static void
+show_key(Showing *showing, const Deliveries *deliveries)
+{
+	StringInfoData key;
+	const text *source = (text *) DatumGetPointer(showing->values[LINE_source]);
+
+	initStringInfo(&key);
+	appendBinaryStringInfo(&key, VARDATA_ANY(source), VARSIZE_ANY_EXHDR(source));
+	if (deliveries->entry != NULL)
+	{
+		appendStringInfoString(&key, "/entry/");
+		if (deliveries->entry->has_audit_id)
+		{
+			appendStringInfo(&key, INT64_FORMAT, deliveries->entry->audit_id);
+			append_instant(&key, deliveries->entry->at);
+		}
+		else
+		{
+			append_digest(&key, fsw_piece_digest(showing->reader, deliveries->first.delivery), deliveries->entry->at);
+			appendStringInfo(&key, "/%d", deliveries->first.ordinal);
+		}
+	}
+	else
+	{
+		appendStringInfoString(&key, deliveries->event != NULL ? "/event/" : "/list/");
+		append_digest(&key, fsw_piece_digest(showing->reader, deliveries->first.delivery),
+					  deliveries->event != NULL ? deliveries->event->event_at : 0);
+	}
+	show(showing, LINE_act, PointerGetDatum(cstring_to_text_with_len(key.data, key.len)));
+}
+
+static void
+show_deliveries(Showing *showing)
+{
+	const FswLine *line = showing->line;
+	Deliveries	deliveries = {0};
+	Datum	   *elements;
+
+	for (int i = 0; i < line->nentries + line->ncommits; i++)
+		add_entry_deliveries(showing->reader, nth_entry(line, i), &deliveries);
+	for (int i = 0; i < line->nevents; i++)
+		add_delivery(&deliveries, line->events[i]->row, NULL, line->events[i], NULL);
+	for (int i = 0; i < line->nlists; i++)
+		add_delivery(&deliveries, line->lists[i]->row, NULL, NULL, line->lists[i]);
+	show_key(showing, &deliveries);
+
+	qsort(deliveries.ids, deliveries.n, sizeof(int64), fsw_compare_int64);
+	deliveries.n = qunique(deliveries.ids, deliveries.n, sizeof(int64), fsw_compare_int64);
+	elements = palloc_array(Datum, deliveries.n);
+	for (int i = 0; i < deliveries.n; i++)
+		elements[i] = Int64GetDatum(deliveries.ids[i]);
+	show(showing, LINE_delivery_ids,
+		 PointerGetDatum(construct_array(elements, deliveries.n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE)));
+}
+
+/* ---- ids ---- */
+
+/* The ids that nothing told: of what bore the name then. */
+static void
+show_ids(Showing *showing)
+{
+	const FswPieceEntry *entry = showing->entry;
+	const FswPieceList *list = showing->list;
+	int64		at = entry != NULL ? entry->at : showing->event != NULL ? showing->event->at : 0;
+	Datum		source = showing->values[LINE_source];
+	int64		id;
+
+	if (list != NULL && list->has_feature && !is_shown(showing, LINE_feature_id))
+		show(showing, LINE_feature_id, Int64GetDatum(list->feature_id));
+	if (entry != NULL && entry->effect.has_feature_id && !is_shown(showing, LINE_feature_id))
+		show(showing, LINE_feature_id, Int64GetDatum(entry->effect.feature_id));
+	if (entry == NULL && showing->event == NULL)
+	{
+		FswNames	names;
+		char	   *feature = psprintf(INT64_FORMAT, list->feature_id);
+
+		id = fsw_piece_list_environment(showing->reader, list);
+		if (id >= 0)
+			show(showing, LINE_environment_id, Int64GetDatum(id));
+		fsw_names_read(showing->reader, source, "feature", feature, &names);
+		if (list->has_feature && names.has_project)
+			show(showing, LINE_project_id, Int64GetDatum(names.project_id));
+	}
+	if (!is_shown(showing, LINE_project_id))
+		return;
+	if (!is_shown(showing, LINE_feature_id) && entry != NULL && entry->feature != NULL &&
+		fsw_id_of_name(showing->reader, source, "feature", entry->feature,
+					   DatumGetInt64(showing->values[LINE_project_id]), at, &id))
+		show(showing, LINE_feature_id, Int64GetDatum(id));
+	if (!is_shown(showing, LINE_segment_id) && is_shown(showing, LINE_segment) &&
+		fsw_id_of_name(showing->reader, source, "segment", DatumGetTextPP(showing->values[LINE_segment]),
+					   DatumGetInt64(showing->values[LINE_project_id]), at, &id))
+		show(showing, LINE_segment_id, Int64GetDatum(id));
+}
+
+/* ---- what was there before ---- */
+
+/*
+ * Of a version, its events tell the state before, and may be trusted; without
+ * it, the scope had none.  An object without members: no state is known.
+ */
+static void
+show_told_before(Showing *showing)
+{
+	FswJsonbBuild build = {0};
+	bool		isnull;
+	FswScan    *scan = showing->event == NULL ? NULL :
+		scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, showing->event->row);
+
+	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
+	if (scan != NULL && !fsw_scan_is_null(scan, FLAG_enabled_before))
+	{
+		fsw_push_bool(&build, "enabled", fsw_scan_bool(scan, FLAG_enabled_before));
+		if (!fsw_scan_is_null(scan, FLAG_value_before))
+			fsw_push_jsonb(&build, "value", fsw_scan_column(scan, FLAG_value_before, &isnull));
+		fsw_push_jsonb(&build, "variants", fsw_variants_of(scan, FLAG_variants_before));
+	}
+	fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
+	show(showing, LINE_before, PointerGetDatum(JsonbValueToJsonb(build.result)));
+}
+
+/* Up to when to look for the state before, or the state itself. */
+static void
+show_before(Showing *showing)
+{
+	const FswLine *line = showing->line;
+	int64		at = FSW_FOREVER;
+
+	if (showing->of_version)
+	{
+		show_told_before(showing);
+		return;
+	}
+	if (showing->entry != NULL)
+		at = showing->entry->at;
+	/* the time of a draft, or of the last edit before a deletion, says nothing */
+	for (int i = 0; i < line->nevents && (showing->entry == NULL || !showing->entry->by_system); i++)
+		at = Min(at, line->events[i]->deleted ? line->events[i]->arrived : line->events[i]->at);
+	if (at != FSW_FOREVER)
+		show(showing, LINE_before_at, TimestampTzGetDatum(fsw_after(at, -BEFORE)));
+}
+
+/* ---- the functions ---- */
+
+static void
+show_line(Showing *showing)
+{
+	memset(showing->nulls, true, sizeof(showing->nulls));
+	choose_shown(showing);
+	show_text(showing, LINE_source, showing->entry != NULL ? showing->entry->source :
+			  showing->event != NULL ? showing->event->source : showing->list->source);
+	if (showing->entry != NULL)
+		show_entry(showing);
+	if (showing->event != NULL)
+		show_event(showing);
+	show_action(showing);
+	show_words(showing, LINE_actor_type, actor_type(showing));
+	show_log(showing);
+	show_deliveries(showing);
+	show_ids(showing);
+	show_before(showing);
+}
+
+/* The kinds of candidates, as the view calls them. */
+static FswPieceKind
+kind_of(const text *word)
+{
+	static const char *const kinds[] = {
+		[FSW_PIECE_ENTRY] = "entry",
+		[FSW_PIECE_COMMIT] = "commit",
+		[FSW_PIECE_EVENT] = "event",
+		[FSW_PIECE_DELETION] = "deletion",
+		[FSW_PIECE_LIST] = "list"
+	};
+
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		if (VARSIZE_ANY_EXHDR(word) == strlen(kinds[i]) && memcmp(VARDATA_ANY(word), kinds[i], strlen(kinds[i])) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a line of history cannot be made of \"%s\"", text_to_cstring(word))));
+}
+
+/*
+ * _history_line(kind, delivery, ordinal, at) - the line that a candidate
+ * stands for; no row where another does.
+ */
+Datum
+fsw_history_line(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Showing		showing = {0};
+	FswEntry	row;
+	FswPieceKind kind;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (rsinfo->setDesc->natts != LINE_COUNT)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the function does not return what the library of this session makes"),
+				 errhint("After an update of the extension, reconnect.")));
+	for (int i = 0; i < 4; i++)
+	{
+		if (PG_ARGISNULL(i))
+			return (Datum) 0;
+	}
+	kind = kind_of(PG_GETARG_TEXT_PP(0));
+	row.delivery = PG_GETARG_INT64(1);
+	row.ordinal = PG_GETARG_INT32(2);
+	showing.reader = fsw_reader_open();
+	showing.line = fsw_line_read(showing.reader, kind, row, PG_GETARG_TIMESTAMPTZ(3));
+	if (showing.line != NULL)
+	{
+		show_line(&showing);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, showing.values, showing.nulls);
+	}
+	fsw_reader_close(showing.reader);
+	return (Datum) 0;
+}
+
+/*
+ * _history_committer(delivery, ordinal) - who committed the change request
+ * that an audit entry of the system is of; NULL if nobody is known to.
+ */
+Datum
+fsw_history_committer(PG_FUNCTION_ARGS)
+{
+	FswEntry	row = {PG_GETARG_INT64(0), PG_GETARG_INT32(1)};
+	FswReader  *reader = fsw_reader_open();
+	const FswPieceEntry *commit = fsw_committer(reader, row);
+
+	fsw_reader_close(reader);
+	if (commit == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(commit->author);
+}

@@ -1,0 +1,301 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/answer/history_state.c
+ *	  The state before a line of history, and the line in one sentence.
+ *
+ * Apart from the line itself, so that who does not ask for them does not wait
+ * for them: both are functions of columns that the line has.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#include "src/answer/history.h"
+
+PG_FUNCTION_INFO_V1(fsw_history_before);
+PG_FUNCTION_INFO_V1(fsw_history_summary);
+
+static void
+push_key(FswJsonbBuild *build, const char *key)
+{
+	JsonbValue	name;
+
+	name.type = jbvString;
+	name.val.string.val = unconstify(char *, key);
+	name.val.string.len = strlen(key);
+	fsw_jsonb_push(build, WJB_KEY, &name);
+}
+
+void
+fsw_push_bool(FswJsonbBuild *build, const char *key, bool value)
+{
+	JsonbValue	scalar;
+
+	scalar.type = jbvBool;
+	scalar.val.boolean = value;
+	push_key(build, key);
+	fsw_jsonb_push(build, WJB_VALUE, &scalar);
+}
+
+/* The value is any jsonb. */
+void
+fsw_push_jsonb(FswJsonbBuild *build, const char *key, Datum value)
+{
+	Jsonb	   *content = DatumGetJsonbPCopy(value);
+	JsonbValue	pushed;
+
+	push_key(build, key);
+	if (!JB_ROOT_IS_SCALAR(content))
+		JsonbToJsonbValue(content, &pushed);
+	else if (!JsonbExtractScalar(&content->root, &pushed))
+		elog(ERROR, "could not read a scalar");
+	fsw_jsonb_push(build, WJB_VALUE, &pushed);
+}
+
+/* The percentages in a column of a flag event, by option id. */
+Datum
+fsw_variants_of(FswScan *scan, int column)
+{
+	bool		isnull;
+	Datum		sent = fsw_scan_column(scan, column, &isnull);
+	Jsonb	   *shown = isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(sent));
+
+	return shown != NULL ? JsonbPGetDatum(shown) : DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+}
+
+/* ---- before ---- */
+
+/* The scope of a line: the default, a segment's override, or an identity's. */
+typedef struct Scope
+{
+	bool		has_segment;
+	int64		segment_id;
+	char	   *identity;
+} Scope;
+
+/* Is it the scope that the line is about? */
+static bool
+is_scope(const FswHistory *history, int index, const Scope *scope)
+{
+	const FswShownScope *shown = &history->shown_scopes[index];
+
+	if (scope->identity != NULL)
+		return history->flag.scopes[index].kind == FSW_SCOPE_IDENTITY && shown->identity_identifier != NULL &&
+			strcmp(shown->identity_identifier, scope->identity) == 0;
+	if (scope->has_segment)
+		return history->flag.scopes[index].kind == FSW_SCOPE_SEGMENT && shown->segment_id == scope->segment_id;
+	return index == 0;
+}
+
+/* The state of a scope at an instant as an object, NULL where none is known. */
+static Jsonb *
+state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at)
+{
+	FswPair    *pair = fsw_resolve_ids(reader, source, environment_id, feature_id);
+	FswAsked	asked = {.state_alone = true};
+	FswHistory *history;
+
+	if (scope->has_segment)
+	{
+		asked.nsegments = 1;
+		asked.segments = &scope->segment_id;
+	}
+	if (scope->identity != NULL)
+		fsw_ask_identity(reader, pair, &asked, scope->identity);
+	history = fsw_history_read(reader, fsw_life_read(reader, fsw_environment(pair, DT_NOEND), &pair->feature),
+							   &asked, &at);
+	for (int i = 0; i < history->flag.nscopes; i++)
+	{
+		const FswPeriod *period = is_scope(history, i, scope) ? fsw_timeline_at(history->timeline, i, at) : NULL;
+		FswJsonbBuild build = {0};
+		Datum		variants;
+
+		if (period == NULL || period->state < 0)
+			continue;
+		fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
+		fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
+		if (DatumGetPointer(history->shown_states[period->state].value) != NULL)
+			fsw_push_jsonb(&build, "value", history->shown_states[period->state].value);
+		variants = history->shown_states[period->state].variants;
+		fsw_push_jsonb(&build, "variants", DatumGetPointer(variants) != NULL ? variants :
+					   DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+		fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
+		return JsonbValueToJsonb(build.result);
+	}
+	return NULL;
+}
+
+/*
+ * _history_before(source, environment_id, feature_id, segment, segment_id,
+ * identity_identifier, at, told) - what was there before an act, as an object;
+ * told where the line knows it by itself, else of the timeline at an instant.
+ */
+Datum
+fsw_history_before(PG_FUNCTION_ARGS)
+{
+	Scope		scope = {0};
+	FswReader  *reader;
+	Jsonb	   *state;
+
+	if (!PG_ARGISNULL(7))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(7));
+	/* an override of a segment that nothing tells the id of */
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(6) ||
+		(!PG_ARGISNULL(3) && PG_ARGISNULL(4)))
+		PG_RETURN_NULL();
+	scope.has_segment = !PG_ARGISNULL(4);
+	scope.segment_id = scope.has_segment ? PG_GETARG_INT64(4) : 0;
+	scope.identity = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
+	reader = fsw_reader_open();
+	state = state_at(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
+					 &scope, PG_GETARG_TIMESTAMPTZ(6));
+	fsw_reader_close(reader);
+	if (state == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(state);
+}
+
+/* ---- the sentence ---- */
+
+/* Longer names and values are cut in a sentence. */
+#define SHOWN_LENGTH 60
+
+/* The arguments of _history_summary(), in their order. */
+enum
+{
+	SAID_actor,
+	SAID_actor_type,
+	SAID_action,
+	SAID_object,
+	SAID_environment,
+	SAID_feature,
+	SAID_segment,
+	SAID_identity,
+	SAID_change_request,
+	SAID_enabled,
+	SAID_value,
+	SAID_before,
+	SAID_log
+};
+
+/* A word of the sentence, on one line and not too long. */
+static void
+append_words(StringInfo sentence, const char *words)
+{
+	size_t		length = pg_mbcharcliplen(words, strlen(words), SHOWN_LENGTH);
+
+	for (size_t i = 0; i < length; i++)
+		appendStringInfoChar(sentence, (unsigned char) words[i] < ' ' ? ' ' : words[i]);
+	if (words[length] != '\0')
+		appendStringInfoString(sentence, "...");
+}
+
+/* A word behind another that tells what it is, if there is one. */
+static void
+append_argument(StringInfo sentence, const char *prefix, FunctionCallInfo fcinfo, int argument)
+{
+	if (PG_ARGISNULL(argument))
+		return;
+	appendStringInfoString(sentence, prefix);
+	append_words(sentence, text_to_cstring(PG_GETARG_TEXT_PP(argument)));
+}
+
+static void
+append_actor(StringInfo sentence, FunctionCallInfo fcinfo)
+{
+	const char *type = PG_ARGISNULL(SAID_actor_type) ? "unknown" : text_to_cstring(PG_GETARG_TEXT_PP(SAID_actor_type));
+
+	if (!PG_ARGISNULL(SAID_actor))
+		append_argument(sentence, "", fcinfo, SAID_actor);
+	else
+		appendStringInfoString(sentence, strcmp(type, "system") == 0 ? "Flagsmith" :
+							   strcmp(type, "api key") == 0 ? "an API key" : "somebody");
+}
+
+/* A member of the state before, NULL if it has none. */
+static Jsonb *
+member_before(FunctionCallInfo fcinfo, const char *name)
+{
+	JsonbValue *found;
+
+	if (PG_ARGISNULL(SAID_before) || !JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(SAID_before)))
+		return NULL;
+	found = getKeyJsonValueFromContainer(&PG_GETARG_JSONB_P(SAID_before)->root, name, strlen(name), NULL);
+	return found == NULL ? NULL : JsonbValueToJsonb(found);
+}
+
+static char *
+jsonb_words(Jsonb *value)
+{
+	return JsonbToCString(NULL, &value->root, VARSIZE(value));
+}
+
+/* What became of the state; false where nothing tells. */
+static bool
+append_change(StringInfo sentence, FunctionCallInfo fcinfo)
+{
+	Jsonb	   *enabled_before = member_before(fcinfo, "enabled");
+	Jsonb	   *value_before = member_before(fcinfo, "value");
+	char	   *value = PG_ARGISNULL(SAID_value) ? NULL : jsonb_words(PG_GETARG_JSONB_P(SAID_value));
+	bool		enabled;
+	bool		turned;
+	bool		same_value;
+
+	if (PG_ARGISNULL(SAID_enabled) || PG_ARGISNULL(SAID_feature))
+		return false;
+	enabled = PG_GETARG_BOOL(SAID_enabled);
+	turned = enabled_before != NULL && (strcmp(jsonb_words(enabled_before), "true") == 0) != enabled;
+	same_value = value == NULL || (value_before != NULL && strcmp(jsonb_words(value_before), value) == 0);
+	if (turned || enabled_before == NULL || same_value)
+	{
+		appendStringInfoString(sentence, turned ? " turned " : enabled_before == NULL ? " set " : " saved ");
+		append_argument(sentence, "", fcinfo, SAID_feature);
+		appendStringInfoString(sentence, turned || enabled_before == NULL ? (enabled ? " on" : " off") : "");
+		if (!same_value && strcmp(value, "null") != 0)
+			append_words(sentence, psprintf(" with %s", value));
+		return true;
+	}
+	append_argument(sentence, " set ", fcinfo, SAID_feature);
+	append_words(sentence, psprintf(" to %s", value));
+	if (value_before != NULL)
+		append_words(sentence, psprintf(", before %s", jsonb_words(value_before)));
+	return true;
+}
+
+/* What was done to what, as the message says. */
+static void
+append_action(StringInfo sentence, FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(SAID_action) || PG_ARGISNULL(SAID_object))
+	{
+		append_argument(sentence, ": ", fcinfo, SAID_log);
+		return;
+	}
+	append_argument(sentence, " ", fcinfo, SAID_action);
+	append_argument(sentence, " ", fcinfo, SAID_object);
+	append_argument(sentence, " of ", fcinfo, SAID_feature);
+}
+
+/*
+ * _history_summary(...) - a line of history in one sentence, of the columns
+ * that it has.
+ */
+Datum
+fsw_history_summary(PG_FUNCTION_ARGS)
+{
+	StringInfoData sentence;
+
+	initStringInfo(&sentence);
+	append_actor(&sentence, fcinfo);
+	if (!append_change(&sentence, fcinfo))
+		append_action(&sentence, fcinfo);
+	append_argument(&sentence, " for segment ", fcinfo, SAID_segment);
+	append_argument(&sentence, " for identity ", fcinfo, SAID_identity);
+	append_argument(&sentence, " in ", fcinfo, SAID_environment);
+	append_argument(&sentence, ", by change request ", fcinfo, SAID_change_request);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(sentence.data, sentence.len));
+}

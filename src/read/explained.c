@@ -1,0 +1,451 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/explained.c
+ *	  Which audit entry a flag event, a deletion, a version list or a committed
+ *	  change request belongs to.
+ *
+ * Each of these is a function of the piece.  What belongs to an entry is found
+ * by asking them, in history.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "src/base/array.h"
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/history.h"
+
+/* An effect that may explain what is asked about, and how far it is from it. */
+typedef struct Candidate
+{
+	FswEntry	row;
+	FswReadEffect effect;
+	int64		distance;
+} Candidate;
+
+typedef struct Candidates
+{
+	int			n;
+	int			max;
+	Candidate  *all;
+	const FswEventFacts *event;
+	FswExplains wanted;
+	int64		anchor;
+} Candidates;
+
+/* The first of equals in a list, by a comparison that reads. */
+static FswPieceEntry *
+first_entry(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b)
+{
+	return a == NULL || (b != NULL && fsw_compare_entries(reader, b, a) < 0) ? b : a;
+}
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const Candidate *x = a;
+	const Candidate *y = b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x->distance < y->distance ? -1 : x->distance > y->distance;
+}
+
+/* ---- flag events ---- */
+
+static FswEventFacts
+facts_of(const FswPieceEvent *event)
+{
+	FswEventFacts facts = {
+		.of_segment = event->has_segment,
+		.of_identity = event->identity != NULL,
+		.at = event->at,
+		.arrived = Max(event->arrived, fsw_after(event->received_at, -FSW_EARLIER_ARRIVAL))
+	};
+
+	return facts;
+}
+
+static FswExplains
+how_explains(const FswReadEffect *effect, bool by_system, const FswEventFacts *event)
+{
+	FswEntryFacts entry = {
+		.about = effect->about,
+		.of_override = effect->has_scope,
+		.by_system = by_system,
+		.at = effect->at
+	};
+
+	return fsw_explains(&entry, event);
+}
+
+/* As a visit: an effect that explains the event in the wanted way. */
+static void
+add_candidate(FswScan *scan, void *argument)
+{
+	Candidates *candidates = argument;
+	FswReadEffect effect = fsw_read_effect(scan);
+	Candidate  *added;
+
+	if (how_explains(&effect, candidates->wanted == FSW_EXPLAINS_REQUEST, candidates->event) != candidates->wanted)
+		return;
+	added = &FSW_PUSH(candidates->all, candidates->n, candidates->max);
+	added->row = fsw_row_of(scan);
+	added->effect = effect;
+	added->distance = fsw_distance(effect.at, candidates->anchor);
+}
+
+/* Is the event's state among those of a version's list? */
+bool
+fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event)
+{
+	Jsonb	   *states = list->has_states ? DatumGetJsonbP(list->states) : NULL;
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+
+	if (states == NULL || !JB_ROOT_IS_ARRAY(states))
+		return false;
+	iterator = JsonbIteratorInit(&states->root);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		JsonbValue *enabled;
+		JsonbValue *value;
+
+		CHECK_FOR_INTERRUPTS();
+		if (token != WJB_ELEM || element.type != jbvBinary || !JsonContainerIsObject(element.val.binary.data))
+			continue;
+		enabled = getKeyJsonValueFromContainer(element.val.binary.data, "enabled", 7, NULL);
+		value = getKeyJsonValueFromContainer(element.val.binary.data, "value", 5, NULL);
+		if (enabled == NULL || enabled->type != jbvBool || enabled->val.boolean != event->enabled)
+			continue;
+		if (value == NULL || value->type == jbvNull)
+		{
+			if (!event->has_value || JB_ROOT_IS_SCALAR(DatumGetJsonbP(event->value)))
+			{
+				JsonbValue	told;
+
+				if (!event->has_value || (JsonbExtractScalar(&DatumGetJsonbP(event->value)->root, &told) &&
+										  told.type == jbvNull))
+					return true;
+			}
+		}
+		else if (event->has_value &&
+				 compareJsonbContainers(&JsonbValueToJsonb(value)->root, &DatumGetJsonbP(event->value)->root) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The rows of the lists of a version. */
+void
+fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_VERSION_UUID);
+
+	fsw_scan_equal(scan, hash_any_extended((const unsigned char *) VARDATA_ANY(uuid), VARSIZE_ANY_EXHDR(uuid), 0));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_same_text(scan, VERSION_uuid, PointerGetDatum(uuid)))
+			fsw_find_row(scan, found);
+	}
+}
+
+/* Does the list of a version, where it came, show that the event is of another? */
+static bool
+is_of_another_version(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *event)
+{
+	FswFound	found = {0};
+
+	if (entry->uuid == NULL || !event->has_state)
+		return false;
+	fsw_find_lists(reader, entry->uuid, &found);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceList *list = fsw_piece_list(reader, found.rows[i]);
+
+		if (list != NULL && fsw_same_or_null(list->source, entry->source) && !fsw_list_has_state(list, event))
+			return true;
+	}
+	return false;
+}
+
+/* Would the entry, asked in turn, look as far as the event? */
+static bool
+is_in_reach(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *event, FswExplains how)
+{
+	FswSearch	search;
+
+	if (how == FSW_EXPLAINS_REQUEST)
+		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, event->feature_hash,
+								   event->has_environment, event->environment_id);
+	else
+		search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash,
+								   event->has_environment, event->environment_id);
+	return fsw_search_reaches(reader, &search, entry->at,
+							  how == FSW_EXPLAINS_REQUEST ? event->received_at : event->event_at);
+}
+
+/* The nearest candidate that really explains the event. */
+static FswPieceEntry *
+choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *event)
+{
+	FswPieceEntry *chosen = NULL;
+	int64		distance = 0;
+
+	if (candidates->n > 1)
+		qsort(candidates->all, candidates->n, sizeof(Candidate), compare_candidates);
+	for (int i = 0; i < candidates->n; i++)
+	{
+		const Candidate *candidate = &candidates->all[i];
+		FswPieceEntry *entry;
+
+		if (chosen != NULL && candidate->distance > distance)
+			break;
+		entry = fsw_piece_entry(reader, candidate->row);
+		if (entry == NULL || entry->effect.split != candidate->effect.split ||
+			!fsw_same_or_null(entry->source, event->source) || !fsw_same_actor(entry, event->changed_by) ||
+			how_explains(&entry->effect, entry->by_system, candidates->event) != candidates->wanted ||
+			(candidates->wanted == FSW_EXPLAINS_VERSION && is_of_another_version(reader, entry, event)) ||
+			!is_in_reach(reader, entry, event, candidates->wanted))
+			continue;
+		chosen = first_entry(reader, chosen, entry);
+		distance = candidate->distance;
+	}
+	return chosen;
+}
+
+/* The entry of a flag that explains the event in one way, around an instant. */
+static FswPieceEntry *
+find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *facts, FswExplains wanted,
+		   int64 from, int64 anchor, int64 to)
+{
+	Candidates	candidates = {.event = facts, .wanted = wanted, .anchor = anchor};
+
+	for (int of_override = 0; of_override < 2; of_override++)
+	{
+		FswSearch	search;
+
+		if (of_override ? (!event->has_scope || wanted != FSW_EXPLAINS_SAVE) : facts->of_identity)
+			continue;
+		search = fsw_search_effects(event->source, event->feature_hash, event->has_environment,
+									event->environment_id, of_override, event->scope_hash);
+		fsw_search_around(reader, &search, from, anchor, to, add_candidate, &candidates);
+	}
+	return choose_entry(reader, &candidates, event);
+}
+
+/* The audit entry that explains a flag event; NULL if none does. */
+FswPieceEntry *
+fsw_entry_of_event(FswReader *reader, const FswPieceEvent *event)
+{
+	FswEventFacts facts = facts_of(event);
+	FswPieceEntry *entry;
+
+	/* a time that is not believed explains nothing */
+	if (event->deleted || !event->has_environment || event->at != event->event_at)
+		return NULL;
+	entry = find_entry(reader, event, &facts, FSW_EXPLAINS_SAVE, fsw_after(facts.at, -FSW_SAVE_REACH),
+					   facts.at, fsw_after(facts.at, FSW_SAVE_REACH));
+	if (entry == NULL && !facts.of_identity)
+		entry = find_entry(reader, event, &facts, FSW_EXPLAINS_VERSION, fsw_after(facts.at, -FSW_VERSION_EARLY),
+						   facts.at, fsw_after(facts.at, FSW_VERSION_LATE));
+	if (entry == NULL && !facts.of_identity && !facts.of_segment &&
+		facts.arrived > fsw_after(facts.at, FSW_DRAFT_AGE))
+		entry = find_entry(reader, event, &facts, FSW_EXPLAINS_REQUEST,
+						   fsw_after(facts.arrived, -FSW_REQUEST_EARLY), facts.arrived,
+						   fsw_after(facts.arrived, FSW_REQUEST_LATE));
+	return entry;
+}
+
+/* ---- deletions ---- */
+
+/* As a visit: every effect there is. */
+static void
+add_deletion(FswScan *scan, void *argument)
+{
+	Candidates *candidates = argument;
+	Candidate  *added;
+
+	added = &FSW_PUSH(candidates->all, candidates->n, candidates->max);
+	added->row = fsw_row_of(scan);
+	added->effect = fsw_read_effect(scan);
+	added->distance = fsw_distance(added->effect.at, candidates->anchor);
+}
+
+/* The entries about deletions of a name, in the project or in an environment, around an instant. */
+static void
+find_deletions(FswReader *reader, const FswPieceEvent *event, bool of_project, int64 from, int64 anchor, int64 to,
+			   Candidates *candidates)
+{
+	FswSearch	search = {.index = FSW_INDEX_EFFECT_LIFE, .at_column = EFFECT_occurred_at};
+
+	fsw_search_key(&search, Int64GetDatum(event->feature_hash), false);
+	fsw_search_key(&search, hash_any_extended((const unsigned char *) VARDATA_ANY(event->source),
+											  VARSIZE_ANY_EXHDR(event->source), 0), false);
+	fsw_search_key(&search, CStringGetTextDatum("feature_deleted"), false);
+	fsw_search_key(&search, Int64GetDatum(event->environment_id), of_project);
+	candidates->anchor = anchor;
+	fsw_search_around(reader, &search, from, anchor, to, add_deletion, candidates);
+}
+
+/* The nearest entry about a deletion of this very feature, or of whatever bore the name. */
+static FswPieceEntry *
+choose_deletion(FswReader *reader, Candidates *candidates, const FswPieceEvent *event, bool by_id)
+{
+	FswPieceEntry *chosen = NULL;
+	int64		distance = 0;
+
+	if (candidates->n > 1)
+		qsort(candidates->all, candidates->n, sizeof(Candidate), compare_candidates);
+	for (int i = 0; i < candidates->n; i++)
+	{
+		const Candidate *candidate = &candidates->all[i];
+		FswPieceEntry *entry;
+
+		if (chosen != NULL && candidate->distance > distance)
+			break;
+		if (by_id ? !candidate->effect.has_feature_id || candidate->effect.feature_id != event->feature_id :
+			candidate->effect.has_feature_id && candidate->effect.feature_id != event->feature_id)
+			continue;
+		entry = fsw_piece_entry(reader, candidate->row);
+		if (entry == NULL || entry->effect.split != candidate->effect.split ||
+			!fsw_same_or_null(entry->source, event->source))
+			continue;
+		chosen = first_entry(reader, chosen, entry);
+		distance = candidate->distance;
+	}
+	return chosen;
+}
+
+/*
+ * The audit entry that explains a deletion; NULL if none does.  The entry of a
+ * deleted feature has its id; in v1 each environment has an entry too, which
+ * is taken first.  Both are written within the request.  The event's own time
+ * is that of the last edit, so without an id the arrival counts.
+ */
+FswPieceEntry *
+fsw_entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
+{
+	Candidates	candidates = {0};
+	FswPieceEntry *of_feature = NULL;
+	FswPieceEntry *of_flag;
+	int64		arrived = facts_of(event).arrived;
+	int64		gone = arrived;
+	int64		from = fsw_after(arrived, -FSW_DELETION_EARLY);
+	int64		to = fsw_after(arrived, FSW_DELETION_LATE);
+
+	if (event->has_feature)
+	{
+		find_deletions(reader, event, true, FSW_NEVER, arrived, FSW_FOREVER, &candidates);
+		of_feature = choose_deletion(reader, &candidates, event, true);
+	}
+	if (of_feature != NULL)
+	{
+		gone = of_feature->at;
+		from = fsw_after(gone, -FSW_DELETION_REACH);
+		to = fsw_after(gone, FSW_DELETION_REACH);
+	}
+	if (event->has_environment)
+	{
+		memset(&candidates, 0, sizeof(candidates));
+		find_deletions(reader, event, false, from, gone, to, &candidates);
+		of_flag = choose_deletion(reader, &candidates, event, false);
+		if (of_flag != NULL)
+			return of_flag;
+	}
+	if (of_feature == NULL)
+	{
+		memset(&candidates, 0, sizeof(candidates));
+		find_deletions(reader, event, true, from, gone, to, &candidates);
+		of_feature = choose_deletion(reader, &candidates, event, false);
+	}
+	return of_feature;
+}
+
+/* ---- version lists ---- */
+
+/* The audit entry of the version that a list is of, by its uuid; NULL if none came. */
+FswPieceEntry *
+fsw_entry_of_list(FswReader *reader, const FswPieceList *list)
+{
+	FswFound	found = {0};
+	FswPieceEntry *chosen = NULL;
+	FswScan    *scan;
+
+	if (list->uuid == NULL)
+		return NULL;
+	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_VERSION);
+	fsw_scan_equal(scan, hash_any_extended((const unsigned char *) VARDATA_ANY(list->uuid),
+										   VARSIZE_ANY_EXHDR(list->uuid), 0));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_same_text(scan, EFFECT_version, PointerGetDatum(list->uuid)))
+			fsw_find_row(scan, &found);
+	}
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceEntry *entry = fsw_piece_entry(reader, found.rows[i]);
+
+		if (entry != NULL && entry->is_version && fsw_same_or_null(entry->source, list->source))
+			chosen = first_entry(reader, chosen, entry);
+	}
+	return chosen;
+}
+
+/* ---- change requests ---- */
+
+/* Is the entry that of what a change request changed? */
+static bool
+is_of_request(const FswPieceEntry *entry, const FswPieceEntry *commit)
+{
+	if (!fsw_same_or_null(entry->source, commit->source) || entry->project_id != commit->project_id)
+		return false;
+	return entry->is_version ? fsw_same_or_null(entry->author, commit->author) :
+		entry->took_effect && entry->change_request != NULL &&
+		fsw_same_or_null(entry->change_request, commit->change_request);
+}
+
+/*
+ * The entry that a committed change request belongs to: in v1 that of the
+ * flag, which the system writes, with the same title; in v2 that of the
+ * version, which the same author publishes.  NULL where it is scheduled for
+ * later.
+ */
+FswPieceEntry *
+fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit)
+{
+	FswSearch	search = fsw_search_requests(commit);
+	FswFound	found = {0};
+	FswPieceEntry *chosen = NULL;
+
+	if (!commit->is_commit || !commit->has_environment)
+		return NULL;
+	fsw_search_around(reader, &search, fsw_after(commit->at, -FSW_COMMIT_EARLY), commit->at,
+					  fsw_after(commit->at, FSW_COMMIT_LATE), fsw_find_row, &found);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceEntry *entry = fsw_piece_entry(reader, found.rows[i]);
+		int64		a;
+		int64		b;
+
+		if (entry == NULL || !is_of_request(entry, commit) || (chosen != NULL && entry->is_version && !chosen->is_version))
+			continue;
+		if (chosen == NULL || (chosen->is_version && !entry->is_version))
+		{
+			chosen = entry;
+			continue;
+		}
+		a = fsw_distance(entry->at, commit->at);
+		b = fsw_distance(chosen->at, commit->at);
+		if (a < b || (a == b && fsw_compare_entries(reader, entry, chosen) < 0))
+			chosen = entry;
+	}
+	return chosen;
+}

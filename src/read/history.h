@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/history.h
+ *	  The lines of the view history: interface of neighbour.c, piece.c,
+ *	  explained.c and history.c.
+ *
+ * A piece is an audit entry, a flag event or a version list, by the row that it
+ * is in.  Each piece belongs to one line, and each line has one piece whose row
+ * is the candidate for it in the view.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_READ_HISTORY_H
+#define FSW_READ_HISTORY_H
+
+#include "src/read/read.h"
+#include "src/timeline/history.h"
+
+/* The pieces of each kind that one decision looks at, to either side. */
+#define FSW_NEIGHBOURS 64
+
+/* So much earlier than its stored copy, a body can have come and still be found by its arrival. */
+#define FSW_EARLIER_ARRIVAL INT64CONST(60000000)
+
+/* One way to read the message of an audit entry. */
+typedef struct FswReadEffect
+{
+	FswAbout	about;
+	bool		has_feature;
+	int64		feature_hash;
+	bool		has_scope;
+	int64		scope_hash;
+	bool		has_feature_id;
+	int64		feature_id;
+	bool		has_environment;
+	int64		environment_id;
+	int64		at;
+	int			split;
+} FswReadEffect;
+
+/* An audit entry; texts are NULL where it has none. */
+typedef struct FswPieceEntry
+{
+	FswEntry	row;
+	int64		at;
+	text	   *source;
+	bool		has_audit_id;
+	int64		audit_id;
+	bool		imported;
+	bool		by_system;
+	bool		is_version;
+	bool		is_commit;		/* says that a change request was committed */
+	bool		took_effect;	/* the system did what a change request says */
+	text	   *uuid;			/* of the version */
+	text	   *author;
+	bool		has_project;
+	int64		project_id;
+	bool		has_environment;
+	int64		environment_id;
+	text	   *feature;
+	text	   *change_request;
+	bool		has_effect;
+	FswReadEffect effect;		/* in the reading that is meant */
+	const uint8 *digest;		/* of the delivery, once asked for */
+} FswPieceEntry;
+
+/* A flag event; a deletion if deleted. */
+typedef struct FswPieceEvent
+{
+	FswEntry	row;
+	text	   *source;
+	bool		deleted;
+	int64		at;				/* of a body dated ahead, its arrival */
+	int64		event_at;
+	int64		received_at;
+	int64		arrived;
+	bool		has_environment;
+	int64		environment_id;
+	bool		has_feature;
+	int64		feature_id;
+	text	   *feature;
+	int64		feature_hash;
+	bool		has_segment;
+	int64		segment_id;
+	text	   *identity;
+	bool		has_scope;
+	int64		scope_hash;
+	text	   *changed_by;
+	bool		has_state;
+	bool		enabled;
+	bool		has_value;
+	Datum		value;			/* jsonb */
+	const uint8 *digest;		/* as of an entry */
+} FswPieceEvent;
+
+/* A list of the states of a version. */
+typedef struct FswPieceList
+{
+	FswEntry	row;
+	text	   *source;
+	int64		received_at;
+	int64		arrived;
+	text	   *uuid;
+	text	   *webhook;
+	bool		has_feature;
+	int64		feature_id;
+	text	   *feature;
+	text	   *publisher;
+	bool		has_states;
+	Datum		states;			/* jsonb */
+} FswPieceList;
+
+typedef enum FswPieceKind
+{
+	FSW_PIECE_ENTRY,
+	FSW_PIECE_COMMIT,			/* of the system: who committed it stands for
+								 * it */
+	FSW_PIECE_EVENT,
+	FSW_PIECE_DELETION,
+	FSW_PIECE_LIST
+} FswPieceKind;
+
+/* The pieces of one act, each kind in its order. */
+typedef struct FswLine
+{
+	FswPieceKind kind;			/* of the piece that stands for it */
+	FswEntry	row;
+	int			nentries;
+	FswPieceEntry **entries;
+	int			ncommits;
+	FswPieceEntry **commits;
+	int			nevents;
+	FswPieceEvent **events;		/* deletions, too */
+	int			nlists;
+	FswPieceList **lists;
+} FswLine;
+
+/* A search among the neighbours of a piece: the first columns of an index, and the time behind them. */
+typedef struct FswSearch
+{
+	FswIndex	index;
+	int			at_column;
+	int			nkeys;
+	Datum		keys[FSW_INDEX_KEYS];
+	bool		nulls[FSW_INDEX_KEYS];
+} FswSearch;
+
+typedef void (*FswVisit) (FswScan *scan, void *argument);
+
+/* Rows that a search found, in any order. */
+typedef struct FswFound
+{
+	int			n;
+	int			max;
+	FswEntry   *rows;
+} FswFound;
+
+/* piece.c */
+extern FswPieceEntry *fsw_piece_entry(FswReader *reader, FswEntry row);
+extern FswPieceEvent *fsw_piece_event(FswReader *reader, FswEntry row);
+extern FswPieceList *fsw_piece_list(FswReader *reader, FswEntry row);
+extern int64 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list);
+extern const uint8 *fsw_piece_digest(FswReader *reader, int64 delivery);
+extern int	fsw_compare_entries(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b);
+extern int	fsw_compare_events(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b);
+extern bool fsw_same_row(FswEntry a, FswEntry b);
+extern bool fsw_same_or_null(const text *a, const text *b);
+extern bool fsw_same_actor(const FswPieceEntry *entry, const text *changed_by);
+extern FswReadEffect fsw_read_effect(FswScan *scan);
+
+/* neighbour.c */
+extern FswEntry fsw_row_of(FswScan *scan);
+extern void fsw_search_key(FswSearch *search, Datum value, bool isnull);
+extern FswSearch fsw_search_events(FswIndex index, int at_column, int64 feature_hash,
+								   bool has_environment, int64 environment_id);
+extern FswSearch fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
+									int64 environment_id, bool has_scope, int64 scope_hash);
+extern FswSearch fsw_search_requests(const FswPieceEntry *entry);
+extern FswScan *fsw_search_begin(FswReader *reader, const FswSearch *search, int64 from, int64 to,
+								 ScanDirection direction);
+extern void fsw_search_around(FswReader *reader, const FswSearch *search, int64 from, int64 anchor,
+							  int64 to, FswVisit visit, void *argument);
+extern bool fsw_search_reaches(FswReader *reader, const FswSearch *search, int64 a, int64 b);
+extern void fsw_find_row(FswScan *scan, void *found);
+
+/* explained.c */
+extern void fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found);
+extern bool fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event);
+extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, const FswPieceEvent *event);
+extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, const FswPieceEvent *event);
+extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, const FswPieceList *list);
+extern FswPieceEntry *fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit);
+
+/* history.c */
+extern FswLine *fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at);
+extern const FswPieceEntry *fsw_committer(FswReader *reader, FswEntry row);
+
+#endif							/* FSW_READ_HISTORY_H */

@@ -1,0 +1,422 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/piece.c
+ *	  The pieces of a line of history, read from their rows.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "src/base/array.h"
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/history.h"
+
+bool
+fsw_same_row(FswEntry a, FswEntry b)
+{
+	return a.delivery == b.delivery && a.ordinal == b.ordinal;
+}
+
+/* Are two texts the same, or both missing? */
+bool
+fsw_same_or_null(const text *a, const text *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return fsw_same_text(PointerGetDatum(a), PointerGetDatum(b));
+}
+
+static text *
+copy_text(FswScan *scan, int column)
+{
+	text	   *content = fsw_scan_text(scan, column);
+
+	return content == NULL ? NULL : DatumGetTextPCopy(PointerGetDatum(content));
+}
+
+static bool
+copy_id(FswScan *scan, int column, int64 *id)
+{
+	*id = fsw_scan_int64(scan, column, 0);
+	return !fsw_scan_is_null(scan, column);
+}
+
+/* Begin to read one row of a typed table; NULL if it is not there. */
+static FswScan *
+scan_row(FswReader *reader, FswIndex index, FswEntry row)
+{
+	FswScan    *scan = fsw_scan_of(reader, index);
+
+	fsw_scan_equal(scan, Int64GetDatum(row.delivery));
+	fsw_scan_equal(scan, Int32GetDatum(row.ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan) ? scan : NULL;
+}
+
+/* The digest of a delivery's body, which does not depend on what was stored first. */
+const uint8 *
+fsw_piece_digest(FswReader *reader, int64 delivery)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DELIVERY);
+	uint8	   *digest = palloc0(FSW_DIGEST_LENGTH);
+	bool		isnull;
+	Datum		value;
+
+	fsw_scan_equal(scan, Int64GetDatum(delivery));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		return digest;
+	value = fsw_scan_column(scan, DELIVERY_digest, &isnull);
+	if (!isnull)
+	{
+		bytea	   *content = DatumGetByteaPP(value);
+
+		memcpy(digest, VARDATA_ANY(content), Min(VARSIZE_ANY_EXHDR(content), FSW_DIGEST_LENGTH));
+	}
+	return digest;
+}
+
+/* Of rows that nothing else tells apart. */
+static int
+compare_rows(FswReader *reader, FswEntry a, const uint8 **a_digest, FswEntry b, const uint8 **b_digest)
+{
+	int			order;
+
+	if (a.delivery == b.delivery)
+		return (a.ordinal > b.ordinal) - (a.ordinal < b.ordinal);
+	if (*a_digest == NULL)
+		*a_digest = fsw_piece_digest(reader, a.delivery);
+	if (*b_digest == NULL)
+		*b_digest = fsw_piece_digest(reader, b.delivery);
+	order = memcmp(*a_digest, *b_digest, FSW_DIGEST_LENGTH);
+	if (order != 0)
+		return order;
+	/* the same bytes at two times of the key, or without a delivery */
+	return a.delivery < b.delivery ? -1 : 1;
+}
+
+/* The order of entries: by time, then by id. */
+int
+fsw_compare_entries(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b)
+{
+	if (a->at != b->at)
+		return a->at < b->at ? -1 : 1;
+	if (a->has_audit_id != b->has_audit_id)
+		return a->has_audit_id ? -1 : 1;
+	if (a->audit_id != b->audit_id)
+		return a->audit_id < b->audit_id ? -1 : 1;
+	return compare_rows(reader, a->row, &a->digest, b->row, &b->digest);
+}
+
+/* The order of flag events: by time, of a deletion by its arrival. */
+int
+fsw_compare_events(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b)
+{
+	int64		x = a->deleted ? a->arrived : a->at;
+	int64		y = b->deleted ? b->arrived : b->at;
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	return compare_rows(reader, a->row, &a->digest, b->row, &b->digest);
+}
+
+/*
+ * Can an entry and a flag event be of the same person?  An API key's entry has
+ * no author, the event has the key's name.
+ */
+bool
+fsw_same_actor(const FswPieceEntry *entry, const text *changed_by)
+{
+	if (entry->author != NULL)
+		return changed_by != NULL && fsw_same_text(PointerGetDatum(entry->author), PointerGetDatum(changed_by));
+	return entry->by_system || entry->imported || changed_by == NULL ||
+		memchr(VARDATA_ANY(changed_by), '@', VARSIZE_ANY_EXHDR(changed_by)) == NULL;
+}
+
+/* ---- audit entries ---- */
+
+/* What an effect that a search found says. */
+FswReadEffect
+fsw_read_effect(FswScan *scan)
+{
+	static const struct
+	{
+		const char *kind;
+		FswAbout	about;
+	}			abouts[] =
+	{
+		{"state", FSW_ABOUT_STATE}, {"override", FSW_ABOUT_STATE}, {"value", FSW_ABOUT_VALUE},
+		{"variant", FSW_ABOUT_VARIANT}, {"feature_created", FSW_ABOUT_CREATION},
+		{"version", FSW_ABOUT_VERSION}, {"feature_deleted", FSW_ABOUT_DELETION}
+	};
+	FswReadEffect effect = {.about = FSW_ABOUT_OTHER};
+
+	for (int i = 0; i < (int) lengthof(abouts); i++)
+	{
+		if (fsw_scan_is(scan, EFFECT_kind, abouts[i].kind))
+			effect.about = abouts[i].about;
+	}
+	effect.has_feature = copy_id(scan, EFFECT_feature_hash, &effect.feature_hash);
+	effect.has_scope = copy_id(scan, EFFECT_scope_hash, &effect.scope_hash);
+	effect.has_feature_id = copy_id(scan, EFFECT_feature_id, &effect.feature_id);
+	effect.has_environment = copy_id(scan, EFFECT_environment_id, &effect.environment_id);
+	effect.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
+	effect.split = fsw_scan_int32(scan, EFFECT_split);
+	return effect;
+}
+
+/* How near a flag event bears an entry's reading out; FSW_FOREVER if none does. */
+static int64
+event_of_reading(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effect)
+{
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, effect->feature_hash,
+										   effect->has_environment, effect->environment_id);
+	FswFound	found = {0};
+	int64		nearest = FSW_FOREVER;
+
+	if (!effect->has_feature)
+		return FSW_FOREVER;
+	fsw_search_around(reader, &search, fsw_after(effect->at, -FSW_SAVE_REACH), effect->at,
+					  fsw_after(effect->at, FSW_SAVE_REACH), fsw_find_row, &found);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceEvent *event = fsw_piece_event(reader, found.rows[i]);
+
+		if (event != NULL && event->has_scope == effect->has_scope &&
+			(!event->has_scope || event->scope_hash == effect->scope_hash) &&
+			fsw_same_or_null(event->source, entry->source) && fsw_same_actor(entry, event->changed_by))
+			nearest = Min(nearest, fsw_distance(event->at, effect->at));
+	}
+	return nearest;
+}
+
+/* Is a feature of the entry's project known by this name? */
+static bool
+is_feature_known(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effect)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+
+	fsw_scan_equal(scan, Int64GetDatum(effect->feature_hash));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (effect->has_feature && fsw_scan_next(scan))
+	{
+		if (fsw_scan_is(scan, NAME_kind, "feature") &&
+			fsw_scan_int64(scan, NAME_project_id, -1) == entry->project_id &&
+			fsw_scan_same_text(scan, NAME_source, PointerGetDatum(entry->source)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What the entry says.  Where its message can be read in several ways: what a
+ * flag event of the same second bears out, else the reading whose feature is
+ * known, else the first.
+ */
+static void
+read_effects(FswReader *reader, FswPieceEntry *entry)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT);
+	FswReadEffect *effects = NULL;
+	int			n = 0;
+	int			max = 0;
+	int64		best = FSW_FOREVER;
+	bool		best_known = false;
+
+	fsw_scan_equal(scan, Int64GetDatum(entry->row.delivery));
+	fsw_scan_equal(scan, Int32GetDatum(entry->row.ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+		FSW_PUSH(effects, n, max) = fsw_read_effect(scan);
+	if (n == 0)
+		return;
+	entry->has_effect = true;
+	entry->effect = effects[0];
+	for (int i = 0; n > 1 && i < n; i++)
+	{
+		int64		away = event_of_reading(reader, entry, &effects[i]);
+		bool		known = is_feature_known(reader, entry, &effects[i]);
+
+		if (away < best || (away == best && known && !best_known))
+		{
+			best = away;
+			best_known = known;
+			entry->effect = effects[i];
+		}
+	}
+}
+
+/*
+ * Is the row one of several copies of an entry, and not the one that counts?
+ * A webhook's counts before one of the REST API.
+ */
+static bool
+is_copy(FswReader *reader, FswPieceEntry *entry)
+{
+	FswScan    *scan;
+	FswEntry   *rows = NULL;
+	int			n = 0;
+	int			max = 0;
+	const uint8 *mine = NULL;
+
+	if (!entry->has_audit_id)
+		return false;
+	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_ID);
+	fsw_scan_equal(scan, PointerGetDatum(entry->source));
+	fsw_scan_equal(scan, Int64GetDatum(entry->audit_id));
+	fsw_scan_equal(scan, TimestampTzGetDatum(entry->at));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		FswEntry	row = fsw_row_of(scan);
+		bool		imported = fsw_scan_is(scan, AUDIT_origin, "import");
+
+		if (fsw_same_row(row, entry->row) || fsw_scan_bool(scan, AUDIT_is_test) || (imported && !entry->imported))
+			continue;
+		if (!imported && entry->imported)
+			return true;
+		FSW_PUSH(rows, n, max) = row;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const uint8 *other = NULL;
+
+		if (compare_rows(reader, rows[i], &other, entry->row, &mine) < 0)
+			return true;
+	}
+	return false;
+}
+
+/* An audit entry; NULL if the row is none that counts. */
+FswPieceEntry *
+fsw_piece_entry(FswReader *reader, FswEntry row)
+{
+	FswScan    *scan = scan_row(reader, FSW_INDEX_AUDIT, row);
+	FswPieceEntry *entry;
+
+	CHECK_FOR_INTERRUPTS();
+	if (scan == NULL || fsw_scan_bool(scan, AUDIT_is_test))
+		return NULL;
+	entry = palloc0_object(FswPieceEntry);
+	entry->row = row;
+	entry->at = fsw_scan_int64(scan, AUDIT_created_date, 0);
+	entry->source = copy_text(scan, AUDIT_source);
+	entry->has_audit_id = copy_id(scan, AUDIT_audit_id, &entry->audit_id);
+	entry->imported = fsw_scan_is(scan, AUDIT_origin, "import");
+	entry->by_system = fsw_scan_bool(scan, AUDIT_is_system_event);
+	entry->is_version = fsw_scan_is(scan, AUDIT_related_object_type, "EF_VERSION");
+	entry->is_commit = fsw_scan_is(scan, AUDIT_object, "change request") && fsw_scan_is(scan, AUDIT_action, "committed");
+	entry->took_effect = entry->by_system && fsw_scan_is(scan, AUDIT_object, "feature state") &&
+		fsw_scan_is(scan, AUDIT_action, "committed");
+	entry->uuid = entry->is_version ? copy_text(scan, AUDIT_related_object_uuid) : NULL;
+	entry->author = copy_text(scan, AUDIT_author_email);
+	entry->has_project = copy_id(scan, AUDIT_project_id, &entry->project_id);
+	entry->has_environment = copy_id(scan, AUDIT_environment_id, &entry->environment_id);
+	entry->feature = copy_text(scan, AUDIT_feature);
+	entry->change_request = copy_text(scan, AUDIT_change_request);
+	if (is_copy(reader, entry))
+		return NULL;
+	read_effects(reader, entry);
+	return entry;
+}
+
+/* ---- flag events ---- */
+
+static int64
+feature_hash(const text *feature)
+{
+	return feature == NULL ? fsw_hash("feature:", "", 0) :
+		fsw_hash("feature:", VARDATA_ANY(feature), VARSIZE_ANY_EXHDR(feature));
+}
+
+/* The hash that audit effects have of an event's override. */
+static bool
+scope_hash(FswScan *scan, int64 *hash)
+{
+	bool		of_identity = !fsw_scan_is_null(scan, FLAG_identity);
+	text	   *name = fsw_scan_text(scan, of_identity ? FLAG_identity_identifier : FLAG_segment);
+
+	*hash = name == NULL ? 0 :
+		fsw_hash(of_identity ? "identity:" : "segment:", VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	return name != NULL;
+}
+
+/* A flag event; NULL if the row is none, but an imported state or a test. */
+FswPieceEvent *
+fsw_piece_event(FswReader *reader, FswEntry row)
+{
+	FswScan    *scan = scan_row(reader, FSW_INDEX_FLAG_CHANGE, row);
+	FswPieceEvent *event;
+	Datum		value;
+	bool		isnull;
+
+	CHECK_FOR_INTERRUPTS();
+	if (scan == NULL || fsw_scan_bool(scan, FLAG_is_test) || fsw_scan_is(scan, FLAG_origin, "import"))
+		return NULL;
+	event = palloc0_object(FswPieceEvent);
+	event->row = row;
+	event->source = copy_text(scan, FLAG_source);
+	event->deleted = fsw_scan_bool(scan, FLAG_deleted);
+	event->event_at = fsw_scan_int64(scan, FLAG_event_at, 0);
+	event->received_at = fsw_scan_int64(scan, FLAG_received_at, 0);
+	event->at = fsw_is_ahead(event->event_at, event->received_at) ? event->received_at : event->event_at;
+	event->has_environment = copy_id(scan, FLAG_environment_id, &event->environment_id);
+	event->has_feature = copy_id(scan, FLAG_feature_id, &event->feature_id);
+	event->feature = copy_text(scan, FLAG_feature);
+	event->feature_hash = feature_hash(event->feature);
+	event->has_segment = copy_id(scan, FLAG_segment_id, &event->segment_id);
+	event->identity = copy_text(scan, FLAG_identity);
+	event->has_scope = scope_hash(scan, &event->scope_hash);
+	event->changed_by = copy_text(scan, FLAG_changed_by);
+	event->has_state = !fsw_scan_is_null(scan, FLAG_enabled);
+	event->enabled = fsw_scan_bool(scan, FLAG_enabled);
+	value = fsw_scan_column(scan, FLAG_value, &isnull);
+	event->has_value = !isnull;
+	event->value = isnull ? (Datum) 0 : PointerGetDatum(DatumGetJsonbPCopy(value));
+	event->arrived = fsw_first_arrival(reader, row.delivery, event->received_at);
+	return event;
+}
+
+/* ---- version lists ---- */
+
+FswPieceList *
+fsw_piece_list(FswReader *reader, FswEntry row)
+{
+	FswScan    *scan = scan_row(reader, FSW_INDEX_VERSION, row);
+	FswPieceList *list;
+	Datum		states;
+	bool		isnull;
+
+	CHECK_FOR_INTERRUPTS();
+	if (scan == NULL)
+		return NULL;
+	list = palloc0_object(FswPieceList);
+	list->row = row;
+	list->source = copy_text(scan, VERSION_source);
+	list->received_at = fsw_scan_int64(scan, VERSION_received_at, 0);
+	list->uuid = copy_text(scan, VERSION_uuid);
+	list->webhook = copy_text(scan, VERSION_webhook);
+	list->has_feature = copy_id(scan, VERSION_feature_id, &list->feature_id);
+	list->feature = copy_text(scan, VERSION_feature);
+	list->publisher = copy_text(scan, VERSION_published_by_email);
+	states = fsw_scan_column(scan, VERSION_states, &isnull);
+	list->has_states = !isnull;
+	list->states = isnull ? (Datum) 0 : PointerGetDatum(DatumGetJsonbPCopy(states));
+	list->arrived = fsw_first_arrival(reader, row.delivery, list->received_at);
+	return list;
+}
+
+/* The environment of a list, or -1. */
+int64
+fsw_piece_list_environment(FswReader *reader, const FswPieceList *list)
+{
+	FswScan    *scan = scan_row(reader, FSW_INDEX_VERSION, list->row);
+
+	return scan == NULL ? -1 : fsw_list_environment(reader, scan, PointerGetDatum(list->source));
+}

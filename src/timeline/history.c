@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/history.c
+ *	  Which audit entries and flag events are one act.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/history.h"
+
+/* How far two instants are from each other. */
+int64
+fsw_distance(int64 a, int64 b)
+{
+	return a > b ? fsw_apart(a, b) : fsw_apart(b, a);
+}
+
+/*
+ * Can the entry explain the event, of the same flag, environment and override?
+ *
+ * An entry of v1 has the very time of the event or one some milliseconds
+ * away.  That of a version is written by a task of its own, after a hang of
+ * the task processor minutes later.  One of a change request that goes live
+ * is near the arrival, since the event carries the time of the draft.
+ */
+FswExplains
+fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event)
+{
+	bool		of_default = !event->of_segment && !event->of_identity;
+
+	if (entry->about == FSW_ABOUT_OTHER || entry->about == FSW_ABOUT_DELETION)
+		return FSW_EXPLAINS_NOT;
+	if (entry->about == FSW_ABOUT_VERSION)
+		return !event->of_identity && entry->at >= fsw_after(event->at, -FSW_VERSION_EARLY) &&
+			entry->at <= fsw_after(event->at, FSW_VERSION_LATE) ? FSW_EXPLAINS_VERSION : FSW_EXPLAINS_NOT;
+
+	/* a percentage of a segment's override is told as that of the default */
+	if (fsw_distance(entry->at, event->at) <= FSW_SAVE_REACH &&
+		(entry->of_override || of_default || (entry->about == FSW_ABOUT_VARIANT && !event->of_identity)))
+		return FSW_EXPLAINS_SAVE;
+	if (entry->by_system && !entry->of_override && of_default && entry->about != FSW_ABOUT_CREATION &&
+		event->at != FSW_NEVER && event->arrived != FSW_FOREVER && event->arrived > fsw_after(event->at, FSW_DRAFT_AGE) &&
+		entry->at >= fsw_after(event->arrived, -FSW_REQUEST_EARLY) &&
+		entry->at <= fsw_after(event->arrived, FSW_REQUEST_LATE))
+		return FSW_EXPLAINS_REQUEST;
+	return FSW_EXPLAINS_NOT;
+}
+
+/*
+ * Of entries in their order, about one flag, override and author, those that
+ * are of one save with one of them: first up to before end.
+ *
+ * A save has at most one entry about the state and one about the value; those
+ * about percentages do not say of which option.  From the first entry on, a
+ * save takes what it can, so that each of its entries finds the same one.
+ */
+void
+fsw_save_of(const FswAbout *about, const int64 *at, int n, int of, int *first, int *end)
+{
+	bool		state = false;
+	bool		value = false;
+
+	*first = 0;
+	for (int i = 0; i < n; i++)
+	{
+		FSW_INTERRUPT();
+		if (fsw_apart(at[i], at[*first]) > FSW_SAVE_SPAN ||
+			(about[i] == FSW_ABOUT_STATE && state) || (about[i] == FSW_ABOUT_VALUE && value))
+		{
+			if (of < i)
+			{
+				*end = i;
+				return;
+			}
+			*first = i;
+			state = value = false;
+		}
+		state = state || about[i] == FSW_ABOUT_STATE;
+		value = value || about[i] == FSW_ABOUT_VALUE;
+	}
+	*end = n;
+}
