@@ -40,6 +40,7 @@ CREATE TABLE flagsmith.delivery_repeat (
     count              bigint NOT NULL,
     first_received_at  timestamptz NOT NULL,
     last_received_at   timestamptz NOT NULL,
+    event_type         text,
     CONSTRAINT delivery_repeat_key UNIQUE NULLS NOT DISTINCT (delivery, webhook)
 );
 -- It is updated and has no primary key: in a publication of all tables it needs to say how its rows are told apart.
@@ -50,6 +51,7 @@ COMMENT ON COLUMN flagsmith.delivery_repeat.webhook IS 'The webhook that brought
 COMMENT ON COLUMN flagsmith.delivery_repeat.count IS 'How many times it arrived again.';
 COMMENT ON COLUMN flagsmith.delivery_repeat.first_received_at IS 'The earliest of these arrivals.';
 COMMENT ON COLUMN flagsmith.delivery_repeat.last_received_at IS 'The latest of these arrivals: the state of the body was still held then.';
+COMMENT ON COLUMN flagsmith.delivery_repeat.event_type IS 'What the body says it is, as of the delivery.';
 CREATE TRIGGER delivery_repeat_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.delivery_repeat
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.delivery_repeat ENABLE ALWAYS TRIGGER delivery_repeat_guard;

@@ -28,6 +28,8 @@ CREATE INDEX flag_change_long_idx ON flagsmith.flag_change (event_at)
     WHERE NOT is_test AND NOT deleted AND origin <> 'import' AND flagsmith._long(feature, changed_by, environment) = 1;
 CREATE INDEX flag_change_deleted_idx ON flagsmith.flag_change (received_at)
     WHERE NOT is_test AND deleted AND origin <> 'import';
+CREATE INDEX delivery_repeat_event_idx ON flagsmith.delivery_repeat (first_received_at)
+    WHERE event_type IN ('FLAG_DELETED', 'NEW_VERSION_PUBLISHED');
 CREATE INDEX version_published_at_idx ON flagsmith.version_published (received_at);
 
 -- What lies near an instant and concerns one flag, by the name that entries have; searched by src/read/neighbour.c.
@@ -130,6 +132,23 @@ FROM (
         FROM flagsmith.flag_change
         WHERE NOT is_test AND deleted AND origin <> 'import'
         ORDER BY received_at DESC)
+    UNION ALL
+    -- One that came earlier than its stored copy.
+    (SELECT 'deletion', r.first_received_at, NULL, f.environment, f.feature, f.delivery, f.ordinal
+        FROM flagsmith.delivery_repeat r
+        JOIN flagsmith.flag_change f ON f.delivery = r.delivery
+        WHERE r.event_type = 'FLAG_DELETED' AND NOT f.is_test AND f.deleted AND r.first_received_at < f.received_at AND NOT EXISTS (
+            SELECT FROM flagsmith.delivery_repeat s
+            WHERE s.delivery = r.delivery AND (s.first_received_at, coalesce(s.webhook, '')) < (r.first_received_at, coalesce(r.webhook, '')))
+        ORDER BY r.first_received_at DESC)
+    UNION ALL
+    (SELECT 'list', r.first_received_at, v.published_by_email, NULL, v.feature, v.delivery, v.ordinal
+        FROM flagsmith.delivery_repeat r
+        JOIN flagsmith.version_published v ON v.delivery = r.delivery
+        WHERE r.event_type = 'NEW_VERSION_PUBLISHED' AND r.first_received_at < v.received_at AND NOT EXISTS (
+            SELECT FROM flagsmith.delivery_repeat s
+            WHERE s.delivery = r.delivery AND (s.first_received_at, coalesce(s.webhook, '')) < (r.first_received_at, coalesce(r.webhook, '')))
+        ORDER BY r.first_received_at DESC)
     UNION ALL
     (SELECT 'list', received_at, published_by_email, NULL, feature, delivery, ordinal
         FROM flagsmith.version_published

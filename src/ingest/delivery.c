@@ -17,25 +17,36 @@
 #include "src/decode/row.h"
 #include "src/ingest/ingest.h"
 
+/* One cell of an INSERT; NULL where there is no such text. */
+static void
+set_text(Datum *value, char *isnull, const char *text_or_null)
+{
+	if (text_or_null == NULL)
+		*isnull = 'n';
+	else
+		*value = CStringGetTextDatum(text_or_null);
+}
+
 /* Count one more arrival of a body that is stored already. */
 static void
-count_repeat(int64 delivery_id, text *webhook, TimestampTz received_at)
+count_repeat(const FswDelivery *delivery, const FswEvent *event)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[] = {Int64GetDatum(delivery_id), PointerGetDatum(webhook),
-	TimestampTzGetDatum(received_at)};
-	char		nulls[4] = "   ";
+	static const Oid types[] = {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID};
+	Datum		values[] = {Int64GetDatum(delivery->id), PointerGetDatum(delivery->webhook),
+	TimestampTzGetDatum(delivery->received_at), (Datum) 0};
+	char		nulls[5] = "    ";
 
-	if (webhook == NULL)
+	if (delivery->webhook == NULL)
 		nulls[1] = 'n';
+	set_text(&values[3], &nulls[3], event->event_type);
 	fsw_execute_on_history(fsw_plan(FSW_PLAN_REPEAT,
 									"INSERT INTO flagsmith.delivery_repeat AS r"
-									" (delivery, webhook, count, first_received_at, last_received_at)"
-									" VALUES ($1, $2, 1, $3, $3)"
+									" (delivery, webhook, count, first_received_at, last_received_at, event_type)"
+									" VALUES ($1, $2, 1, $3, $3, $4)"
 									" ON CONFLICT (delivery, webhook) DO UPDATE SET count = r.count + 1,"
 									" first_received_at = least(r.first_received_at, excluded.first_received_at),"
 									" last_received_at = greatest(r.last_received_at, excluded.last_received_at)",
-									3, types),
+									4, types),
 						   values, nulls);
 }
 
@@ -51,16 +62,6 @@ fsw_undecoded_reason(const FswEvent *event)
 							   psprintf("unrecognized webhook event type \"%s\"",
 										fsw_shown_type(event->event_type)));
 	return event->reason;
-}
-
-/* One cell of an INSERT; NULL where there is no such text. */
-static void
-set_text(Datum *value, char *isnull, const char *text_or_null)
-{
-	if (text_or_null == NULL)
-		*isnull = 'n';
-	else
-		*value = CStringGetTextDatum(text_or_null);
 }
 
 /*
@@ -156,6 +157,6 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 	/* it was built earlier than was known: so are its names */
 	if (delivery->received_at < find_delivery(delivery, digest))
 		fsw_store_names(event, delivery);
-	count_repeat(delivery->id, delivery->webhook, delivery->received_at);
+	count_repeat(delivery, event);
 	return false;
 }

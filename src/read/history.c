@@ -444,8 +444,8 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 			!fsw_search_reaches(reader, &search, event->event_at, list->received_at) ||
 			fsw_entry_of_event(reader, event) != NULL)
 			continue;
-		a = fsw_distance(event->at, list->received_at);
-		b = chosen == NULL ? 0 : fsw_distance(chosen->at, list->received_at);
+		a = fsw_distance(event->at, list->arrived);
+		b = chosen == NULL ? 0 : fsw_distance(chosen->at, list->arrived);
 		if (chosen == NULL || a < b || (a == b && fsw_compare_events(reader, event, chosen) < 0))
 			chosen = event;
 	}
@@ -512,22 +512,21 @@ read_unexplained(FswReader *reader, FswEntry row, const FswPieceEvent *like)
 	return event;
 }
 
-/* Does no other unexplained deletion of the flag come shortly before this one? */
+/* Does no other unexplained deletion of the flag come before this one, among its neighbours? */
 static bool
 is_first_deletion(FswReader *reader, FswPieceEvent *event)
 {
 	FswSearch	search = search_deletions(event);
-	FswScan    *scan = fsw_search_begin(reader, &search, FSW_NEVER, event->received_at, BackwardScanDirection);
 	FswFound	found = {0};
 
-	while (found.n < FSW_NEIGHBOURS && fsw_scan_next(scan))
-		fsw_find_row(scan, &found);
+	fsw_search_around(reader, &search, FSW_NEVER, event->received_at,
+					  fsw_after(event->received_at, FSW_EARLIER_ARRIVAL), fsw_find_row, &found);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEvent *other = fsw_same_row(found.rows[i], event->row) ? NULL :
 			read_unexplained(reader, found.rows[i], event);
 
-		if (other != NULL && (other->received_at < event->received_at || fsw_compare_events(reader, other, event) < 0))
+		if (other != NULL && fsw_compare_events(reader, other, event) < 0)
 			return false;
 	}
 	return true;
@@ -552,7 +551,7 @@ line_of_deletions(FswReader *reader, FswPieceEvent *event)
 	line->kind = FSW_PIECE_DELETION;
 	line->row = event->row;
 	FSW_PUSH(line->events, line->nevents, max) = event;
-	scan = fsw_search_begin(reader, &search, event->received_at, FSW_FOREVER, ForwardScanDirection);
+	scan = fsw_search_begin(reader, &search, event->arrived, FSW_FOREVER, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 		fsw_find_row(scan, &found);
 	for (int i = 0; i < found.n; i++)
@@ -629,18 +628,18 @@ fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at)
 	{
 		FswPieceList *list = fsw_piece_list(reader, row);
 
-		if (list != NULL)
+		if (list != NULL && list->at == at)
 			line = line_of_list(reader, list);
 	}
 	else
 	{
 		FswPieceEvent *event = fsw_piece_event(reader, row);
 
-		if (event == NULL || event->deleted != (kind == FSW_PIECE_DELETION))
+		if (event == NULL || event->deleted != (kind == FSW_PIECE_DELETION) || event->at != at)
 			return NULL;
-		if (!event->deleted && event->at == at)
+		if (!event->deleted)
 			line = line_of_event(reader, event);
-		if (event->deleted && fsw_entry_of_deletion(reader, event) == NULL)
+		else if (fsw_entry_of_deletion(reader, event) == NULL)
 			line = line_of_deletions(reader, event);
 	}
 	return line != NULL && line->kind == kind && fsw_same_row(line->row, row) ? line : NULL;

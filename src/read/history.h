@@ -70,7 +70,8 @@ typedef struct FswPieceEvent
 	FswEntry	row;
 	text	   *source;
 	bool		deleted;
-	int64		at;				/* of a body dated ahead, its arrival */
+	int64		at;				/* as the view has it: of a deletion, and of a
+								 * body dated ahead, its arrival */
 	int64		event_at;
 	int64		received_at;
 	int64		arrived;
@@ -98,6 +99,7 @@ typedef struct FswPieceList
 {
 	FswEntry	row;
 	text	   *source;
+	int64		at;				/* as the view has it */
 	int64		received_at;
 	int64		arrived;
 	text	   *uuid;

@@ -29,7 +29,7 @@
 	X(T, id, INT8OID) X(T, webhook, TEXTOID) X(T, received_at, TIMESTAMPTZOID) X(T, digest, BYTEAOID)
 
 #define FSW_REPEAT_COLUMNS(X, T) \
-	X(T, delivery, INT8OID) X(T, first_received_at, TIMESTAMPTZOID)
+	X(T, delivery, INT8OID) X(T, first_received_at, TIMESTAMPTZOID) X(T, event_type, TEXTOID)
 
 #define FSW_WEBHOOK_COLUMNS(X, T) \
 	X(T, name, TEXTOID) X(T, source, TEXTOID) X(T, environment_id, INT8OID) \
