@@ -93,6 +93,20 @@ is_shown(const Showing *showing, int column)
 	return !showing->nulls[column];
 }
 
+static void
+show_id(Showing *showing, int column, bool has_value, int64 value)
+{
+	if (has_value)
+		show(showing, column, Int64GetDatum(value));
+}
+
+static bool
+is_word(const text *content, const char *word)
+{
+	return content != NULL && VARSIZE_ANY_EXHDR(content) == strlen(word) &&
+		memcmp(VARDATA_ANY(content), word, strlen(word)) == 0;
+}
+
 /* A column of the row that a scan found, as it is; unless shown already. */
 static void
 show_column(Showing *showing, int column, FswScan *scan, int from)
@@ -174,25 +188,23 @@ choose_shown(Showing *showing)
 static void
 show_entry(Showing *showing)
 {
-	FswScan    *scan = scan_row(showing->reader, FSW_INDEX_AUDIT, showing->entry->row);
+	const FswPieceEntry *entry = showing->entry;
 
-	show_varlena(showing, LINE_action, scan, AUDIT_action);
-	show_varlena(showing, LINE_object, scan, AUDIT_object);
-	show_varlena(showing, LINE_change_request, scan, AUDIT_change_request);
-	show_column(showing, LINE_project_id, scan, AUDIT_project_id);
-	show_varlena(showing, LINE_project, scan, AUDIT_project);
-	show_column(showing, LINE_environment_id, scan, AUDIT_environment_id);
-	show_column(showing, LINE_audit_id, scan, AUDIT_audit_id);
+	show_text(showing, LINE_action, entry->action);
+	show_text(showing, LINE_object, entry->object);
+	show_text(showing, LINE_change_request, entry->change_request);
+	show_id(showing, LINE_project_id, entry->has_project, entry->project_id);
+	show_text(showing, LINE_project, entry->project);
+	show_id(showing, LINE_environment_id, entry->has_environment, entry->environment_id);
+	show_id(showing, LINE_audit_id, entry->has_audit_id, entry->audit_id);
 	/* of an ambiguous message, what the event says counts */
-	if (showing->event == NULL || fsw_same_or_null(showing->entry->feature, showing->event->feature))
+	if (showing->event == NULL || fsw_same_or_null(entry->feature, showing->event->feature))
 	{
-		show_varlena(showing, LINE_segment, scan, AUDIT_segment);
-		show_varlena(showing, LINE_identity_identifier, scan, AUDIT_identity);
+		show_text(showing, LINE_segment, entry->segment);
+		show_text(showing, LINE_identity_identifier, entry->identity);
 	}
-	if (fsw_scan_is(scan, AUDIT_related_object_type, "FEATURE"))
-		show_column(showing, LINE_feature_id, scan, AUDIT_related_object_id);
-	if (fsw_scan_is(scan, AUDIT_related_object_type, "SEGMENT"))
-		show_column(showing, LINE_segment_id, scan, AUDIT_related_object_id);
+	show_id(showing, LINE_feature_id, entry->has_related && is_word(entry->related_type, "FEATURE"), entry->related_id);
+	show_id(showing, LINE_segment_id, entry->has_related && is_word(entry->related_type, "SEGMENT"), entry->related_id);
 	for (int i = 0; i < showing->line->ncommits; i++)
 	{
 		if (!is_shown(showing, LINE_change_request))
@@ -271,17 +283,15 @@ is_email(const text *name)
 
 /* Is an entry without author that of an API key?  Only a request told at once that needs one. */
 static bool
-is_of_key(Showing *showing)
+is_of_key(const FswPieceEntry *entry)
 {
 	static const char *const types[] = {"FEATURE", "FEATURE_STATE", "SEGMENT", "ENVIRONMENT", "EF_VERSION", "CHANGE_REQUEST"};
-	FswScan    *scan = scan_row(showing->reader, FSW_INDEX_AUDIT, showing->entry->row);
 
-	if (!fsw_scan_is(scan, AUDIT_origin, "webhook") || fsw_scan_is_null(scan, AUDIT_is_system_event) ||
-		fsw_scan_bool(scan, AUDIT_is_system_event))
+	if (entry->imported || !entry->system_known || entry->by_system)
 		return false;
 	for (int i = 0; i < (int) lengthof(types); i++)
 	{
-		if (fsw_scan_is(scan, AUDIT_related_object_type, types[i]))
+		if (is_word(entry->related_type, types[i]))
 			return true;
 	}
 	return false;
@@ -302,7 +312,7 @@ actor_type(Showing *showing)
 	/* of a deletion, the event names the last editor */
 	if (event != NULL && !event->deleted && event->changed_by != NULL && VARSIZE_ANY_EXHDR(event->changed_by) > 0)
 		return is_email(event->changed_by) ? "user" : "api key";
-	return entry != NULL && is_of_key(showing) ? "api key" : "unknown";
+	return entry != NULL && is_of_key(entry) ? "api key" : "unknown";
 }
 
 /* ---- all that tells of it ---- */
@@ -352,14 +362,12 @@ show_log(Showing *showing)
 	for (int i = 0; i < nentries; i++)
 	{
 		const FswPieceEntry *entry = nth_entry(line, i);
-		FswScan    *scan = scan_row(showing->reader, FSW_INDEX_AUDIT, entry->row);
-		text	   *log = fsw_scan_text(scan, AUDIT_log);
 
-		if (log == NULL)
+		if (entry->log == NULL)
 			continue;
 		messages[n].at = entry->at;
 		messages[n].audit_id = entry->audit_id;
-		messages[n++].log = DatumGetTextPCopy(PointerGetDatum(log));
+		messages[n++].log = entry->log;
 	}
 	if (n == 0)
 		return;
@@ -402,23 +410,11 @@ add_delivery(Deliveries *deliveries, FswEntry row, const FswPieceEntry *entry, c
 
 /* The deliveries of an entry in all its copies. */
 static void
-add_entry_deliveries(FswReader *reader, const FswPieceEntry *entry, Deliveries *deliveries)
+add_entry_deliveries(const FswPieceEntry *entry, Deliveries *deliveries)
 {
-	FswScan    *scan;
-
 	add_delivery(deliveries, entry->row, entry, NULL, NULL);
-	if (!entry->has_audit_id)
-		return;
-	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_ID);
-	fsw_scan_equal(scan, PointerGetDatum(entry->source));
-	fsw_scan_equal(scan, Int64GetDatum(entry->audit_id));
-	fsw_scan_equal(scan, TimestampTzGetDatum(entry->at));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		if (!fsw_scan_bool(scan, AUDIT_is_test))
-			add_delivery(deliveries, fsw_row_of(scan), entry, NULL, NULL);
-	}
+	for (int i = 0; i < entry->ncopies; i++)
+		add_delivery(deliveries, entry->copies[i], entry, NULL, NULL);
 }
 
 /* An instant in a key: microseconds as Unix counts them. */
@@ -481,7 +477,7 @@ show_deliveries(Showing *showing)
 	Datum	   *elements;
 
 	for (int i = 0; i < line->nentries + line->ncommits; i++)
-		add_entry_deliveries(showing->reader, nth_entry(line, i), &deliveries);
+		add_entry_deliveries(nth_entry(line, i), &deliveries);
 	for (int i = 0; i < line->nevents; i++)
 		add_delivery(&deliveries, line->events[i]->row, NULL, line->events[i], NULL);
 	for (int i = 0; i < line->nlists; i++)

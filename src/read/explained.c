@@ -240,9 +240,8 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 	return choose_entry(reader, &candidates, event);
 }
 
-/* The audit entry that explains a flag event; NULL if none does. */
-FswPieceEntry *
-fsw_entry_of_event(FswReader *reader, const FswPieceEvent *event)
+static FswPieceEntry *
+entry_of_event(FswReader *reader, const FswPieceEvent *event)
 {
 	FswEventFacts facts = facts_of(event);
 	FswPieceEntry *entry;
@@ -261,6 +260,16 @@ fsw_entry_of_event(FswReader *reader, const FswPieceEvent *event)
 						   fsw_after(facts.arrived, -FSW_REQUEST_EARLY), facts.arrived,
 						   fsw_after(facts.arrived, FSW_REQUEST_LATE));
 	return entry;
+}
+
+/* The audit entry that explains a flag event; NULL if none does. */
+FswPieceEntry *
+fsw_entry_of_event(FswReader *reader, FswPieceEvent *event)
+{
+	if (!event->is_asked)
+		event->entry = entry_of_event(reader, event);
+	event->is_asked = true;
+	return event->entry;
 }
 
 /* ---- deletions ---- */
@@ -324,13 +333,12 @@ choose_deletion(FswReader *reader, Candidates *candidates, const FswPieceEvent *
 }
 
 /*
- * The audit entry that explains a deletion; NULL if none does.  The entry of a
- * deleted feature has its id; in v1 each environment has an entry too, which
+ * The entry of a deleted feature has its id; in v1 each environment has an entry too, which
  * is taken first.  Both are written within the request.  The event's own time
  * is that of the last edit, so without an id the arrival counts.
  */
-FswPieceEntry *
-fsw_entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
+static FswPieceEntry *
+entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
 {
 	Candidates	candidates = {0};
 	FswPieceEntry *of_feature = NULL;
@@ -368,11 +376,20 @@ fsw_entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
 	return of_feature;
 }
 
+/* The audit entry that explains a deletion; NULL if none does. */
+FswPieceEntry *
+fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event)
+{
+	if (!event->is_asked)
+		event->entry = entry_of_deletion(reader, event);
+	event->is_asked = true;
+	return event->entry;
+}
+
 /* ---- version lists ---- */
 
-/* The audit entry of the version that a list is of, by its uuid; NULL if none came. */
-FswPieceEntry *
-fsw_entry_of_list(FswReader *reader, const FswPieceList *list)
+static FswPieceEntry *
+entry_of_list(FswReader *reader, const FswPieceList *list)
 {
 	FswFound	found = {0};
 	FswPieceEntry *chosen = NULL;
@@ -397,6 +414,16 @@ fsw_entry_of_list(FswReader *reader, const FswPieceList *list)
 			chosen = first_entry(reader, chosen, entry);
 	}
 	return chosen;
+}
+
+/* The audit entry of the version that a list is of, by its uuid; NULL if none came. */
+FswPieceEntry *
+fsw_entry_of_list(FswReader *reader, FswPieceList *list)
+{
+	if (!list->is_asked)
+		list->entry = entry_of_list(reader, list);
+	list->is_asked = true;
+	return list->entry;
 }
 
 /* ---- change requests ---- */

@@ -57,8 +57,20 @@ typedef struct FswPieceEntry
 	int64		project_id;
 	bool		has_environment;
 	int64		environment_id;
+	text	   *project;
+	text	   *action;
+	text	   *object;
 	text	   *feature;
+	text	   *segment;
+	text	   *identity;
 	text	   *change_request;
+	text	   *log;
+	bool		has_related;
+	int64		related_id;
+	text	   *related_type;
+	bool		system_known;	/* by_system is told */
+	int			ncopies;		/* other rows of the same entry */
+	FswEntry   *copies;
 	bool		has_effect;
 	FswReadEffect effect;		/* in the reading that is meant */
 	const uint8 *digest;		/* of the delivery, once asked for */
@@ -92,6 +104,8 @@ typedef struct FswPieceEvent
 	bool		has_value;
 	Datum		value;			/* jsonb */
 	const uint8 *digest;		/* as of an entry */
+	bool		is_asked;		/* the entry is known, NULL if none explains it */
+	FswPieceEntry *entry;
 } FswPieceEvent;
 
 /* A list of the states of a version. */
@@ -110,6 +124,8 @@ typedef struct FswPieceList
 	text	   *publisher;
 	bool		has_states;
 	Datum		states;			/* jsonb */
+	bool		is_asked;		/* the entry is known, NULL if none came */
+	FswPieceEntry *entry;
 } FswPieceList;
 
 typedef enum FswPieceKind
@@ -157,6 +173,19 @@ typedef struct FswFound
 	FswEntry   *rows;
 } FswFound;
 
+/* What was read while one line is decided; each piece is read once. */
+typedef struct FswPieces
+{
+	int			nentries;
+	int			maxentries;
+	FswEntry   *entry_rows;
+	FswPieceEntry **entries;	/* NULL: the row is none that counts */
+	int			nevents;
+	int			maxevents;
+	FswEntry   *event_rows;
+	FswPieceEvent **events;
+} FswPieces;
+
 /* piece.c */
 extern FswPieceEntry *fsw_piece_entry(FswReader *reader, FswEntry row);
 extern FswPieceEvent *fsw_piece_event(FswReader *reader, FswEntry row);
@@ -188,9 +217,9 @@ extern void fsw_find_row(FswScan *scan, void *found);
 /* explained.c */
 extern void fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found);
 extern bool fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event);
-extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, const FswPieceEvent *event);
-extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, const FswPieceEvent *event);
-extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, const FswPieceList *list);
+extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, FswPieceEvent *event);
+extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event);
+extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, FswPieceList *list);
 extern FswPieceEntry *fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit);
 
 /* history.c */

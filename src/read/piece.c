@@ -260,10 +260,11 @@ static bool
 is_copy(FswReader *reader, FswPieceEntry *entry)
 {
 	FswScan    *scan;
-	FswEntry   *rows = NULL;
-	int			n = 0;
+	FswEntry   *likes = NULL;
+	int			nlikes = 0;
+	int			maxlikes = 0;
 	int			max = 0;
-	const uint8 *mine = NULL;
+	bool		is_second = false;
 
 	if (!entry->has_audit_id)
 		return false;
@@ -277,30 +278,28 @@ is_copy(FswReader *reader, FswPieceEntry *entry)
 		FswEntry	row = fsw_row_of(scan);
 		bool		imported = fsw_scan_is(scan, AUDIT_origin, "import");
 
-		if (fsw_same_row(row, entry->row) || fsw_scan_bool(scan, AUDIT_is_test) || (imported && !entry->imported))
+		if (fsw_same_row(row, entry->row) || fsw_scan_bool(scan, AUDIT_is_test))
 			continue;
-		if (!imported && entry->imported)
-			return true;
-		FSW_PUSH(rows, n, max) = row;
+		FSW_PUSH(entry->copies, entry->ncopies, max) = row;
+		is_second = is_second || (!imported && entry->imported);
+		if (imported == entry->imported)
+			FSW_PUSH(likes, nlikes, maxlikes) = row;
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < nlikes && !is_second; i++)
 	{
 		const uint8 *other = NULL;
 
-		if (compare_rows(reader, rows[i], &other, entry->row, &mine) < 0)
-			return true;
+		is_second = compare_rows(reader, likes[i], &other, entry->row, &entry->digest) < 0;
 	}
-	return false;
+	return is_second;
 }
 
-/* An audit entry; NULL if the row is none that counts. */
-FswPieceEntry *
-fsw_piece_entry(FswReader *reader, FswEntry row)
+static FswPieceEntry *
+read_entry(FswReader *reader, FswEntry row)
 {
 	FswScan    *scan = scan_row(reader, FSW_INDEX_AUDIT, row);
 	FswPieceEntry *entry;
 
-	CHECK_FOR_INTERRUPTS();
 	if (scan == NULL || fsw_scan_bool(scan, AUDIT_is_test))
 		return NULL;
 	entry = palloc0_object(FswPieceEntry);
@@ -310,6 +309,7 @@ fsw_piece_entry(FswReader *reader, FswEntry row)
 	entry->has_audit_id = copy_id(scan, AUDIT_audit_id, &entry->audit_id);
 	entry->imported = fsw_scan_is(scan, AUDIT_origin, "import");
 	entry->by_system = fsw_scan_bool(scan, AUDIT_is_system_event);
+	entry->system_known = !fsw_scan_is_null(scan, AUDIT_is_system_event);
 	entry->is_version = fsw_scan_is(scan, AUDIT_related_object_type, "EF_VERSION");
 	entry->is_commit = fsw_scan_is(scan, AUDIT_object, "change request") && fsw_scan_is(scan, AUDIT_action, "committed");
 	entry->took_effect = entry->by_system && fsw_scan_is(scan, AUDIT_object, "feature state") &&
@@ -317,13 +317,63 @@ fsw_piece_entry(FswReader *reader, FswEntry row)
 	entry->uuid = entry->is_version ? copy_text(scan, AUDIT_related_object_uuid) : NULL;
 	entry->author = copy_text(scan, AUDIT_author_email);
 	entry->has_project = copy_id(scan, AUDIT_project_id, &entry->project_id);
+	entry->project = copy_text(scan, AUDIT_project);
 	entry->has_environment = copy_id(scan, AUDIT_environment_id, &entry->environment_id);
+	entry->action = copy_text(scan, AUDIT_action);
+	entry->object = copy_text(scan, AUDIT_object);
 	entry->feature = copy_text(scan, AUDIT_feature);
+	entry->segment = copy_text(scan, AUDIT_segment);
+	entry->identity = copy_text(scan, AUDIT_identity);
 	entry->change_request = copy_text(scan, AUDIT_change_request);
+	entry->log = copy_text(scan, AUDIT_log);
+	entry->has_related = copy_id(scan, AUDIT_related_object_id, &entry->related_id);
+	entry->related_type = copy_text(scan, AUDIT_related_object_type);
 	if (is_copy(reader, entry))
 		return NULL;
 	read_effects(reader, entry);
 	return entry;
+}
+
+static FswPieces *
+pieces_of(FswReader *reader)
+{
+	if (reader->pieces == NULL)
+		reader->pieces = palloc0_object(FswPieces);
+	return reader->pieces;
+}
+
+/* Where a row is among the first, which are most often asked for; -1 if it is not. */
+static int
+find_read(const FswEntry *rows, int n, FswEntry row)
+{
+	for (int i = 0; i < Min(n, FSW_NEIGHBOURS); i++)
+	{
+		if (fsw_same_row(rows[i], row))
+			return i;
+	}
+	return -1;
+}
+
+/* An audit entry; NULL if the row is none that counts. */
+FswPieceEntry *
+fsw_piece_entry(FswReader *reader, FswEntry row)
+{
+	FswPieces  *pieces = pieces_of(reader);
+	int			i = find_read(pieces->entry_rows, pieces->nentries, row);
+	int			max = pieces->maxentries;
+
+	CHECK_FOR_INTERRUPTS();
+	if (i >= 0)
+		return pieces->entries[i];
+	i = pieces->nentries;
+	pieces->entry_rows = fsw_grow(pieces->entry_rows, i, &max, sizeof(FswEntry));
+	pieces->entries = fsw_grow(pieces->entries, i, &pieces->maxentries, sizeof(FswPieceEntry *));
+	pieces->nentries++;
+	pieces->entry_rows[i] = row;
+	/* to decide how it is read, its events are read, but no entry */
+	pieces->entries[i] = NULL;
+	pieces->entries[i] = read_entry(reader, row);
+	return pieces->entries[i];
 }
 
 /* ---- flag events ---- */
@@ -371,9 +421,8 @@ scope_hash(FswScan *scan, int64 *hash)
 	return name != NULL;
 }
 
-/* A flag event; NULL if the row is none, but an imported state or a test. */
-FswPieceEvent *
-fsw_piece_event(FswReader *reader, FswEntry row)
+static FswPieceEvent *
+read_event(FswReader *reader, FswEntry row)
 {
 	FswScan    *scan = scan_row(reader, FSW_INDEX_FLAG_CHANGE, row);
 	FswPieceEvent *event;
@@ -381,7 +430,6 @@ fsw_piece_event(FswReader *reader, FswEntry row)
 	bool		isnull;
 	int64		shown;
 
-	CHECK_FOR_INTERRUPTS();
 	if (scan == NULL || fsw_scan_bool(scan, FLAG_is_test) || fsw_scan_is(scan, FLAG_origin, "import"))
 		return NULL;
 	event = palloc0_object(FswPieceEvent);
@@ -408,6 +456,26 @@ fsw_piece_event(FswReader *reader, FswEntry row)
 	if (event->deleted)
 		event->at = shown;
 	return event;
+}
+
+/* A flag event; NULL if the row is none, but an imported state or a test. */
+FswPieceEvent *
+fsw_piece_event(FswReader *reader, FswEntry row)
+{
+	FswPieces  *pieces = pieces_of(reader);
+	int			i = find_read(pieces->event_rows, pieces->nevents, row);
+	int			max = pieces->maxevents;
+
+	CHECK_FOR_INTERRUPTS();
+	if (i >= 0)
+		return pieces->events[i];
+	i = pieces->nevents;
+	pieces->event_rows = fsw_grow(pieces->event_rows, i, &max, sizeof(FswEntry));
+	pieces->events = fsw_grow(pieces->events, i, &pieces->maxevents, sizeof(FswPieceEvent *));
+	pieces->nevents++;
+	pieces->event_rows[i] = row;
+	pieces->events[i] = read_event(reader, row);
+	return pieces->events[i];
 }
 
 /* ---- version lists ---- */

@@ -138,6 +138,7 @@ typedef struct FswReader
 	Oid			schema;
 	Relation	tables[FSW_READ_TABLE_COUNT];
 	FswScan    *scans[FSW_INDEX_COUNT];
+	struct FswPieces *pieces;	/* what piece.c has read so far */
 } FswReader;
 
 /* relation.c */
