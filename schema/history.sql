@@ -30,7 +30,14 @@ CREATE INDEX flag_change_deleted_idx ON flagsmith.flag_change (received_at)
     WHERE NOT is_test AND deleted AND origin <> 'import';
 CREATE INDEX delivery_repeat_event_idx ON flagsmith.delivery_repeat (first_received_at)
     WHERE event_type IN ('FLAG_DELETED', 'NEW_VERSION_PUBLISHED');
-CREATE INDEX version_published_at_idx ON flagsmith.version_published (received_at);
+CREATE INDEX version_published_at_idx ON flagsmith.version_published (received_at)
+    WHERE flagsmith._long(feature, published_by_email, NULL) <> 1;
+CREATE INDEX version_published_name_idx ON flagsmith.version_published (feature, received_at) INCLUDE (published_by_email, delivery, ordinal)
+    WHERE flagsmith._long(feature, published_by_email, NULL) <> 1;
+CREATE INDEX version_published_publisher_idx ON flagsmith.version_published (published_by_email, received_at) INCLUDE (feature, delivery, ordinal)
+    WHERE flagsmith._long(feature, published_by_email, NULL) <> 1;
+CREATE INDEX version_published_long_idx ON flagsmith.version_published (received_at)
+    WHERE flagsmith._long(feature, published_by_email, NULL) = 1;
 
 -- What lies near an instant and concerns one flag, by the name that entries have; searched by src/read/neighbour.c.
 CREATE INDEX flag_change_near_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), environment_id, event_at)
@@ -152,6 +159,12 @@ FROM (
     UNION ALL
     (SELECT 'list', received_at, published_by_email, NULL, feature, delivery, ordinal
         FROM flagsmith.version_published
+        WHERE flagsmith._long(feature, published_by_email, NULL) <> 1
+        ORDER BY received_at DESC)
+    UNION ALL
+    (SELECT 'list', received_at, published_by_email, NULL, feature, delivery, ordinal
+        FROM flagsmith.version_published
+        WHERE flagsmith._long(feature, published_by_email, NULL) = 1
         ORDER BY received_at DESC)
 ) c
 CROSS JOIN LATERAL flagsmith._history_line(c.kind, c.delivery, c.ordinal, c.at) l

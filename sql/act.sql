@@ -139,4 +139,48 @@ SELECT 'act of 72', body, received_at - interval '2 seconds' FROM flagsmith.deli
 SELECT * FROM told;
 ROLLBACK;
 
+BEGIN;
+-- A flag event dated long after its arrival has the time of its arrival, and one of a type that is not known tells what it shows.
+SET LOCAL client_min_messages = error;
+SELECT pg_temp.deliver(pg_temp.change(31536000, 'ada@example.com', 'Staging', 'ahead', true, '1'), 5),
+    pg_temp.deliver(replace(pg_temp.change(10, 'ada@example.com', 'Staging', 'unheard', true, '1'), 'FLAG_UPDATED', 'FLAG_TOGGLED'), 11),
+    pg_temp.deliver(pg_temp.entry(1, 10, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: unheard'), 12);
+SELECT at, actor, action, object, env, feature, e, v, id, n FROM told;
+SELECT count(*) FROM flagsmith.history WHERE source = 'act' AND at > '2026-11-02';
+SELECT * FROM forgotten;
+ROLLBACK;
+
+BEGIN;
+-- Each line in one sentence.
+SELECT pg_temp.deliver(pg_temp.entry(1, 0, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'New Flag / Remote Config created: search'), 1),
+    pg_temp.deliver(pg_temp.change(0, 'ada@example.com', 'Staging', 'search', false, '"old"'), 2),
+    pg_temp.deliver(pg_temp.entry(2, 10, 'zoe@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: search'), 11),
+    pg_temp.deliver(pg_temp.change(10, 'zoe@example.com', 'Staging', 'search', true, '"old"'), 12),
+    pg_temp.deliver(pg_temp.entry(3, 20, 'zoe@example.com', 'Staging', 'FEATURE_STATE', 'Remote config value updated for feature: search'), 21),
+    pg_temp.deliver(pg_temp.change(20, 'zoe@example.com', 'Staging', 'search', true, to_jsonb(repeat('long', 40))), 22),
+    pg_temp.deliver(pg_temp.entry(4, 30, 'zoe@example.com', 'Staging', 'FEATURE_STATE',
+        'Flag state / Remote config value updated for feature ''search'' and segment ''beta'''), 31),
+    pg_temp.deliver(pg_temp.change(30, 'zoe@example.com', 'Staging', 'search', false, 'null',
+        '{"feature_segment": {"segment": {"id": 5, "name": "beta"}, "priority": 0}}'), 32),
+    pg_temp.deliver(pg_temp.change(40, 'deploy key', 'Staging', 'search', false, '7'), 42),
+    pg_temp.deliver(pg_temp.entry(5, 50, NULL, 'Staging', 'FEATURE_STATE',
+        'Scheduled change to Flag state / Remote config value went live for feature: search by Change Request: Sale', '{"is_system_event": true}'), 51),
+    pg_temp.deliver(pg_temp.entry(6, 60, NULL, NULL, 'FEATURE', 'Flag / Remote Config Deleted: search', '{"related_object_id": 706}'), 61),
+    pg_temp.deliver(pg_temp.entry(7, 70, 'ada@example.com', NULL, 'NEWER', 'Something that' || E'\n' || 'later releases say'), 71);
+SELECT summary FROM flagsmith.history WHERE source = 'act' ORDER BY at;
+-- Who does not ask for the state before does not wait for it.
+CREATE FUNCTION pg_temp.plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE 'EXPLAIN (VERBOSE, COSTS off) ' || query;
+END
+$$;
+SELECT count(*) FROM pg_temp.plan('SELECT count(*) FROM flagsmith.history') p WHERE p ~ '_history_before|_history_summary';
+SELECT count(*) FROM pg_temp.plan('SELECT actor, count(*) FROM flagsmith.history GROUP BY actor') p WHERE p ~ '_history_before|_history_summary';
+SELECT count(*) > 0 AS asked FROM pg_temp.plan('SELECT enabled_before FROM flagsmith.history') p WHERE p ~ '_history_before';
+ROLLBACK;
+
+SELECT flagsmith._history_line('nothing', 1, 1, now());
+\echo :LAST_ERROR_SQLSTATE
+SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_committer(NULL, 1), flagsmith._history_before(NULL, 1, 1, NULL, NULL, NULL, now(), NULL);
+
 DELETE FROM flagsmith.webhook WHERE name LIKE 'act%';

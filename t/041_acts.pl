@@ -104,5 +104,69 @@ is(told('list_without_entry first', 'action, object, actor, enabled, cardinality
 is(told('set_after_removal first', 'action, enabled, value, enabled_before, segment_id', q{segment = 'seg-5' AND object <> 'segment'}),
 	qq{updated|f|"green140"||1\ndeleted|||f|1\nset|t|"green455"||1}, 'set within a second of a removal');
 
+# Deletions and lists that nothing else tells of, each by two webhooks and by one of them later: a line has the earliest arrival
+# and does not depend on which was stored first.  Flagsmith sends one deletion for each version of a flag.
+my %state = (feature => { id => 1, name => 'gone', project => { id => 1, name => 'Shop' } }, environment => { id => 1, name => 'Demo' },
+	identity => undef, identity_identifier => undef, feature_segment => undef, enabled => \1, feature_state_value => 'x',
+	multivariate_feature_state_values => []);
+my @twice;
+foreach my $n (1 .. 3)
+{
+	my @body = ($json->encode({ event_type => 'FLAG_DELETED', data => { changed_by => 'ada@example.com', new_state => undef,
+			timestamp => "2026-11-01T12:00:0$n.000000Z", previous_state => \%state } }),
+		$json->encode({ event_type => 'NEW_VERSION_PUBLISHED', data => { uuid => "8be5e2a1-0000-4000-8000-00000000000$n", published_by => undef,
+			feature => { id => 2, name => 'listed' }, feature_states => [] } }));
+
+	foreach my $path (qw(a b))
+	{
+		push @twice, { path => $path, kind => 'environment', environment => 1, body => $_,
+			arrived_at => sprintf('2026-11-01T13:00:%02d.%dZ', 10 + ($n * 7) % 5, $path eq 'a' ? $n : 4) } foreach @body;
+	}
+}
+deliver('twice first', @twice);
+deliver('twice reverse', reverse @twice);
+deliver('twice shuffled', shuffle @twice);
+is(stray("twice $_"), '0', "twice, $_: every delivery is in exactly one line") foreach qw(first reverse shuffled);
+is(told('twice first', 'at, action, cardinality(delivery_ids)', "feature = 'gone'"), '2026-11-01 13:00:11.3+00|deleted|3', 'the deletions are one act');
+is(told('twice first', 'at', "feature = 'listed'"), "2026-11-01 13:00:11.3+00\n2026-11-01 13:00:12.1+00\n2026-11-01 13:00:14.2+00", 'the lists are three');
+is(lines("twice $_"), lines('twice first'), "twice: the same lines in another order ($_)") foreach qw(reverse shuffled);
+
+# Late evidence may change a line, never its key: the line that has what was stored first of another still has its key.
+sub keys_of
+{
+	my ($source) = @_;
+
+	return map { [ split(/\|/) ] } split(/\n/,
+		$node->safe_psql('postgres', 'SELECT delivery_ids[1], act, delivery_ids FROM flagsmith.history WHERE source = ' . literal($source)));
+}
+foreach my $name (qw(list_without_entry set_after_removal made_again))
+{
+	my @deliveries = shuffle map { $json->decode($_) } split(/\n/, slurp_body(data_dir('history', "$name.jsonl")));
+	my (%key, $changed);
+
+	my $source = "$name, one by one";
+	my %known;
+	foreach my $d (@deliveries)
+	{
+		if (!$known{ $d->{path} }++)
+		{
+			deliver($source, $d);
+		}
+		else
+		{
+			my $body = $d->{body};
+			utf8::encode($body);
+			$node->safe_psql('postgres', insert_sql("$source $d->{path}", undef, $body, $d->{arrived_at}));
+		}
+		foreach my $line (keys_of($source))
+		{
+			$changed .= "$key{ $line->[0] } is $line->[1] now\n" if exists $key{ $line->[0] } && $key{ $line->[0] } ne $line->[1];
+			$key{ $line->[0] } = $line->[1];
+		}
+	}
+	is($changed, undef, "$name: no key changes");
+	is(stray($source), '0', "$name: delivered one by one, every delivery is in exactly one line");
+}
+
 $node->stop;
 done_testing();

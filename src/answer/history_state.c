@@ -234,6 +234,12 @@ jsonb_words(Jsonb *value)
 	return JsonbToCString(NULL, &value->root, VARSIZE(value));
 }
 
+static bool
+is_said(FunctionCallInfo fcinfo, int argument, const char *word)
+{
+	return !PG_ARGISNULL(argument) && strcmp(text_to_cstring(PG_GETARG_TEXT_PP(argument)), word) == 0;
+}
+
 /* What became of the state; false where nothing tells. */
 static bool
 append_change(StringInfo sentence, FunctionCallInfo fcinfo)
@@ -242,6 +248,7 @@ append_change(StringInfo sentence, FunctionCallInfo fcinfo)
 	Jsonb	   *value_before = member_before(fcinfo, "value");
 	char	   *value = PG_ARGISNULL(SAID_value) ? NULL : jsonb_words(PG_GETARG_JSONB_P(SAID_value));
 	bool		enabled;
+	bool		created = is_said(fcinfo, SAID_action, "created");
 	bool		turned;
 	bool		same_value;
 
@@ -250,11 +257,12 @@ append_change(StringInfo sentence, FunctionCallInfo fcinfo)
 	enabled = PG_GETARG_BOOL(SAID_enabled);
 	turned = enabled_before != NULL && (strcmp(jsonb_words(enabled_before), "true") == 0) != enabled;
 	same_value = value == NULL || (value_before != NULL && strcmp(jsonb_words(value_before), value) == 0);
-	if (turned || enabled_before == NULL || same_value)
+	if (created || turned || enabled_before == NULL || same_value)
 	{
-		appendStringInfoString(sentence, turned ? " turned " : enabled_before == NULL ? " set " : " saved ");
+		appendStringInfoString(sentence, created ? " created " : turned ? " turned " : enabled_before == NULL ? " set " : " saved ");
 		append_argument(sentence, "", fcinfo, SAID_feature);
-		appendStringInfoString(sentence, turned || enabled_before == NULL ? (enabled ? " on" : " off") : "");
+		appendStringInfoString(sentence, created ? "," : "");
+		appendStringInfoString(sentence, created || turned || enabled_before == NULL ? (enabled ? " on" : " off") : "");
 		if (!same_value && strcmp(value, "null") != 0)
 			append_words(sentence, psprintf(" with %s", value));
 		return true;
@@ -273,6 +281,12 @@ append_action(StringInfo sentence, FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(SAID_action) || PG_ARGISNULL(SAID_object))
 	{
 		append_argument(sentence, ": ", fcinfo, SAID_log);
+		return;
+	}
+	if (is_said(fcinfo, SAID_action, "went live"))
+	{
+		append_argument(sentence, " let a scheduled change of ", fcinfo, SAID_feature);
+		appendStringInfoString(sentence, " go live");
 		return;
 	}
 	append_argument(sentence, " ", fcinfo, SAID_action);
