@@ -635,7 +635,7 @@ fsw_history_line(PG_FUNCTION_ARGS)
 	FswEntry	row;
 	FswPieceKind kind;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (rsinfo->setDesc->natts != LINE_COUNT)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -235,7 +235,7 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 			continue;
 		search = fsw_search_effects(event->source, event->feature_hash, event->has_environment,
 									event->environment_id, of_override, event->scope_hash);
-		fsw_search_around(reader, &search, from, anchor, to, add_candidate, &candidates);
+		fsw_search_around(reader, &search, from, anchor, to, add_candidate, &candidates, &candidates.n);
 	}
 	return choose_entry(reader, &candidates, event);
 }
@@ -300,7 +300,7 @@ find_deletions(FswReader *reader, const FswPieceEvent *event, bool of_project, i
 	fsw_search_key(&search, CStringGetTextDatum("feature_deleted"), false);
 	fsw_search_key(&search, Int64GetDatum(event->environment_id), of_project);
 	candidates->anchor = anchor;
-	fsw_search_around(reader, &search, from, anchor, to, add_deletion, candidates);
+	fsw_search_around(reader, &search, from, anchor, to, add_deletion, candidates, &candidates->n);
 }
 
 /* The nearest entry about a deletion of this very feature, or of whatever bore the name. */
@@ -455,7 +455,7 @@ fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit)
 	if (!commit->is_commit || !commit->has_environment)
 		return NULL;
 	fsw_search_around(reader, &search, fsw_after(commit->at, -FSW_COMMIT_EARLY), commit->at,
-					  fsw_after(commit->at, FSW_COMMIT_LATE), fsw_find_row, &found);
+					  fsw_after(commit->at, FSW_COMMIT_LATE), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEntry *entry = fsw_piece_entry(reader, found.rows[i]);

@@ -73,40 +73,55 @@ typedef struct Neighbour
 	int64		at;
 } Neighbour;
 
-/* The rows before an instant, each so near to the next that they may be one save, and those up to so long after it. */
+/* As a neighbour, the effect that a search found. */
+static Neighbour
+neighbour_of(FswScan *scan)
+{
+	Neighbour	found;
+
+	found.row = fsw_row_of(scan);
+	found.split = fsw_scan_int32(scan, EFFECT_split);
+	found.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
+	return found;
+}
+
+/* The rows within the time of a save after an entry, then those before it, each so near to the next that they may be one. */
 static Neighbour *
-find_run(FswReader *reader, const FswPieceEntry *entry, int *nbefore, int *n)
+find_run(FswReader *reader, const FswPieceEntry *entry, int *nafter, int *n)
 {
 	const FswReadEffect *effect = &entry->effect;
 	FswSearch	search = fsw_search_effects(entry->source, effect->feature_hash, effect->has_environment,
 											effect->environment_id, effect->has_scope, effect->scope_hash);
+	FswScan    *scan = fsw_search_begin(reader, &search, fsw_after(entry->at, -FSW_SAVE_SPAN),
+										fsw_after(entry->at, FSW_SAVE_SPAN), ForwardScanDirection);
 	Neighbour  *run = NULL;
 	int			max = 0;
 	int64		last = entry->at;
+	bool		any_before = false;
 
 	*n = 0;
-	for (int before = 1; before >= 0; before--)
+	while (fsw_scan_next(scan))
 	{
-		FswScan    *scan = before ?
-			fsw_search_begin(reader, &search, fsw_after(entry->at, -FSW_NEIGHBOURS * FSW_SAVE_SPAN),
-							 fsw_after(entry->at, -1), BackwardScanDirection) :
-			fsw_search_begin(reader, &search, entry->at, fsw_after(entry->at, FSW_SAVE_SPAN), ForwardScanDirection);
+		Neighbour	found = neighbour_of(scan);
 
-		while (fsw_scan_next(scan))
-		{
-			Neighbour	found;
+		if (found.at < entry->at)
+			any_before = true;
+		else if (!fsw_same_row(found.row, entry->row))
+			FSW_PUSH(run, *n, max) = found;
+	}
+	*nafter = *n;
+	if (!any_before)
+		return run;
+	scan = fsw_search_begin(reader, &search, fsw_after(entry->at, -FSW_NEIGHBOURS * FSW_SAVE_SPAN),
+							fsw_after(entry->at, -1), BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		Neighbour	found = neighbour_of(scan);
 
-			found.row = fsw_row_of(scan);
-			found.split = fsw_scan_int32(scan, EFFECT_split);
-			found.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
-			if (before && fsw_apart(last, found.at) > FSW_SAVE_SPAN)
-				break;
-			last = found.at;
-			if (!fsw_same_row(found.row, entry->row))
-				FSW_PUSH(run, *n, max) = found;
-		}
-		if (before)
-			*nbefore = *n;
+		if (fsw_apart(last, found.at) > FSW_SAVE_SPAN)
+			break;
+		last = found.at;
+		FSW_PUSH(run, *n, max) = found;
 	}
 	return run;
 }
@@ -131,15 +146,15 @@ read_saved(FswReader *reader, const Neighbour *neighbour, const FswPieceEntry *l
 static FswPieceEntry **
 read_run(FswReader *reader, FswPieceEntry *entry, int *n)
 {
-	int			nbefore;
+	int			nafter;
 	int			nrun;
-	Neighbour  *run = find_run(reader, entry, &nbefore, &nrun);
+	Neighbour  *run = find_run(reader, entry, &nafter, &nrun);
 	FswPieceEntry **entries = palloc_array(FswPieceEntry *, nrun + 1);
 	int64		since = entry->at;
 
 	*n = 0;
 	entries[(*n)++] = entry;
-	for (int i = 0; i < nbefore; i++)
+	for (int i = nafter; i < nrun; i++)
 	{
 		FswPieceEntry *other = read_saved(reader, &run[i], entry);
 
@@ -152,7 +167,7 @@ read_run(FswReader *reader, FswPieceEntry *entry, int *n)
 		if (*n > FSW_NEIGHBOURS)
 			return NULL;
 	}
-	for (int i = nbefore; i < nrun; i++)
+	for (int i = 0; i < nafter; i++)
 	{
 		FswPieceEntry *other = read_saved(reader, &run[i], entry);
 
@@ -224,13 +239,13 @@ add_events(FswReader *reader, const FswPieceEntry *entry, FswLine *line, int *ma
 	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, effect->feature_hash, true, effect->environment_id);
 	fsw_search_around(reader, &search, fsw_after(entry->at, is_version ? -FSW_VERSION_LATE : -FSW_SAVE_REACH),
 					  entry->at, fsw_after(entry->at, is_version ? FSW_VERSION_EARLY : FSW_SAVE_REACH),
-					  fsw_find_row, &found);
+					  fsw_find_row, &found, &found.n);
 	if (entry->by_system)
 	{
 		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, effect->feature_hash, true,
 								   effect->environment_id);
 		fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_REQUEST_LATE), entry->at,
-						  fsw_after(entry->at, FSW_REQUEST_EARLY + FSW_EARLIER_ARRIVAL), fsw_find_row, &found);
+						  fsw_after(entry->at, FSW_REQUEST_EARLY + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
 	}
 	for (int i = 0; i < found.n; i++)
 	{
@@ -282,7 +297,7 @@ add_commits(FswReader *reader, const FswPieceEntry *entry, FswLine *line)
 		return;
 	search = fsw_search_requests(entry);
 	fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_COMMIT_LATE), entry->at,
-					  fsw_after(entry->at, FSW_COMMIT_EARLY), fsw_find_row, &found);
+					  fsw_after(entry->at, FSW_COMMIT_EARLY), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEntry *commit = fsw_piece_entry(reader, found.rows[i]);
@@ -392,7 +407,7 @@ unexplained_events(FswReader *reader, FswPieceEvent *event, int *n)
 	events[(*n)++] = event;
 	if (event->at != event->event_at)
 		return events;
-	fsw_search_around(reader, &search, event->at, event->at, event->at, find_few, &found);
+	fsw_search_around(reader, &search, event->at, event->at, event->at, find_few, &found, &found.n);
 	for (int i = 0; found.n <= FSW_NEIGHBOURS && i < found.n; i++)
 	{
 		FswPieceEvent *other = fsw_same_row(found.rows[i], event->row) ? NULL : fsw_piece_event(reader, found.rows[i]);
@@ -426,7 +441,7 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 							   fsw_name_hash("feature", VARDATA_ANY(list->feature), VARSIZE_ANY_EXHDR(list->feature)),
 							   true, environment_id);
 	fsw_search_around(reader, &search, fsw_after(list->received_at, -FSW_VERSION_LATE), list->received_at,
-					  fsw_after(list->received_at, FSW_SAVE_REACH), fsw_find_row, &found);
+					  fsw_after(list->received_at, FSW_SAVE_REACH), fsw_find_row, &found, &found.n);
 	search = (FswSearch) {.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at};
 	fsw_search_key(&search, Int64GetDatum(list->feature_id), false);
 	for (int i = 0; i < found.n; i++)
@@ -465,7 +480,7 @@ add_lists_of_events(FswReader *reader, FswLine *line)
 		return;
 	fsw_search_key(&search, Int64GetDatum(event->feature_id), false);
 	fsw_search_around(reader, &search, fsw_after(event->event_at, -FSW_SAVE_REACH), event->event_at,
-					  fsw_after(event->event_at, FSW_VERSION_LATE), fsw_find_row, &found);
+					  fsw_after(event->event_at, FSW_VERSION_LATE), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceList *list = fsw_piece_list(reader, found.rows[i]);
@@ -520,7 +535,7 @@ is_first_deletion(FswReader *reader, FswPieceEvent *event)
 	FswFound	found = {0};
 
 	fsw_search_around(reader, &search, FSW_NEVER, event->received_at,
-					  fsw_after(event->received_at, FSW_EARLIER_ARRIVAL), fsw_find_row, &found);
+					  fsw_after(event->received_at, FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEvent *other = fsw_same_row(found.rows[i], event->row) ? NULL :

@@ -210,7 +210,7 @@ extern FswSearch fsw_search_requests(const FswPieceEntry *entry);
 extern FswScan *fsw_search_begin(FswReader *reader, const FswSearch *search, int64 from, int64 to,
 								 ScanDirection direction);
 extern void fsw_search_around(FswReader *reader, const FswSearch *search, int64 from, int64 anchor,
-							  int64 to, FswVisit visit, void *argument);
+							  int64 to, FswVisit visit, void *argument, int *n);
 extern bool fsw_search_reaches(FswReader *reader, const FswSearch *search, int64 a, int64 b);
 extern void fsw_find_row(FswScan *scan, void *found);
 

@@ -130,12 +130,27 @@ search_side(FswReader *reader, const FswSearch *search, int64 anchor, int64 from
 
 /*
  * The rows around an instant, within a time and up to so many on either side.
- * visit() must not search in the same index.
+ * visit() puts what it wants behind the *n that it has so far, and must not
+ * search in the same index.
  */
 void
 fsw_search_around(FswReader *reader, const FswSearch *search, int64 from, int64 anchor, int64 to,
-				  FswVisit visit, void *argument)
+				  FswVisit visit, void *argument, int *n)
 {
+	int			before = *n;
+	int			rows = 0;
+	FswScan    *scan;
+
+	/* mostly they are few: then all of them are within reach, and one search is enough */
+	scan = fsw_search_begin(reader, search, from, to, ForwardScanDirection);
+	while (rows <= FSW_NEIGHBOURS && fsw_scan_next(scan))
+	{
+		visit(scan, argument);
+		rows++;
+	}
+	if (rows <= FSW_NEIGHBOURS)
+		return;
+	*n = before;
 	search_side(reader, search, anchor, from, Min(anchor, to), BackwardScanDirection, visit, argument);
 	if (anchor < FSW_FOREVER)
 		search_side(reader, search, anchor, Max(anchor + 1, from), to, ForwardScanDirection, visit, argument);

@@ -183,7 +183,7 @@ event_of_reading(FswReader *reader, const FswPieceEntry *entry, const FswReadEff
 	if (!effect->has_feature)
 		return FSW_FOREVER;
 	fsw_search_around(reader, &search, fsw_after(effect->at, -FSW_SAVE_REACH), effect->at,
-					  fsw_after(effect->at, FSW_SAVE_REACH), fsw_find_row, &found);
+					  fsw_after(effect->at, FSW_SAVE_REACH), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEvent *event = fsw_piece_event(reader, found.rows[i]);
