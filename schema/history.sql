@@ -56,7 +56,8 @@ CREATE FUNCTION flagsmith._history_line(
     OUT source text, OUT project_id bigint, OUT project text, OUT environment_id bigint, OUT feature_id bigint, OUT segment_id bigint,
     OUT segment text, OUT identity_identifier text,
     OUT enabled boolean, OUT value jsonb, OUT variants jsonb,
-    OUT log text, OUT audit_id bigint, OUT act text, OUT delivery_ids bigint[], OUT before_at timestamptz, OUT before jsonb)
+    OUT log text, OUT audit_id bigint, OUT act text, OUT delivery_ids bigint[], OUT before_at timestamptz,
+    OUT before_environment_id bigint, OUT before jsonb)
     RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 1
     AS 'MODULE_PATHNAME', 'fsw_history_line';
@@ -169,7 +170,7 @@ FROM (
 ) c
 CROSS JOIN LATERAL flagsmith._history_line(c.kind, c.delivery, c.ordinal, c.at) l
 CROSS JOIN LATERAL (
-    SELECT flagsmith._history_before(l.source, l.environment_id, l.feature_id, l.segment, l.segment_id, l.identity_identifier,
+    SELECT flagsmith._history_before(l.source, l.before_environment_id, l.feature_id, l.segment, l.segment_id, l.identity_identifier,
         l.before_at, l.before) AS state
     OFFSET 0
 ) b;

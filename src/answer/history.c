@@ -50,6 +50,7 @@ enum
 	LINE_act,
 	LINE_delivery_ids,
 	LINE_before_at,
+	LINE_before_environment_id,
 	LINE_before,
 	LINE_COUNT
 };
@@ -163,6 +164,19 @@ is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b)
 	if (a->arrived != b->arrived)
 		return a->arrived > b->arrived;
 	return fsw_compare_events(reader, a, b) > 0;
+}
+
+/* Are the events of one environment? */
+static bool
+is_of_one_environment(const FswLine *line)
+{
+	for (int i = 1; i < line->nevents; i++)
+	{
+		if (line->events[i]->has_environment != line->events[0]->has_environment ||
+			line->events[i]->environment_id != line->events[0]->environment_id)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -536,19 +550,23 @@ show_ids(Showing *showing)
 /* ---- what was there before ---- */
 
 /*
- * Of a version, its events tell the state before, and may be trusted; without
- * it, the scope had none.  An object without members: no state is known.
+ * Of a version, its event tells the state before, and may be trusted.  Without
+ * it an override is new: an object without members.  Not so the default, which
+ * is never new; false where the timeline has to know.
  */
-static void
+static bool
 show_told_before(Showing *showing)
 {
 	FswJsonbBuild build = {0};
 	bool		isnull;
-	FswScan    *scan = showing->event == NULL ? NULL :
-		scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, showing->event->row);
+	const FswPieceEvent *event = showing->event;
+	FswScan    *scan = event == NULL ? NULL : scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, event->row);
+	bool		told = scan != NULL && !fsw_scan_is_null(scan, FLAG_enabled_before);
 
+	if (event != NULL && !told && !event->has_segment && event->identity == NULL)
+		return false;
 	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
-	if (scan != NULL && !fsw_scan_is_null(scan, FLAG_enabled_before))
+	if (told)
 	{
 		fsw_push_bool(&build, "enabled", fsw_scan_bool(scan, FLAG_enabled_before));
 		if (!fsw_scan_is_null(scan, FLAG_value_before))
@@ -557,6 +575,7 @@ show_told_before(Showing *showing)
 	}
 	fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
 	show(showing, LINE_before, PointerGetDatum(JsonbValueToJsonb(build.result)));
+	return true;
 }
 
 /* Up to when to look for the state before, or the state itself. */
@@ -566,18 +585,21 @@ show_before(Showing *showing)
 	const FswLine *line = showing->line;
 	int64		at = FSW_FOREVER;
 
-	if (showing->of_version)
-	{
-		show_told_before(showing);
+	if (showing->of_version && show_told_before(showing))
 		return;
-	}
 	if (showing->entry != NULL)
 		at = showing->entry->at;
 	/* the time of a draft, or of the last edit before a deletion, says nothing */
 	for (int i = 0; i < line->nevents && (showing->entry == NULL || !showing->entry->by_system); i++)
 		at = Min(at, line->events[i]->deleted ? line->events[i]->arrived : line->events[i]->at);
-	if (at != FSW_FOREVER)
-		show(showing, LINE_before_at, TimestampTzGetDatum(fsw_after(at, -BEFORE)));
+	if (at == FSW_FOREVER)
+		return;
+	show(showing, LINE_before_at, TimestampTzGetDatum(fsw_after(at, -BEFORE)));
+	/* of a feature that was deleted as a whole, what was there is known where that was one flag */
+	if (is_shown(showing, LINE_environment_id))
+		show(showing, LINE_before_environment_id, showing->values[LINE_environment_id]);
+	else if (showing->event != NULL && is_of_one_environment(line))
+		show_id(showing, LINE_before_environment_id, showing->event->has_environment, showing->event->environment_id);
 }
 
 /* ---- the functions ---- */
