@@ -110,6 +110,7 @@ SCHEMA_PARTS = \
 	installation \
 	health \
 	gap \
+	environment \
 	privilege \
 	finish
 
@@ -150,6 +151,7 @@ REGRESS = \
 	evidence \
 	gap \
 	question \
+	day \
 	uninstall
 
 ISOLATION = \

@@ -2,6 +2,10 @@ CREATE INDEX delivery_secret_idx ON flagsmith.delivery (secret_id, received_at) 
 CREATE INDEX delivery_stored_at_idx ON flagsmith.delivery (webhook, stored_at);
 CREATE INDEX delivery_repeat_webhook_idx ON flagsmith.delivery_repeat (webhook, last_received_at);
 
+-- What the test button sent, of which there is next to nothing.
+CREATE INDEX flag_change_test_idx ON flagsmith.flag_change (delivery) WHERE is_test;
+CREATE INDEX audit_log_test_idx ON flagsmith.audit_log (delivery) WHERE is_test;
+
 CREATE VIEW flagsmith.undecoded_delivery WITH (security_invoker = false, security_barrier = true) AS
 SELECT d.id AS delivery_id, d.webhook, d.source, d.received_at, d.stored_at, d.event_type, octet_length(d.body) AS body_bytes,
     d.undecoded_reason AS reason
@@ -41,7 +45,7 @@ SELECT w.name AS webhook, w.source, w.scope, w.enabled,
     END AS silence,
     CASE WHEN isfinite(recent.last_arrival) THEN now() - recent.last_arrival END AS silent_for,
     recent.longest_silence,
-    recent.last_arrival, recent.last_arrival_by_kind, recent.last_duplicate, recent.last_duplicate_by_kind,
+    recent.last_arrival, recent.last_arrival_by_kind, recent.last_duplicate, recent.last_duplicate_by_kind, tested.last_test_at,
     counted.stored_last_hour, counted.stored_last_day, counted.undecoded_last_hour, counted.undecoded_last_day,
     ring.rejected_kept, ring.rejected_by_reason, ring.rejected_bytes, w.rejected_limit,
     refused.rejected_ever, refused.rejected_lost, refused.first_rejected, refused.last_rejected, refused.rejected_counts,
@@ -79,6 +83,15 @@ CROSS JOIN LATERAL (
         GROUP BY g.kind
     ) k
 ) recent
+-- The button sends the same bytes each time: stored once, and then counted.
+CROSS JOIN LATERAL (
+    SELECT max(greatest(CASE WHEN d.webhook = w.name THEN d.received_at END, r.last_received_at)) AS last_test_at
+    FROM (SELECT f.delivery FROM flagsmith.flag_change f WHERE f.is_test
+        UNION ALL
+        SELECT a.delivery FROM flagsmith.audit_log a WHERE a.is_test) t
+    JOIN flagsmith.delivery d ON d.id = t.delivery
+    LEFT JOIN flagsmith.delivery_repeat r ON r.delivery = t.delivery AND r.webhook = w.name
+) tested
 CROSS JOIN LATERAL (
     SELECT (SELECT count(*) FROM (SELECT FROM flagsmith.delivery d WHERE d.webhook = w.name LIMIT 20) t)
             + (SELECT count(*) FROM (SELECT FROM flagsmith.delivery_repeat r WHERE r.webhook = w.name LIMIT 20) t) AS arrivals
@@ -142,6 +155,7 @@ COMMENT ON COLUMN flagsmith.webhook_health.silence IS 'removed, disabled, nothin
 COMMENT ON COLUMN flagsmith.webhook_health.longest_silence IS 'The longest time between two of its last 1,000 arrivals.';
 COMMENT ON COLUMN flagsmith.webhook_health.last_arrival_by_kind IS 'The last arrival of each event type among these, as an object.';
 COMMENT ON COLUMN flagsmith.webhook_health.last_duplicate IS 'The last arrival of a body that was stored already; normal where an environment and an organisation webhook send the same.';
+COMMENT ON COLUMN flagsmith.webhook_health.last_test_at IS 'When what Flagsmith''s test button sends last arrived and was authentic; NULL if it never did. A sign of life that changes no flag.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_kept IS 'How many refused deliveries are kept, without what readmit() brought in.';
 COMMENT ON COLUMN flagsmith.webhook_health.rejected_by_reason IS 'How many of these for each reason, as an object.';
 COMMENT ON COLUMN flagsmith.webhook_health.reused_audit_ids IS 'Ids of audit entries among its last 1,000 deliveries that its source gave to others at another time: see audit_id_reused; NULL if there is none.';

@@ -53,6 +53,9 @@ CREATE FUNCTION flagsmith._caller_routines() RETURNS text[]
         'flagsmith.get_feature_value(bigint, bigint, timestamptz, text)',
         'flagsmith.get_feature_value(text, text)',
         'flagsmith.get_feature_value(text, text, timestamptz)',
+        'flagsmith.get_feature_value_text(bigint, bigint, timestamptz, text)',
+        'flagsmith.get_feature_value_text(text, text)',
+        'flagsmith.get_feature_value_text(text, text, timestamptz)',
         'flagsmith.is_feature_enabled(bigint, bigint, timestamptz, text)',
         'flagsmith.is_feature_enabled(text, text)',
         'flagsmith.is_feature_enabled(text, text, timestamptz)'
@@ -62,6 +65,7 @@ COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a 
 CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith._environment_flags(text, bigint)',
         'flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, jsonb)',
         'flagsmith._history_committer(bigint, integer)',
         'flagsmith._history_line(text, bigint, integer, timestamptz)',
@@ -88,6 +92,7 @@ CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
         'flagsmith.audit_id_reused',
         'flagsmith.audit_log',
         'flagsmith.current_state',
+        'flagsmith.environment',
         'flagsmith.undecoded_delivery',
         'flagsmith.flag_change',
         'flagsmith.flag_timeline',

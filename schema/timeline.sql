@@ -33,6 +33,22 @@ CREATE FUNCTION flagsmith.get_feature_value(environment_id bigint, feature_id bi
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value_by_id';
 COMMENT ON FUNCTION flagsmith.get_feature_value(bigint, bigint, timestamptz, text) IS 'the default value of a feature in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
 
+CREATE FUNCTION flagsmith.get_feature_value_text(environment text, feature text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value_text';
+COMMENT ON FUNCTION flagsmith.get_feature_value_text(text, text) IS 'the default value of a feature in an environment, after all evidence, as text: a string without quotes; NULL if not known, or null';
+
+CREATE FUNCTION flagsmith.get_feature_value_text(environment text, feature text, at timestamptz) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value_text';
+COMMENT ON FUNCTION flagsmith.get_feature_value_text(text, text, timestamptz) IS 'the default value of a feature in an environment at an instant, as text: a string without quotes; NULL if not known, or null';
+
+CREATE FUNCTION flagsmith.get_feature_value_text(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
+        source text DEFAULT NULL) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value_text_by_id';
+COMMENT ON FUNCTION flagsmith.get_feature_value_text(bigint, bigint, timestamptz, text) IS 'the default value of a feature in an environment at an instant, as text, by Flagsmith''s ids; source: of which installation, where there are several';
+
 CREATE FUNCTION flagsmith.feature_state(environment text, feature text, at timestamptz DEFAULT 'infinity',
         segments bigint[] DEFAULT NULL, identity text DEFAULT NULL, known_at timestamptz DEFAULT NULL,
         OUT source text, OUT environment_id bigint, OUT feature_id bigint,

@@ -28,8 +28,7 @@ SELECT flagsmith.get_feature_value(901, 91, '2026-03-01 12:00Z', 'ask') AS then,
 SELECT (SELECT f FROM flagsmith.feature_state(901, 91, '2026-03-01 12:00Z', source => 'ask') f)
     = (SELECT f FROM flagsmith.feature_state('Asked/Productive', 'checkout_v2', '2026-03-01 12:00Z') f) AS same_state,
     (SELECT array_agg(e) FROM flagsmith.environment_state(901, '2026-03-01 12:00Z', source => 'ask') e)
-    = (SELECT array_agg(e) FROM flagsmith.environment_state('Asked/Productive', '2026-03-01 12:00Z') e) AS same_environment,
-    (SELECT count(*) FROM flagsmith.feature_state(NULL, 91, source => 'ask')) + (SELECT count(*) FROM flagsmith.environment_state(NULL::bigint)) AS none;
+    = (SELECT array_agg(e) FROM flagsmith.environment_state('Asked/Productive', '2026-03-01 12:00Z') e) AS same_environment;
 -- literals without a type are names, and dates
 SELECT flagsmith.get_feature_value('Asked/Productive', 'checkout_v2', '2026-03-01 12:00Z');
 -- many of them at one call site, which keeps them

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(fsw_feature_state);
 PG_FUNCTION_INFO_V1(fsw_feature_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
 PG_FUNCTION_INFO_V1(fsw_environment_state_by_id);
+PG_FUNCTION_INFO_V1(fsw_environment_flags);
 
 /*
  * A row in the making: by position, NULL unless put.  The columns are those of
@@ -316,7 +317,7 @@ feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 	FswScopeKind kind;
 	int64		at;
 
-	if (question == NULL || PG_ARGISNULL(2))
+	if (PG_ARGISNULL(2))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(2);
 	if (!PG_ARGISNULL(3))
@@ -347,14 +348,23 @@ feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 	return (Datum) 0;
 }
 
+/* A name or an id that is NULL means nothing, as one that nothing ever bore. */
+static void
+raise_null(FunctionCallInfo fcinfo, bool with_feature)
+{
+	if (PG_ARGISNULL(0))
+		fsw_raise_null("environment");
+	if (with_feature && PG_ARGISNULL(1))
+		fsw_raise_null("feature");
+}
+
 /* feature_state(environment text, feature text, at, segments, identity, known_at) */
 Datum
 fsw_feature_state(PG_FUNCTION_ARGS)
 {
 	FswQuestion question = {0};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		return feature_state(fcinfo, NULL);
+	raise_null(fcinfo, true);
 	question.environment = PG_GETARG_TEXT_PP(0);
 	question.feature = PG_GETARG_TEXT_PP(1);
 	return feature_state(fcinfo, &question);
@@ -366,8 +376,7 @@ fsw_feature_state_by_id(PG_FUNCTION_ARGS)
 {
 	FswQuestion question = {.has_feature = true};
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-		return feature_state(fcinfo, NULL);
+	raise_null(fcinfo, true);
 	question.environment_id = PG_GETARG_INT64(0);
 	question.feature_id = PG_GETARG_INT64(1);
 	if (!PG_ARGISNULL(6))
@@ -422,7 +431,7 @@ environment_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 	int			npairs;
 	int			nfound;
 
-	if (question == NULL || PG_ARGISNULL(1))
+	if (PG_ARGISNULL(1))
 		return (Datum) 0;
 	at = PG_GETARG_TIMESTAMPTZ(1);
 
@@ -445,8 +454,7 @@ fsw_environment_state(PG_FUNCTION_ARGS)
 {
 	FswQuestion question = {0};
 
-	if (PG_ARGISNULL(0))
-		return environment_state(fcinfo, NULL);
+	raise_null(fcinfo, false);
 	question.environment = PG_GETARG_TEXT_PP(0);
 	return environment_state(fcinfo, &question);
 }
@@ -457,10 +465,58 @@ fsw_environment_state_by_id(PG_FUNCTION_ARGS)
 {
 	FswQuestion question = {0};
 
-	if (PG_ARGISNULL(0))
-		return environment_state(fcinfo, NULL);
+	raise_null(fcinfo, false);
 	question.environment_id = PG_GETARG_INT64(0);
 	if (!PG_ARGISNULL(3))
 		question.source = PG_GETARG_TEXT_PP(3);
 	return environment_state(fcinfo, &question);
+}
+
+/*
+ * _environment_flags(source, environment_id): how many flags it has after all
+ * evidence, and whether any of them was ever published in versions.
+ */
+Datum
+fsw_environment_flags(PG_FUNCTION_ARGS)
+{
+	Output		output = output_begin(fcinfo);
+	FswReader  *reader;
+	FswPair    *pair;
+	FswEnvironment *environment;
+	FswFeature *features;
+	FswAsked	asked = {0};
+	bool		versioned = false;
+	int64		nflags = 0;
+	int64		at = DT_NOEND;
+	int			nfeatures = 0;
+	MemoryContext work;
+	MemoryContext caller;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		return (Datum) 0;
+	reader = fsw_reader_open();
+	pair = fsw_resolve_known_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), NULL);
+	environment = pair == NULL ? NULL : fsw_environment(pair, DT_NOEND);
+	if (pair != NULL)
+		nfeatures = fsw_resolve_features(reader, pair, at, &features);
+	work = AllocSetContextCreate(CurrentMemoryContext, "environment flags", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(work);
+	for (int i = 0; i < nfeatures; i++)
+	{
+		FswLife    *life = fsw_life_read(reader, environment, &features[i]);
+		FswHistory *history = fsw_history_read(reader, life, &asked, &at);
+		const FswPeriod *period = fsw_timeline_at(history->timeline, 0, at);
+
+		CHECK_FOR_INTERRUPTS();
+		versioned |= life->versioned;
+		nflags += period != NULL && period->state != FSW_NOT_LIVE;
+		MemoryContextReset(work);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
+	fsw_reader_close(reader);
+	put(&output, BOOLOID, BoolGetDatum(versioned), false);
+	put_int64(&output, nflags, false);
+	write_row(&output);
+	return (Datum) 0;
 }

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/answer/lookup.c
- *	  is_feature_enabled() and get_feature_value(), with their cache.
+ *	  is_feature_enabled(), get_feature_value() and get_feature_value_text(),
+ *	  with their cache.
  *
  * A pair of names has one timeline of what the environment default was, all
  * confidences alike; a call is a search in it.  The timelines are kept at the
@@ -19,6 +20,8 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -30,6 +33,8 @@ PG_FUNCTION_INFO_V1(fsw_is_feature_enabled);
 PG_FUNCTION_INFO_V1(fsw_get_feature_value);
 PG_FUNCTION_INFO_V1(fsw_is_feature_enabled_by_id);
 PG_FUNCTION_INFO_V1(fsw_get_feature_value_by_id);
+PG_FUNCTION_INFO_V1(fsw_get_feature_value_text);
+PG_FUNCTION_INFO_V1(fsw_get_feature_value_text_by_id);
 
 /* Is what the cache holds what a new look would show? */
 static bool
@@ -364,4 +369,50 @@ fsw_get_feature_value_by_id(PG_FUNCTION_ARGS)
 	if (!find_by_id(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(value);
+}
+
+/* A value as the application sees it: a string without its quotes, and null as NULL. */
+static Datum
+value_as_text(FunctionCallInfo fcinfo, Datum value)
+{
+	Jsonb	   *jsonb = DatumGetJsonbP(value);
+	JsonbValue	scalar;
+
+	if (!JB_ROOT_IS_SCALAR(jsonb) || !JsonbExtractScalar(&jsonb->root, &scalar))
+		PG_RETURN_TEXT_P(cstring_to_text(JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb))));
+	switch (scalar.type)
+	{
+		case jbvNull:
+			PG_RETURN_NULL();
+		case jbvString:
+			PG_RETURN_TEXT_P(cstring_to_text_with_len(scalar.val.string.val, scalar.val.string.len));
+		case jbvBool:
+			PG_RETURN_TEXT_P(cstring_to_text(scalar.val.boolean ? "true" : "false"));
+		default:
+			PG_RETURN_TEXT_P(cstring_to_text(JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb))));
+	}
+}
+
+/* get_feature_value_text(environment text, feature text [, at timestamptz]) */
+Datum
+fsw_get_feature_value_text(PG_FUNCTION_ARGS)
+{
+	bool		enabled;
+	Datum		value;
+
+	if (!find_by_name(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
+		PG_RETURN_NULL();
+	return value_as_text(fcinfo, value);
+}
+
+/* get_feature_value_text(environment_id bigint, feature_id bigint, at timestamptz, source text) */
+Datum
+fsw_get_feature_value_text_by_id(PG_FUNCTION_ARGS)
+{
+	bool		enabled;
+	Datum		value;
+
+	if (!find_by_id(fcinfo, true, &enabled, &value) || DatumGetPointer(value) == NULL)
+		PG_RETURN_NULL();
+	return value_as_text(fcinfo, value);
 }

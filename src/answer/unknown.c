@@ -113,8 +113,15 @@ compare_name(Nearest *nearest, const char *name)
 	int			length = strlen(name);
 	int			distance;
 
-	if (length > MAX_NEAR_LENGTH)
+	if (length > MAX_NEAR_LENGTH || nearest->distance == 0)
 		return;
+	if (pg_strcasecmp(name, nearest->wanted) == 0)
+	{
+		/* written in other letters, which no typing error explains better */
+		nearest->distance = 0;
+		nearest->name = pstrdup(name);
+		return;
+	}
 	distance = varstr_levenshtein_less_equal(name, length, nearest->wanted, nearest->length, 1, 1, 1,
 											 nearest->distance - 1, true);
 	if (distance >= nearest->distance || distance > length / 2)
@@ -221,6 +228,18 @@ fsw_raise_unknown(FswReader *reader, const FswQuestion *question)
 			 !readable ? 0 :
 			 by_name ? errhint("The names that have been seen are in flagsmith.name; they are compared case-sensitively.") :
 			 errhint("The ids that have been seen are in flagsmith.name.")));
+}
+
+/*
+ * NULL in place of a name or an id, which a door that returns rows is given
+ * where the caller's own variable or column has none.
+ */
+void
+fsw_raise_null(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("%s NULL is not known", what)));
 }
 
 /* One of several meanings, as it would be written so that no other is meant. */

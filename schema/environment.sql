@@ -1,0 +1,32 @@
+CREATE FUNCTION flagsmith._environment_flags(source text, environment_id bigint, OUT versioned boolean, OUT flags bigint)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 1
+    AS 'MODULE_PATHNAME', 'fsw_environment_flags';
+COMMENT ON FUNCTION flagsmith._environment_flags(text, bigint) IS 'how many flags an environment has, and whether they are published in versions';
+
+-- Every body names its environment, and of each hour one sighting is kept, so the last of them tells of the last news without
+-- a look at the history.
+CREATE VIEW flagsmith.environment WITH (security_invoker = false) AS
+SELECT e.source, e.project_id, flagsmith._name(e.source, 'project', e.project_id::text) AS project,
+    e.environment_id, n.name AS environment,
+    ARRAY(SELECT o.name FROM flagsmith.name o
+        WHERE flagsmith._hash(o.source || '/' || o.kind || ':' || o.id) = flagsmith._hash(e.source || '/environment:' || e.environment_id)
+            AND o.source = e.source AND o.kind = 'environment' AND o.id = e.environment_id::text AND o.name <> n.name
+        GROUP BY o.name ORDER BY min(o.seen_at), o.name COLLATE "C") AS former_names,
+    f.versioned, f.flags, e.last_news
+FROM (SELECT n.source, max(n.project_id) AS project_id, n.id::bigint AS environment_id, max(n.seen_at) AS last_news
+    FROM flagsmith.name n
+    WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$'
+    GROUP BY n.source, n.id) e
+CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'environment', e.environment_id::text) AS name OFFSET 0) n
+CROSS JOIN LATERAL flagsmith._environment_flags(e.source, e.environment_id) f;
+COMMENT ON VIEW flagsmith.environment IS 'Every environment that was ever heard of, and what is known of it: where to look first.';
+COMMENT ON COLUMN flagsmith.environment.source IS 'Which Flagsmith installation it is in.';
+COMMENT ON COLUMN flagsmith.environment.project_id IS 'Its project.';
+COMMENT ON COLUMN flagsmith.environment.project IS 'The project''s name after all evidence.';
+COMMENT ON COLUMN flagsmith.environment.environment_id IS 'Flagsmith''s id of it, which every door takes in place of the name.';
+COMMENT ON COLUMN flagsmith.environment.environment IS 'Its name after all evidence.';
+COMMENT ON COLUMN flagsmith.environment.former_names IS 'Other names that it was seen under, the earliest first; empty if there are none.';
+COMMENT ON COLUMN flagsmith.environment.versioned IS 'Whether any of its flags was published in versions, as far as evidence shows.';
+COMMENT ON COLUMN flagsmith.environment.flags IS 'How many flags are live in it after all evidence; 0 once it was deleted.';
+COMMENT ON COLUMN flagsmith.environment.last_news IS 'When a body last spoke of it, to the hour: of several within an hour the first counts.';
