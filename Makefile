@@ -72,6 +72,7 @@ OBJS = \
 	src/ingest/secret.o \
 	src/ingest/verify.o \
 	src/ingest/webhook.o \
+	src/answer/draw.o \
 	src/answer/flag_state.o \
 	src/answer/history.o \
 	src/answer/history_state.o \
@@ -111,6 +112,7 @@ SCHEMA_PARTS = \
 	health \
 	gap \
 	environment \
+	draw \
 	privilege \
 	finish
 
@@ -152,6 +154,7 @@ REGRESS = \
 	gap \
 	question \
 	day \
+	draw \
 	uninstall
 
 ISOLATION = \

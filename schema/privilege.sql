@@ -65,12 +65,26 @@ COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a 
 CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith._cell(text, integer)',
+        'flagsmith._columns(text)',
+        'flagsmith._draw_lines(text, text, bigint, bigint, text, timestamptz, timestamptz)',
+        'flagsmith._draw_svg(text, text, bigint, bigint, text, timestamptz, timestamptz, integer)',
+        'flagsmith._drawn_acts(text, bigint, bigint[], timestamptz, timestamptz)',
+        'flagsmith._drawn_bars(text, bigint, bigint[], timestamptz, timestamptz, integer)',
+        'flagsmith._drawn_flags(text, text, bigint, bigint, text, timestamptz)',
+        'flagsmith._drawn_patterns(text)',
+        'flagsmith._drawn_range(text, bigint, bigint[], timestamptz, timestamptz)',
+        'flagsmith._drawn_rect(text, integer, numeric, numeric, boolean, integer, flagsmith.confidence, text)',
+        'flagsmith._drawn_state(boolean, jsonb, jsonb, flagsmith.confidence)',
+        'flagsmith._drawn_stretches(text, bigint, bigint[], timestamptz, timestamptz)',
+        'flagsmith._drawn_variants(jsonb)',
         'flagsmith._environment_flags(text, bigint)',
         'flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, jsonb)',
         'flagsmith._history_committer(bigint, integer)',
         'flagsmith._history_line(text, bigint, integer, timestamptz)',
         'flagsmith._history_summary(text, text, text, text, text, text, text, text, text, boolean, jsonb, jsonb, text)',
         'flagsmith._long(text, text, text)',
+        'flagsmith._xml(text)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
         'flagsmith._name(text, text, text, timestamptz)',
         'flagsmith._installation_fault()',
@@ -82,6 +96,10 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
         'flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz)',
         'flagsmith.parse_log(text, text)',
         'flagsmith.sign(bytea, text)',
+        'flagsmith.timeline(bigint, bigint, timestamptz, timestamptz, text)',
+        'flagsmith.timeline(text, text, timestamptz, timestamptz)',
+        'flagsmith.timeline_svg(bigint, bigint, timestamptz, timestamptz, integer, text)',
+        'flagsmith.timeline_svg(text, text, timestamptz, timestamptz, integer)',
         'flagsmith.verify_signature(bytea, text, text[])'
     ]::text[];
 COMMENT ON FUNCTION flagsmith._reader_routines() IS 'what grant_reader() lets a role call besides the scalar lookups';
