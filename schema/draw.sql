@@ -20,6 +20,12 @@ CREATE FUNCTION flagsmith._xml(shown text) RETURNS text
     AS 'MODULE_PATHNAME', 'fsw_xml';
 COMMENT ON FUNCTION flagsmith._xml(text) IS 'a text as it may stand in XML';
 
+-- In C, since a function in SQL cannot hold characters that the encoding of the database may lack.
+CREATE FUNCTION flagsmith._shades() RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'fsw_shades';
+COMMENT ON FUNCTION flagsmith._shades() IS 'the characters of bars: on, on with another value, off, and on and off that are inferred';
+
 -- Percentages by option, of an object of them as of an array as Flagsmith sends it; NULL if there are none.
 CREATE FUNCTION flagsmith._drawn_variants(variants jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -164,9 +170,8 @@ CREATE FUNCTION flagsmith._drawn_bars(source text, environment_id bigint, featur
     LANGUAGE sql STABLE PARALLEL SAFE COST 200000 ROWS 20
 BEGIN ATOMIC
     WITH glyph AS (
-        -- of what every terminal has, where the encoding has no shades: on, on with another value, off, both inferred, unknown, several
-        SELECT CASE WHEN current_setting('server_encoding') = 'UTF8'
-            THEN ARRAY[chr(9608), chr(9619), chr(9617), chr(9618), chr(183), '?', '|'] ELSE ARRAY['#', '@', '-', '+', '.', '?', '|'] END AS g
+        -- on, on with another value, off, both inferred, unknown, several
+        SELECT regexp_split_to_array(flagsmith._shades() || '?|', '') AS g
     ), stretch AS (
         SELECT s.*, least(floor(extract(epoch FROM s."from" - _drawn_bars.since) / z.step)::integer, _drawn_bars.width - 1) AS first,
             -- what begins in a column is seen in it, what ends in one is not
@@ -226,7 +231,7 @@ DECLARE
     wide    integer;        -- the labels
     bars    integer;        -- the bars; beside them stands the state at the end
     step    interval;
-    on_     text;
+    g       text[];
     n       integer := 0;
 BEGIN
     SELECT max(f.source), max(f.environment_id), array_agg(f.feature_id) FILTER (WHERE f.feature_id IS NOT NULL)
@@ -242,13 +247,11 @@ BEGIN
         WHERE n.source = source AND n.kind = 'environment' AND n.id = environment_id::text), until),
         flagsmith._name(source, 'environment', environment_id::text, until));
     RETURN NEXT flagsmith._cell(title, -60) || format('  %s to %s', to_char(since, 'YYYY-MM-DD HH24:MI'), to_char(until, 'YYYY-MM-DD HH24:MI TZ'));
-    on_ := CASE WHEN current_setting('server_encoding') = 'UTF8'
-        THEN format('%s%s on, the shade changes with the value; %s off; %s on and %s off, but inferred; ? unknown; | several changes',
-            chr(9608), chr(9619), chr(9617), chr(9618), chr(183))
-        ELSE '#@ on, the sign changes with the value; - off; + on and . off, but inferred; ? unknown; | several changes' END;
-    RETURN NEXT on_;
+    g := regexp_split_to_array(flagsmith._shades(), '');
+    RETURN NEXT format('%s%s on, another sign is another value; %s off; %s on and %s off, but inferred; ? unknown; | several changes',
+        g[1], g[2], g[3], g[4], g[5]);
     RETURN NEXT rtrim(repeat(' ', wide + 1) || (
-        SELECT string_agg(rpad('|' || to_char(since + i * 12 * step, CASE WHEN step * 12 >= interval '1 day' THEN 'YYYY-MM-DD' ELSE 'MM-DD HH24:MI' END), 12), '' ORDER BY i)
+        SELECT string_agg(rpad('|' || to_char(since + i * 12 * step, CASE WHEN step * 12 >= interval '20 days' THEN 'YYYY-MM-DD' ELSE 'MM-DD HH24:MI' END), 12), '' ORDER BY i)
         FROM generate_series(0, bars / 12 - 1) i));
     FOR b IN SELECT * FROM flagsmith._drawn_bars(source, environment_id, ids, since, until, bars) ORDER BY bar LOOP
         n := n + 1;
@@ -348,15 +351,15 @@ BEGIN
     acts := (SELECT jsonb_agg(to_jsonb(t)) FROM flagsmith._drawn_acts(source, environment_id, ids, since, until) t);
     span := extract(epoch FROM until - since) / 100;
     id := 'f' || left(md5(concat_ws('/', source, environment_id, ids::text, extract(epoch FROM since), extract(epoch FROM until))), 8);
-    format_ := CASE WHEN until - since > interval '300 days' THEN 'YYYY-MM-DD' WHEN until - since > interval '4 days' THEN 'MM-DD' ELSE 'MM-DD HH24:MI' END;
+    format_ := CASE WHEN until - since > interval '100 days' THEN 'YYYY-MM-DD' ELSE 'MM-DD HH24:MI' END;
     name := concat_ws('/', flagsmith._name(source, 'project', (SELECT max(n.project_id)::text FROM flagsmith.name n
         WHERE n.source = source AND n.kind = 'environment' AND n.id = environment_id::text), until),
         flagsmith._name(source, 'environment', environment_id::text, until));
 
-    -- The scale: lines through all bars are drawn first.
-    FOR i IN 0 .. 4 LOOP
-        body := body || format('<text x="%s%%" y="56" class="s" text-anchor="%s">%s</text>', i * 25, (ARRAY['start', 'middle', 'middle', 'middle', 'end'])[i + 1],
-            to_char(since + (until - since) * i / 4, format_));
+    -- The scale.
+    FOR i IN 0 .. 2 LOOP
+        body := body || format('<text x="%s%%" y="56" class="s" text-anchor="%s">%s</text>', i * 50, (ARRAY['start', 'middle', 'end'])[i + 1],
+            to_char(since + (until - since) * i / 2, format_));
     END LOOP;
     FOR s IN SELECT t.*, d.state, d.state || CASE WHEN t.confidence IN ('reported', 'confirmed') THEN ', ' || t.confidence::text ELSE '' END AS sure
         FROM flagsmith._drawn_stretches(source, environment_id, ids, since, until) t
@@ -392,7 +395,7 @@ BEGIN
             told := told || format('%s until %s%s', s.sure, to_char(s."to", 'YYYY-MM-DD HH24:MI'), CASE WHEN s.last THEN '.' ELSE ', ' END);
         END IF;
         IF s.last THEN
-            body := body || format('<text x="100%%" y="%s" class="s" text-anchor="end">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(s.state, -16)));
+            body := body || format('<text x="100%%" y="%s" class="s" text-anchor="end">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(s.state, -20)));
         END IF;
     END LOOP;
     IF bar = 0 THEN

@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(fsw_drawn_flags);
 PG_FUNCTION_INFO_V1(fsw_cell);
 PG_FUNCTION_INFO_V1(fsw_columns);
 PG_FUNCTION_INFO_V1(fsw_xml);
+PG_FUNCTION_INFO_V1(fsw_shades);
 
 /* More marks above one character than this are no language. */
 #define MAX_COMBINING	4
@@ -148,6 +149,17 @@ fsw_columns(PG_FUNCTION_ARGS)
 
 	initStringInfo(&shown);
 	PG_RETURN_INT32(append_shown(&shown, PG_GETARG_TEXT_PP(0), -1));
+}
+
+/*
+ * _shades(): on, on with another value, off, and on and off that are inferred,
+ * one character each; of those that every encoding has, where it is not UTF8.
+ */
+Datum
+fsw_shades(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(GetDatabaseEncoding() == PG_UTF8 ?
+									 "\xe2\x96\x88\xe2\x96\x93\xe2\x96\x91\xe2\x96\x92\xc2\xb7" : "#@-+."));
 }
 
 /* _xml(text): as it may stand in an element or an attribute. */
