@@ -8,16 +8,14 @@ COMMENT ON FUNCTION flagsmith._environment_flags(text, bigint) IS 'how many flag
 -- a look at the history.
 CREATE VIEW flagsmith.environment WITH (security_invoker = false) AS
 SELECT e.source, e.project_id, flagsmith._name(e.source, 'project', e.project_id::text) AS project,
-    e.environment_id, n.name AS environment,
-    ARRAY(SELECT o.name FROM flagsmith.name o
-        WHERE flagsmith._hash(o.source || '/' || o.kind || ':' || o.id) = flagsmith._hash(e.source || '/environment:' || e.environment_id)
-            AND o.source = e.source AND o.kind = 'environment' AND o.id = e.environment_id::text AND o.name <> n.name
-        GROUP BY o.name ORDER BY min(o.seen_at), o.name COLLATE "C") AS former_names,
-    f.versioned, f.flags, e.last_news
-FROM (SELECT n.source, max(n.project_id) AS project_id, n.id::bigint AS environment_id, max(n.seen_at) AS last_news
-    FROM flagsmith.name n
-    WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$'
-    GROUP BY n.source, n.id) e
+    e.environment_id, n.name AS environment, array_remove(e.names, n.name) AS former_names, f.versioned, f.flags, e.last_news
+FROM (SELECT s.source, max(s.project_id) AS project_id, s.id::bigint AS environment_id, max(s.last_seen) AS last_news,
+        array_agg(s.name ORDER BY s.first_seen, s.name COLLATE "C") AS names
+    FROM (SELECT n.source, n.id, n.name, max(n.project_id) AS project_id, min(n.seen_at) AS first_seen, max(n.seen_at) AS last_seen
+        FROM flagsmith.name n
+        WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$'
+        GROUP BY n.source, n.id, n.name) s
+    GROUP BY s.source, s.id) e
 CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'environment', e.environment_id::text) AS name OFFSET 0) n
 CROSS JOIN LATERAL flagsmith._environment_flags(e.source, e.environment_id) f;
 COMMENT ON VIEW flagsmith.environment IS 'Every environment that was ever heard of, and what is known of it: where to look first.';

@@ -89,6 +89,7 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
         'flagsmith._shades()',
         'flagsmith._xml(text)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
+        'flagsmith._hash(text)',
         'flagsmith._name(text, text, text, timestamptz)',
         'flagsmith._installation_fault()',
         'flagsmith.decode_audit_log(jsonb)',

@@ -71,6 +71,22 @@ SELECT environment, flags = (SELECT count(*) FROM flagsmith.environment_state(en
 FROM flagsmith.environment WHERE source = 'day' ORDER BY environment_id;
 SELECT * FROM flagsmith._environment_flags('day', 799);
 
+-- Whoever may read, can: a view calls its functions with the rights of its reader.
+CREATE ROLE regress_flagsmith_day;
+SELECT flagsmith.grant_reader('regress_flagsmith_day');
+SET LOCAL ROLE regress_flagsmith_day;
+DO $$
+DECLARE
+    relation text;
+BEGIN
+    FOREACH relation IN ARRAY (SELECT array_agg(c.oid::regclass::text) FROM pg_class c WHERE relnamespace = 'flagsmith'::regnamespace
+        AND relkind IN ('r', 'v') AND has_table_privilege(c.oid, 'SELECT')) LOOP
+        EXECUTE format('SELECT count(*) FROM (SELECT * FROM %s OFFSET 0) t WHERE t IS NOT NULL', relation);
+    END LOOP;
+END
+$$;
+RESET ROLE;
+
 -- The test button: stored once, then counted, for each webhook by itself.
 SELECT webhook, last_test_at FROM flagsmith.webhook_health WHERE source = 'day' ORDER BY webhook;
 \set test '{"data": {"changed_by": "user@domain.com", "new_state": {"enabled": true, "environment": {"id": 1, "name": "Development"}, "feature": {"id": 1, "name": "test_feature", "project": {"id": 1, "name": "Test Project"}, "type": "CONFIG"}, "feature_segment": null, "feature_state_value": "feature_state_value", "identity": 1, "identity_identifier": "test_identity", "multivariate_feature_state_values": []}, "timestamp": "2021-06-18T07:50:26.595298Z"}, "event_type": "FLAG_UPDATED"}'
