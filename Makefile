@@ -155,6 +155,7 @@ REGRESS = \
 	question \
 	day \
 	draw \
+	bootstrap \
 	uninstall
 
 ISOLATION = \

@@ -126,6 +126,16 @@ require_arguments(FunctionCallInfo fcinfo, int count, const char *names)
 	}
 }
 
+static void
+check_source(const text *source)
+{
+	if (VARSIZE_ANY_EXHDR(source) == 0 || VARSIZE_ANY_EXHDR(source) > MAX_SOURCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source must have 1 to %d bytes", MAX_SOURCE),
+				 errhidestmt(true)));
+}
+
 PG_FUNCTION_INFO_V1(fsw_import_audit_log);
 
 /*
@@ -142,12 +152,7 @@ fsw_import_audit_log(PG_FUNCTION_ARGS)
 
 	require_arguments(fcinfo, 2, "page and source");
 	page = PG_GETARG_TEXT_PP(0);
-	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) == 0 ||
-		VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)) > MAX_SOURCE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("source must have 1 to %d bytes", MAX_SOURCE),
-				 errhidestmt(true)));
+	check_source(PG_GETARG_TEXT_PP(1));
 	return import_page(fcinfo, VARDATA_ANY(page), VARSIZE_ANY_EXHDR(page),
 					   PG_GETARG_TEXT_PP(1), GetCurrentTimestamp(), FSW_AUDIT_PAGE);
 }
@@ -218,21 +223,50 @@ find_environment(text *argument, int64 page_environment)
 	return result;
 }
 
+/*
+ * The environment that the arguments after the first four describe, as the
+ * REST API gave it: nothing need be known of it.
+ */
+static Environment
+given_environment(FunctionCallInfo fcinfo)
+{
+	Environment result;
+
+	if (PG_ARGISNULL(5) || PG_ARGISNULL(6))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("project_id and project must not be null beside environment_id"),
+				 errhidestmt(true)));
+	if (PG_ARGISNULL(7))
+		result.source = cstring_to_text("default");
+	else
+		result.source = PG_GETARG_TEXT_PP(7);
+	check_source(result.source);
+	result.id = psprintf(INT64_FORMAT, PG_GETARG_INT64(4));
+	result.name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	result.project_id = psprintf(INT64_FORMAT, PG_GETARG_INT64(5));
+	result.project = text_to_cstring(PG_GETARG_TEXT_PP(6));
+	return result;
+}
+
 PG_FUNCTION_INFO_V1(fsw_import_feature_states);
 
 /*
  * import_feature_states(page text, environment text, at timestamptz,
- * segments text) - what was live in an environment at an instant.
+ * segments text, environment_id, project_id, project, source) - what was live
+ * in an environment at an instant.
  *
  * The page is stored verbatim within the wrapper that src/decode/page.c describes.
- * Raises 22004 for a NULL, 22023 for an instant that is not in the past,
- * 42704 and 42P08 for an environment that is not known or is several, 22W01
- * or the parser's code for what is no page of its states.
+ * Raises 22004 for a NULL, 22023 for an instant that is not in the past and for
+ * a source that no webhook could have, 42704 and 42P08 for an environment that
+ * is not known or is several, 22W01 or the parser's code for what is no page of
+ * its states.
  */
 Datum
 fsw_import_feature_states(PG_FUNCTION_ARGS)
 {
 	text	   *page;
+	Jsonb	   *parsed;
 	TimestampTz at;
 	Environment environment;
 	StringInfoData body;
@@ -247,7 +281,11 @@ fsw_import_feature_states(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("at must be an instant in the past"),
 				 errhidestmt(true)));
-	environment = find_environment(PG_GETARG_TEXT_PP(1), fsw_page_environment(parse_page(page)));
+	/* Each text must be JSON by itself, or the wrapper could be something else. */
+	parsed = parse_page(page);
+	environment = PG_ARGISNULL(4) ?
+		find_environment(PG_GETARG_TEXT_PP(1), fsw_page_environment(parsed)) :
+		given_environment(fcinfo);
 
 	initStringInfo(&body);
 	JsonEncodeDateTime(time, TimestampTzGetDatum(at), TIMESTAMPTZOID, &utc);
@@ -271,7 +309,6 @@ fsw_import_feature_states(PG_FUNCTION_ARGS)
 	{
 		text	   *segments = PG_GETARG_TEXT_PP(3);
 
-		/* Each text must be JSON by itself, or the wrapper could be something else. */
 		pfree(parse_page(segments));
 		appendStringInfoString(&body, ", \"segments\": [");
 		appendBinaryStringInfo(&body, VARDATA_ANY(segments), VARSIZE_ANY_EXHDR(segments));

@@ -238,17 +238,37 @@ store_name(const FswName *name, const FswDelivery *delivery)
 	remember(seen, &sighting);
 }
 
+static int
+compare_existence(const ListCell *a, const ListCell *b)
+{
+	const FswName *left = lfirst(a);
+	const FswName *right = lfirst(b);
+
+	if (!left->has_existed || !right->has_existed)
+		return left->has_existed - right->has_existed;
+	return (left->existed_at > right->existed_at) - (left->existed_at < right->existed_at);
+}
+
 /*
  * fsw_store_names() - the names that an event shows.  Called again where the
  * same bytes turn out to have arrived earlier elsewhere: then they were built
  * earlier, too.
+ *
+ * A page of the audit log has the newest entries first, each of which would
+ * tell that its environment existed earlier still: the oldest says it for all.
  */
 void
 fsw_store_names(const FswEvent *event, const FswDelivery *delivery)
 {
+	List	   *names = event->names;
 	ListCell   *lc;
 
 	check_remembered();
-	foreach(lc, event->names)
+	if (event->is_import)
+	{
+		names = list_copy(names);
+		list_sort(names, compare_existence);
+	}
+	foreach(lc, names)
 		store_name(lfirst(lc), delivery);
 }
