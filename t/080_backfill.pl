@@ -31,6 +31,17 @@ sub answer
 {
 	my ($target) = @_;
 	my %query = $target =~ /(\w+)=(\w*)/g;
+	my @listed = listed($target);
+
+	return @listed if @listed;
+	return (403, '{}') if $target =~ m{^/api/v1/organisations/5/};
+	if ($target =~ m{^/api/v1/projects/\d+/features/})
+	{
+		return (200, $json->encode({ count => 1, next => undef, previous => undef, results => [ { id => 17, name => 'flag 17', type => 'STANDARD',
+			created_date => '2026-01-01T00:00:00Z', default_enabled => JSON::PP::false, initial_value => undef,
+			environment_feature_state => { id => 1, enabled => JSON::PP::true, environment => $query{environment} + 0, identity => undef,
+				feature_segment => undef, feature_state_value => 42 } } ] }));
+	}
 
 	# One entry, with its details.  What Flagsmith rolled back has an id, and is nowhere.
 	if ($target =~ m{^/api/v1/organisations/4/audit/(\d+)/})
@@ -65,6 +76,27 @@ sub answer
 		results => [ { id => 31, segment => 5, priority => 1, environment => $query{environment} + 0 } ] }))
 		if $target =~ m{^/api/v1/features/feature-segments/} && $query{feature} == 17;
 	return (404, '{}');
+}
+
+# What a key shows: the organisation of the log, and one whose plan shows no audit log, with environments on two pages.
+my %listed = (
+	'/api/v1/organisations/' => [ { id => 1, name => 'Real' } ],
+	'/api/v1/projects/?organisation=1' => [ { id => $project->{id}, name => $project->{name}, extra => {} } ],
+	"/api/v1/environments/?project=$project->{id}" => [ { id => $environment->{id}, name => $environment->{name}, api_key => 'client side' } ],
+	'/api/v1/projects/?organisation=3' => [ { id => 930, name => "Bare\x{1b}[2J \"x\"\t\\" } ],
+	'/api/v1/environments/?project=930' => [ { id => 931, name => 'Production' }, { id => 932, name => 'Staging $(id)' } ],
+);
+
+sub listed
+{
+	my ($target) = @_;
+	my ($path, $page) = $target =~ /^(.*?)[?&]page=(\d+)$/ or return;
+	my $things = $listed{$path} // return;
+
+	# projects come as a bare array
+	return (200, $json->encode($things)) if $path =~ /projects/;
+	return (200, $json->encode({ count => scalar(@$things), previous => undef, next => $page < @$things ? 'http://elsewhere/' : undef,
+		results => [ $things->[ $page - 1 ] ] }));
 }
 
 my $server = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1', ReuseAddr => 1) or die "no socket: $!";
@@ -127,7 +159,8 @@ like($stderr, qr/is of another import/, 'it does not go on with another import')
 world(0, 0);
 ($ok, $stdout, $stderr) = backfill('audit', $url, 1);
 ok($ok, 'it goes on') or diag($stderr);
-like($stdout, qr/^going on with page 2\npage 2: duplicate, $page_size entries of \d+\npage 3: stored, /m, 'where it stopped, showing progress');
+like($stdout, qr/^going on with page 2\npage 2: duplicate, $page_size entries of \d+; (\d+) pages to go, about \d+ s\npage 3: stored, /m, 'where it stopped, showing progress');
+like($stdout, qr/^page \d+: stored, \d+ entries of \d+\ndone\n\z/m, 'to the last page');
 is($node->safe_psql('postgres', 'SELECT count(DISTINCT audit_id), count(*) FROM flagsmith.audit_log'),
 	@entries . '|' . @entries, 'every entry of the log is in, once');
 ok(!-e $state, 'nothing is left to go on with');
@@ -221,7 +254,54 @@ ok($ok, 'states are fetched') or diag($stderr);
 is($node->safe_psql('postgres', 'SELECT environment_id, feature_id, segment_id, segment_priority, enabled, value FROM flagsmith.flag_change ORDER BY ordinal'),
 	"$environment->{id}|17|||t|42\n$environment->{id}|17|5|1|t|42", 'with the segments of their overrides');
 is($node->safe_psql('postgres', 'SELECT * FROM flagsmith.rebuild(dry_run => true)'), '', 'every typed row is what its page says');
+# Several environments at once.
+($ok, $stdout, $stderr) = backfill('states', $url, $environment->{id}, $name, $environment->{id}, $name);
+is($stdout, "page 1: stored, 2 states\n" x 2 . "done\n", 'several environments at once') or diag($stderr);
+($ok, $stdout, $stderr) = backfill('states', $url, $environment->{id}, $name, 8);
+ok(!$ok, 'an id without a name is no environment');
+
+# Everything that the key shows, without an id: the audit log and then each environment.
+world(0, 0);
+$page_size = 999;
+($ok, $stdout, $stderr) = backfill('all', $url, 'everything');
+ok($ok, 'all') or diag($stderr);
+like($stdout, qr/^organisation 1 Real\npage 1: stored, 999 entries of \d+; \d+ pages to go, about \d+ s\n/, 'the organisation and its audit log') or diag($stdout);
+like($stdout, qr/^environment 1 of 1: \Q$project->{name}\E\/\Q$environment->{name}\E\npage 1 of the flags: stored, 1 states\npage 1: stored, 2 states\ndone: 1 environments\n\z/m,
+	'and its environments') or diag($stdout);
+is($node->safe_psql('postgres', "SELECT count(DISTINCT audit_id) FROM flagsmith.audit_log JOIN flagsmith.delivery ON delivery.id = audit_log.delivery"
+	. " WHERE delivery.source = 'everything'"), scalar(@entries), 'every entry is in');
+
+# Where the plan shows no audit log, and nothing was known: states alone.
+($ok, $stdout, $stderr) = backfill('all', $url, 'bare', 3);
+ok($ok, 'all of an organisation without an audit log') or diag($stderr);
+like($stdout, qr/^the audit log is empty: nothing was imported\n/m, 'which is said');
+like($stdout, qr/^environment 1 of 2: Bare\x{ef}\x{bf}\x{bd}\[2J "x"\x{ef}\x{bf}\x{bd}\\\/Production\n.*^environment 2 of 2: [^\n]*\/Staging \$\(id\); 1 environment to go, about \d+ s\n/ms,
+	'both environments, whatever their names hold') or diag($stdout);
+is($node->safe_psql('postgres', "SELECT environment, flags, project = E'Bare\\x1b[2J \"x\"\\t\\\\' FROM flagsmith.environment WHERE source = 'bare' ORDER BY environment_id"),
+	"Production|1|t\nStaging \$(id)|1|t", 'are known, by name');
+is($node->safe_psql('postgres', "SELECT enabled, value, scope FROM flagsmith.feature_state('bare/' || (SELECT project FROM flagsmith.environment WHERE environment_id = 932) || '/Staging \$(id)',"
+	. " 'flag 17', segments => '{5}')"), 't|42|segment', 'with flags and overrides');
 unlike(slurp_body($log), qr/^401/m, 'the key came with every request');
+
+# Which key it takes, where it is not that one.
+($ok, $stdout, $stderr) = backfill('all', $url, 'denied', 5);
+like($stderr, qr/^backfill: \S+ was answered with 403: .*master API key of this very organisation/, '403 says which key it takes');
+open($fh, '>', "$keyfile.wrong") or die;
+print $fh "the key of an environment\n";
+close($fh);
+for my $what ([ 'all' ], [ 'audit', 1 ], [ 'states', 7, 'Shop/Production' ])
+{
+	my ($first, @rest) = @$what;
+	my $file = $keyfile;
+
+	$keyfile = "$file.wrong";
+	($ok, $stdout, $stderr) = backfill($first, $url, @rest);
+	$keyfile = $file;
+	ok(!$ok, "$first: a wrong key is the end");
+	like($stderr, qr/^backfill: \S+ was answered with 401: Flagsmith does not know the key\.  It takes a master API key/, "$first: 401 says which key it takes");
+}
+($ok, $stdout, $stderr) = backfill('all');
+like($stderr, qr/^tools\/backfill all URL/, 'how it is called');
 unlike(slurp_body($node->logfile), qr/\Q$key\E/, 'and is in no log');
 
 $node->stop;
