@@ -18,6 +18,7 @@ OBJS = \
 	src/base/hash.o \
 	src/base/hmac.o \
 	src/base/plan.o \
+	src/base/progress.o \
 	src/base/signature.o \
 	src/decode/audit_log.o \
 	src/decode/body.o \
@@ -156,6 +157,7 @@ REGRESS = \
 	day \
 	draw \
 	bootstrap \
+	progress \
 	uninstall
 
 ISOLATION = \

@@ -57,6 +57,12 @@ int			fsw_max_body_size = 4 * 1024 * 1024;
  */
 int			fsw_unknown_name = FSW_UNKNOWN_NAME_NOTICE;
 
+/*
+ * flagsmith_webhook.progress_interval, in milliseconds: how often a long call
+ * tells how far it is; 0 with every step, -1 never.
+ */
+int			fsw_progress_interval = 10 * 1000;
+
 static const struct config_enum_entry unknown_name_options[] = {
 	{"notice", FSW_UNKNOWN_NAME_NOTICE, false},
 	{"ignore", FSW_UNKNOWN_NAME_IGNORE, false},
@@ -86,6 +92,16 @@ _PG_init(void)
 							 PGC_USERSET,
 							 0,
 							 NULL, NULL, NULL);
+	DefineCustomIntVariable("flagsmith_webhook.progress_interval",
+							"Sets how often rebuilding, pruning, importing and readmitting tell how far they are.",
+							"By a notice and in pg_stat_activity: 0 tells at every step, -1 never.",
+							&fsw_progress_interval,
+							10 * 1000,
+							-1,
+							INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("flagsmith_webhook");
 
 	fsw_xact_init();

@@ -42,6 +42,7 @@ typedef enum FswUnknownName
 } FswUnknownName;
 
 extern int	fsw_unknown_name;
+extern int	fsw_progress_interval;
 
 /* ---- guard.c: append-only tables, and the one way around ---- */
 
@@ -83,9 +84,13 @@ typedef enum FswPlanId
 	FSW_PLAN_REBUILD_DELETE,	/* one for each typed table */
 	FSW_PLAN_REBUILD_DELETE_LAST = FSW_PLAN_REBUILD_DELETE + 3,
 	FSW_PLAN_REBUILD_DELIVERY,
+	FSW_PLAN_REBUILD_LAST,
 	FSW_PLAN_PRUNE_BODIES,
-	FSW_PLAN_PRUNE_HISTORY,
+	FSW_PLAN_PRUNE_HISTORY,		/* one for each typed table */
+	FSW_PLAN_PRUNE_HISTORY_LAST = FSW_PLAN_PRUNE_HISTORY + 3,
+	FSW_PLAN_PRUNE_HISTORY_BODIES,
 	FSW_PLAN_PRUNABLE_HISTORY,
+	FSW_PLAN_PRUNABLE_COUNT,
 	FSW_PLAN_PRUNE_LOG,
 	FSW_PLAN_COUNT
 } FswPlanId;
@@ -107,6 +112,21 @@ extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool r
 						long count);
 extern SPIPlanPtr fsw_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
 extern SPIPlanPtr fsw_generic_plan(FswPlanId id, const char *sql, int nargs, const Oid *argtypes);
+
+/* ---- progress.c: how far a long call is ---- */
+
+typedef struct FswProgress
+{
+	const char *call;			/* the function, without its schema */
+	TimestampTz told_at;
+	bool		shown;			/* in pg_stat_activity */
+} FswProgress;
+
+extern void fsw_progress_begin(FswProgress *progress, const char *call, const char *at_first);
+extern bool fsw_progress_is_due(const FswProgress *progress);
+extern void fsw_progress_show(FswProgress *progress, const char *text);
+extern void fsw_progress_tell(FswProgress *progress, const char *text);
+extern void fsw_progress_end(FswProgress *progress);
 
 /* ---- hmac.c: HMAC-SHA256 over the bytes received (the only OpenSSL) ---- */
 

@@ -101,9 +101,12 @@ fsw_readmit(PG_FUNCTION_ARGS)
 	Datum		args[] = {PointerGetDatum(webhook)};
 	InboxState *state = fsw_inbox_state(fcinfo);
 	Portal		portal;
+	FswProgress progress;
+	int64		verified = 0;
 	int64		readmitted = 0;
 
 	SPI_connect();
+	fsw_progress_begin(&progress, "readmit", NULL);
 
 	/* An empty ring, too, must tell that there is no such webhook. */
 	(void) fsw_find_webhook(state, webhook);
@@ -133,12 +136,17 @@ fsw_readmit(PG_FUNCTION_ARGS)
 			old = MemoryContextSwitchTo(state->delivery_mcxt);
 			if (readmit_row(state, webhook, id))
 				readmitted++;
+			verified++;
+			if (fsw_progress_is_due(&progress))
+				fsw_progress_tell(&progress, psprintf("verified %lld deliveries, took in %lld",
+													  (long long) verified, (long long) readmitted));
 			MemoryContextSwitchTo(old);
 			CHECK_FOR_INTERRUPTS();
 		}
 		SPI_freetuptable(ids);
 	}
 	SPI_cursor_close(portal);
+	fsw_progress_end(&progress);
 	SPI_finish();
 	PG_RETURN_INT64(readmitted);
 }

@@ -14,6 +14,7 @@
 #include "access/toast_internals.h"
 #include "catalog/pg_type_d.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -155,19 +156,31 @@ mark_blocks(const FswRow *row)
 		mark_block(row->values[ROW_source], 262144, id / 262144 - 1);
 }
 
-/* fsw_store_rows() - write everything that an event says. */
+/*
+ * fsw_store_rows() - write everything that an event says.  A page of many
+ * entries can take long.
+ */
 void
 fsw_store_rows(FswEvent *event, const FswDelivery *delivery)
 {
+	FswProgress progress;
 	ListCell   *lc;
 
+	if (event->is_import)
+		fsw_progress_begin(&progress, "import", NULL);
 	foreach(lc, event->rows)
 	{
 		FswRow	   *row = lfirst(lc);
 
+		CHECK_FOR_INTERRUPTS();
 		fsw_complete_row(row, delivery);
 		fsw_insert_row(row);
 		mark_blocks(row);
+		if (event->is_import && fsw_progress_is_due(&progress))
+			fsw_progress_tell(&progress, psprintf("stored %d of %d rows",
+												  foreach_current_index(lc) + 1, list_length(event->rows)));
 	}
 	fsw_store_names(event, delivery);
+	if (event->is_import)
+		fsw_progress_end(&progress);
 }

@@ -16,7 +16,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "src/base/fsw.h"
@@ -24,6 +27,9 @@
 
 /* What of a call goes into flagsmith.pruning, in the order of its columns. */
 #define PRUNED_COUNTS 5
+
+/* How many rows are chosen, or bodies forgotten, between two looks at the clock. */
+#define STEP 1000
 
 static void
 require_arguments(FunctionCallInfo fcinfo)
@@ -38,37 +44,40 @@ require_arguments(FunctionCallInfo fcinfo)
 				 errmsg("at_most must be greater than zero")));
 }
 
-/* The only row of the last statement: how much it removed of what. */
+/* A record of what was removed of what; returns how much that was. */
 static int64
-record(const char *what, Datum before, int returned)
+record(const char *what, Datum before, const int64 *counts)
 {
 	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
 	Datum		values[2 + PRUNED_COUNTS];
-	HeapTuple	tuple = SPI_tuptable->vals[0];
-	TupleDesc	desc = SPI_tuptable->tupdesc;
-	int64		total = 0;
-	bool		isnull;
+	int64		rows = 0;
 
 	values[0] = CStringGetTextDatum(what);
 	values[1] = before;
 	for (int i = 0; i < PRUNED_COUNTS; i++)
 	{
-		int64		count = i < returned ? DatumGetInt64(SPI_getbinval(tuple, desc, i + 1, &isnull)) : 0;
-
-		values[2 + i] = Int64GetDatum(count);
-		/* Of history, the deliveries are counted by their rows. */
-		if (i > 0 || returned == 1)
-			total += count;
+		values[2 + i] = Int64GetDatum(counts[i]);
+		if (i > 0)
+			rows += counts[i];
 	}
-	SPI_freetuptable(SPI_tuptable);
-	if (total > 0)
+	if (rows + counts[0] > 0)
 		fsw_execute(fsw_plan(FSW_PLAN_PRUNE_LOG,
 								  "INSERT INTO flagsmith.pruning"
 								  " (what, before, bodies, audit_log, flag_change, audit_effect, version_published)"
 								  " VALUES ($1, $2, $3, $4, $5, $6, $7)",
 								  lengthof(types), types),
 						 values, NULL, false, 0);
-	return total;
+	/* Of history, the deliveries are counted by their rows. */
+	return strcmp(what, "bodies") == 0 ? counts[0] : rows;
+}
+
+/* One bigint of the only row of the last statement. */
+static int64
+returned(int column)
+{
+	bool		isnull;
+
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
 }
 
 PG_FUNCTION_INFO_V1(fsw_prune_bodies);
@@ -82,36 +91,175 @@ PG_FUNCTION_INFO_V1(fsw_prune_bodies);
 Datum
 fsw_prune_bodies(PG_FUNCTION_ARGS)
 {
-	static const Oid types[] = {TIMESTAMPTZOID, INT4OID, BOOLOID};
-	Datum		values[3];
-	int64		pruned;
+	static const Oid types[] = {TIMESTAMPTZOID, INT4OID, BOOLOID, INT8OID};
+	Datum		values[4];
+	int64		counts[PRUNED_COUNTS] = {0};
+	int64		step;
+	int64		last = PG_INT64_MIN;
+	FswProgress progress;
 
 	require_arguments(fcinfo);
 	values[0] = PG_GETARG_DATUM(0);
-	values[1] = PG_GETARG_DATUM(1);
 	values[2] = BoolGetDatum(!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	SPI_connect();
-	fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_BODIES,
-									"WITH victim AS ("
-									" SELECT id FROM flagsmith.delivery"
-									" WHERE received_at < $1 AND body IS NOT NULL"
-									" AND (undecoded_reason IS NULL OR $3)"
-									" ORDER BY id LIMIT $2),"
-									" pruned AS ("
-									" UPDATE flagsmith.delivery AS d SET body = NULL"
-									" FROM victim AS v WHERE d.id = v.id RETURNING d.id)"
-									" SELECT count(*) FROM pruned",
-									3, types),
-						   values, NULL);
-	pruned = record("bodies", values[0], 1);
+	fsw_progress_begin(&progress, "prune_bodies", NULL);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		step = Min(STEP, PG_GETARG_INT32(1) - counts[0]);
+		values[1] = Int32GetDatum((int32) step);
+		values[3] = Int64GetDatum(last);
+		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_BODIES,
+										"WITH victim AS ("
+										" SELECT id FROM flagsmith.delivery"
+										" WHERE received_at < $1 AND body IS NOT NULL"
+										" AND (undecoded_reason IS NULL OR $3) AND id > $4"
+										" ORDER BY id LIMIT $2),"
+										" pruned AS ("
+										" UPDATE flagsmith.delivery AS d SET body = NULL"
+										" FROM victim AS v WHERE d.id = v.id RETURNING d.id)"
+										" SELECT count(*), coalesce(max(id), $4) FROM pruned",
+										4, types),
+							   values, NULL);
+		step = step == returned(1) ? step : 0;
+		counts[0] += returned(1);
+		last = returned(2);
+		SPI_freetuptable(SPI_tuptable);
+		if (fsw_progress_is_due(&progress))
+			fsw_progress_tell(&progress, psprintf("forgot %lld bodies of at most %d",
+												  (long long) counts[0], PG_GETARG_INT32(1)));
+	} while (step > 0 && counts[0] < PG_GETARG_INT32(1));
+	fsw_progress_end(&progress);
+	record("bodies", values[0], counts);
 	SPI_finish();
-	PG_RETURN_INT64(pruned);
+	PG_RETURN_INT64(counts[0]);
 }
 
-/* The rows of one table that may go, to the row itself. */
-#define PRUNABLE(table) \
-	" USING prunable AS v WHERE v.relation = '" table "'" \
-	" AND c.delivery = v.delivery AND c.ordinal = v.ordinal"
+#define DELETE_VICTIMS(table, split) \
+	"DELETE FROM flagsmith." table " AS c USING unnest($1, $2, $3) AS v (delivery, ordinal, split)" \
+	" WHERE c.delivery = v.delivery AND c.ordinal = v.ordinal" split
+
+/* The typed tables, in the order in which flagsmith.pruning counts them. */
+#define VICTIM_TABLES 4
+static const struct
+{
+	const char *name;
+	const char *sql;
+}			victim_tables[VICTIM_TABLES] =
+{
+	{"audit_log", DELETE_VICTIMS("audit_log", "")},
+	{"flag_change", DELETE_VICTIMS("flag_change", "")},
+	{"audit_effect", DELETE_VICTIMS("audit_effect", " AND c.split = v.split")},
+	{"version_published", DELETE_VICTIMS("version_published", "")}
+};
+
+/* The rows of one of them that may go, by their keys. */
+typedef struct Victims
+{
+	int			n;
+	Datum		deliveries[STEP];
+	Datum		ordinals[STEP];
+	Datum		splits[STEP];
+} Victims;
+
+/* Sort the rows of a step by their tables; returns their deliveries, in all. */
+static ArrayType *
+sort_victims(Victims *victims, SPITupleTable *rows)
+{
+	Datum	   *deliveries = palloc_array(Datum, rows->numvals);
+	bool		isnull;
+
+	for (int t = 0; t < VICTIM_TABLES; t++)
+		victims[t].n = 0;
+	for (uint64 i = 0; i < rows->numvals; i++)
+	{
+		char	   *table = SPI_getvalue(rows->vals[i], rows->tupdesc, 1);
+		Victims    *of;
+		int			t = 0;
+
+		while (t < VICTIM_TABLES && strcmp(victim_tables[t].name, table) != 0)
+			t++;
+		if (t == VICTIM_TABLES)
+			elog(ERROR, "could not prune a row of \"%s\"", table);
+		of = &victims[t];
+		deliveries[i] = SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull);
+		deliveries[i] = Int64GetDatum(DatumGetInt64(deliveries[i]));
+		of->deliveries[of->n] = deliveries[i];
+		of->ordinals[of->n] = SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull);
+		of->splits[of->n++] = SPI_getbinval(rows->vals[i], rows->tupdesc, 4, &isnull);
+	}
+	return construct_array(deliveries, rows->numvals, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+}
+
+/* Remove the rows of a step, and the bodies that they came from. */
+static void
+remove_victims(Victims *victims, ArrayType *deliveries, int64 *counts)
+{
+	static const Oid types[] = {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID};
+	Datum		values[3];
+
+	for (int t = 0; t < VICTIM_TABLES; t++)
+	{
+		Victims    *of = &victims[t];
+
+		if (of->n == 0)
+			continue;
+		values[0] = PointerGetDatum(construct_array(of->deliveries, of->n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		values[1] = PointerGetDatum(construct_array(of->ordinals, of->n, INT4OID, 4, true, TYPALIGN_INT));
+		values[2] = PointerGetDatum(construct_array(of->splits, of->n, INT4OID, 4, true, TYPALIGN_INT));
+		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY + t, victim_tables[t].sql, 3, types), values, NULL);
+		counts[t + 1] += SPI_processed;
+	}
+	values[0] = PointerGetDatum(deliveries);
+	fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY_BODIES,
+									"UPDATE flagsmith.delivery SET body = NULL WHERE body IS NOT NULL AND id = ANY ($1)",
+									1, types),
+						   values, NULL);
+	counts[0] += SPI_processed;
+}
+
+/*
+ * Remove what may go.  The choice is one statement with one snapshot, read
+ * through a cursor, so that what one step removes is still there for the
+ * choice of the others.
+ */
+static void
+prune_history(Datum *values, const Oid *types, int64 *counts)
+{
+	Victims    *victims = palloc_array(Victims, VICTIM_TABLES);
+	MemoryContext step = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook prune",
+											   ALLOCSET_DEFAULT_SIZES);
+	FswProgress progress;
+	Portal		portal;
+
+	fsw_progress_begin(&progress, "prune_history", "choosing what to remove");
+	portal = SPI_cursor_open(NULL,
+							 fsw_plan(FSW_PLAN_PRUNABLE_HISTORY,
+									  "SELECT relation, delivery, ordinal, split FROM flagsmith._prunable_history($1, $2)",
+									  2, types),
+							 values, NULL, false);
+	for (;;)
+	{
+		SPITupleTable *rows;
+		MemoryContext old;
+
+		SPI_cursor_fetch(portal, true, STEP);
+		rows = SPI_tuptable;
+		if (SPI_processed == 0)
+			break;
+		old = MemoryContextSwitchTo(step);
+		remove_victims(victims, sort_victims(victims, rows), counts);
+		if (fsw_progress_is_due(&progress))
+			fsw_progress_tell(&progress, psprintf("removed %lld rows",
+												  (long long) (counts[1] + counts[2] + counts[3] + counts[4])));
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(step);
+		SPI_freetuptable(rows);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	fsw_progress_end(&progress);
+}
 
 PG_FUNCTION_INFO_V1(fsw_prune_history);
 
@@ -119,14 +267,13 @@ PG_FUNCTION_INFO_V1(fsw_prune_history);
  * prune_history(before timestamptz, at_most integer, dry_run boolean) returns
  * bigint - remove typed rows, with the bodies they came from, that say nothing
  * about any instant from "before" on; which those are is schema/prune.sql's.
- * The parts of one statement see one snapshot, so what one of them removes is
- * still there for the choice of the others.
  */
 Datum
 fsw_prune_history(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		values[2];
+	int64		counts[PRUNED_COUNTS] = {0};
 	int64		pruned;
 
 	require_arguments(fcinfo);
@@ -135,34 +282,20 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (!PG_ARGISNULL(2) && PG_GETARG_BOOL(2))
 	{
-		bool		isnull;
+		FswProgress progress;
 
-		fsw_execute(fsw_plan(FSW_PLAN_PRUNABLE_HISTORY,
+		fsw_progress_begin(&progress, "prune_history", "counting what to remove");
+		fsw_execute(fsw_plan(FSW_PLAN_PRUNABLE_COUNT,
 							 "SELECT count(*) FROM flagsmith._prunable_history($1, $2)",
 							 2, types),
 					values, NULL, false, 0);
-		pruned = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		pruned = returned(1);
+		fsw_progress_end(&progress);
 	}
 	else
 	{
-		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY,
-										"WITH prunable AS MATERIALIZED ("
-										" SELECT * FROM flagsmith._prunable_history($1, $2)),"
-										" changes AS (DELETE FROM flagsmith.flag_change AS c" PRUNABLE("flag_change") " RETURNING 1),"
-										" entries AS (DELETE FROM flagsmith.audit_log AS c" PRUNABLE("audit_log") " RETURNING 1),"
-										" effects AS (DELETE FROM flagsmith.audit_effect AS c" PRUNABLE("audit_effect")
-										"  AND c.split = v.split RETURNING 1),"
-										" versions AS (DELETE FROM flagsmith.version_published AS c"
-										PRUNABLE("version_published") " RETURNING 1),"
-										" bodies AS (UPDATE flagsmith.delivery AS d SET body = NULL"
-										"  WHERE d.body IS NOT NULL AND d.id IN (SELECT v.delivery FROM prunable AS v)"
-										"  RETURNING d.id)"
-										" SELECT (SELECT count(*) FROM bodies), (SELECT count(*) FROM entries),"
-										" (SELECT count(*) FROM changes), (SELECT count(*) FROM effects),"
-										" (SELECT count(*) FROM versions)",
-										2, types),
-							   values, NULL);
-		pruned = record("history", values[0], PRUNED_COUNTS);
+		prune_history(values, types, counts);
+		pruned = record("history", values[0], counts);
 	}
 	SPI_finish();
 	PG_RETURN_INT64(pruned);

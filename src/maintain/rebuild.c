@@ -23,7 +23,6 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -35,9 +34,6 @@
 
 /* Rows that a cursor fetches at a time. */
 #define FETCH_COUNT 500
-
-/* Deliveries between two reports of progress. */
-#define PROGRESS_COUNT 100000
 
 /* A cursor over rows in the order of a key, and the row it stands on. */
 typedef struct Reader
@@ -69,6 +65,8 @@ typedef struct Rebuild
 	Tuplestorestate *result;
 	TupleDesc	desc;
 	MemoryContext mcxt;			/* reset for each delivery */
+	FswProgress progress;
+	int64		last;			/* the last delivery there is */
 	int64		compared;
 	int64		pruned;
 	int64		damaged;
@@ -603,14 +601,31 @@ rebuild_delivery(Rebuild *rebuild)
 	rebuild->compared++;
 }
 
-static void
-report_progress(const Rebuild *rebuild)
+/* The id of the last delivery that is looked at. */
+static int64
+last_delivery(const Datum *range)
 {
-	char	   *text = psprintf("compared %lld deliveries, %lld differences",
-								(long long) rebuild->compared, (long long) rebuild->differences);
+	static const Oid types[] = {INT8OID, INT8OID};
+	Datum		values[] = {range[0], range[1]};
+	int64		last;
+	bool		isnull;
 
-	pgstat_report_activity(STATE_RUNNING, psprintf("flagsmith.rebuild: %s", text));
-	ereport(NOTICE, (errmsg_internal("%s", text)));
+	fsw_execute(fsw_plan(FSW_PLAN_REBUILD_LAST,
+						 "SELECT coalesce(max(id), 0) FROM flagsmith.delivery WHERE id BETWEEN $1 AND $2",
+						 2, types),
+				values, NULL, false, 0);
+	last = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return last;
+}
+
+static void
+report_progress(Rebuild *rebuild, int64 delivery)
+{
+	fsw_progress_tell(&rebuild->progress,
+					  psprintf("compared %lld deliveries, %lld differences; at delivery %lld of %lld",
+							   (long long) rebuild->compared, (long long) rebuild->differences,
+							   (long long) delivery, (long long) rebuild->last));
 }
 
 /* What was left as it is, and why. */
@@ -654,6 +669,8 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	rebuild.desc = rsinfo->setDesc;
 
 	SPI_connect();
+	fsw_progress_begin(&rebuild.progress, "rebuild", NULL);
+	rebuild.last = last_delivery(range);
 	rebuild.mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook rebuild",
 										 ALLOCSET_DEFAULT_SIZES);
 	reader_open(&rebuild.deliveries, delivery_query(rebuild.undecoded_only), range);
@@ -668,9 +685,8 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 		MemoryContext old = MemoryContextSwitchTo(rebuild.mcxt);
 
 		rebuild_delivery(&rebuild);
-		if (rebuild.compared > 0 && rebuild.compared % PROGRESS_COUNT == 0 &&
-			!rebuild.deliveries.nulls[BODY_body])
-			report_progress(&rebuild);
+		if (fsw_progress_is_due(&rebuild.progress))
+			report_progress(&rebuild, DatumGetInt64(rebuild.deliveries.values[BODY_id]));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(rebuild.mcxt);
 		CHECK_FOR_INTERRUPTS();
@@ -681,6 +697,7 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 		reader_close(&rebuild.rows[id]);
 	}
 	reader_close(&rebuild.deliveries);
+	fsw_progress_end(&rebuild.progress);
 	report_left(&rebuild);
 	SPI_finish();
 	return (Datum) 0;
