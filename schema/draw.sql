@@ -98,24 +98,26 @@ CREATE FUNCTION flagsmith._drawn_acts(source text, environment_id bigint, featur
     RETURNS SETOF record
     LANGUAGE sql STABLE PARALLEL SAFE COST 100000 ROWS 50
 BEGIN ATOMIC
-    WITH name AS (
-        SELECT n.kind, n.name
+    WITH named AS (
+        SELECT array_agg(n.name) FILTER (WHERE n.kind = 'environment') AS environments,
+            array_agg(n.name) FILTER (WHERE n.kind = 'project') AS projects,
+            array_agg(n.name) FILTER (WHERE n.kind = 'feature') AS features
         FROM flagsmith.name n
-        JOIN flagsmith.name e ON e.source = n.source AND e.kind = 'environment' AND e.id = _drawn_acts.environment_id::text
         WHERE n.source = _drawn_acts.source
-            AND (n.kind = 'environment' AND n.id = e.id
-                OR n.kind = 'project' AND n.id = e.project_id::text
+            AND (n.kind = 'environment' AND n.id = _drawn_acts.environment_id::text
+                OR n.kind = 'project' AND n.id = (SELECT max(e.project_id)::text FROM flagsmith.name e
+                    WHERE e.source = _drawn_acts.source AND e.kind = 'environment' AND e.id = _drawn_acts.environment_id::text)
                 OR n.kind = 'feature' AND n.id = ANY (_drawn_acts.feature_ids::text[]))
-        GROUP BY n.kind, n.name
     ), act AS (
+        -- By time alone, which the view can do without looking at all of them.
         SELECT h.*
         FROM flagsmith.history h
         WHERE h.source = _drawn_acts.source AND h.at >= _drawn_acts.since AND h.at < _drawn_acts.until
             AND h.feature IS NOT NULL
-            AND (h.environment IS NULL OR h.environment IN (SELECT n.name FROM name n WHERE n.kind = 'environment'))
-            AND (h.project IS NULL OR h.project IN (SELECT n.name FROM name n WHERE n.kind = 'project'))
-            AND (_drawn_acts.feature_ids IS NULL OR h.feature IN (SELECT n.name FROM name n WHERE n.kind = 'feature'))
-        ORDER BY h.at DESC, h.audit_id DESC, h.feature COLLATE "C"
+            AND (h.environment IS NULL OR h.environment = ANY ((SELECT n.environments FROM named n)::text[]))
+            AND (h.project IS NULL OR h.project = ANY ((SELECT n.projects FROM named n)::text[]))
+            AND (_drawn_acts.feature_ids IS NULL OR h.feature = ANY ((SELECT n.features FROM named n)::text[]))
+        ORDER BY h.at DESC
         LIMIT 52
     )
     SELECT chr(CASE WHEN a.n <= 26 THEN 96 ELSE 38 END + a.n::integer), a.at, a.who, a.what, a.feature, a.segment, a.identity, a.change_request
@@ -179,13 +181,13 @@ BEGIN ATOMIC
                 ELSE floor(extract(epoch FROM s."to" - _drawn_bars.since) / z.step)::integer END - 1 AS last_column
         FROM flagsmith._drawn_stretches(_drawn_bars.source, _drawn_bars.environment_id, _drawn_bars.feature_ids, _drawn_bars.since, _drawn_bars.until) s
         CROSS JOIN (SELECT extract(epoch FROM _drawn_bars.until - _drawn_bars.since) / _drawn_bars.width AS step) z
-    ), cell AS (
+    ), cell AS MATERIALIZED (
         SELECT s.bar, x.i,
             CASE WHEN s.confidence = 'unknown' THEN g.g[6] WHEN s.enabled IS NULL THEN ' '
                 WHEN s.confidence = 'inferred' THEN g.g[CASE WHEN s.enabled THEN 4 ELSE 5 END]
                 WHEN s.enabled THEN g.g[1 + s.shade] ELSE g.g[3] END AS glyph
         FROM stretch s CROSS JOIN glyph g CROSS JOIN LATERAL generate_series(s.first, s.last_column) AS x (i)
-    ), busy AS (
+    ), busy AS MATERIALIZED (
         SELECT s.bar, s.first AS i FROM stretch s WHERE s.changed GROUP BY s.bar, s.first HAVING count(*) > 1
     ), bar AS (
         SELECT s.bar, coalesce(max(s.scope), max(s.feature)) AS label, max(s.feature) AS feature, max(s.segment) AS segment, max(s.identity) AS identity,
@@ -193,7 +195,7 @@ BEGIN ATOMIC
             max(flagsmith._drawn_state(s.enabled, s.value, s.variants, s.confidence)) FILTER (WHERE s.last) AS state
         FROM stretch s
         GROUP BY s.bar
-    ), mark AS (
+    ), mark AS MATERIALIZED (
         SELECT b.bar, m.i, CASE WHEN count(*) = 1 THEN min(m.letter) ELSE '+' END AS letter
         FROM bar b
         JOIN (SELECT a.*, least(floor(extract(epoch FROM a.at - _drawn_bars.since)
@@ -330,7 +332,7 @@ DECLARE
     id      text;           -- of the picture, before those of its parts: several can stand in one page
     span    numeric;
     format_ text;
-    body    text := '';
+    parts   text[] := '{}';  -- since a text that grows is copied each time
     told    text := '';
     top     integer := 66;
     acts    jsonb;          -- read once
@@ -358,8 +360,8 @@ BEGIN
 
     -- The scale.
     FOR i IN 0 .. 2 LOOP
-        body := body || format('<text x="%s%%" y="56" class="s" text-anchor="%s">%s</text>', i * 50, (ARRAY['start', 'middle', 'end'])[i + 1],
-            to_char(since + (until - since) * i / 2, format_));
+        parts := array_append(parts, format('<text x="%s%%" y="56" class="s" text-anchor="%s">%s</text>', i * 50, (ARRAY['start', 'middle', 'end'])[i + 1],
+            to_char(since + (until - since) * i / 2, format_)));
     END LOOP;
     FOR s IN SELECT t.*, d.state, d.state || CASE WHEN t.confidence IN ('reported', 'confirmed') THEN ', ' || t.confidence::text ELSE '' END AS sure
         FROM flagsmith._drawn_stretches(source, environment_id, ids, since, until) t
@@ -368,7 +370,7 @@ BEGIN
         IF s.bar <> bar THEN
             top := top + CASE WHEN bar = 0 THEN 8 ELSE 60 END;
             bar := s.bar;
-            body := body || format('<text x="0" y="%s" class="n">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(coalesce(s.scope, s.feature), -30)));
+            parts := array_append(parts, format('<text x="0" y="%s" class="n">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(coalesce(s.scope, s.feature), -30))));
             told := told || CASE WHEN told = '' THEN '' ELSE ' ' END || coalesce(s.scope || ' of ', '') || s.feature || ': ';
             -- the letters of the acts, without those that would stand on another
             x := -100;
@@ -377,30 +379,30 @@ BEGIN
                     ELSE ids IS NULL OR (t.segment IS NULL AND t.identity IS NULL) END
                 ORDER BY t.at
             LOOP
-                body := body || format('<svg x="%s%%" y="%s" overflow="visible"><title>%s</title><path d="M0 0L4 7H-4Z"/>%s</svg>',
+                parts := array_append(parts, format('<svg x="%s%%" y="%s" overflow="visible"><title>%s</title><path d="M0 0L4 7H-4Z"/>%s</svg>',
                     round(extract(epoch FROM a.at - since) / span, 3), top + 33,
                     flagsmith._xml(format('%s %s, by %s', to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), a.what, a.who) || coalesce(', change request ' || a.change_request, '')),
-                    CASE WHEN extract(epoch FROM a.at - since) / span >= x + 2.5 THEN '<text y="17" class="s" text-anchor="middle">' || a.letter || '</text>' ELSE '' END);
+                    CASE WHEN extract(epoch FROM a.at - since) / span >= x + 2.5 THEN '<text y="17" class="s" text-anchor="middle">' || a.letter || '</text>' ELSE '' END));
                 IF extract(epoch FROM a.at - since) / span >= x + 2.5 THEN
                     x := extract(epoch FROM a.at - since) / span;
                 END IF;
             END LOOP;
         END IF;
         IF s.enabled IS NOT NULL OR s.confidence = 'unknown' THEN
-            body := body || flagsmith._drawn_rect(id, top + 14, extract(epoch FROM s."from" - since) / span, extract(epoch FROM s."to" - since) / span,
+            parts := array_append(parts, flagsmith._drawn_rect(id, top + 14, extract(epoch FROM s."from" - since) / span, extract(epoch FROM s."to" - since) / span,
                 s.enabled, s.shade, s.confidence, format('%s: %s, from %s to %s', coalesce(s.scope, s.feature), s.sure,
-                    to_char(s."from", 'YYYY-MM-DD HH24:MI:SS'), to_char(s."to", 'YYYY-MM-DD HH24:MI:SS')));
+                    to_char(s."from", 'YYYY-MM-DD HH24:MI:SS'), to_char(s."to", 'YYYY-MM-DD HH24:MI:SS'))));
         END IF;
         IF length(told) < 4000 THEN
             told := told || format('%s until %s%s', s.sure, to_char(s."to", 'YYYY-MM-DD HH24:MI'), CASE WHEN s.last THEN '.' ELSE ', ' END);
         END IF;
         IF s.last THEN
-            body := body || format('<text x="100%%" y="%s" class="s" text-anchor="end">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(s.state, -20)));
+            parts := array_append(parts, format('<text x="100%%" y="%s" class="s" text-anchor="end">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(s.state, -20))));
         END IF;
     END LOOP;
     IF bar = 0 THEN
         told := 'No flag was there in that time.';
-        body := body || format('<text x="0" y="%s" class="s">%s</text>', top + 20, told);
+        parts := array_append(parts, format('<text x="0" y="%s" class="s">%s</text>', top + 20, told));
     END IF;
 
     -- What the looks mean, in two rows, so that it fits where the picture is narrow.
@@ -408,20 +410,20 @@ BEGIN
     FOR s IN SELECT * FROM (VALUES (1, 'on', true, 'confirmed'), (2, 'another value', true, 'confirmed'), (3, 'off', false, 'confirmed'),
         (4, 'reported', true, 'reported'), (5, 'inferred', true, 'inferred'), (6, 'unknown', false, 'unknown')) AS l (n, word, enabled, confidence)
     LOOP
-        body := body || format('<svg x="%s%%" y="%s" width="32%%" height="22" overflow="visible">', (s.n - 1) % 3 * 34, top + (s.n - 1) / 3 * 26)
+        parts := array_append(parts, format('<svg x="%s%%" y="%s" width="32%%" height="22" overflow="visible">', (s.n - 1) % 3 * 34, top + (s.n - 1) / 3 * 26)
             || replace(flagsmith._drawn_rect(id, 0, 0, 18, s.enabled, (s.n = 2)::integer, s.confidence::flagsmith.confidence, s.word), '18.000%', '26')
-            || format('<text x="32" y="14" class="s">%s</text></svg>', s.word);
+            || format('<text x="32" y="14" class="s">%s</text></svg>', s.word));
     END LOOP;
     top := top + 66;
     FOR a IN SELECT t.* FROM jsonb_to_recordset(acts) AS t (letter text, at timestamptz, who text, what text, feature text, segment text, identity text, change_request text) LOOP
-        body := body || format('<text x="0" y="%s" class="s"><tspan class="n">%s</tspan> %s %s</text><text x="14" y="%s" class="s">%s</text>', top, a.letter,
+        parts := array_append(parts, format('<text x="0" y="%s" class="s"><tspan class="n">%s</tspan> %s %s</text><text x="14" y="%s" class="s">%s</text>', top, a.letter,
             to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), flagsmith._xml(flagsmith._cell('by ' || a.who || coalesce(', ' || a.change_request, ''), -36)), top + 15,
-            flagsmith._xml(flagsmith._cell(concat_ws(', ', a.feature, 'segment ' || a.segment, 'identity ' || a.identity) || ': ' || a.what, -56)));
+            flagsmith._xml(flagsmith._cell(concat_ws(', ', a.feature, 'segment ' || a.segment, 'identity ' || a.identity) || ': ' || a.what, -56))));
         labels := labels + 1;
         top := top + 36;
     END LOOP;
     IF labels = 52 THEN
-        body := body || format('<text x="0" y="%s" class="s">Older acts are in flagsmith.history.</text>', top);
+        parts := array_append(parts, format('<text x="0" y="%s" class="s">Older acts are in flagsmith.history.</text>', top));
         top := top + 20;
     END IF;
     RETURN format('<svg xmlns="http://www.w3.org/2000/svg" %s role="img" aria-labelledby="%st %sd">',
@@ -433,7 +435,7 @@ BEGIN
         || format('<svg id="%s" x="2%%" width="96%%" height="100%%" overflow="visible">', id)
         || format('<text x="0" y="20" class="n">%s</text><text x="0" y="38" class="s">%s</text>', flagsmith._xml(flagsmith._cell(concat_ws(': ', name, feature), -44)),
             to_char(since, 'YYYY-MM-DD HH24:MI') || ' to ' || to_char(until, 'YYYY-MM-DD HH24:MI TZ'))
-        || body || '</svg></svg>';
+        || array_to_string(parts, '') || '</svg></svg>';
 END;
 $function$;
 COMMENT ON FUNCTION flagsmith._draw_svg(text, text, bigint, bigint, text, timestamptz, timestamptz, integer) IS 'the picture of timeline_svg()';

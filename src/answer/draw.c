@@ -158,6 +158,7 @@ fsw_columns(PG_FUNCTION_ARGS)
 Datum
 fsw_shades(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
 	PG_RETURN_TEXT_P(cstring_to_text(GetDatabaseEncoding() == PG_UTF8 ?
 									 "\xe2\x96\x88\xe2\x96\x93\xe2\x96\x91\xe2\x96\x92\xc2\xb7" : "#@-+."));
 }
