@@ -38,5 +38,6 @@ typedef enum Answer
 
 extern int	answer_status(Answer answer);
 extern const char *answer_word(Answer answer);
+extern const char *answer_text(Answer answer);
 
 #endif							/* RECEIVER_ANSWER_H */

@@ -613,12 +613,15 @@ create_responses(struct MHD_Response **created, bool and_close)
 	for (int i = ANSWER_NONE + 1; i < ANSWER_COUNT; i++)
 	{
 		struct MHD_Response *response;
+		const char *line = answer_text(i);
 
 		if (answer_status(i) == 0)
 			continue;
 		snprintf(bodies[i], sizeof(bodies[i]), "%s\n",
 				 i == ANSWER_STATUS ? "ok" : answer_word(i));
-		response = MHD_create_response_from_buffer(strlen(bodies[i]), bodies[i],
+		if (line == NULL)
+			line = bodies[i];
+		response = MHD_create_response_from_buffer(strlen(line), (void *) line,
 												   MHD_RESPMEM_PERSISTENT);
 		if (response == NULL ||
 			MHD_add_response_header(response, "Content-Type", "text/plain") != MHD_YES)

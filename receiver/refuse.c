@@ -52,9 +52,14 @@ reason_phrase(Answer answer)
 void
 refuse_early(int fd, Answer answer, bool body)
 {
-	char		text[256];
-	const char *word = answer_word(answer);
+	char		text[384];
+	char		word[32];
+	const char *line = answer_text(answer);
 	int			len;
+
+	snprintf(word, sizeof(word), "%s\n", answer_word(answer));
+	if (line == NULL)
+		line = word;
 
 	len = snprintf(text, sizeof(text),
 				   "HTTP/1.1 %d %s\r\n"
@@ -63,10 +68,10 @@ refuse_early(int fd, Answer answer, bool body)
 				   "Content-Length: %zu\r\n"
 				   "Connection: close\r\n"
 				   "\r\n"
-				   "%s%s",
+				   "%s",
 				   answer_status(answer), reason_phrase(answer),
 				   answer == ANSWER_METHOD ? "Allow: POST\r\n" : "",
-				   strlen(word) + 1, body ? word : "", body ? "\n" : "");
+				   strlen(line), body ? line : "");
 	(void) send(fd, text, (size_t) len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void) shutdown(fd, SHUT_WR);
 }

@@ -35,13 +35,19 @@ is($message, 'WATCHDOG=1', 'and that it is alive');
 
 my $body = slurp_file("$Receiver::data/captured/005_flag_updated_v1_default_str_prev.json");
 
+# What a person reads who tries a wrong name, path or secret with curl.
+my %text_of = (
+	'401 rejected' => 'rejected: flagsmith.rejected in the database says why',
+	'404 no_webhook' => 'no_webhook: no webhook of this name is registered and enabled',
+	'404 not_found' => "not_found: the path does not begin with the receiver's --prefix, or ends there");
+
 sub post_is
 {
 	my ($path, $content, $args, $status, $word, $what) = @_;
 	my ($got, $text, $head) = $receiver->post($path, $content, %$args);
 
 	is($got, $status, "$what: $status");
-	is($text, "$word\n", "$what: $word") if defined $word;
+	is($text, ($text_of{"$status $word"} // $word) . "\n", "$what: $word") if defined $word;
 	unlike($head, qr/^Location:/mi, "$what: no redirect");
 	return $head;
 }
