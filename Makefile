@@ -77,6 +77,7 @@ OBJS = \
 	src/answer/flag_state.o \
 	src/answer/history.o \
 	src/answer/history_state.o \
+	src/answer/instant.o \
 	src/answer/lookup.o \
 	src/answer/lookup_cache.o \
 	src/answer/name.o \
@@ -114,6 +115,7 @@ SCHEMA_PARTS = \
 	gap \
 	environment \
 	draw \
+	instant \
 	privilege \
 	finish
 
@@ -148,6 +150,7 @@ REGRESS = \
 	version \
 	name \
 	snapshot \
+	instant \
 	relation \
 	extreme \
 	maintenance \

@@ -24,6 +24,11 @@ BEGIN
     FOREACH routine IN ARRAY flagsmith._caller_routines() LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine::regprocedure, role);
     END LOOP;
+    -- What only raises, for a timestamp without time zone: without the right to it the message would be about that.
+    FOR routine IN SELECT p.oid::regprocedure FROM pg_proc p
+        WHERE p.pronamespace = 'flagsmith'::regnamespace AND p.prosrc = 'fsw_instant_without_zone' AND NOT p.proname ~ '^import_' LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', routine, role);
+    END LOOP;
 END;
 $function$;
 COMMENT ON FUNCTION flagsmith.grant_caller(regrole) IS 'let a role call the scalar lookups, for policies, triggers and joins';

@@ -42,7 +42,8 @@ WHERE c.relnamespace = 'flagsmith'::regnamespace AND c.relkind = 'S' AND has_seq
 UNION ALL
 SELECT r.role, 'function', p.oid::regprocedure::text, v.verb
 FROM role r CROSS JOIN pg_proc p CROSS JOIN (VALUES ('EXECUTE')) AS v (verb)
-WHERE p.pronamespace = 'flagsmith'::regnamespace AND has_function_privilege(r.oid, p.oid, v.verb)
+-- sql/instant.sql has those beside the functions with an instant, which only raise
+WHERE p.pronamespace = 'flagsmith'::regnamespace AND p.prosrc <> 'fsw_instant_without_zone' AND has_function_privilege(r.oid, p.oid, v.verb)
 UNION ALL
 -- row types and arrays have no rights of their own
 SELECT r.role, 'type', t.oid::regtype::text, 'USAGE'

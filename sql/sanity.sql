@@ -151,4 +151,6 @@ SELECT p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS f
     CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
     p.prosecdef AS definer
 FROM member_function p
+-- sql/instant.sql has those beside the functions with an instant, which only raise
+WHERE p.prosrc <> 'fsw_instant_without_zone'
 ORDER BY p.proname COLLATE "C", pg_get_function_identity_arguments(p.oid) COLLATE "C";
