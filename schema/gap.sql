@@ -63,7 +63,7 @@ WHERE j.broken = 1
             AND above.source = j.source AND above.audit_id = j.next_id)
     -- What was pruned is not missing.
     AND NOT EXISTS (SELECT FROM flagsmith.pruning p WHERE p.what = 'history' AND p.before > j.arrived);
-COMMENT ON VIEW flagsmith.missing_audit_entry IS 'Audit entries that never came, as the ids of the others show: what they told is not known. tools/backfill missing fetches them.';
+COMMENT ON VIEW flagsmith.missing_audit_entry IS 'Audit entries that never came, as the ids of the others show: what they told is not known. flagsmith-backfill missing fetches them.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.source IS 'Which Flagsmith installation it is of.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.project IS 'The name of that project then.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.project_id IS 'The project of the two entries on either side; NULL where they are of several or of none.';

@@ -159,7 +159,7 @@ BEGIN
         secret_id := flagsmith.add_secret(name, secret, '-infinity', 'infinity');
     ELSIF NOT coalesce(allow_unsigned, false) THEN
         RAISE NOTICE USING MESSAGE = format('webhook "%s" rejects every delivery until it has a secret', name),
-            HINT = 'Add it with flagsmith.add_secret() or tools/add-secret.';
+            HINT = 'Add it with flagsmith.add_secret() or flagsmith-add-secret.';
     END IF;
     PERFORM flagsmith._protect_history();
 

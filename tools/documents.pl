@@ -135,6 +135,12 @@ sub check_command
 	{
 		knows_option('receiver', $_) or finding($where, "flagsmith-receiver has no option $_") for @options;
 	}
+	elsif ($program =~ m{^flagsmith-([a-z-]+)$})
+	{
+		return finding($where, "$program is not there, or has no run bit") unless -x "tools/$1";
+		return finding($where, "$program has no manual page") unless grep { -e } "tools/man/$program.1", "tools/man/$program.8";
+		knows_option("tools/$1", $_) or finding($where, "$program has no option $_") for @options;
+	}
 	elsif ($program =~ m{^(?:tools|bench|\.ci)/[\w.-]+$})
 	{
 		return finding($where, "$program is not there, or has no run bit") unless -x $program;
@@ -296,6 +302,18 @@ for my $option (split /\n/, $known{receiver})
 	finding('receiver/flagsmith-receiver.8', "has no $option") unless delete $documented{$option};
 }
 finding('receiver/flagsmith-receiver.8', "flagsmith-receiver has no option $_") for sort keys %documented;
+
+# So do those of the tools, as far as the tool has any.
+for my $page (glob('tools/man/*.[18]'))
+{
+	my ($tool) = $page =~ m{/flagsmith-(.*)\.\d$};
+	my $text = text($page) =~ s/\\f[BIR]//gr =~ s/\\-/-/gr;
+
+	# argparse knows --help by itself
+	$_ eq '--help' || knows_option("tools/$tool", $_) or finding($page, "$tool has no option $_") for $text =~ /(?<![\w-])(--[a-z][a-z-]*)/g;
+	$text =~ /(?<![\w-])\Q$_\E(?![\w-])/ or finding($page, "does not have $_")
+	  for grep { $_ ne '--help' } source("tools/$tool") =~ /(?:add_argument\("|^ +)(--[a-z][a-z-]*)(?=["=)])/gm;
+}
 
 print map { "$_\n" } @findings;
 exit(@findings ? 1 : 0);

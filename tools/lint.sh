@@ -177,6 +177,12 @@ for code in $codes 22003 22021 22P02 22P05 39P01 42704 54000 54001 55000; do
     grep -rqs "$code" expected t --include='*.out' --include='*.pl' || finding "no test expects SQLSTATE $code"
 done
 
+# Manual pages, which have no date.
+if command -v mandoc >/dev/null; then
+    hits=$(mandoc -T lint -W warning tools/man/* receiver/*.8 | grep -v 'missing date') || true
+    [ -z "$hits" ] || finding "manual pages:"$'\n'"$hits"
+fi
+
 # Documents.
 perl tools/documents.pl || status=1
 
