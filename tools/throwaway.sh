@@ -190,7 +190,8 @@ fsw_install()
     server=$(fsw_server_packages) || fsw_die "There is no package of PostgreSQL 15 or later."
     # shellcheck disable=SC2086
     for package in $(fsw_missing $optional); do
-        if apt-cache show "$package" >/dev/null 2>&1; then
+        # One that does not go with what is installed, as another vendor's node, must not keep the others out.
+        if apt-get -qq -s install --no-install-recommends "$package" >/dev/null 2>&1; then
             available="$available $package"
         else
             fsw_say "   no package $package here: the tests that need it are skipped"
