@@ -5,6 +5,7 @@
 #   make installcheck    runs the regress, isolation and TAP tests against a running server
 #   make receiver        builds flagsmith-receiver and what its tests use (libmicrohttpd-dev, libpq-dev)
 #   make install-receiver
+#   make dist            the zip for PGXN, of what is committed
 
 PG_CONFIG ?= pg_config
 
@@ -225,4 +226,10 @@ receiver:
 install-receiver:
 	$(MAKE) -C $(srcdir)/receiver install
 
-.PHONY: receiver install-receiver
+# PGXN wants a version of three numbers, which META.json has; tools/lint.sh compares them.
+DISTVERSION = $(shell sed -n 's/^ *"version": *"\([0-9.]*\)".*/\1/p' META.json | head -n 1)
+
+dist:
+	git archive --format=zip --prefix=flagsmith_webhook-$(DISTVERSION)/ -o flagsmith_webhook-$(DISTVERSION).zip HEAD
+
+.PHONY: receiver install-receiver dist

@@ -76,6 +76,12 @@ case $version in
     *) version=$version.0 ;;
 esac
 [ "$meta" = "$version" ] || finding "META.json: version $meta, but the control file says $version"
+packaged=$(sed -n '1s/^flagsmith-webhook (\([^)]*\)) .*/\1/p' debian/changelog)
+[ "$packaged.0" = "$version" ] || [ "$packaged" = "$version" ] || finding "debian/changelog: version $packaged, but the control file says $version"
+grep -m 1 '^## ' CHANGELOG.md | grep -qF "${version%.0}" || finding "CHANGELOG.md: its first heading does not name version ${version%.0}"
+# Debian's file of the licence is the licence, indented.
+[ "$(sed '1,/^License: PostgreSQL$/d' debian/copyright | sed '1,/^License: PostgreSQL$/d; s/^ \.$//; s/^ //')" = "$(sed '1,/^Copyright/d' LICENSE | sed '/./,$!d')" ] ||
+    finding "debian/copyright: not the text of LICENSE"
 
 # Code.
 none "PG_VERSION_NUM outside src/base/compat.h" --include='*.[ch]' --exclude=compat.h PG_VERSION_NUM .
