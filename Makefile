@@ -85,6 +85,7 @@ OBJS = \
 	src/answer/override.o \
 	src/answer/steps.o \
 	src/answer/unknown.o \
+	src/maintain/cursor.o \
 	src/maintain/prune.o \
 	src/maintain/rebuild.o
 

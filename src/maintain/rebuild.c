@@ -31,22 +31,7 @@
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/ingest/ingest.h"
-
-/* Rows that a cursor fetches at a time. */
-#define FETCH_COUNT 500
-
-/* A cursor over rows in the order of a key, and the row it stands on. */
-typedef struct Reader
-{
-	Portal		portal;
-	SPITupleTable *batch;
-	uint64		size;
-	uint64		next;
-	MemoryContext mcxt;			/* what the current row was deformed into */
-	Datum	   *values;
-	bool	   *nulls;
-	bool		done;
-} Reader;
+#include "src/maintain/cursor.h"
 
 /* Where a typed row stands: its key within its table. */
 typedef struct RowKey
@@ -60,8 +45,8 @@ typedef struct Rebuild
 {
 	bool		dry_run;
 	bool		undecoded_only;
-	Reader		deliveries;
-	Reader		rows[FSW_TABLE_COUNT];
+	FswCursor	deliveries;
+	FswCursor	rows[FSW_TABLE_COUNT];
 	Tuplestorestate *result;
 	TupleDesc	desc;
 	MemoryContext mcxt;			/* reset for each delivery */
@@ -89,60 +74,6 @@ enum
 };
 
 /* ---- reading ---- */
-
-static void
-reader_open(Reader *reader, const char *sql, Datum *range)
-{
-	static Oid	types[] = {INT8OID, INT8OID};
-	SPIPlanPtr	plan = SPI_prepare_cursor(sql, 2, types, CURSOR_OPT_NO_SCROLL | CURSOR_OPT_FAST_PLAN);
-
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare_cursor returned %s", SPI_result_code_string(SPI_result));
-	reader->portal = SPI_cursor_open(NULL, plan, range, NULL, true);
-	SPI_freeplan(plan);
-	reader->mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook reader",
-										 ALLOCSET_DEFAULT_SIZES);
-}
-
-/* Step to the next row; false at the end. */
-static bool
-reader_next(Reader *reader)
-{
-	MemoryContext old;
-	TupleDesc	desc;
-
-	if (reader->done)
-		return false;
-	if (reader->next == reader->size)
-	{
-		if (reader->batch != NULL)
-			SPI_freetuptable(reader->batch);
-		SPI_cursor_fetch(reader->portal, true, FETCH_COUNT);
-		reader->batch = SPI_tuptable;
-		reader->size = SPI_processed;
-		reader->next = 0;
-		if (reader->size == 0)
-		{
-			reader->done = true;
-			return false;
-		}
-	}
-	MemoryContextReset(reader->mcxt);
-	old = MemoryContextSwitchTo(reader->mcxt);
-	desc = reader->batch->tupdesc;
-	reader->values = palloc(desc->natts * sizeof(Datum));
-	reader->nulls = palloc(desc->natts * sizeof(bool));
-	heap_deform_tuple(reader->batch->vals[reader->next++], desc, reader->values, reader->nulls);
-	MemoryContextSwitchTo(old);
-	return true;
-}
-
-static void
-reader_close(Reader *reader)
-{
-	SPI_cursor_close(reader->portal);
-	MemoryContextDelete(reader->mcxt);
-}
 
 /* The bodies to decode; $1 and $2 are the range of their ids. */
 static const char *
@@ -344,26 +275,26 @@ static void
 remove_rows_before(Rebuild *rebuild, FswTableId id, RowKey key)
 {
 	const FswTable *table = &fsw_tables[id];
-	Reader	   *reader = &rebuild->rows[id];
+	FswCursor  *cursor = &rebuild->rows[id];
 
-	while (!reader->done && compare_keys(row_key(table, reader->values), key) < 0)
+	while (!cursor->done && compare_keys(row_key(table, cursor->values), key) < 0)
 	{
-		RowKey		extra = row_key(table, reader->values);
+		RowKey		extra = row_key(table, cursor->values);
 
 		report(rebuild, table->name, extra, "extra", (Datum) 0);
 		if (!rebuild->dry_run)
 			delete_row(id, extra);
-		(void) reader_next(reader);
+		(void) fsw_cursor_next(cursor);
 	}
 }
 
 static void
 skip_rows(Rebuild *rebuild, FswTableId id, int64 delivery)
 {
-	Reader	   *reader = &rebuild->rows[id];
+	FswCursor  *cursor = &rebuild->rows[id];
 
-	while (!reader->done && DatumGetInt64(reader->values[ROW_delivery]) == delivery)
-		(void) reader_next(reader);
+	while (!cursor->done && DatumGetInt64(cursor->values[ROW_delivery]) == delivery)
+		(void) fsw_cursor_next(cursor);
 }
 
 /* One decoded row against the stored one. */
@@ -372,19 +303,19 @@ compare_row(Rebuild *rebuild, FswRow *row)
 {
 	const FswTable *table = row->table;
 	FswTableId	id = table - fsw_tables;
-	Reader	   *reader = &rebuild->rows[id];
+	FswCursor  *cursor = &rebuild->rows[id];
 	RowKey		key = row_key(table, row->values);
 	Datum		columns;
 
 	remove_rows_before(rebuild, id, key);
-	if (reader->done || compare_keys(row_key(table, reader->values), key) > 0)
+	if (cursor->done || compare_keys(row_key(table, cursor->values), key) > 0)
 	{
 		report(rebuild, table->name, key, "missing", (Datum) 0);
 		if (!rebuild->dry_run)
 			fsw_insert_row(row);
 		return;
 	}
-	columns = different_columns(table, row, reader->values, reader->nulls);
+	columns = different_columns(table, row, cursor->values, cursor->nulls);
 	if (columns != (Datum) 0)
 	{
 		report(rebuild, table->name, key, "different", columns);
@@ -394,15 +325,15 @@ compare_row(Rebuild *rebuild, FswRow *row)
 			fsw_insert_row(row);
 		}
 	}
-	(void) reader_next(reader);
+	(void) fsw_cursor_next(cursor);
 }
 
 /* Whether a column of the delivery that the cursor stands on is not what it should be. */
 static bool
-delivery_differs(const Reader *reader, int column, Oid type, Datum value, bool isnull)
+delivery_differs(const FswCursor *cursor, int column, Oid type, Datum value, bool isnull)
 {
-	return isnull != reader->nulls[column] ||
-		(!isnull && !same_value(type, value, reader->values[column]));
+	return isnull != cursor->nulls[column] ||
+		(!isnull && !same_value(type, value, cursor->values[column]));
 }
 
 /*
@@ -414,7 +345,7 @@ static void
 compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 {
 	static const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
-	Reader	   *reader = &rebuild->deliveries;
+	FswCursor  *cursor = &rebuild->deliveries;
 	const char *reason = fsw_undecoded_reason(event);
 	Datum		values[4] = {Int64GetDatum(id)};
 	char		nulls[] = "    ";
@@ -430,13 +361,13 @@ compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 	else
 		values[2] = CStringGetTextDatum(reason);
 	/* One without a time of its own took that of its arrival, as it was claimed. */
-	values[3] = event->has_time ? TimestampTzGetDatum(event->event_at) : reader->values[BODY_event_at];
+	values[3] = event->has_time ? TimestampTzGetDatum(event->event_at) : cursor->values[BODY_event_at];
 
-	if (delivery_differs(reader, BODY_event_at, TIMESTAMPTZOID, values[3], false))
+	if (delivery_differs(cursor, BODY_event_at, TIMESTAMPTZOID, values[3], false))
 		columns[count++] = "event_at";
-	if (delivery_differs(reader, BODY_event_type, TEXTOID, values[1], nulls[1] == 'n'))
+	if (delivery_differs(cursor, BODY_event_type, TEXTOID, values[1], nulls[1] == 'n'))
 		columns[count++] = "event_type";
-	if (delivery_differs(reader, BODY_undecoded_reason, TEXTOID, values[2], nulls[2] == 'n'))
+	if (delivery_differs(cursor, BODY_undecoded_reason, TEXTOID, values[2], nulls[2] == 'n'))
 		columns[count++] = "undecoded_reason";
 	if (count == 0)
 		return;
@@ -455,9 +386,9 @@ compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 
 /* Whether a body is the one that its delivery's digest was made of. */
 static bool
-body_is_sound(const Reader *reader, const bytea *body)
+body_is_sound(const FswCursor *cursor, const bytea *body)
 {
-	bytea	   *stored = DatumGetByteaPP(reader->values[BODY_digest]);
+	bytea	   *stored = DatumGetByteaPP(cursor->values[BODY_digest]);
 	uint8		digest[FSW_DIGEST_LENGTH];
 
 	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), digest);
@@ -549,18 +480,18 @@ static bytea *
 sound_body(Rebuild *rebuild)
 {
 	static const char *column = "body";
-	Reader	   *reader = &rebuild->deliveries;
+	FswCursor  *cursor = &rebuild->deliveries;
 	bytea	   *body;
 
-	if (reader->nulls[BODY_body])
+	if (cursor->nulls[BODY_body])
 	{
 		rebuild->pruned++;
 		return NULL;
 	}
-	body = DatumGetByteaPP(reader->values[BODY_body]);
-	if (body_is_sound(reader, body))
+	body = DatumGetByteaPP(cursor->values[BODY_body]);
+	if (body_is_sound(cursor, body))
 		return body;
-	report(rebuild, "delivery", delivery_key(DatumGetInt64(reader->values[BODY_id])),
+	report(rebuild, "delivery", delivery_key(DatumGetInt64(cursor->values[BODY_id])),
 		   "damaged", column_names(&column, 1));
 	rebuild->damaged++;
 	return NULL;
@@ -570,12 +501,12 @@ sound_body(Rebuild *rebuild)
 static void
 rebuild_delivery(Rebuild *rebuild)
 {
-	Reader	   *reader = &rebuild->deliveries;
+	FswCursor  *cursor = &rebuild->deliveries;
 	FswDelivery delivery = {0};
 	FswEvent   *event;
 	bytea	   *body;
 
-	delivery.id = DatumGetInt64(reader->values[BODY_id]);
+	delivery.id = DatumGetInt64(cursor->values[BODY_id]);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 		remove_rows_before(rebuild, id, first_key(delivery.id));
 
@@ -587,14 +518,14 @@ rebuild_delivery(Rebuild *rebuild)
 		return;
 	}
 
-	delivery.webhook = reader->nulls[BODY_webhook] ? NULL : DatumGetTextPP(reader->values[BODY_webhook]);
-	delivery.source = DatumGetTextPP(reader->values[BODY_source]);
-	delivery.received_at = DatumGetTimestampTz(reader->values[BODY_received_at]);
-	delivery.stored_at = DatumGetTimestampTz(reader->values[BODY_stored_at]);
-	delivery.event_at = DatumGetTimestampTz(reader->values[BODY_event_at]);
+	delivery.webhook = cursor->nulls[BODY_webhook] ? NULL : DatumGetTextPP(cursor->values[BODY_webhook]);
+	delivery.source = DatumGetTextPP(cursor->values[BODY_source]);
+	delivery.received_at = DatumGetTimestampTz(cursor->values[BODY_received_at]);
+	delivery.stored_at = DatumGetTimestampTz(cursor->values[BODY_stored_at]);
+	delivery.event_at = DatumGetTimestampTz(cursor->values[BODY_event_at]);
 	event = fsw_body_decode((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body),
 							delivery.webhook == NULL);
-	if (!reader->nulls[BODY_undecoded_reason])
+	if (!cursor->nulls[BODY_undecoded_reason])
 		take_in(rebuild, &delivery, event);
 	compare_rows(rebuild, &delivery, event);
 	compare_delivery(rebuild, delivery.id, event);
@@ -673,14 +604,14 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	rebuild.last = last_delivery(range);
 	rebuild.mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook rebuild",
 										 ALLOCSET_DEFAULT_SIZES);
-	reader_open(&rebuild.deliveries, delivery_query(rebuild.undecoded_only), range);
+	fsw_cursor_open(&rebuild.deliveries, delivery_query(rebuild.undecoded_only), range);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 	{
-		reader_open(&rebuild.rows[id], table_query(&fsw_tables[id], rebuild.undecoded_only), range);
-		(void) reader_next(&rebuild.rows[id]);
+		fsw_cursor_open(&rebuild.rows[id], table_query(&fsw_tables[id], rebuild.undecoded_only), range);
+		(void) fsw_cursor_next(&rebuild.rows[id]);
 	}
 
-	while (reader_next(&rebuild.deliveries))
+	while (fsw_cursor_next(&rebuild.deliveries))
 	{
 		MemoryContext old = MemoryContextSwitchTo(rebuild.mcxt);
 
@@ -694,9 +625,9 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 	{
 		remove_rows_before(&rebuild, id, last_key);
-		reader_close(&rebuild.rows[id]);
+		fsw_cursor_close(&rebuild.rows[id]);
 	}
-	reader_close(&rebuild.deliveries);
+	fsw_cursor_close(&rebuild.deliveries);
 	fsw_progress_end(&rebuild.progress);
 	report_left(&rebuild);
 	SPI_finish();
