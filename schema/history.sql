@@ -39,17 +39,6 @@ CREATE INDEX version_published_publisher_idx ON flagsmith.version_published (pub
 CREATE INDEX version_published_long_idx ON flagsmith.version_published (received_at)
     WHERE flagsmith._long(feature, published_by_email, NULL) = 1;
 
--- What lies near an instant and concerns one flag, by the name that entries have; searched by src/read/neighbour.c.
-CREATE INDEX flag_change_near_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), environment_id, event_at)
-    WHERE NOT deleted AND NOT is_test;
-CREATE INDEX flag_change_arrival_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), environment_id, received_at)
-    WHERE isfinite(event_at) AND isfinite(received_at) AND received_at - event_at > '2 seconds'::interval AND NOT deleted AND NOT is_test;
-CREATE INDEX flag_change_deleted_flag_idx ON flagsmith.flag_change (flagsmith._hash('feature:' || coalesce(feature, '')), environment_id, received_at)
-    WHERE deleted AND NOT is_test;
-CREATE INDEX audit_log_request_idx ON flagsmith.audit_log (source, environment_id, created_date)
-    WHERE related_object_type IN ('CHANGE_REQUEST', 'EF_VERSION') OR is_system_event;
-CREATE INDEX version_published_near_idx ON flagsmith.version_published (feature_id, received_at);
-
 CREATE FUNCTION flagsmith._history_line(
     kind text, delivery bigint, ordinal integer, at timestamptz,
     OUT actor_type text, OUT action text, OUT object text, OUT change_request text,

@@ -14,7 +14,6 @@ CREATE TABLE flagsmith.version_published (
     extra               jsonb,
     CONSTRAINT version_published_pkey PRIMARY KEY (delivery, ordinal)
 );
-CREATE INDEX version_published_uuid_idx ON flagsmith.version_published (hashtextextended(uuid, 0));
 COMMENT ON TABLE flagsmith.version_published IS 'Published feature versions (NEW_VERSION_PUBLISHED) as typed rows.';
 COMMENT ON COLUMN flagsmith.version_published.delivery IS 'The delivery it was decoded from.';
 COMMENT ON COLUMN flagsmith.version_published.ordinal IS 'Position within the delivery, from 1.';

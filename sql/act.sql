@@ -45,12 +45,14 @@ FROM flagsmith.history
 WHERE source = 'act'
 ORDER BY at, act;
 CREATE TEMP VIEW forgotten AS
-SELECT d.event_type, count(h.at)
+WITH line AS MATERIALIZED (
+    SELECT unnest(delivery_ids) AS delivery FROM flagsmith.history)
+SELECT d.event_type, count(l.delivery)
 FROM flagsmith.delivery d
-LEFT JOIN flagsmith.history h ON d.id = ANY (h.delivery_ids)
+LEFT JOIN line l ON d.id = l.delivery
 WHERE d.source = 'act'
 GROUP BY d.id, d.event_type
-HAVING count(h.at) <> 1;
+HAVING count(l.delivery) <> 1;
 
 
 BEGIN;

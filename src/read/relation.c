@@ -171,6 +171,11 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_AUDIT_ID] = {"audit_log_audit_id_idx", FSW_READ_AUDIT_LOG, "source, audit_id, created_date", NULL, NULL},
 	[FSW_INDEX_AUDIT_BLOCK] = {"audit_id_block_pkey", FSW_READ_BLOCK, "source, size, block", NULL, NULL},
 	[FSW_INDEX_PRUNING] = {"pruning_pkey", FSW_READ_PRUNING, "id", NULL, NULL},
+
+	/*
+	 * what lies near an instant and concerns one flag, by the name that audit
+	 * entries have: for history
+	 */
 	[FSW_INDEX_CHANGE_NEAR] = {"flag_change_near_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", event_at", NULL,
 		"NOT deleted AND NOT is_test"},
 	[FSW_INDEX_CHANGE_ARRIVAL] = {"flag_change_arrival_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", received_at", NULL,
