@@ -365,13 +365,13 @@ BEGIN
     END LOOP;
     FOR s IN SELECT t.*, d.state, d.state || CASE WHEN t.confidence IN ('reported', 'confirmed') THEN ', ' || t.confidence::text ELSE '' END AS sure
         FROM flagsmith._drawn_stretches(source, environment_id, ids, since, until) t
-        CROSS JOIN LATERAL flagsmith._drawn_state(t.enabled, t.value, t.variants, t.confidence) AS d (state) ORDER BY t.bar, t."from"
+        CROSS JOIN LATERAL flagsmith._cell(flagsmith._drawn_state(t.enabled, t.value, t.variants, t.confidence), -120) AS d (state) ORDER BY t.bar, t."from"
     LOOP
         IF s.bar <> bar THEN
             top := top + CASE WHEN bar = 0 THEN 8 ELSE 60 END;
             bar := s.bar;
             parts := array_append(parts, format('<text x="0" y="%s" class="n">%s</text>', top + 8, flagsmith._xml(flagsmith._cell(coalesce(s.scope, s.feature), -30))));
-            told := told || CASE WHEN told = '' THEN '' ELSE ' ' END || coalesce(s.scope || ' of ', '') || s.feature || ': ';
+            told := told || CASE WHEN told = '' THEN '' ELSE ' ' END || flagsmith._cell(coalesce(s.scope || ' of ', '') || s.feature, -120) || ': ';
             -- the letters of the acts, without those that would stand on another
             x := -100;
             FOR a IN SELECT t.* FROM jsonb_to_recordset(acts) AS t (letter text, at timestamptz, who text, what text, feature text, segment text, identity text, change_request text)
@@ -381,7 +381,8 @@ BEGIN
             LOOP
                 parts := array_append(parts, format('<svg x="%s%%" y="%s" overflow="visible"><title>%s</title><path d="M0 0L4 7H-4Z"/>%s</svg>',
                     round(extract(epoch FROM a.at - since) / span, 3), top + 33,
-                    flagsmith._xml(format('%s %s, by %s', to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), a.what, a.who) || coalesce(', change request ' || a.change_request, '')),
+                    flagsmith._xml(format('%s %s, by %s', to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), flagsmith._cell(a.what, -120),
+                        flagsmith._cell(a.who || coalesce(', change request ' || a.change_request, ''), -120))),
                     CASE WHEN extract(epoch FROM a.at - since) / span >= x + 2.5 THEN '<text y="17" class="s" text-anchor="middle">' || a.letter || '</text>' ELSE '' END));
                 IF extract(epoch FROM a.at - since) / span >= x + 2.5 THEN
                     x := extract(epoch FROM a.at - since) / span;
@@ -390,10 +391,10 @@ BEGIN
         END IF;
         IF s.enabled IS NOT NULL OR s.confidence = 'unknown' THEN
             parts := array_append(parts, flagsmith._drawn_rect(id, top + 14, extract(epoch FROM s."from" - since) / span, extract(epoch FROM s."to" - since) / span,
-                s.enabled, s.shade, s.confidence, format('%s: %s, from %s to %s', coalesce(s.scope, s.feature), s.sure,
+                s.enabled, s.shade, s.confidence, format('%s: %s, from %s to %s', flagsmith._cell(coalesce(s.scope, s.feature), -120), s.sure,
                     to_char(s."from", 'YYYY-MM-DD HH24:MI:SS'), to_char(s."to", 'YYYY-MM-DD HH24:MI:SS'))));
         END IF;
-        IF length(told) < 4000 THEN
+        IF length(told) < 4000 THEN -- a description that takes longer to hear is none
             told := told || format('%s until %s%s', s.sure, to_char(s."to", 'YYYY-MM-DD HH24:MI'), CASE WHEN s.last THEN '.' ELSE ', ' END);
         END IF;
         IF s.last THEN
@@ -428,7 +429,7 @@ BEGIN
     END IF;
     RETURN format('<svg xmlns="http://www.w3.org/2000/svg" %s role="img" aria-labelledby="%st %sd">',
             coalesce(format('width="%s" height="%s" viewBox="0 0 %s %s"', width, top, width, top), format('width="100%%" height="%s"', top)), id, id)
-        || format('<title id="%st">%s</title><desc id="%sd">%s</desc>', id, flagsmith._xml(concat_ws(': ', name, feature)), id, flagsmith._xml(told))
+        || format('<title id="%st">%s</title><desc id="%sd">%s</desc>', id, flagsmith._xml(flagsmith._cell(concat_ws(': ', name, feature), -120)), id, flagsmith._xml(told))
         || format('<style>#%s text{font-family:system-ui,sans-serif;font-size:13px;fill:#1f2328}#%s .n{font-weight:bold}#%s .s{font-size:12px}#%s path{fill:#1f2328}</style>', id, id, id, id)
         || flagsmith._drawn_patterns(id)
         || '<rect width="100%" height="100%" fill="#ffffff"/>'

@@ -18,12 +18,12 @@ SELECT min(id) AS first, max(id) AS last FROM flagsmith.delivery WHERE source = 
 -- As long as nobody asks for it, ten seconds; a short call tells nothing.
 SHOW flagsmith_webhook.progress_interval;
 SELECT count(*) FROM flagsmith.rebuild(first => :first, last => :last);
-SELECT flagsmith.prune_bodies('2026-03-01Z');
+SELECT flagsmith.prune_bodies('2026-03-01Z') >= 0 AS pruned;
 -- Never.
 SET LOCAL flagsmith_webhook.progress_interval = -1;
 SELECT count(*) FROM flagsmith.rebuild(first => :first, last => :last);
 SET LOCAL flagsmith_webhook.progress_interval = 0;
--- At every step.  What rebuild() says has ids: t/022_progress.pl looks at it.
+-- At every step.  What depends on ids, and on what other tests left, is seen by t/022_progress.pl.
 DO $$
 BEGIN
     PERFORM FROM flagsmith.import_audit_log('{"results": [
@@ -31,7 +31,6 @@ BEGIN
         {"id": 2, "created_date": "2026-03-01T01:00:00Z", "log": "Segment updated: x", "author": null, "environment": null, "project": {"id": 1, "name": "Progress"}, "related_object_type": "SEGMENT"}]}', 'progress');
     PERFORM flagsmith.prune_bodies('2026-03-01 02:30Z', 1);
     PERFORM flagsmith.prune_history('2026-03-02Z', dry_run => true);
-    PERFORM flagsmith.prune_history('2026-03-02Z');
     PERFORM flagsmith.readmit('progress');
 END
 $$;
