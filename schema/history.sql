@@ -176,7 +176,7 @@ COMMENT ON COLUMN flagsmith.history.identity_identifier IS 'Identifier, of an ac
 COMMENT ON COLUMN flagsmith.history.enabled IS 'Whether it was on after the act, as far as a flag event told.';
 COMMENT ON COLUMN flagsmith.history.value IS 'The value after the act.';
 COMMENT ON COLUMN flagsmith.history.variants IS 'Percentages by option id after the act.';
-COMMENT ON COLUMN flagsmith.history.enabled_before IS 'Whether it was on before the act: the timeline''s best estimate, of a version what its flag event says.';
+COMMENT ON COLUMN flagsmith.history.enabled_before IS 'Whether it was on before the act: as the timeline has it if it is at least reported, of a version as its flag event says.';
 COMMENT ON COLUMN flagsmith.history.value_before IS 'The value before the act.';
 COMMENT ON COLUMN flagsmith.history.variants_before IS 'Percentages by option id before the act.';
 COMMENT ON COLUMN flagsmith.history.summary IS 'The line in one sentence, for people; its wording may change.';

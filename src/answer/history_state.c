@@ -91,7 +91,10 @@ is_scope(const FswHistory *history, int index, const Scope *scope)
 	return index == 0;
 }
 
-/* The state of a scope at an instant as an object, NULL where none is known. */
+/*
+ * The state of a scope at an instant as an object, NULL where none is known.
+ * A line does not say how sure it is, so what is merely deduced is not told.
+ */
 static Jsonb *
 state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at)
 {
@@ -114,7 +117,7 @@ state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id
 		FswJsonbBuild build = {0};
 		Datum		variants;
 
-		if (period == NULL || period->state < 0)
+		if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED)
 			continue;
 		fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
 		fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
