@@ -16,8 +16,8 @@ CREATE INDEX audit_log_author_idx ON flagsmith.audit_log (author_email, created_
     WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) <> 1;
 CREATE INDEX audit_log_long_idx ON flagsmith.audit_log (created_date)
     WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) = 1;
-CREATE INDEX audit_log_commit_idx ON flagsmith.audit_log (created_date)
-    WHERE NOT is_test AND is_system_event AND action = 'committed';
+CREATE INDEX audit_log_system_idx ON flagsmith.audit_log (created_date)
+    WHERE NOT is_test AND is_system_event AND (action = 'committed' OR ambiguous);
 CREATE INDEX flag_change_at_idx ON flagsmith.flag_change (event_at)
     WHERE NOT is_test AND NOT deleted AND origin <> 'import' AND flagsmith._long(feature, changed_by, environment) <> 1;
 CREATE INDEX flag_change_feature_idx ON flagsmith.flag_change (feature, event_at) INCLUDE (changed_by, environment, delivery, ordinal)
@@ -52,16 +52,21 @@ CREATE FUNCTION flagsmith._history_line(
     AS 'MODULE_PATHNAME', 'fsw_history_line';
 COMMENT ON FUNCTION flagsmith._history_line(text, bigint, integer, timestamptz) IS 'the line of history that a candidate stands for; no row where another does';
 
-CREATE FUNCTION flagsmith._history_committer(delivery bigint, ordinal integer) RETURNS text
+-- What an entry of the system does not say by itself.
+CREATE FUNCTION flagsmith._history_person(delivery bigint, ordinal integer) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 200
-    AS 'MODULE_PATHNAME', 'fsw_history_committer';
-COMMENT ON FUNCTION flagsmith._history_committer(bigint, integer) IS 'who committed the change request that an audit entry of the system is of';
+    AS 'MODULE_PATHNAME', 'fsw_history_person';
+COMMENT ON FUNCTION flagsmith._history_person(bigint, integer) IS 'who committed the change request that an audit entry of the system is of';
+CREATE FUNCTION flagsmith._history_feature(delivery bigint, ordinal integer) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 200
+    AS 'MODULE_PATHNAME', 'fsw_history_feature';
+COMMENT ON FUNCTION flagsmith._history_feature(bigint, integer) IS 'the feature that an audit entry of the system is about, though its message may be ambiguous';
 
 CREATE FUNCTION flagsmith._history_before(source text, environment_id bigint, feature_id bigint, segment text, segment_id bigint,
-        identity_identifier text, at timestamptz, told jsonb) RETURNS jsonb
+        identity_identifier text, at timestamptz, act bigint[], told jsonb) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL SAFE COST 1000
     AS 'MODULE_PATHNAME', 'fsw_history_before';
-COMMENT ON FUNCTION flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, jsonb) IS 'the state before an act, as an object';
+COMMENT ON FUNCTION flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, bigint[], jsonb) IS 'the state before an act, as an object';
 
 CREATE FUNCTION flagsmith._history_summary(actor text, actor_type text, action text, object text, environment text, feature text,
         segment text, identity_identifier text, change_request text, enabled boolean, value jsonb, before jsonb, log text) RETURNS text
@@ -91,10 +96,11 @@ FROM (
         WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) = 1
         ORDER BY created_date DESC)
     UNION ALL
-    -- What a change request changed: the entry is the system's, who committed it is in another.
-    (SELECT 'commit', created_date, flagsmith._history_committer(delivery, ordinal), environment, feature, delivery, ordinal
+    -- What a change request changed: the entry is the system's, who committed it is in another, what it changed in an event.
+    (SELECT 'request', created_date, flagsmith._history_person(delivery, ordinal), environment, flagsmith._history_feature(delivery, ordinal),
+            delivery, ordinal
         FROM flagsmith.audit_log
-        WHERE NOT is_test AND is_system_event AND action = 'committed'
+        WHERE NOT is_test AND is_system_event AND (action = 'committed' OR ambiguous)
         ORDER BY created_date DESC)
     UNION ALL
     (SELECT 'event', event_at, changed_by, environment, feature, delivery, ordinal
@@ -160,7 +166,7 @@ FROM (
 CROSS JOIN LATERAL flagsmith._history_line(c.kind, c.delivery, c.ordinal, c.at) l
 CROSS JOIN LATERAL (
     SELECT flagsmith._history_before(l.source, l.before_environment_id, l.feature_id, l.segment, l.segment_id, l.identity_identifier,
-        l.before_at, l.before) AS state
+        l.before_at, l.delivery_ids, l.before) AS state
     OFFSET 0
 ) b;
 COMMENT ON VIEW flagsmith.history IS 'Who did what: one line for each act, with its audit entries, flag events and version lists folded together.';

@@ -91,7 +91,13 @@ SELECT pg_temp.deliver(pg_temp.entry(6, 180, 'zoe@example.com', 'Staging', 'CHAN
     pg_temp.deliver(pg_temp.entry(7, 90000, NULL, 'Staging', 'FEATURE_STATE',
         'Scheduled change to Flag state / Remote config value went live for feature: checkout by Change Request: Spring', '{"is_system_event": true}'), 90001),
     pg_temp.deliver(pg_temp.change(150, '', 'Staging', 'checkout', false, '3'), 90001.5);
+-- The message of this one can be read in two ways; what it changed is in the event, which has the time of the draft.
+SELECT pg_temp.deliver(pg_temp.entry(8, 90100, NULL, 'Staging', 'FEATURE_STATE',
+        'Scheduled change to Flag state / Remote config value went live for feature: checkout by Change Request: a by Change Request: b',
+        '{"is_system_event": true}'), 90101),
+    pg_temp.deliver(pg_temp.change(160, '', 'Staging', 'checkout', false, '4'), 90101.5);
 SELECT * FROM told;
+SELECT count(*) FROM flagsmith.history WHERE source = 'act' AND feature = 'checkout';
 SELECT log FROM flagsmith.history WHERE source = 'act' AND change_request = 'Winter';
 SELECT * FROM forgotten;
 ROLLBACK;
@@ -183,6 +189,7 @@ ROLLBACK;
 
 SELECT flagsmith._history_line('nothing', 1, 1, now());
 \echo :LAST_ERROR_SQLSTATE
-SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_committer(NULL, 1), flagsmith._history_before(NULL, 1, 1, NULL, NULL, NULL, now(), NULL);
+SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_person(NULL, 1), flagsmith._history_feature(NULL, 1),
+    flagsmith._history_before(NULL, 1, 1, NULL, NULL, NULL, now(), NULL, NULL);
 
 DELETE FROM flagsmith.webhook WHERE name LIKE 'act%';

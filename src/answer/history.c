@@ -22,7 +22,8 @@
 #include "src/read/history.h"
 
 PG_FUNCTION_INFO_V1(fsw_history_line);
-PG_FUNCTION_INFO_V1(fsw_history_committer);
+PG_FUNCTION_INFO_V1(fsw_history_person);
+PG_FUNCTION_INFO_V1(fsw_history_feature);
 
 /* Just before an act, what it changed was still the old. */
 #define BEFORE 1
@@ -311,6 +312,18 @@ is_of_key(const FswPieceEntry *entry)
 	return false;
 }
 
+/* Is it known who committed the change request? */
+static bool
+is_committed(const FswLine *line)
+{
+	for (int i = 0; i < line->ncommits; i++)
+	{
+		if (line->commits[i]->author != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* Who did it, as far as it is known what that is. */
 static const char *
 actor_type(Showing *showing)
@@ -318,7 +331,7 @@ actor_type(Showing *showing)
 	const FswPieceEntry *entry = showing->entry;
 	const FswPieceEvent *event = showing->event;
 
-	if (showing->line->kind == FSW_PIECE_COMMIT || (entry != NULL && entry->author != NULL) ||
+	if ((entry != NULL && entry->by_system && is_committed(showing->line)) || (entry != NULL && entry->author != NULL) ||
 		(showing->line->kind == FSW_PIECE_LIST && showing->list->publisher != NULL))
 		return "user";
 	if (entry != NULL && entry->by_system)
@@ -629,7 +642,7 @@ kind_of(const text *word)
 {
 	static const char *const kinds[] = {
 		[FSW_PIECE_ENTRY] = "entry",
-		[FSW_PIECE_COMMIT] = "commit",
+		[FSW_PIECE_REQUEST] = "request",
 		[FSW_PIECE_EVENT] = "event",
 		[FSW_PIECE_DELETION] = "deletion",
 		[FSW_PIECE_LIST] = "list"
@@ -682,19 +695,40 @@ fsw_history_line(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/*
- * _history_committer(delivery, ordinal) - who committed the change request
- * that an audit entry of the system is of; NULL if nobody is known to.
- */
-Datum
-fsw_history_committer(PG_FUNCTION_ARGS)
+/* What an entry of the system does not say by itself. */
+static Datum
+request_told(FunctionCallInfo fcinfo, bool of_feature)
 {
 	FswEntry	row = {PG_GETARG_INT64(0), PG_GETARG_INT32(1)};
 	FswReader  *reader = fsw_reader_open();
-	const FswPieceEntry *commit = fsw_committer(reader, row);
+	const text *person;
+	const text *feature;
+	const text *told;
 
+	fsw_request_told(reader, row, &person, &feature);
 	fsw_reader_close(reader);
-	if (commit == NULL)
+	told = of_feature ? feature : person;
+	if (told == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(commit->author);
+	PG_RETURN_TEXT_P(told);
+}
+
+/*
+ * _history_person(delivery, ordinal) - who committed the change request that
+ * an audit entry of the system is of; NULL if nobody is known to.
+ */
+Datum
+fsw_history_person(PG_FUNCTION_ARGS)
+{
+	return request_told(fcinfo, false);
+}
+
+/*
+ * _history_feature(delivery, ordinal) - the feature that it is about, though
+ * its message may be ambiguous.
+ */
+Datum
+fsw_history_feature(PG_FUNCTION_ARGS)
+{
+	return request_told(fcinfo, true);
 }

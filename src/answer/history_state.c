@@ -10,7 +10,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -91,12 +93,32 @@ is_scope(const FswHistory *history, int index, const Scope *scope)
 	return index == 0;
 }
 
+/* Does one of the act's own deliveries tell the state, as if it had been there before?  One that has the time of a draft. */
+static bool
+is_of_act(const FswShownRow *row, ArrayType *act)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	if (row == NULL || act == NULL)
+		return false;
+	deconstruct_array(act, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i] && DatumGetInt64(elements[i]) == row->delivery)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The state of a scope at an instant as an object, NULL where none is known.
  * A line does not say how sure it is, so what is merely deduced is not told.
  */
 static Jsonb *
-state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at)
+state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at,
+		 ArrayType *act)
 {
 	FswPair    *pair = fsw_resolve_ids(reader, source, environment_id, feature_id);
 	FswAsked	asked = {.state_alone = true};
@@ -117,7 +139,8 @@ state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id
 		FswJsonbBuild build = {0};
 		Datum		variants;
 
-		if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED)
+		if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED ||
+			is_of_act(fsw_history_row(history, period), act))
 			continue;
 		fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
 		fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
@@ -134,7 +157,7 @@ state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id
 
 /*
  * _history_before(source, environment_id, feature_id, segment, segment_id,
- * identity_identifier, at, told) - what was there before an act, as an object;
+ * identity_identifier, at, act, told) - what was there before an act, as an object;
  * told where the line knows it by itself, else of the timeline at an instant.
  */
 Datum
@@ -144,8 +167,8 @@ fsw_history_before(PG_FUNCTION_ARGS)
 	FswReader  *reader;
 	Jsonb	   *state;
 
-	if (!PG_ARGISNULL(7))
-		PG_RETURN_DATUM(PG_GETARG_DATUM(7));
+	if (!PG_ARGISNULL(8))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(8));
 	/* an override of a segment that nothing tells the id of */
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(6) ||
 		(!PG_ARGISNULL(3) && PG_ARGISNULL(4)))
@@ -155,7 +178,7 @@ fsw_history_before(PG_FUNCTION_ARGS)
 	scope.identity = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
 	reader = fsw_reader_open();
 	state = state_at(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
-					 &scope, PG_GETARG_TIMESTAMPTZ(6));
+					 &scope, PG_GETARG_TIMESTAMPTZ(6), PG_ARGISNULL(7) ? NULL : PG_GETARG_ARRAYTYPE_P(7));
 	fsw_reader_close(reader);
 	if (state == NULL)
 		PG_RETURN_NULL();

@@ -364,8 +364,9 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 	line->row = first->row;
 	if (first->by_system && first->author == NULL)
 	{
-		if (person_of(line) != NULL)
-			line->kind = FSW_PIECE_COMMIT;
+		/* the event bears the time of a draft, so the entry stands for it all the same */
+		if (person_of(line) != NULL || (line->nevents > 0 && first->feature == NULL))
+			line->kind = FSW_PIECE_REQUEST;
 	}
 	else if (line->nevents > 0 &&
 			 (first->author == NULL || !fsw_same_or_null(first->feature, line->events[0]->feature)))
@@ -632,7 +633,7 @@ fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at)
 {
 	FswLine    *line = NULL;
 
-	if (kind == FSW_PIECE_ENTRY || kind == FSW_PIECE_COMMIT)
+	if (kind == FSW_PIECE_ENTRY || kind == FSW_PIECE_REQUEST)
 	{
 		FswPieceEntry *entry = fsw_piece_entry(reader, row);
 
@@ -660,15 +661,22 @@ fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at)
 	return line != NULL && line->kind == kind && fsw_same_row(line->row, row) ? line : NULL;
 }
 
-/* Who committed the change request that an entry of the system is of; NULL if nobody is known to. */
-const FswPieceEntry *
-fsw_committer(FswReader *reader, FswEntry row)
+/*
+ * What an entry of the system does not say by itself: who committed the
+ * change request that it is of, and the feature where its message is
+ * ambiguous and a flag event tells it.  Each NULL if nothing does.
+ */
+void
+fsw_request_told(FswReader *reader, FswEntry row, const text **person, const text **feature)
 {
 	FswPieceEntry *entry = fsw_piece_entry(reader, row);
-	FswLine		line = {0};
+	FswLine    *line;
 
-	if (entry == NULL)
-		return NULL;
-	add_commits(reader, entry, &line);
-	return person_of(&line);
+	*person = *feature = NULL;
+	if (entry == NULL || !entry->by_system)
+		return;
+	line = line_of_entry(reader, entry);
+	if (person_of(line) != NULL)
+		*person = person_of(line)->author;
+	*feature = entry->feature != NULL || line->nevents == 0 ? entry->feature : line->events[0]->feature;
 }

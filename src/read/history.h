@@ -131,8 +131,8 @@ typedef struct FswPieceList
 typedef enum FswPieceKind
 {
 	FSW_PIECE_ENTRY,
-	FSW_PIECE_COMMIT,			/* of the system: who committed it stands for
-								 * it */
+	FSW_PIECE_REQUEST,			/* of the system: others say by whom, or of
+								 * what */
 	FSW_PIECE_EVENT,
 	FSW_PIECE_DELETION,
 	FSW_PIECE_LIST
@@ -224,6 +224,6 @@ extern FswPieceEntry *fsw_entry_of_commit(FswReader *reader, const FswPieceEntry
 
 /* history.c */
 extern FswLine *fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at);
-extern const FswPieceEntry *fsw_committer(FswReader *reader, FswEntry row);
+extern void fsw_request_told(FswReader *reader, FswEntry row, const text **person, const text **feature);
 
 #endif							/* FSW_READ_HISTORY_H */
