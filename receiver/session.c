@@ -528,11 +528,13 @@ session_insert(Session *session, const Delivery *const *deliveries, int count,
 
 		/*
 		 * A statement that this connection can no longer run: start again
-		 * with a new one (the extension was replaced, or a pooler gave us
-		 * another server connection).
+		 * with a new one (the extension was replaced, a pooler gave us
+		 * another server connection, or the role was made anew: what is
+		 * granted to that is not granted to this session).
 		 */
 		if (strcmp(verdict->sqlstate, "0A000") == 0 ||
-			strcmp(verdict->sqlstate, "26000") == 0)
+			strcmp(verdict->sqlstate, "26000") == 0 ||
+			strcmp(verdict->sqlstate, "42501") == 0)
 			broken = true;
 	}
 	if (!trial)
