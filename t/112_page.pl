@@ -104,6 +104,16 @@ like($out, qr/^  made   file/m, 'an option is changed');
 like(slurp_body("$root/etc/default/flagsmith-receiver"), qr/^PGPASSFILE="\/etc\/pass"$/m, 'and what others wrote into the file stays');
 bash("$setup --prefix=/hooks");
 
+# Debian's psql finds a server at another port by itself, which libpq does not.
+my ($psql) = grep { -x } map { "$_/psql" } split(/:/, $ENV{PATH});
+file('bin/psql', "#!/bin/sh\nPGPORT=" . $node->port . " exec '$psql' \"\$\@\"\n");
+my $port = $node->port;
+($status, $out, $err) = bash("sed -i /PGPORT/d '$root/etc/default/flagsmith-receiver'; unset PGPORT; $setup");
+is("$status $err", '0 ', 'a server at another port is found');
+like($out, qr/^The server has port $port: export PGPORT=$port for the tools\.$/m, 'which is said');
+like(slurp_body("$root/etc/default/flagsmith-receiver"), qr/^PGPORT="$port"$/m, 'and kept');
+unlink("$tmp/bin/psql");
+
 # Wrong calls.
 for my $case ([ '--nonsense', 'flagsmith-setup \[--webhook=NAME\]', 2 ], [ 'app other', 'flagsmith-setup \[--webhook=NAME\]', 2 ],
 	[ 'nowhere', 'there is no such database, or it takes no connection', 1 ], [ "'--listen=a b'", 'an option must not have a blank', 1 ],
