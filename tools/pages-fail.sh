@@ -4,7 +4,8 @@
 # seen then must be a row of its table, which names the cause; and what the row says must mend it.
 #
 # The caller sets document, options (the file of options), url (of the receiver, which runs), may (what the server says of a role
-# that may not connect), and defines sql DATABASE STATEMENT, setup ARGUMENT..., start and stop for the database server.
+# that may not connect), control (the extension's control file, where it may go for a moment), and defines
+# sql DATABASE STATEMENT, setup ARGUMENT..., start and stop for the database server.
 
 tried=0
 
@@ -68,6 +69,13 @@ all_failures()
     works setup
     rmdir "$spool" && mv "$spool.away" "$spool"
     works setup --check
+    # Only where nobody else uses this PostgreSQL.
+    if [ -n "${control:-}" ]; then
+        sql postgres 'CREATE DATABASE other'
+        mv "$control" "$control.away"
+        fails 'extension "flagsmith_webhook" is not available' setup other
+        mv "$control.away" "$control"
+    fi
     stop
     fails 'Is the server running locally' setup --check
     fails 'Is the server running locally' setup
