@@ -15,11 +15,11 @@ my $out = "$PostgreSQL::Test::Utils::tmp_check/unit";
 my @make = ('make', '-s', '-C', "$top/t/unit", "OUT=$out");
 my $seed = $ENV{FSW_SEED} // int(rand 2**31);
 
-# Run a command: whether it succeeded, and all that it said.
+# Run a command: whether it succeeded, which one that is not here did not, and all that it said.
 sub run_quietly
 {
 	my $output = '';
-	my $ok = IPC::Run::run([@_], '>', \$output, '2>&1');
+	my $ok = eval { IPC::Run::run([@_], '>', \$output, '2>&1') };
 
 	return ($ok, $output);
 }

@@ -183,7 +183,10 @@ for code in $codes 22003 22021 22P02 22P05 39P01 42704 54000 54001 55000; do
     grep -rqs "$code" expected t --include='*.out' --include='*.pl' || finding "no test expects SQLSTATE $code"
 done
 
-# Manual pages, which have no date.
+# Manual pages, which have no date; one with a table says so in its first line, or man shows it without lines and columns.
+for file in tools/man/* receiver/*.8; do
+    ! grep -q '^\.TS' "$file" || [ "$(head -n 1 "$file")" = "'\\\" t" ] || finding "$file: its first line is not '\\\" t"
+done
 if command -v mandoc >/dev/null; then
     hits=$(mandoc -T lint -W warning tools/man/* receiver/*.8 | grep -v 'missing date') || true
     [ -z "$hits" ] || finding "manual pages:"$'\n'"$hits"
