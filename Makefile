@@ -77,6 +77,7 @@ OBJS = \
 	src/answer/draw.o \
 	src/answer/flag_state.o \
 	src/answer/history.o \
+	src/answer/history_act.o \
 	src/answer/history_state.o \
 	src/answer/instant.o \
 	src/answer/lookup.o \

@@ -1,16 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * src/answer/history.h
- *	  What history.c and history_state.c share.
+ *	  What history.c, history_act.c and history_state.c share.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef FSW_ANSWER_HISTORY_H
 #define FSW_ANSWER_HISTORY_H
 
-#include "src/base/fsw.h"
-#include "src/read/read.h"
+#include "utils/array.h"
 
+#include "src/base/fsw.h"
+#include "src/read/history.h"
+
+/* history_act.c */
+extern text *fsw_history_log(const FswLine *line);
+extern ArrayType *fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *source, text **act);
+
+/* history_state.c */
 extern void fsw_push_bool(FswJsonbBuild *build, const char *key, bool value);
 extern void fsw_push_jsonb(FswJsonbBuild *build, const char *key, Datum value);
 extern Datum fsw_variants_of(FswScan *scan, int column);
