@@ -9,13 +9,13 @@
  *	1. INSERT INTO flagsmith.inbox fires fsw_inbox_insert(): the webhook must
  *	   be registered and enabled			src/ingest/inbox.c
  *	2. size limit, signature over the bytes against every live secret
- *											src/base/hmac.c
+ *											src/ingest/verify.c, src/base/hmac.c
  *	3. UTF-8 -> jsonb -> event and time		src/decode/json.c, body.c, then
  *											the file of the event
  *	4. the key (source, event_at, digest) decides: new, or a duplicate
- *											src/ingest/inbox.c
+ *											src/ingest/delivery.c
  *	5. delivery and typed rows are stored	src/ingest/row_store.c
- *	6. notification, where asked for		src/ingest/inbox.c
+ *	6. notification, where asked for		src/ingest/notify.c
  *
  * Answers go the other way.  src/answer/ has the functions.  src/read/ turns names
  * into ids, finds when a flag existed, and reads what is known of it, by index

@@ -244,8 +244,11 @@ sub check_document
 		check_code("$document:$number", $document, $_, 0) for $line =~ /`([^`]+)`/g;
 		for my $link ($line =~ s/`[^`]*`//gr =~ /\]\(([^)\s]+)\)/g)
 		{
+			next if $link =~ /^(?:https?|mailto):/;
+			my ($path, $heading) = split /#/, $link;
+			my $target = $path eq '' ? $document : dirname($document) . "/$path";
 			finding("$document:$number", "the link leads nowhere: $link")
-			  unless $link =~ /^(?:https?:|mailto:|#)/ || -e dirname($document) . '/' . ($link =~ s/#.*//r);
+			  if !-e $target || (defined $heading && !headings($target)->{$heading});
 		}
 		check_options("$document:$number", $document, $line, $section) if $line =~ /^\|/;
 		if ($line =~ /^(?:\||\s*$|#)/)
@@ -258,6 +261,19 @@ sub check_document
 		$section .= "$line\n";
 	}
 	return;
+}
+
+# The headings of a document, as links name them.
+sub headings
+{
+	my ($document) = @_;
+	my %found;
+
+	for my $heading (text($document) =~ /^#+ (.*)$/mg)
+	{
+		$found{ lc($heading) =~ s/[^\w\s-]//gr =~ s/\s/-/gr } = 1;
+	}
+	return \%found;
 }
 
 # The usage at the head of a tool: its own commands, indented.
