@@ -52,6 +52,7 @@ OBJS = \
 	src/read/audit.o \
 	src/read/builder.o \
 	src/read/explained.o \
+	src/read/environment.o \
 	src/read/flag_facts.o \
 	src/read/history.o \
 	src/read/holes.o \

@@ -94,15 +94,12 @@ none "a tab" --include='*.sql' --include='*.md' --include='*.sh' --include='*.sp
 none "a path of one machine" --exclude-dir=data '(/wor[k]/|/far[m]/|/hom[e]/[a-z]|/roo[t]/)' .
 # Size: functions of at most 60 lines and files of at most 700, but for those named here, each with its reason.
 long_functions='
-fsw_environment_facts    src/read/flag_facts.c         what is the same for all flags, in its order
 fsw_history_read         src/read/builder.c            what is read for one history, in its order
 read_near                src/read/builder.c            likewise
 read_effect              src/read/audit.c              one case for each kind of audit effect
-read_entries             src/read/flag_facts.c         one case for each kind of audit effect
 '
 long_files='
 src/read/builder.c       what is read for one history
-src/read/flag_facts.c    what is known of a flag before its states
 '
 while read -r lines file function; do
     grep -q "^$function  *$file " <<<"$long_functions" || finding "$file: $function() has $lines lines, more than 60"

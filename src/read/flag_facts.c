@@ -3,9 +3,9 @@
  * src/read/flag_facts.c
  *	  When a flag existed, and how its states are told at all.
  *
- * Before any state is read: when the feature and the environment came and
- * went, whether the flag is published in versions, and what a state is that
- * was made without an event.
+ * Before any state is read: when the feature came and went, whether the flag is
+ * published in versions, and what a state is that was made without an event.
+ * environment.c has what is the same for all flags of an environment.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,16 +17,10 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/read.h"
-
-/* Deletions of the flags of one environment are told within this time. */
-#define DELETION_SPREAD INT64CONST(5000000)
-#define ENVIRONMENT_SPREAD INT64CONST(60000000)
-
-/* "Environment updated" so soon after its creation is that of a clone. */
-#define CLONE_SPREAD INT64CONST(1000000)
 
 /* A flag is named in an entry up to this long before or after it existed. */
 #define LIFE_SPREAD INT64CONST(1000000)
@@ -62,8 +56,8 @@ fsw_scan_flag(FswScan *scan, const FswLife *life)
 }
 
 /* The audit entry of an effect that a scan found. */
-static FswEntry
-entry_of(FswScan *scan)
+FswEntry
+fsw_entry_of(FswScan *scan)
 {
 	FswEntry	entry;
 
@@ -112,230 +106,6 @@ fsw_entry_setting(FswReader *reader, const FswEntry *entry, const char *object, 
 		return -1;
 	found = getKeyJsonValueFromContainer(found->val.binary.data, key, strlen(key), NULL);
 	return found == NULL || found->type != jbvBool ? -1 : found->val.boolean;
-}
-
-/*
- * Was the environment made as a copy?  Its creation shows that it is still
- * being made; releases before 2.151 do not say so, but update it at once.
- */
-static bool
-is_clone(FswReader *reader, const FswEnvironment *environment)
-{
-	int			creating = fsw_entry_setting(reader, &environment->creation, "environment", "is_creating");
-	FswScan    *scan;
-
-	if (creating >= 0 || environment->born == FSW_NEVER)
-		return creating > 0;
-	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
-	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(environment->born));
-	fsw_scan_key(scan, BTLessEqualStrategyNumber,
-				 TimestampTzGetDatum(fsw_after(environment->born, CLONE_SPREAD)));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		if (fsw_is_known(scan, AUDIT_stored_at, environment) &&
-			fsw_scan_int64(scan, AUDIT_environment_id, -1) == environment->environment_id &&
-			fsw_scan_is(scan, AUDIT_object, "environment") && fsw_scan_is(scan, AUDIT_action, "updated"))
-			return true;
-	}
-	return false;
-}
-
-FswEnvironment *
-fsw_environment(const FswPair *pair, TimestampTz known_at)
-{
-	FswEnvironment *environment = palloc0_object(FswEnvironment);
-
-	environment->source = pair->source;
-	environment->source_hash =
-		DatumGetInt64(hash_any_extended((unsigned char *) VARDATA_ANY(DatumGetPointer(pair->source)),
-										VARSIZE_ANY_EXHDR(DatumGetPointer(pair->source)), 0));
-	environment->environment_id = pair->environment_id;
-	environment->has_project = pair->has_project;
-	environment->project_id = pair->project_id;
-	environment->known_at = known_at;
-	return environment;
-}
-
-/* Read what is the same for all flags of an environment. */
-void
-fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
-{
-	FswScan    *scan;
-	char	   *last = NULL;
-	int			maxsiblings = 16;
-
-	if (environment->has_facts)
-		return;
-	environment->has_facts = true;
-	environment->news = FSW_NEVER;
-	environment->born = FSW_NEVER;
-	if (!environment->has_project)
-		return;
-
-	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
-	fsw_scan_begin(scan, BackwardScanDirection);
-	while (environment->news == FSW_NEVER && fsw_scan_next(scan))
-	{
-		if (fsw_is_known(scan, AUDIT_stored_at, environment))
-			environment->news = fsw_scan_int64(scan, AUDIT_created_date, FSW_NEVER);
-	}
-
-	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
-	fsw_scan_equal(scan, CStringGetTextDatum("environment_created"));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (environment->born == FSW_NEVER && fsw_scan_next(scan))
-	{
-		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
-			continue;
-		environment->born = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
-		environment->creation = entry_of(scan);
-	}
-	environment->clone = is_clone(reader, environment);
-
-	/* the facts live as long as the environment */
-	environment->siblings = MemoryContextAlloc(GetMemoryChunkContext(environment),
-											   maxsiblings * sizeof(int64));
-	for (;;)
-	{
-		int64		id;
-
-		/* by leaps, since an environment is seen each hour */
-		scan = fsw_scan_names_in(reader, "environment", environment->source, true, environment->project_id);
-		if (last != NULL)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			break;
-		last = fsw_scan_cstring(scan, NAME_id);
-		if (!fsw_scan_id(scan, NAME_id, &id))
-			continue;
-		if (environment->nsiblings == maxsiblings)
-		{
-			maxsiblings *= 2;
-			environment->siblings = repalloc_array(environment->siblings, int64, maxsiblings);
-		}
-		environment->siblings[environment->nsiblings++] = id;
-	}
-}
-
-/* The deletion of a feature, or of its state in an environment, up to an instant. */
-static int64
-find_deletion(FswReader *reader, const FswEnvironment *environment, int64 name, bool of_project,
-			  int64 from, int64 to)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_LIFE);
-
-	fsw_scan_equal(scan, Int64GetDatum(name));
-	fsw_scan_equal(scan, Int64GetDatum(environment->source_hash));
-	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
-	if (of_project)
-		fsw_scan_key_null(scan, true);
-	else
-		fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
-	if (from != FSW_NEVER)
-		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
-	if (to != FSW_FOREVER)
-		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(to));
-	fsw_scan_begin(scan, BackwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		if (fsw_scan_int64(scan, EFFECT_project_id, -1) == environment->project_id &&
-			fsw_is_known(scan, EFFECT_stored_at, environment))
-			return fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
-	}
-	return FSW_FOREVER;
-}
-
-/*
- * What the end of the environment, at about an instant, is for one feature: the
- * instant of its entry; FSW_NEVER if it was not there; FSW_FOREVER if nothing
- * says that it ended.
- */
-static int64
-find_end(FswReader *reader, const FswEnvironment *environment, const char *id, int64 at)
-{
-	FswNames	names;
-	int64		ended = FSW_FOREVER;
-
-	fsw_names_read(reader, environment->source, "feature", id, &names);
-	if (names.n == 0 || names.from[0] > at)
-		return FSW_NEVER;
-	for (int i = 0; i < names.n; i++)
-	{
-		int64		name = fsw_hash("feature:", VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
-
-		if (find_deletion(reader, environment, name, true, names.from[0],
-						  fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
-			return FSW_NEVER;
-		ended = Min(ended, find_deletion(reader, environment, name, false,
-										 fsw_after(at, -ENVIRONMENT_SPREAD), at));
-	}
-	return ended;
-}
-
-/*
- * When the environment was deleted, FSW_FOREVER if it was not.  No entry says
- * so, but each flag that lived in it has one, as if its state had been deleted,
- * and none about the feature itself.  Of many flags, some are enough.
- */
-int64
-fsw_environment_end(FswReader *reader, FswEnvironment *environment)
-{
-	FswScan    *scan;
-	int64		at = FSW_NEVER;
-	int64		gone = FSW_FOREVER;
-	char	   *last = NULL;
-
-	if (environment->has_end)
-		return environment->gone;
-	environment->has_end = true;
-	environment->gone = FSW_FOREVER;
-	if (!environment->has_project)
-		return FSW_FOREVER;
-
-	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
-	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
-	fsw_scan_begin(scan, BackwardScanDirection);
-	while (at == FSW_NEVER && fsw_scan_next(scan))
-	{
-		if (fsw_is_known(scan, EFFECT_stored_at, environment))
-			at = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
-	}
-	if (at == FSW_NEVER ||
-		find_deletion(reader, environment, fsw_scan_int64(scan, EFFECT_feature_hash, 0), true,
-					  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
-		return FSW_FOREVER;
-
-	for (int n = 0; n < FSW_WINDOW;)
-	{
-		int64		ended;
-
-		scan = fsw_scan_names_in(reader, "feature", environment->source, true, environment->project_id);
-		if (last != NULL)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			break;
-		last = fsw_scan_cstring(scan, NAME_id);
-		ended = find_end(reader, environment, last, at);
-		if (ended == FSW_FOREVER)
-			return FSW_FOREVER;
-		if (ended == FSW_NEVER)
-			continue;
-		gone = Min(gone, ended);
-		n++;
-	}
-	environment->gone = gone;
-	return gone;
 }
 
 /* The only environment that a webhook brings flag events of, or -1. */
@@ -560,83 +330,93 @@ has_version(FswReader *reader, const FswLife *life, int64 name)
 	return false;
 }
 
+/* Room for the arrays of a life, while its entries are read. */
+typedef struct LifeReading
+{
+	FswLife    *life;
+	int			maxremovals;
+	int			maxupdates;
+	bool		any_version;
+} LifeReading;
+
+/* What one entry says of the feature's life, but for those about versions. */
+static void
+read_entry(LifeReading *reading, FswScan *scan)
+{
+	FswLife    *life = reading->life;
+	int64		environment_id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
+	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
+
+	if (fsw_scan_is(scan, EFFECT_kind, "feature_created"))
+	{
+		if (environment_id < 0 && at >= life->created)
+		{
+			life->created = at;
+			life->creation = fsw_entry_of(scan);
+		}
+	}
+	else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
+	{
+		FswUpdate  *update;
+
+		life->updates = fsw_grow(life->updates, life->nupdates, &reading->maxupdates, sizeof(FswUpdate));
+		update = &life->updates[life->nupdates++];
+		update->at = at;
+		update->arrived = fsw_scan_int64(scan, EFFECT_received_at, at);
+		update->variants = fsw_scan_is(scan, EFFECT_kind, "variant");
+		update->entry = fsw_entry_of(scan);
+	}
+	else if (environment_id < 0)
+	{
+		life->gone = life->gone_exactly ? Min(life->gone, at) : at;
+		life->gone_exactly = true;
+	}
+	else if (environment_id == life->environment->environment_id)
+	{
+		life->removals = fsw_grow(life->removals, life->nremovals, &reading->maxremovals, sizeof(int64));
+		life->removals[life->nremovals++] = at;
+	}
+}
+
+/* Those under one name. */
+static void
+read_entries_of(FswReader *reader, LifeReading *reading, int64 name)
+{
+	FswScan    *scan = scan_life(reader, reading->life, name);
+
+	/* kinds come in the order of the alphabet */
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_is(scan, EFFECT_kind, "version"))
+		{
+			reading->any_version = true;
+			break;
+		}
+		if (fsw_entry_is_of(scan, reading->life))
+			read_entry(reading, scan);
+	}
+}
+
 /* What the audit entries say of the feature's life. */
 static void
 read_entries(FswReader *reader, FswLife *life)
 {
-	bool		any_version = false;
-	int			maxremovals = 0;
-	int			maxupdates = 0;
+	LifeReading reading = {.life = life};
+	int			nremovals;
 
 	for (int i = 0; i < life->feature.nnames; i++)
-	{
-		FswScan    *scan = scan_life(reader, life, life->feature.names[i]);
-
-		/* kinds come in the order of the alphabet */
-		fsw_scan_begin(scan, ForwardScanDirection);
-		while (fsw_scan_next(scan))
-		{
-			int64		environment_id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
-			int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
-
-			if (fsw_scan_is(scan, EFFECT_kind, "version"))
-			{
-				any_version = true;
-				break;
-			}
-			if (!fsw_entry_is_of(scan, life))
-				continue;
-			if (fsw_scan_is(scan, EFFECT_kind, "feature_created"))
-			{
-				if (environment_id < 0 && at >= life->created)
-				{
-					life->created = at;
-					life->creation = entry_of(scan);
-				}
-			}
-			else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
-			{
-				FswUpdate  *update;
-
-				if (life->nupdates == maxupdates)
-				{
-					maxupdates = Max(8, maxupdates * 2);
-					life->updates = life->updates == NULL ? palloc_array(FswUpdate, maxupdates) :
-						repalloc_array(life->updates, FswUpdate, maxupdates);
-				}
-				update = &life->updates[life->nupdates++];
-				update->at = at;
-				update->arrived = fsw_scan_int64(scan, EFFECT_received_at, at);
-				update->variants = fsw_scan_is(scan, EFFECT_kind, "variant");
-				update->entry = entry_of(scan);
-			}
-			else if (environment_id < 0)
-			{
-				life->gone = life->gone_exactly ? Min(life->gone, at) : at;
-				life->gone_exactly = true;
-			}
-			else if (environment_id == life->environment->environment_id)
-			{
-				if (life->nremovals == maxremovals)
-				{
-					maxremovals = Max(4, maxremovals * 2);
-					life->removals = life->removals == NULL ? palloc_array(int64, maxremovals) :
-						repalloc_array(life->removals, int64, maxremovals);
-				}
-				life->removals[life->nremovals++] = at;
-			}
-		}
-	}
+		read_entries_of(reader, &reading, life->feature.names[i]);
 
 	/* those of another flag of the same name do not count */
-	maxremovals = life->nremovals;
+	nremovals = life->nremovals;
 	life->nremovals = 0;
-	for (int i = 0; i < maxremovals; i++)
+	for (int i = 0; i < nremovals; i++)
 	{
 		if (fsw_life_has(life, life->created, life->removals[i]))
 			life->removals[life->nremovals++] = life->removals[i];
 	}
-	for (int i = 0; any_version && !life->versioned && i < life->feature.nnames; i++)
+	for (int i = 0; reading.any_version && !life->versioned && i < life->feature.nnames; i++)
 		life->versioned = has_version(reader, life, life->feature.names[i]);
 }
 

@@ -268,14 +268,17 @@ extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,
 extern void fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from,
 						   int64 until);
 
-/* flag_facts.c */
+/* environment.c */
 extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);
+extern int64 fsw_environment_end(FswReader *reader, FswEnvironment *environment);
+extern void fsw_environment_facts(FswReader *reader, FswEnvironment *environment);
+
+/* flag_facts.c */
+extern FswEntry fsw_entry_of(FswScan *scan);
 extern int	fsw_entry_setting(FswReader *reader, const FswEntry *entry,
 							  const char *object, const char *key);
 extern bool fsw_entry_has_action(FswReader *reader, const FswEntry *entry, const char *action);
-extern int64 fsw_environment_end(FswReader *reader, FswEnvironment *environment);
 extern bool fsw_life_is_copy(FswReader *reader, const FswLife *life, int64 created);
-extern void fsw_environment_facts(FswReader *reader, FswEnvironment *environment);
 extern FswLife *fsw_life_read(FswReader *reader, FswEnvironment *environment,
 							  const FswFeature *feature);
 extern FswCreation fsw_creation_read(FswReader *reader, const FswLife *life);

@@ -1,0 +1,270 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/environment.c
+ *	  What is the same for all flags of an environment.
+ *
+ * When it came and went, whether it was made as a copy, the latest news of its
+ * project, and which other environments that has.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/read.h"
+
+/* Deletions of the flags of one environment are told within this time. */
+#define DELETION_SPREAD INT64CONST(5000000)
+#define ENVIRONMENT_SPREAD INT64CONST(60000000)
+
+/* "Environment updated" so soon after its creation is that of a clone. */
+#define CLONE_SPREAD INT64CONST(1000000)
+
+/*
+ * Was the environment made as a copy?  Its creation shows that it is still
+ * being made; releases before 2.151 do not say so, but update it at once.
+ */
+static bool
+is_clone(FswReader *reader, const FswEnvironment *environment)
+{
+	int			creating = fsw_entry_setting(reader, &environment->creation, "environment", "is_creating");
+	FswScan    *scan;
+
+	if (creating >= 0 || environment->born == FSW_NEVER)
+		return creating > 0;
+	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
+	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(environment->born));
+	fsw_scan_key(scan, BTLessEqualStrategyNumber,
+				 TimestampTzGetDatum(fsw_after(environment->born, CLONE_SPREAD)));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, AUDIT_stored_at, environment) &&
+			fsw_scan_int64(scan, AUDIT_environment_id, -1) == environment->environment_id &&
+			fsw_scan_is(scan, AUDIT_object, "environment") && fsw_scan_is(scan, AUDIT_action, "updated"))
+			return true;
+	}
+	return false;
+}
+
+FswEnvironment *
+fsw_environment(const FswPair *pair, TimestampTz known_at)
+{
+	FswEnvironment *environment = palloc0_object(FswEnvironment);
+
+	environment->source = pair->source;
+	environment->source_hash =
+		DatumGetInt64(hash_any_extended((unsigned char *) VARDATA_ANY(DatumGetPointer(pair->source)),
+										VARSIZE_ANY_EXHDR(DatumGetPointer(pair->source)), 0));
+	environment->environment_id = pair->environment_id;
+	environment->has_project = pair->has_project;
+	environment->project_id = pair->project_id;
+	environment->known_at = known_at;
+	return environment;
+}
+
+/* The latest audit entry of the project. */
+static int64
+latest_entry(FswReader *reader, const FswEnvironment *environment)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
+
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, AUDIT_stored_at, environment))
+			return fsw_scan_int64(scan, AUDIT_created_date, FSW_NEVER);
+	}
+	return FSW_NEVER;
+}
+
+/* When the environment was made, as the first entry about that tells. */
+static void
+read_birth(FswReader *reader, FswEnvironment *environment)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
+
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	fsw_scan_equal(scan, CStringGetTextDatum("environment_created"));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (environment->born == FSW_NEVER && fsw_scan_next(scan))
+	{
+		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
+			continue;
+		environment->born = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+		environment->creation = fsw_entry_of(scan);
+	}
+	environment->clone = is_clone(reader, environment);
+}
+
+/* The environments of the project. */
+static void
+read_siblings(FswReader *reader, FswEnvironment *environment)
+{
+	char	   *last = NULL;
+	int			max = 16;
+
+	/* the facts live as long as the environment */
+	environment->siblings = MemoryContextAlloc(GetMemoryChunkContext(environment), max * sizeof(int64));
+	for (;;)
+	{
+		/* by leaps, since an environment is seen each hour */
+		FswScan    *scan = fsw_scan_names_in(reader, "environment", environment->source, true,
+											 environment->project_id);
+		int64		id;
+
+		if (last != NULL)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			break;
+		last = fsw_scan_cstring(scan, NAME_id);
+		if (!fsw_scan_id(scan, NAME_id, &id))
+			continue;
+		if (environment->nsiblings == max)
+		{
+			max *= 2;
+			environment->siblings = repalloc_array(environment->siblings, int64, max);
+		}
+		environment->siblings[environment->nsiblings++] = id;
+	}
+}
+
+/* Read what is the same for all flags of an environment. */
+void
+fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
+{
+	if (environment->has_facts)
+		return;
+	environment->has_facts = true;
+	environment->news = FSW_NEVER;
+	environment->born = FSW_NEVER;
+	if (!environment->has_project)
+		return;
+	environment->news = latest_entry(reader, environment);
+	read_birth(reader, environment);
+	read_siblings(reader, environment);
+}
+
+/* The deletion of a feature, or of its state in an environment, up to an instant. */
+static int64
+find_deletion(FswReader *reader, const FswEnvironment *environment, int64 name, bool of_project,
+			  int64 from, int64 to)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_LIFE);
+
+	fsw_scan_equal(scan, Int64GetDatum(name));
+	fsw_scan_equal(scan, Int64GetDatum(environment->source_hash));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
+	if (of_project)
+		fsw_scan_key_null(scan, true);
+	else
+		fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	if (from != FSW_NEVER)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
+	if (to != FSW_FOREVER)
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(to));
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_int64(scan, EFFECT_project_id, -1) == environment->project_id &&
+			fsw_is_known(scan, EFFECT_stored_at, environment))
+			return fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
+	}
+	return FSW_FOREVER;
+}
+
+/*
+ * What the end of the environment, at about an instant, is for one feature: the
+ * instant of its entry; FSW_NEVER if it was not there; FSW_FOREVER if nothing
+ * says that it ended.
+ */
+static int64
+find_end(FswReader *reader, const FswEnvironment *environment, const char *id, int64 at)
+{
+	FswNames	names;
+	int64		ended = FSW_FOREVER;
+
+	fsw_names_read(reader, environment->source, "feature", id, &names);
+	if (names.n == 0 || names.from[0] > at)
+		return FSW_NEVER;
+	for (int i = 0; i < names.n; i++)
+	{
+		int64		name = fsw_hash("feature:", VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
+
+		if (find_deletion(reader, environment, name, true, names.from[0],
+						  fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
+			return FSW_NEVER;
+		ended = Min(ended, find_deletion(reader, environment, name, false,
+										 fsw_after(at, -ENVIRONMENT_SPREAD), at));
+	}
+	return ended;
+}
+
+/*
+ * When the environment was deleted, FSW_FOREVER if it was not.  No entry says
+ * so, but each flag that lived in it has one, as if its state had been deleted,
+ * and none about the feature itself.  Of many flags, some are enough.
+ */
+int64
+fsw_environment_end(FswReader *reader, FswEnvironment *environment)
+{
+	FswScan    *scan;
+	int64		at = FSW_NEVER;
+	int64		gone = FSW_FOREVER;
+	char	   *last = NULL;
+
+	if (environment->has_end)
+		return environment->gone;
+	environment->has_end = true;
+	environment->gone = FSW_FOREVER;
+	if (!environment->has_project)
+		return FSW_FOREVER;
+
+	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (at == FSW_NEVER && fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, EFFECT_stored_at, environment))
+			at = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+	}
+	if (at == FSW_NEVER ||
+		find_deletion(reader, environment, fsw_scan_int64(scan, EFFECT_feature_hash, 0), true,
+					  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
+		return FSW_FOREVER;
+
+	for (int n = 0; n < FSW_WINDOW;)
+	{
+		int64		ended;
+
+		scan = fsw_scan_names_in(reader, "feature", environment->source, true, environment->project_id);
+		if (last != NULL)
+			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			break;
+		last = fsw_scan_cstring(scan, NAME_id);
+		ended = find_end(reader, environment, last, at);
+		if (ended == FSW_FOREVER)
+			return FSW_FOREVER;
+		if (ended == FSW_NEVER)
+			continue;
+		gone = Min(gone, ended);
+		n++;
+	}
+	environment->gone = gone;
+	return gone;
+}
