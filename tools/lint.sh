@@ -96,7 +96,6 @@ none "a path of one machine" --exclude-dir=data '(/wor[k]/|/far[m]/|/hom[e]/[a-z
 long_functions='
 fsw_history_read         src/read/builder.c            what is read for one history, in its order
 read_near                src/read/builder.c            likewise
-read_effect              src/read/audit.c              one case for each kind of audit effect
 '
 long_files='
 src/read/builder.c       what is read for one history

@@ -195,6 +195,17 @@ is_of_request(FswHistoryReading *reading, FswScan *scan)
 		fsw_entry_has_action(reading->reader, &entry, "went live");
 }
 
+/* An entry about a version. */
+static void
+read_version(FswHistoryReading *reading, FswScan *scan, int64 at, int64 arrived)
+{
+	text	   *uuid = fsw_scan_text(scan, EFFECT_version);
+	FswEvidence *piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
+
+	piece->version = uuid == NULL ? 0 : hash_text(uuid);
+	piece->row = fsw_read_row(reading, fsw_scan_int64(scan, EFFECT_delivery, 0), NULL, false, 0);
+}
+
 /* What an entry says about a state, false if nothing. */
 static bool
 state_effect(FswHistoryReading *reading, FswScan *scan, FswEvidenceKind *what)
@@ -227,7 +238,6 @@ read_effect(FswHistoryReading *reading, FswScan *scan)
 	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
 	int64		delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
 	int64		scope_hash;
-	FswEvidence *piece;
 	FswEvidenceKind what;
 	int			row;
 
@@ -236,13 +246,8 @@ read_effect(FswHistoryReading *reading, FswScan *scan)
 
 	if (fsw_scan_is(scan, EFFECT_kind, "version"))
 	{
-		text	   *uuid = fsw_scan_text(scan, EFFECT_version);
-
-		if (project_level)
-			return;
-		piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
-		piece->version = uuid == NULL ? 0 : hash_text(uuid);
-		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+		if (!project_level)
+			read_version(reading, scan, at, arrived);
 		return;
 	}
 	if (fsw_scan_is(scan, EFFECT_kind, "feature_updated"))
