@@ -101,9 +101,11 @@ add_candidate(FswScan *scan, void *argument)
 
 /* Is the event's state among those of a version's list? */
 bool
-fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event)
+fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEvent *event)
 {
 	Jsonb	   *states = list->has_states ? DatumGetJsonbP(list->states) : NULL;
+	Jsonb	   *told = fsw_piece_value(reader, event);
+	bool		found = false;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	element;
@@ -111,7 +113,7 @@ fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event)
 	if (states == NULL || !JB_ROOT_IS_ARRAY(states))
 		return false;
 	iterator = JsonbIteratorInit(&states->root);
-	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	while (!found && (token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
 		JsonbValue *enabled;
 		JsonbValue *value;
@@ -123,22 +125,12 @@ fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event)
 		value = getKeyJsonValueFromContainer(element.val.binary.data, "value", 5, NULL);
 		if (enabled == NULL || enabled->type != jbvBool || enabled->val.boolean != event->enabled)
 			continue;
-		if (value == NULL || value->type == jbvNull)
-		{
-			if (!event->has_value || JB_ROOT_IS_SCALAR(DatumGetJsonbP(event->value)))
-			{
-				JsonbValue	told;
-
-				if (!event->has_value || (JsonbExtractScalar(&DatumGetJsonbP(event->value)->root, &told) &&
-										  told.type == jbvNull))
-					return true;
-			}
-		}
-		else if (event->has_value &&
-				 compareJsonbContainers(&JsonbValueToJsonb(value)->root, &DatumGetJsonbP(event->value)->root) == 0)
-			return true;
+		if (value == NULL || value->type == jbvNull || told == NULL)
+			found = told == NULL && (value == NULL || value->type == jbvNull);
+		else
+			found = compareJsonbContainers(&JsonbValueToJsonb(value)->root, &told->root) == 0;
 	}
-	return false;
+	return found;
 }
 
 /* The rows of the lists of a version. */
@@ -169,7 +161,7 @@ is_of_another_version(FswReader *reader, const FswPieceEntry *entry, const FswPi
 	{
 		FswPieceList *list = fsw_piece_list(reader, found.rows[i]);
 
-		if (list != NULL && fsw_same_or_null(list->source, entry->source) && !fsw_list_has_state(list, event))
+		if (list != NULL && fsw_same_or_null(list->source, entry->source) && !fsw_list_has_state(reader, list, event))
 			return true;
 	}
 	return false;

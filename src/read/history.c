@@ -455,7 +455,7 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 
 		if (event == NULL || event->identity != NULL || event->at != event->event_at || !event->has_feature ||
 			event->feature_id != list->feature_id || !fsw_same_or_null(event->source, list->source) ||
-			!event->has_state || !fsw_list_has_state(list, event) ||
+			!event->has_state || !fsw_list_has_state(reader, list, event) ||
 			(list->publisher != NULL ? !fsw_same_or_null(list->publisher, event->changed_by) : named) ||
 			!fsw_search_reaches(reader, &search, event->event_at, list->received_at) ||
 			fsw_entry_of_event(reader, event) != NULL)

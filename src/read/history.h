@@ -101,8 +101,6 @@ typedef struct FswPieceEvent
 	text	   *changed_by;
 	bool		has_state;
 	bool		enabled;
-	bool		has_value;
-	Datum		value;			/* jsonb */
 	const uint8 *digest;		/* as of an entry */
 	bool		is_asked;		/* the entry is known, NULL if none explains it */
 	FswPieceEntry *entry;
@@ -191,6 +189,7 @@ extern FswPieceEntry *fsw_piece_entry(FswReader *reader, FswEntry row);
 extern FswPieceEvent *fsw_piece_event(FswReader *reader, FswEntry row);
 extern FswPieceList *fsw_piece_list(FswReader *reader, FswEntry row);
 extern int64 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list);
+extern Jsonb *fsw_piece_value(FswReader *reader, const FswPieceEvent *event);
 extern const uint8 *fsw_piece_digest(FswReader *reader, int64 delivery);
 extern int	fsw_compare_entries(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b);
 extern int	fsw_compare_events(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b);
@@ -216,7 +215,7 @@ extern void fsw_find_row(FswScan *scan, void *found);
 
 /* explained.c */
 extern void fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found);
-extern bool fsw_list_has_state(const FswPieceList *list, const FswPieceEvent *event);
+extern bool fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, FswPieceList *list);

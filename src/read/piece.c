@@ -426,8 +426,6 @@ read_event(FswReader *reader, FswEntry row)
 {
 	FswScan    *scan = scan_row(reader, FSW_INDEX_FLAG_CHANGE, row);
 	FswPieceEvent *event;
-	Datum		value;
-	bool		isnull;
 	int64		shown;
 
 	if (scan == NULL || fsw_scan_bool(scan, FLAG_is_test) || fsw_scan_is(scan, FLAG_origin, "import"))
@@ -449,9 +447,6 @@ read_event(FswReader *reader, FswEntry row)
 	event->changed_by = copy_text(scan, FLAG_changed_by);
 	event->has_state = !fsw_scan_is_null(scan, FLAG_enabled);
 	event->enabled = fsw_scan_bool(scan, FLAG_enabled);
-	value = fsw_scan_column(scan, FLAG_value, &isnull);
-	event->has_value = !isnull;
-	event->value = isnull ? (Datum) 0 : PointerGetDatum(DatumGetJsonbPCopy(value));
 	event->arrived = first_arrival(reader, row.delivery, event->received_at, "FLAG_DELETED", &shown);
 	if (event->deleted)
 		event->at = shown;
@@ -476,6 +471,22 @@ fsw_piece_event(FswReader *reader, FswEntry row)
 	pieces->event_rows[i] = row;
 	pieces->events[i] = read_event(reader, row);
 	return pieces->events[i];
+}
+
+/* The value that an event tells, which can be large; NULL if it tells none, or a JSON null. */
+Jsonb *
+fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
+{
+	FswScan    *scan = scan_row(reader, FSW_INDEX_FLAG_CHANGE, event->row);
+	bool		isnull = true;
+	Datum		value = scan == NULL ? (Datum) 0 : fsw_scan_column(scan, FLAG_value, &isnull);
+	Jsonb	   *result = isnull ? NULL : DatumGetJsonbPCopy(value);
+	JsonbValue	scalar;
+
+	if (result != NULL && JB_ROOT_IS_SCALAR(result) && JsonbExtractScalar(&result->root, &scalar) &&
+		scalar.type == jbvNull)
+		return NULL;
+	return result;
 }
 
 /* ---- version lists ---- */
