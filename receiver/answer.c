@@ -7,11 +7,12 @@
  */
 #include "answer.h"
 
+#include <stddef.h>
+
 static const struct
 {
 	int			status;			/* 0: no answer was given */
 	const char *word;
-	const char *text;			/* the body, where the word alone does not name the cause */
 }			answer_table[ANSWER_COUNT] =
 {
 	[ANSWER_NONE] = {0, "none"},
@@ -19,13 +20,10 @@ static const struct
 	[ANSWER_DUPLICATE] = {200, "duplicate"},
 	[ANSWER_UNDECODED] = {200, "undecoded"},
 	[ANSWER_SPOOLED] = {200, "spooled"},
-	[ANSWER_REJECTED] = {401, "rejected",
-		"rejected: flagsmith.rejected in the database says why\n"},
+	[ANSWER_REJECTED] = {401, "rejected"},
 	[ANSWER_REJECTED_SIZE] = {413, "rejected"},
-	[ANSWER_NO_WEBHOOK] = {404, "no_webhook",
-		"no_webhook: no webhook of this name is registered and enabled\n"},
-	[ANSWER_NOT_FOUND] = {404, "not_found",
-		"not_found: the path does not begin with the receiver's --prefix, or ends there\n"},
+	[ANSWER_NO_WEBHOOK] = {404, "no_webhook"},
+	[ANSWER_NOT_FOUND] = {404, "not_found"},
 	[ANSWER_METHOD] = {405, "method"},
 	[ANSWER_MALFORMED] = {400, "malformed"},
 	[ANSWER_TIMEOUT] = {408, "timeout"},
@@ -54,5 +52,15 @@ answer_word(Answer answer)
 const char *
 answer_text(Answer answer)
 {
-	return answer_table[answer].text;
+	switch (answer)
+	{
+		case ANSWER_REJECTED:
+			return "rejected: flagsmith.rejected in the database says why\n";
+		case ANSWER_NO_WEBHOOK:
+			return "no_webhook: no webhook of this name is registered and enabled\n";
+		case ANSWER_NOT_FOUND:
+			return "not_found: the path does not begin with the receiver's --prefix, or ends there\n";
+		default:
+			return NULL;
+	}
 }
