@@ -160,6 +160,7 @@ REGRESS = \
 	maintenance \
 	evidence \
 	gap \
+	doubt \
 	question \
 	day \
 	draw \

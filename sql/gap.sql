@@ -99,13 +99,13 @@ CREATE FUNCTION gap.state(value text) RETURNS jsonb LANGUAGE sql AS $$
 CREATE PROCEDURE gap.live(ids int8range, acts bigint[] DEFAULT '{}') LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     SELECT 'gap 6', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', gap.entry(id) || CASE WHEN id = ANY (acts)
-        THEN jsonb_build_object('log', 'Flag state updated for feature: hot', 'environment', jsonb_build_object('id', 1, 'name', 'Gap lab'))
+        THEN jsonb_build_object('log', 'Remote config value updated for feature: hot', 'environment', jsonb_build_object('id', 1, 'name', 'Gap lab'))
         ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT') END)::text, 'UTF8'),
         '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second'
     FROM generate_series(lower(ids), upper(ids) - 1) AS id;
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     SELECT 'gap 6', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
-        'timestamp', gap.entry(id) -> 'created_date', 'previous_state', gap.state('state ' || n - 1), 'new_state', gap.state('state ' || n)))::text, 'UTF8'),
+        'timestamp', gap.entry(id) -> 'created_date', 'previous_state', gap.state('state ' || n), 'new_state', gap.state('state ' || n)))::text, 'UTF8'),
         '2026-03-01 12:00:01Z'::timestamptz + id * interval '1 second'
     FROM unnest(acts) WITH ORDINALITY AS a (id, n);
 $$;

@@ -105,6 +105,14 @@ same_jsonb(Datum a, Datum b)
 	return DatumGetBool(DirectFunctionCall2(jsonb_eq, a, b));
 }
 
+static bool
+is_json_null(Jsonb *value)
+{
+	JsonbValue	scalar;
+
+	return JsonbExtractScalar(&value->root, &scalar) && scalar.type == jbvNull;
+}
+
 /* Where to search for the states of a value: all of them are one after the other. */
 static int *
 find_bucket(FswStateTable *table, uint64 hash)
@@ -164,6 +172,7 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 	hash = value_isnull ? 0 : hash_jsonb(shown.value);
 	state.enabled = enabled;
 	state.has_variants = canonical != NULL;
+	state.no_value = value_isnull || is_json_null(DatumGetJsonbP(shown.value));
 	state.nvariants = canonical == NULL ? 0 : JB_ROOT_COUNT(canonical);
 	state.value = flag->nstates;
 	state.rest = flag->nstates;

@@ -87,6 +87,9 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 			entry->kind == FSW_EV_DOUBT)
 			continue;
 		act->first_entry = Min(act->first_entry, entry->at);
+		act->exact |= entry->at == act->at;
+		act->value_told |= entry->kind == FSW_EV_VALUE;
+		act->share_told |= entry->kind == FSW_EV_NEAR;
 		if (entry->kind == FSW_EV_VALUE)
 		{
 			/* one entry can have come by webhook and by import */
@@ -108,6 +111,9 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_CROWDED);
 	if (act->first_entry == FSW_FOREVER)
 		doubt(act, FSW_REPORTED, act->cause);
+	/* the time of a draft, perhaps: live when it was read, at the latest */
+	if (act->by_nobody && !act->exact)
+		act->unsure_until = act->arrived;
 }
 
 /* The act that bodies[first .. last) of one time tell of. */
@@ -128,6 +134,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	act.first_entry = FSW_FOREVER;
 	act.first_part = FSW_FOREVER;
 	act.last_part = FSW_NEVER;
+	act.unsure_until = FSW_NEVER;
 	for (int i = first; i < last; i++)
 	{
 		FSW_INTERRUPT();
@@ -187,6 +194,7 @@ act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEviden
 	act->first_entry = entry->at;
 	act->first_part = FSW_FOREVER;
 	act->last_part = FSW_NEVER;
+	act->unsure_until = FSW_NEVER;
 	act->evidence = entry - flag->evidence;
 	if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
 	{
@@ -274,6 +282,7 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	start.first_entry = FSW_FOREVER;
 	start.first_part = FSW_FOREVER;
 	start.last_part = FSW_NEVER;
+	start.unsure_until = FSW_NEVER;
 	start.evidence = -1;
 	start.told = true;
 	start.state = FSW_NOT_TOLD;
@@ -306,8 +315,9 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 
 	/* the value is still the old one, although an entry says it changed */
 	if (previous != NULL && previous->told && previous->state >= 0 &&
-		act->last_part != FSW_NEVER && fsw_apart(act->at, previous->at) < TASK_REACH &&
-		previous->arrived > act->at &&
+		fsw_apart(act->at, previous->at) < TASK_REACH &&
+		(previous->arrived > act->at ? act->last_part != FSW_NEVER :
+		 act->value_told && previous->arrived < act->first_entry) &&
 		states[previous->state].rest == states[act->state].rest)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
@@ -328,6 +338,35 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 		doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
+/*
+ * Has something changed that no entry tells of, although each save has one?
+ * Then one is missing, with the act it was of, perhaps; at the least it is not
+ * known when this act's own value or percentages were saved.
+ */
+static void
+weigh_untold(const FswFlag *flag, FswAct *previous, FswAct *act)
+{
+	const FswState *was;
+	const FswState *is;
+
+	if (!act->told || act->evidence < 0 || act->cause == FSW_CAUSE_IMPORT || act->state < 0 ||
+		!previous->told || previous->state < 0 || (act->by_nobody && act->exact))
+		return;
+	was = &flag->states[previous->state];
+	is = &flag->states[act->state];
+	/* where the value was saved, the one before it is that of the last save */
+	if (act->value_told && act->before >= 0 && flag->states[act->before].value != was->value &&
+		flag->states[act->before].value != is->value && !flag->states[act->before].no_value)
+		doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+	if (was->value != is->value ? act->value_told :
+		was->rest == is->rest || was->nvariants != is->nvariants || act->share_told)
+		return;
+	doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+	act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_SAME_ACT));
+	if (was->value == is->value)
+		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));
+}
+
 /* Compare each act with its neighbours. */
 static void
 weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
@@ -341,6 +380,8 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
 		bool		next_told = next != NULL && next->told && next->state >= 0;
 
 		FSW_INTERRUPT();
+		if (next != NULL)
+			weigh_untold(flag, act, next);
 		if (!act->told)
 			continue;
 		if (act->state < 0)
@@ -371,6 +412,30 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
 		doubt(&acts[nacts - 1], FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
+/*
+ * Entries between two acts that are no part of the first one are of the next
+ * one, or of one between that nothing tells.
+ */
+static void
+claim_entries(const FswScopeEvidence *scope, FswAct *acts, int nacts)
+{
+	for (int i = 0; i + 1 < nacts; i++)
+	{
+		FswAct	   *next = &acts[i + 1];
+		int64		from = fsw_after(Max(acts[i].at, acts[i].last_part), 1);
+
+		for (int j = entry_from(scope, from); j < scope->nentries && scope->entries[j]->at < next->first_entry &&
+			 scope->entries[j]->at < next->at; j++)
+		{
+			FswEvidenceKind kind = scope->entries[j]->kind;
+
+			FSW_INTERRUPT();
+			if (kind == FSW_EV_STATE || kind == FSW_EV_VALUE || kind == FSW_EV_NEAR)
+				next->first_entry = scope->entries[j]->at;
+		}
+	}
+}
+
 /* All acts of a scope, in order. */
 FswAct *
 fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence, int *nacts)
@@ -396,6 +461,7 @@ fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence, in
 	}
 	qsort(acts, n, sizeof(FswAct), compare_acts);
 	n = add_start(flag, index, acts, n);
+	claim_entries(evidence, acts, n);
 	weigh_acts(flag, flag->scopes[index].kind, acts, n);
 	*nacts = n;
 	return acts;

@@ -33,6 +33,10 @@ typedef struct FswAct
 								 * before it */
 	int64		last_part;		/* latest such entry after it, FSW_NEVER */
 	bool		about_part;		/* untold, and about such a part */
+	bool		value_told;		/* an entry tells that the value was saved, */
+	bool		share_told;		/* or a percentage, */
+	bool		exact;			/* or something at exactly its time */
+	int64		unsure_until;	/* it may have taken effect only then */
 } FswAct;
 
 typedef struct FswScopeEvidence

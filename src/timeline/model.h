@@ -101,6 +101,7 @@ typedef struct FswState
 {
 	bool		enabled;
 	bool		has_variants;
+	bool		no_value;		/* null, or not told */
 	int			nvariants;
 	uint64		value;			/* the same for equal values */
 	uint64		rest;			/* the same for equal values and variants */

@@ -25,7 +25,7 @@
  */
 static void
 doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act,
-			  int state, int64 to)
+			  int state, int nbefore, int64 to)
 {
 	int64		read_until = act->evidence < 0 ? act->at : fsw_after(act->arrived, ARRIVAL_SPREAD);
 	int			count = 0;
@@ -56,6 +56,9 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 	}
 	if (!flag->creation_told || nseen != 1)
 		seen = -1;
+	/* entries tell of less than was read: when it came is not known */
+	if (act->evidence >= 0 && count < flag->states[state].nvariants && nbefore < flag->states[state].nvariants)
+		fsw_timeline_lower(timeline, first, act->at, Min(to, read_until), FSW_INFERRED, FSW_CAUSE_VARIANTS);
 
 	if (end > begin && seen != 0)
 		fsw_timeline_lower(timeline, first, act->at,
@@ -93,7 +96,7 @@ doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 /* From one act to the next: the state held, and who told it. */
 static void
 write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
-		  const FswAct *next, int held, int held_by)
+		  const FswAct *next, int held, int held_by, int nbefore)
 {
 	int64		to = next != NULL ? next->at : FSW_FOREVER;
 	int			start = timeline->nperiods;
@@ -102,8 +105,11 @@ write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *a
 	if (act->at >= to)
 		return;
 
-	/* An identity can vanish, with its overrides, without any event. */
-	if (flag->scopes[index].kind == FSW_SCOPE_IDENTITY && next == NULL)
+	/*
+	 * An identity can vanish, with its overrides, without any event, and an
+	 * entry names its identifier, which another one can have had by then.
+	 */
+	if (flag->scopes[index].kind == FSW_SCOPE_IDENTITY && (next == NULL || !next->told))
 		news = FSW_NEVER;
 	if (act->confidence == FSW_CONFIRMED)
 	{
@@ -119,15 +125,15 @@ write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *a
 						 act->cause, held_by);
 
 	/* while the act itself is being saved, or the next one */
-	if (act->last_part > act->at)
-		fsw_timeline_lower(timeline, start, act->at, Min(act->last_part, to),
+	if (Max(act->last_part, act->unsure_until) > act->at)
+		fsw_timeline_lower(timeline, start, act->at, Min(Max(act->last_part, act->unsure_until), to),
 						   FSW_INFERRED, FSW_CAUSE_CROWDED);
 	if (next != NULL && next->first_entry < to)
 		fsw_timeline_lower(timeline, start, next->first_entry, to,
 						   FSW_INFERRED, FSW_CAUSE_CROWDED);
 	if (held >= 0)
 	{
-		doubt_options(flag, timeline, start, act, held, to);
+		doubt_options(flag, timeline, start, act, held, nbefore, to);
 		doubt_updates(flag, timeline, start, act, to);
 	}
 }
@@ -146,13 +152,15 @@ fsw_scope_build(const FswFlag *flag, int index, const FswScopeEvidence *evidence
 
 	for (int i = 0; i < nacts; i++)
 	{
+		int			nbefore = held >= 0 ? flag->states[held].nvariants : 0;
+
 		FSW_INTERRUPT();
 		if (acts[i].told)
 		{
 			held = acts[i].state;
 			held_by = acts[i].evidence;
 		}
-		write_act(flag, timeline, index, &acts[i], i + 1 < nacts ? &acts[i + 1] : NULL, held, held_by);
+		write_act(flag, timeline, index, &acts[i], i + 1 < nacts ? &acts[i + 1] : NULL, held, held_by, nbefore);
 	}
 	pfree(acts);
 

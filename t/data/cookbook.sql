@@ -25,9 +25,9 @@ BEGIN ATOMIC
             ELSE jsonb_build_array(jsonb_build_object('id', 1, 'multivariate_feature_option', '{"id": 1, "value": "new"}'::jsonb, 'percentage_allocation', percentage)) END))), at);
 END;
 CREATE FUNCTION pg_temp.change(at timestamptz, who text, environment text, id bigint, feature text, enabled boolean, value jsonb,
-    percentage numeric DEFAULT NULL, log text DEFAULT 'Flag state updated for feature: ') RETURNS void LANGUAGE sql
+    percentage numeric DEFAULT NULL, log text DEFAULT 'Flag state updated for feature: %') RETURNS void LANGUAGE sql
 BEGIN ATOMIC
-    SELECT pg_temp.said(at, who, environment, 'FEATURE_STATE', log || feature);
+    SELECT pg_temp.said(at, who, environment, 'FEATURE_STATE', replace(log, '%', feature));
     SELECT pg_temp.state(at, who, environment, id, feature, enabled, value, percentage);
 END;
 
@@ -39,7 +39,7 @@ BEGIN
         (13, 'search_beta', false, NULL, NULL), (14, 'old_banner', true, NULL, NULL), (15, 'new_cart', true, NULL, 0)) f (id, name, on_, value, percentage) LOOP
         PERFORM pg_temp.said('2026-11-01 09:00Z'::timestamptz + flag.id * interval '1 minute', 'ada@example.com', NULL, 'FEATURE', 'New Flag / Remote Config created: ' || flag.name);
         PERFORM pg_temp.change('2026-11-01 09:00:00.5Z'::timestamptz + flag.id * interval '1 minute', 'ada@example.com', e, flag.id, flag.name, flag.on_, flag.value,
-            flag.percentage, 'New Flag / Remote Config created: ') FROM unnest('{Staging,Production}'::text[]) e;
+            flag.percentage, 'New Flag / Remote Config created: %') FROM unnest('{Staging,Production}'::text[]) e;
     END LOOP;
 END
 $$;
@@ -47,11 +47,14 @@ SELECT pg_temp.change('2026-11-02 11:00Z', 'zoe@example.com', 'Staging', 11, 'ch
 SELECT pg_temp.change('2026-11-03 10:00Z', 'ada@example.com', 'Production', 11, 'checkout_v2', true, NULL);
 SELECT pg_temp.change('2026-11-05 14:05Z', 'zoe@example.com', 'Production', 11, 'checkout_v2', false, NULL);
 SELECT pg_temp.change('2026-11-06 09:30Z', 'ada@example.com', 'Production', 11, 'checkout_v2', true, NULL);
-SELECT pg_temp.change('2026-11-04 15:00Z', 'ada@example.com', 'Production', 12, 'price_test', true, '"B"');
-SELECT pg_temp.change('2026-11-08 02:13Z', 'deploy key', 'Production', 12, 'price_test', true, '"C"');
+SELECT pg_temp.change('2026-11-04 15:00Z', 'ada@example.com', 'Production', 12, 'price_test', true, '"B"',
+    log => 'Remote config value updated for feature: %');
+SELECT pg_temp.change('2026-11-08 02:13Z', 'deploy key', 'Production', 12, 'price_test', true, '"C"',
+    log => 'Remote config value updated for feature: %');
 SELECT pg_temp.change('2026-11-09 10:00Z'::timestamptz + i * interval '4 minutes', 'zoe@example.com', 'Production', 13, 'search_beta', i % 2 = 0, NULL)
 FROM generate_series(0, 5) i;
-SELECT pg_temp.change(at, 'ada@example.com', 'Production', 15, 'new_cart', true, NULL, percentage)
+SELECT pg_temp.change(at, 'ada@example.com', 'Production', 15, 'new_cart', true, NULL, percentage,
+    $$Multivariate value changed for feature '%'.$$)
 FROM (VALUES ('2026-11-02 09:00Z'::timestamptz, 10), ('2026-11-04 09:00Z', 50), ('2026-11-09 09:00Z', 100)) p (at, percentage);
 SELECT pg_temp.said('2026-11-09 16:00Z', 'ada@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Black Friday created'),
     pg_temp.said('2026-11-09 17:00Z', 'zoe@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Black Friday approved'),

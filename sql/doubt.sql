@@ -1,0 +1,127 @@
+-- What was called sure and was not: each block is a class of wrong answers that a simulated Flagsmith showed.
+SET TimeZone = 'UTC';
+SELECT count(*) FROM flagsmith.add_webhook('doubt', NULL, source => 'doubt', scope => 'organisation', allow_unsigned => true,
+    max_spool_age => NULL);
+SELECT count(*) FROM flagsmith.add_webhook('doubt 2', NULL, source => 'doubt', scope => 'environment', environment_id => 2,
+    allow_unsigned => true, max_spool_age => NULL);
+
+-- The clock is the time of 2026-01-01.
+CREATE FUNCTION pg_temp.at(clock text) RETURNS timestamptz LANGUAGE sql AS $$ SELECT ('2026-01-01 ' || clock)::timestamptz $$;
+CREATE FUNCTION pg_temp.shown(clock text) RETURNS text LANGUAGE sql AS $$
+    SELECT to_char(pg_temp.at(clock), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+
+-- A state; variants as {"option": percentage}.
+CREATE FUNCTION pg_temp.state(enabled boolean, value jsonb, variants jsonb DEFAULT '{}') RETURNS jsonb
+    LANGUAGE sql AS $$
+    SELECT jsonb_build_object('enabled', enabled, 'feature_state_value', value, 'multivariate_feature_state_values',
+        (SELECT coalesce(jsonb_agg(jsonb_build_object('id', 900, 'percentage_allocation', v.value,
+            'multivariate_feature_option', jsonb_build_object('id', v.key::int, 'value', 'x'))), '[]')
+         FROM jsonb_each(variants) v)) $$;
+
+-- A flag event of environment 1, without versions, or 2, with versions.
+CREATE PROCEDURE pg_temp.event(arrived text, at text, environment int, feature int, after jsonb, before jsonb DEFAULT NULL,
+        segment int DEFAULT NULL, identity int DEFAULT NULL, by text DEFAULT 'ada@example.com')
+    LANGUAGE plpgsql AS $$
+DECLARE
+    nested jsonb := jsonb_build_object(
+        'feature', jsonb_build_object('id', feature, 'name', 'flag ' || feature, 'type', 'STANDARD', 'default_enabled', false,
+            'initial_value', 'first', 'created_date', pg_temp.shown(lpad((feature / 10)::text, 2, '0') || ':00'), 'description', NULL,
+            'project', jsonb_build_object('id', 7, 'name', 'Mill')),
+        'environment', jsonb_build_object('id', environment, 'name', 'env ' || environment),
+        'identity', identity, 'identity_identifier', 'user',
+        'feature_segment', CASE WHEN segment IS NOT NULL THEN jsonb_build_object('priority', segment,
+            'segment', jsonb_build_object('id', segment, 'name', 'segment ' || segment, 'description', NULL)) END);
+    data jsonb;
+BEGIN
+    IF identity IS NULL THEN
+        nested := nested || '{"identity_identifier": null}';
+    END IF;
+    data := jsonb_build_object('changed_by', by, 'timestamp', pg_temp.shown(at), 'new_state', CASE WHEN after IS NOT NULL THEN nested || after END);
+    IF before IS NOT NULL THEN
+        data := data || jsonb_build_object('previous_state', nested || before);
+    END IF;
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('doubt', convert_to(jsonb_build_object('data', data, 'event_type',
+        CASE WHEN after IS NULL THEN 'FLAG_DELETED' ELSE 'FLAG_UPDATED' END)::text, 'UTF8'), pg_temp.at(arrived));
+END $$;
+
+-- An audit entry, which arrives two seconds after the act.
+CREATE SEQUENCE pg_temp.audit_id;
+CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, object int DEFAULT NULL, uuid text DEFAULT NULL, arrived text DEFAULT NULL)
+    LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('doubt', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object(
+        'id', nextval('pg_temp.audit_id'), 'created_date', pg_temp.shown(at), 'log', log, 'author', NULL, 'is_system_event', false,
+        'related_object_id', object, 'related_object_type', type, 'related_object_uuid', uuid,
+        'project', jsonb_build_object('id', 7, 'name', 'Mill', 'organisation', 1, 'prevent_flag_defaults', false),
+        'environment', CASE WHEN environment IS NOT NULL THEN jsonb_build_object('id', environment,
+            'name', 'env ' || environment, 'is_creating', false) END))::text, 'UTF8'),
+        COALESCE(pg_temp.at(arrived), pg_temp.at(at) + interval '2 s')) $$;
+CREATE PROCEDURE pg_temp.said(at text, feature int, log text) LANGUAGE sql AS $$
+    CALL pg_temp.entry(at, 1, 'FEATURE_STATE', replace(log, '%', 'flag ' || feature)) $$;
+CREATE PROCEDURE pg_temp.made(at text, feature int) LANGUAGE sql AS $$
+    CALL pg_temp.entry(at, NULL, 'FEATURE', 'New Flag / Remote Config created: flag ' || feature, feature) $$;
+CREATE PROCEDURE pg_temp.option(at text, feature int) LANGUAGE sql AS $$
+    CALL pg_temp.entry(at, NULL, 'FEATURE', format('Multivariate option added to feature %L.', 'flag ' || feature), feature) $$;
+-- A version's entry, of an environment, and its list.
+CREATE PROCEDURE pg_temp.version(at text, environment int, feature int, uuid text, arrived text DEFAULT NULL) LANGUAGE sql AS $$
+    CALL pg_temp.entry(at, environment, 'EF_VERSION', 'New version published for feature: flag ' || feature, NULL, uuid,
+        COALESCE(arrived, to_char(pg_temp.at(at) + interval '0.5 s', 'HH24:MI:SS.MS'))) $$;
+CREATE PROCEDURE pg_temp.list(arrived text, feature int, uuid text, VARIADIC states jsonb[]) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('doubt 2', convert_to(jsonb_build_object('event_type', 'NEW_VERSION_PUBLISHED', 'data', jsonb_build_object(
+        'uuid', uuid, 'published_by', NULL, 'feature', jsonb_build_object('id', feature, 'name', 'flag ' || feature),
+        'feature_states', (SELECT COALESCE(jsonb_agg((s - 'feature_state_value') || jsonb_build_object('value', s->'feature_state_value') ORDER BY n), '[]')
+            FROM unnest(states) WITH ORDINALITY u(s, n))))::text, 'UTF8'), pg_temp.at(arrived)) $$;
+
+CREATE FUNCTION pg_temp.periods(of int) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', environment, COALESCE('segment ' || segment_id, 'identity ' || identity),
+        to_char(lower(period), 'HH24:MI:SS.MS'), '-', COALESCE(to_char(upper(period), 'HH24:MI:SS.MS'), '...'),
+        COALESCE(enabled::text, 'none'), value, NULLIF(variants::text, '{}'), confidence, '(' || cause || ')')
+    FROM flagsmith.flag_timeline WHERE source = 'doubt' AND feature_id = of
+    ORDER BY environment_id, segment_id NULLS FIRST, identity NULLS FIRST, period $$;
+
+CALL pg_temp.entry('00:00', 1, 'ENVIRONMENT', 'New Environment created: env 1', 1);
+CALL pg_temp.entry('00:00', 2, 'ENVIRONMENT', 'New Environment created: env 2', 2);
+-- the latest news: until then, what nothing contradicts is sure
+CALL pg_temp.entry('23:00', NULL, 'SEGMENT', 'Segment updated: nobody', 99);
+
+-- Of an act that no event tells the first entry counts, also where the next act's event is near it.
+CALL pg_temp.made('03:00', 30);
+CALL pg_temp.event('03:00:02', '03:00', 1, 30, pg_temp.state(true, '"first"'));
+CALL pg_temp.said('03:00', 30, 'New Flag / Remote Config created: %');
+CALL pg_temp.said('03:10', 30, 'Remote config value updated for feature: %');
+CALL pg_temp.said('03:10:00.01', 30, 'Flag state updated for feature: %');
+CALL pg_temp.event('03:10:03', '03:10:00.3', 1, 30, pg_temp.state(false, '"second"'), pg_temp.state(false, '"second"'));
+SELECT * FROM pg_temp.periods(30) p WHERE p LIKE 'env 1%';
+
+-- A value that an entry says was saved and that is what it was: it was something else between.  The value before a save that
+-- nobody told of: a save is missing.
+CALL pg_temp.made('04:00', 40);
+CALL pg_temp.event('04:00:02', '04:00', 1, 40, pg_temp.state(true, '"first"'));
+CALL pg_temp.said('04:00', 40, 'New Flag / Remote Config created: %');
+CALL pg_temp.event('04:20:02', '04:20', 1, 40, pg_temp.state(true, '"third"'), pg_temp.state(true, '"lost"'));
+CALL pg_temp.said('04:20', 40, 'Remote config value updated for feature: %');
+CALL pg_temp.event('04:20:14', '04:20:12', 1, 40, pg_temp.state(true, '"third"'), pg_temp.state(true, '"third"'));
+CALL pg_temp.said('04:20:12', 40, 'Remote config value updated for feature: %');
+SELECT * FROM pg_temp.periods(40) p WHERE p LIKE 'env 1%';
+
+-- A draft that was saved just before it took effect.  Its own entry says when; without it, it is known by the arrival.
+CALL pg_temp.made('05:00', 50);
+CALL pg_temp.event('05:00:02', '05:00', 1, 50, pg_temp.state(true, '"first"'));
+CALL pg_temp.said('05:00', 50, 'New Flag / Remote Config created: %');
+CALL pg_temp.event('05:10:02', '05:10', 1, 50, pg_temp.state(false, '"draft"'), pg_temp.state(true, '"first"'), by => '');
+SELECT * FROM pg_temp.periods(50) p WHERE p LIKE 'env 1%';
+
+-- More variants than entries tell of: when they came is not known before they were read.
+CALL pg_temp.made('06:00', 60);
+CALL pg_temp.event('06:00:03', '06:00', 1, 60, pg_temp.state(true, '"first"', '{"1": 10}'));
+CALL pg_temp.said('06:00', 60, 'New Flag / Remote Config created: %');
+SELECT * FROM pg_temp.periods(60) p WHERE p LIKE 'env 1%';
+
+-- An entry about an identity's override can be about another identity that was made under its name: it can have gone before.
+CALL pg_temp.made('07:00', 70);
+CALL pg_temp.event('07:10:02', '07:10', 1, 70, pg_temp.state(true, '"i"'), identity => 5);
+CALL pg_temp.said('07:10', 70, 'Flag state / Remote config value updated for feature ''%'' and identity ''user''');
+CALL pg_temp.said('07:20', 70, 'Flag state / Remote config value updated for feature ''%'' and identity ''user''');
+SELECT * FROM pg_temp.periods(70) p WHERE p LIKE 'env 1 identity%';
