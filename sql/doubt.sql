@@ -125,3 +125,81 @@ CALL pg_temp.event('07:10:02', '07:10', 1, 70, pg_temp.state(true, '"i"'), ident
 CALL pg_temp.said('07:10', 70, 'Flag state / Remote config value updated for feature ''%'' and identity ''user''');
 CALL pg_temp.said('07:20', 70, 'Flag state / Remote config value updated for feature ''%'' and identity ''user''');
 SELECT * FROM pg_temp.periods(70) p WHERE p LIKE 'env 1 identity%';
+
+-- The entry of a version is not of an event that was saved by itself before the environment was switched to versions.
+CALL pg_temp.made('01:00', 10);
+CALL pg_temp.event('01:00:02', '01:00', 1, 10, pg_temp.state(false, '"first"'));
+CALL pg_temp.said('01:00', 10, 'New Flag / Remote Config created: %');
+CALL pg_temp.event('01:10:02', '01:10:00.04', 1, 10, pg_temp.state(true, '"saved"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.said('01:10', 10, 'Remote config value updated for feature: %');
+CALL pg_temp.said('01:10:00.04', 10, 'Flag state updated for feature: %');
+CALL pg_temp.version('01:15', 1, 10, 'switched');
+SELECT * FROM pg_temp.periods(10) p WHERE p LIKE 'env 1%';
+
+-- A change request before that took effect at its entry, not at the time of its draft.
+CALL pg_temp.made('02:00', 20);
+CALL pg_temp.event('02:00:02', '02:00', 1, 20, pg_temp.state(false, '"first"'));
+CALL pg_temp.said('02:00', 20, 'New Flag / Remote Config created: %');
+CALL pg_temp.event('02:20:01', '02:10', 1, 20, pg_temp.state(true, '"requested"'), pg_temp.state(false, '"first"'), by => '');
+CALL pg_temp.said('02:20', 20, 'Flag state / Remote config updated for feature: % by Change Request: far');
+CALL pg_temp.version('02:40', 1, 20, 'switched later');
+SELECT * FROM pg_temp.periods(20) p WHERE p LIKE 'env 1%';
+
+-- What was there before the first version is told with the variants of the time when the event was built.
+CALL pg_temp.made('08:00', 80);
+CALL pg_temp.version('08:10:00.2', 2, 80, 'initial variants');
+CALL pg_temp.event('08:10:09', '08:10', 2, 80, pg_temp.state(true, '"first"', '{"1": 10}'), pg_temp.state(false, '"first"', '{"1": 10}'));
+CALL pg_temp.option('08:10:05', 80);
+CALL pg_temp.list('08:10:09', 80, 'initial variants', pg_temp.state(true, '"first"', '{"1": 10}'));
+SELECT * FROM pg_temp.periods(80) p WHERE p LIKE 'env 2%';
+
+-- A list tells its own time: that a flag was made as something else contradicts it for the time before.
+CALL pg_temp.made('09:00', 90);
+CALL pg_temp.event('09:00:02', '09:00', 1, 90, pg_temp.state(false, '"first"'));
+CALL pg_temp.version('09:10:00.2', 2, 90, 'initial list');
+CALL pg_temp.event('09:10:01', '09:10', 2, 90, pg_temp.state(true, '"s"'), segment => 1);
+CALL pg_temp.list('09:10:01', 90, 'initial list', pg_temp.state(false, '"imported"'), pg_temp.state(true, '"s"'));
+SELECT * FROM pg_temp.periods(90) p WHERE p LIKE 'env 2 09%';
+
+-- What chains says nothing of versions that tell of other scopes: it may have been live before them.
+CALL pg_temp.made('10:00', 100);
+CALL pg_temp.event('10:10:01', '10:10', 2, 100, pg_temp.state(true, '"a"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.version('10:10:00.2', 2, 100, 'a', '10:10:01');
+CALL pg_temp.event('10:10:40', '10:10:12', 2, 100, pg_temp.state(true, '"s"'), segment => 1);
+CALL pg_temp.version('10:10:12.2', 2, 100, 's', '10:10:13');
+CALL pg_temp.event('10:10:50', '10:09:58', 2, 100, pg_temp.state(false, '"b"'), pg_temp.state(true, '"a"'));
+CALL pg_temp.version('10:09:58.2', 2, 100, 'b', '10:10:55');
+SELECT * FROM pg_temp.periods(100) p WHERE p LIKE 'env 2 10%';
+
+-- A version whose event does not know what was held may never have been live: its list ends nothing for sure.
+CALL pg_temp.made('11:00', 110);
+CALL pg_temp.event('11:10:01', '11:10', 2, 110, pg_temp.state(true, '"a"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.event('11:10:01', '11:10', 2, 110, pg_temp.state(true, '"s"'), segment => 1);
+CALL pg_temp.version('11:10:00.2', 2, 110, 'with s');
+CALL pg_temp.list('11:10:01', 110, 'with s', pg_temp.state(true, '"a"'), pg_temp.state(true, '"s"'));
+CALL pg_temp.event('11:20:01', '11:20', 2, 110, pg_temp.state(true, '"c"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.version('11:20:00.2', 2, 110, 'announced');
+CALL pg_temp.list('11:20:01', 110, 'announced', pg_temp.state(true, '"c"'));
+SELECT * FROM pg_temp.periods(110) p WHERE p LIKE 'env 2 segment%';
+
+-- A list alone that came late is of before an override which it lacks, where the next one has it.
+CALL pg_temp.made('12:00', 120);
+CALL pg_temp.version('12:10', 2, 120, 'late');
+CALL pg_temp.event('12:10:21', '12:10:20', 2, 120, pg_temp.state(true, '"s"'), segment => 1);
+CALL pg_temp.version('12:10:20.2', 2, 120, 'adds s');
+CALL pg_temp.list('12:10:21', 120, 'adds s', pg_temp.state(false, '"first"'), pg_temp.state(true, '"s"'));
+CALL pg_temp.list('12:10:30', 120, 'late', pg_temp.state(false, '"first"'));
+CALL pg_temp.version('12:20', 2, 120, 'has s');
+CALL pg_temp.event('12:20:01', '12:19:59.9', 2, 120, pg_temp.state(true, '"first"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.list('12:20:01', 120, 'has s', pg_temp.state(true, '"first"'), pg_temp.state(true, '"s"'));
+SELECT * FROM pg_temp.periods(120) p WHERE p LIKE 'env 2 segment%';
+
+-- Two versions whose parts came late by different times: each event has its own list, though another's is nearer.
+CALL pg_temp.made('13:00', 130);
+CALL pg_temp.event('13:10:40', '13:10', 2, 130, pg_temp.state(true, '"s"'), segment => 1);
+CALL pg_temp.version('13:10:00.3', 2, 130, 'one', '13:10:02');
+CALL pg_temp.list('13:10:01', 130, 'one', pg_temp.state(false, '"first"'), pg_temp.state(true, '"s"'));
+CALL pg_temp.event('13:10:08', '13:10:01.5', 2, 130, pg_temp.state(true, '"b"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.version('13:10:01.7', 2, 130, 'two', '13:10:30');
+CALL pg_temp.list('13:10:32', 130, 'two', pg_temp.state(true, '"b"'), pg_temp.state(true, '"s"'));
+SELECT * FROM pg_temp.periods(130) p WHERE p LIKE 'env 2%';

@@ -504,8 +504,8 @@ fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *
 	read_webhooks(reader, life);
 	if (!life->versioned)
 		life->versioned = has_lists(reader, life);
-	if (!life->versioned)
-		life->drafts = has_drafts(reader, life);
+	/* it may have been without versions before */
+	life->drafts = has_drafts(reader, life);
 	return life;
 }
 

@@ -461,11 +461,9 @@ fsw_timeline_build(FswFlag *flag)
 	FswScopeEvidence *scopes;
 
 	qsort(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence);
+	place_requests(flag);
 	if (!flag->versioned)
-	{
-		place_requests(flag);
 		take_deletions(flag);
-	}
 	scopes = sort_by_scope(flag);
 	if (flag->versioned)
 	{

@@ -27,6 +27,8 @@ typedef struct Carry
 	int		   *nstretches;
 	int		   *maxstretches;
 	FswStretch   **stretches;
+	bool		suspect;		/* an event of the version does not fit, so
+								 * that it may not have been live */
 	FswTimeline *others;		/* that there is no override but those told */
 	int64		complete;		/* since when no list is missing; FSW_NEVER */
 	int			nreorders;
@@ -80,14 +82,21 @@ begin_stretch(Carry *carry, int scope, int version, int state,
 	return stretch;
 }
 
-/* A version's list has the state, among others. */
+/*
+ * A version's list has the state, among others.  One that may not have been
+ * live says no more than that nothing else is told.
+ */
 static void
-agree(FswStretch *stretch, const FswVersion *version, int index)
+agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
 {
-	stretch->listed = true;
-	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	stretch->untold_after = -1;
 	stretch->silent_after = -1;
+	if (suspect && stretch->version != index)
+		return;
+	if (!stretch->listed)
+		stretch->first_listed = version->latest;
+	stretch->listed = true;
+	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	/* the list of another version is a piece of evidence of its own */
 	if (stretch->version != index)
 		stretch->suspect = false;
@@ -262,6 +271,26 @@ seed_states(Carry *carry)
 	memcpy(carry->current, carry->set.seed, carry->set.flag->nscopes * sizeof(int));
 }
 
+/*
+ * Is an event's previous state another one than what was held?  It was read
+ * when the event was built, with the variants that there were by then.
+ */
+static bool
+is_misfit(const Carry *carry, const FswEvidence *event, int was, const FswStretch *held)
+{
+	const FswFlag *flag = carry->set.flag;
+	const FswState *states = flag->states;
+	int			option;
+
+	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || was == FSW_LOST || was == event->before)
+		return false;
+	if (was < 0 || event->before < 0 || held == NULL ||
+		states[was].enabled != states[event->before].enabled || states[was].value != states[event->before].value)
+		return true;
+	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
+	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
+}
+
 /* What the events of a version say. */
 static void
 carry_events(Carry *carry, int index)
@@ -271,31 +300,39 @@ carry_events(Carry *carry, int index)
 	int		   *current = carry->current;
 	FswStretch *stretch;
 
+	/* a list alone that came late may be that of an earlier version */
+	carry->suspect = version->scheduled && version->nevents == 0;
 	for (int i = 0; i < version->nevents; i++)
 	{
 		const FswEvidence *event = &flag->evidence[version->events[i]];
 		int			was = current[event->scope];
+		bool		misfit;
 
 		FSW_INTERRUPT();
 		stretch = last_stretch(carry, event->scope);
 		/* an import that says the same is a second piece of evidence */
 		if (event->kind == FSW_EV_IMPORT && stretch != NULL && was == event->state && event->state >= 0)
 		{
-			agree(stretch, version, index);
+			agree(stretch, version, index, false);
 			continue;
 		}
 		current[event->scope] = event->state;
+		if (was == FSW_NOT_SEEN)
+			was = event->scope == 0 ? event->before : FSW_NOT_LIVE;
+		misfit = is_misfit(carry, event, was, stretch);
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
 								FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT,
 								version->events[i]);
 		stretch->before = event->before;
-		if (was == FSW_NOT_SEEN)
-			was = event->scope == 0 ? event->before : FSW_NOT_LIVE;
 		/* its own list does not say what was before it */
-		stretch->suspect = version->never ||
-			(event->before != FSW_NOT_TOLD && was != FSW_NOT_TOLD &&
-			 was != FSW_LOST && was != event->before);
+		stretch->suspect = version->never || misfit;
+		carry->suspect |= stretch->suspect;
+	}
+	for (int i = 0; i < version->nevents && carry->suspect; i++)
+	{
+		stretch = last_stretch(carry, flag->evidence[version->events[i]].scope);
+		stretch->suspect |= stretch->version == index;
 	}
 	if (version->deleted >= 0 && current[0] != flag->evidence[version->deleted].before)
 	{
@@ -337,14 +374,17 @@ carry_listed_default(Carry *carry, int index)
 	const FswVersion *version = &carry->set.versions[index];
 	int			state = version->list->list[0];
 	FswStretch *stretch = last_stretch(carry, 0);
+	bool		untold = carry->current[0] >= 0 && carry->current[0] != state;
 
 	if (stretch == NULL || carry->current[0] != state || stretch->confidence < FSW_REPORTED)
 	{
 		carry->current[0] = state;
 		stretch = begin_stretch(carry, 0, index, state, FSW_REPORTED, FSW_CAUSE_VERSION_LIST,
 								version->list_index);
+		/* a version that changes it sends an event */
+		stretch->suspect = untold;
 	}
-	agree(stretch, version, index);
+	agree(stretch, version, index, carry->suspect);
 }
 
 /* What the rest of a list says of one override. */
@@ -357,10 +397,10 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 
 	if (verdict == FSW_LISTED)
 	{
-		if (nlost == 0 && extra == 0)
-			agree(stretch, version, index);
-		else
+		if (nlost > 0 || extra > 0)
 			stretch->weak = true;
+		else
+			agree(stretch, version, index, carry->suspect);
 	}
 	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
 	{
@@ -368,9 +408,11 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 		if (told_now)
 			carry->nstretches[scope]--;
 		carry->current[scope] = FSW_NOT_LIVE;
-		agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_CONFIRMED,
-							FSW_CAUSE_OVERRIDE_REMOVED, version->list_index),
-			  version, index);
+		stretch = begin_stretch(carry, scope, index, FSW_NOT_LIVE,
+								carry->suspect ? FSW_REPORTED : FSW_CONFIRMED,
+								FSW_CAUSE_OVERRIDE_REMOVED, version->list_index);
+		stretch->suspect = carry->suspect;
+		agree(stretch, version, index, carry->suspect);
 	}
 	else if (!told_now)
 	{

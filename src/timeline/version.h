@@ -86,6 +86,7 @@ typedef struct FswStretch
 	bool		weak;			/* a list agrees, but not with everything */
 	bool		suspect;		/* its event's previous state does not fit */
 	bool		listed;			/* a list agrees */
+	int64		first_listed;	/* latest instant of the first such version */
 	int64		last_listed;	/* earliest instant of the last such version */
 	int			nuntold;		/* versions that say nothing about the scope */
 	int			first_untold;	/* index of the first and of the first after */

@@ -67,6 +67,7 @@ typedef struct Match
 	int		   *visited;		/* by version: the group that looked last */
 	int			ngroups;
 	Group	   *groups;
+	int64		saved;			/* the last save of a state by itself */
 } Match;
 
 static int
@@ -268,8 +269,14 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 		return -1;
 	/* events and list are sent when the version goes live, the entry before */
 	if (!group->deleted)
-		cost += Min(Max(fsw_apart(version->list_arrived, group->shown),
-						fsw_apart(group->shown, version->list_arrived)), ENTRY_DELAY);
+	{
+		int64		apart = Max(fsw_apart(version->list_arrived, group->shown),
+								fsw_apart(group->shown, version->list_arrived));
+
+		if (apart > ENTRY_DELAY)
+			return -1;
+		cost += apart;
+	}
 	return cost + unexplained * UNEXPLAINED;
 }
 
@@ -395,12 +402,11 @@ improve(Match *match, int index)
 	return false;
 }
 
-/* Assign the groups of events, in a second pass those of deletions. */
+/* The versions that each group can be; of a deletion, those that no event has. */
 static void
-assign_groups(Match *match, bool deleted)
+find_all_candidates(Match *match, bool deleted, bool all)
 {
 	int			start = 0;
-	int			turn = match->ngroups * 2 * deleted;
 
 	for (int i = 0; i < match->ngroups; i++)
 	{
@@ -411,13 +417,36 @@ assign_groups(Match *match, bool deleted)
 			   Max(match->versions[start].entry, match->versions[start].list_arrived) <
 			   fsw_after(group->time, -FSW_CLOCKS))
 			start++;
-		if (group->imported || group->deleted != deleted)
-			continue;
-		find_candidates(match, group, start, false);
-		if (assign(match, i, ++turn, 0))
-			continue;
-		find_candidates(match, group, start, true);
-		(void) assign(match, i, ++turn, 0);
+		if (!group->imported && group->deleted == deleted && (!deleted || group->version < 0))
+			find_candidates(match, group, start, all);
+	}
+}
+
+/*
+ * Assign the groups of events, in a second turn those of deletions: near ones,
+ * and as long as a group has none, those that are farther away.  Then another
+ * one may have to give its own for one that is farther away, too.
+ */
+static void
+assign_groups(Match *match, bool deleted)
+{
+	int			turn = match->ngroups * 2 * deleted;
+
+	for (int all = 0; all < 2; all++)
+	{
+		bool		whole = true;
+
+		find_all_candidates(match, deleted, all);
+		for (int i = 0; i < match->ngroups; i++)
+		{
+			Group	   *group = &match->groups[i];
+
+			FSW_INTERRUPT();
+			if (!group->imported && group->deleted == deleted && group->version < 0)
+				whole &= assign(match, i, ++turn, 0);
+		}
+		if (whole)
+			break;
 	}
 	for (int pass = 0; pass < 4; pass++)
 	{
@@ -499,6 +528,26 @@ time_of_version(FswFlag *flag, FswVersion *version)
 	}
 }
 
+/*
+ * When a state was saved by itself for the last time.  Versions are switched
+ * on once and for all, so that an event of that time or before it is of none;
+ * the entry of a version that sent no event would else draw it over.
+ */
+static int64
+last_single_save(const FswFlag *flag)
+{
+	for (int i = flag->nevidence - 1; i >= 0; i--)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (flag->scopes[piece->scope].kind != FSW_SCOPE_IDENTITY &&
+			(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
+			return piece->at;
+	}
+	return FSW_NEVER;
+}
+
 /* Put entries, lists and events together to versions, in order of time. */
 void
 fsw_version_collect(FswVersions *set)
@@ -510,11 +559,13 @@ fsw_version_collect(FswVersions *set)
 	match.versions = palloc0_array(FswVersion, flag->nevidence);
 	match.groups = palloc_array(Group, flag->nevidence);
 	gather_versions(&match);
+	match.saved = last_single_save(flag);
 	for (int i = 0, j; i < flag->nevidence; i = j)
 	{
 		for (j = i; j < flag->nevidence && flag->evidence[j].at == flag->evidence[i].at; j++)
 			FSW_INTERRUPT();
-		gather_events(&match, i, j);
+		if (flag->evidence[i].at > match.saved)
+			gather_events(&match, i, j);
 	}
 
 	n = match.nversions;

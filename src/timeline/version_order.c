@@ -221,6 +221,44 @@ compare_by_latest(const void *a, const void *b)
 	return x->live < y->live ? -1 : x->live > y->live;
 }
 
+/* Do two versions tell of one scope, or has one of them a list, which tells of all? */
+static bool
+share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
+{
+	if (a->list != NULL || b->list != NULL || !a->has_events || !b->has_events)
+		return true;
+	for (int i = 0; i < a->nevents; i++)
+	{
+		for (int j = 0; j < b->nevents; j++)
+		{
+			if (flag->evidence[a->events[i]].scope == flag->evidence[b->events[j]].scope)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A version got its place by what chains, which says nothing of those that
+ * tell of other scopes: it may have been live before them.
+ */
+static void
+begin_where_chained(FswVersions *set, int index)
+{
+	FswVersion *version = &set->versions[index];
+	int			before = index - 1;
+
+	if (!version->has_events)
+		return;
+	while (before >= 0 && before > index - BACK && set->versions[before].live > version->time &&
+		   !share_scope(set->flag, version, &set->versions[before]))
+		before--;
+	if (before >= 0 && set->versions[before].live > version->time)
+		version->earliest = Min(version->earliest, set->versions[before].live);
+	else
+		version->earliest = Min(version->earliest, version->time);
+}
+
 /* Versions in the order of their arrival went live when, within what is known? */
 static void
 time_by_arrival(FswVersions *set, int first, int last)
@@ -246,6 +284,8 @@ time_by_arrival(FswVersions *set, int first, int last)
 			version->live = Max(version->earliest, Min(version->latest, fsw_after(next, -1)));
 		next = version->live;
 	}
+	for (int i = first; i <= last; i++)
+		begin_where_chained(set, i);
 }
 
 /*
@@ -314,13 +354,15 @@ try_later(Search *search, int first, int last)
 		if (best + 1 < set->nversions && version->live >= versions[best + 1].live)
 			version->live = Max(version->earliest, fsw_after(versions[best + 1].live, -1));
 		version->moved = true;
+		begin_where_chained(set, best);
 	}
 	return best > first;
 }
 
 /*
  * Would a version, at its place, change what no event tells?  That an override
- * is missing from its list is no such change: a removal sends none.
+ * is missing from its list is no such change: a removal sends none.  But where
+ * the list alone came late, the version may be from before the override.
  */
 static bool
 changes_untold(Search *search, int index)
@@ -332,6 +374,8 @@ changes_untold(Search *search, int index)
 	FswVerdict *verdicts;
 	int			extra;
 	int			nlost;
+	int			nheld;
+	bool		missing = false;
 
 	if (version->has_events)
 		return try_range(search, index, index + 1) > 0;
@@ -340,10 +384,12 @@ changes_untold(Search *search, int index)
 		return true;
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
-	(void) fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
+	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
+	for (int i = 0; i < nheld && version->scheduled; i++)
+		missing |= verdicts[i] != FSW_LISTED;
 	pfree(held);
 	pfree(verdicts);
-	return extra > nlost;
+	return missing || extra > nlost;
 }
 
 /*

@@ -91,6 +91,20 @@ sure_until(const Writing *writing)
 	return Max(Min(sure, writing->flag->news), Min(writing->to, stretch->last_listed));
 }
 
+/* Was the flag made as something else than what is told of its beginning? */
+static bool
+contradicts_defaults(const Writing *writing)
+{
+	const FswFlag *flag = writing->flag;
+	const FswState *told;
+
+	if (flag->defaults < 0 || flag->clone || writing->stretch->state < 0)
+		return false;
+	told = &flag->states[writing->stretch->state];
+	return told->enabled != flag->states[flag->defaults].enabled ||
+		told->value != flag->states[flag->defaults].value;
+}
+
 /* A state that nothing contradicts, up to a version that nobody told anything of. */
 static void
 write_held(const Writing *writing)
@@ -104,8 +118,9 @@ write_held(const Writing *writing)
 
 	if (!writing->chained && stretch->silent_after >= 0)
 		stop = Min(Max(writing->versions[stretch->silent_after].earliest, at), to);
-	if (stretch->confidence < FSW_REPORTED)
-		write_period(writing, at, stop, state, stretch->confidence, stretch->cause, stretch->evidence);
+	if (stretch->confidence < FSW_REPORTED || (stretch->initial && !stretch->listed && contradicts_defaults(writing)))
+		write_period(writing, at, stop, state, Min(stretch->confidence, FSW_INFERRED), stretch->cause,
+					 stretch->evidence);
 	else
 	{
 		if (stretch->version >= 0)
@@ -118,6 +133,15 @@ write_held(const Writing *writing)
 			write_period(writing, stretch->from, at, state,
 						 prompt && stretch->earliest == stretch->from ? FSW_REPORTED : FSW_INFERRED,
 						 FSW_CAUSE_PUBLISHING, stretch->evidence);
+		}
+		/* one piece of evidence does not tell what was before it */
+		if (stretch->initial && stretch->confidence < FSW_CONFIRMED && stretch->listed)
+		{
+			at = Min(Max(stretch->first_listed, at), stop);
+			write_period(writing, stretch->from, at, state,
+						 contradicts_defaults(writing) ? FSW_INFERRED : FSW_REPORTED,
+						 contradicts_defaults(writing) ? FSW_CAUSE_CONTRADICTED : stretch->cause,
+						 stretch->evidence);
 		}
 		sure = Min(sure, stop);
 		if (sure > at)
@@ -138,6 +162,37 @@ write_held(const Writing *writing)
 }
 
 /*
+ * What was there before the first version is told by its event, with the
+ * variants that there were when that was built.  If one was added or removed
+ * after its time, or if entries do not tell of as many, nobody knows which
+ * were there before.
+ */
+static void
+lower_start(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	const FswFlag *flag = writing->flag;
+	int64		read_until = fsw_after(flag->evidence[stretch->evidence].arrived, FSW_CLOCKS);
+	int			before = writing->option + writing->noptions;
+	int			count = 0;
+	int64		last = FSW_NEVER;
+
+	for (int i = 0; i < before; i++)
+	{
+		FSW_INTERRUPT();
+		/* one entry can have come by webhook and by import */
+		if (flag->options[i] != last)
+			count += flag->option_steps[i];
+		last = flag->options[i];
+	}
+	if ((before < flag->noptions && flag->options[before] <= read_until) ||
+		(flag->states[stretch->state].nvariants > 0 &&
+		 (!flag->creation_told || count != flag->states[stretch->state].nvariants)))
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, writing->to,
+						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+}
+
+/*
  * Variants that are added or removed change every state, and no event says
  * so.  A state that was read after such an entry says nothing of the time
  * before it, and one that was read before it nothing of the time after.
@@ -151,6 +206,8 @@ lower_variants(const Writing *writing)
 	int64		last;
 	int			update;
 
+	if (stretch->initial && stretch->state >= 0 && stretch->evidence >= 0)
+		lower_start(writing);
 	if (writing->noptions > 0 && stretch->state >= 0)
 	{
 		first = flag->options[writing->option];
