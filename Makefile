@@ -161,6 +161,7 @@ REGRESS = \
 	evidence \
 	gap \
 	doubt \
+	pruned_hole \
 	question \
 	day \
 	draw \

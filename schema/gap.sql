@@ -29,7 +29,7 @@ WITH entry AS (
         AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = a.source AND w.audit_ids_shared)
     GROUP BY a.source, a.audit_id
 ), step AS (
-    SELECT e.source, e.audit_id, e.arrived,
+    SELECT e.source, e.audit_id, e.first_at, e.arrived,
         lead(e.audit_id) OVER ids AS next_id,
         lead(e.arrived) OVER ids AS next_arrived,
         (lead(e.audit_id) OVER ids > e.audit_id + 1)::integer AS broken,
@@ -61,8 +61,26 @@ WHERE j.broken = 1
         JOIN flagsmith.audit_log above ON above.delivery = below.delivery
         WHERE below.source = j.source AND below.audit_id = j.audit_id AND below.origin = 'import'
             AND above.source = j.source AND above.audit_id = j.next_id)
-    -- What was pruned is not missing.
-    AND NOT EXISTS (SELECT FROM flagsmith.pruning p WHERE p.what = 'history' AND p.before > j.arrived);
+    -- What was pruned is not missing, although a page that was imported later has its neighbour.
+    AND NOT EXISTS (SELECT FROM flagsmith.pruning p WHERE p.what = 'history' AND p.before > least(j.arrived, j.first_at))
+UNION ALL
+-- What was missing when its neighbours were pruned stays so until it comes.
+SELECT h.source, h.project_id, flagsmith._name(h.source, 'project', h.project_id::text, h.latest),
+    h.first_audit_id, h.last_audit_id, h.last_audit_id - h.first_audit_id + 1, h.earliest, h.latest, 'missing'
+FROM flagsmith.pruning p
+CROSS JOIN LATERAL jsonb_to_recordset(p.holes) AS h (source text, project_id bigint, first_audit_id bigint, last_audit_id bigint,
+    earliest timestamptz, latest timestamptz)
+WHERE p.holes IS NOT NULL
+    AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = h.source AND w.audit_ids_shared)
+    AND (
+        SELECT count(DISTINCT a.audit_id)
+        FROM flagsmith.audit_log a
+        WHERE a.source = h.source AND a.audit_id BETWEEN h.first_audit_id AND h.last_audit_id) <= h.last_audit_id - h.first_audit_id
+    AND NOT EXISTS (
+        SELECT FROM flagsmith.audit_log below
+        JOIN flagsmith.audit_log above ON above.delivery = below.delivery
+        WHERE below.source = h.source AND below.audit_id = h.first_audit_id - 1 AND below.origin = 'import'
+            AND above.source = h.source AND above.audit_id = h.last_audit_id + 1);
 COMMENT ON VIEW flagsmith.missing_audit_entry IS 'Audit entries that never came, as the ids of the others show: what they told is not known. flagsmith-backfill missing fetches them.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.source IS 'Which Flagsmith installation it is of.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.project IS 'The name of that project then.';

@@ -32,6 +32,7 @@ CREATE TABLE flagsmith.pruning (
     flag_change        bigint NOT NULL,
     audit_effect       bigint NOT NULL,
     version_published  bigint NOT NULL,
+    holes              jsonb,
     CONSTRAINT pruning_pkey PRIMARY KEY (id),
     CONSTRAINT pruning_what_check CHECK (what IN ('bodies', 'history'))
 );
@@ -45,7 +46,10 @@ COMMENT ON COLUMN flagsmith.pruning.audit_log IS 'Rows removed from audit_log.';
 COMMENT ON COLUMN flagsmith.pruning.flag_change IS 'Rows removed from flag_change.';
 COMMENT ON COLUMN flagsmith.pruning.audit_effect IS 'Rows removed from audit_effect.';
 COMMENT ON COLUMN flagsmith.pruning.version_published IS 'Rows removed from version_published.';
+COMMENT ON COLUMN flagsmith.pruning.holes IS 'The rows of missing_audit_entry before that instant, whose neighbours went: they stay missing until they are imported.';
 COMMENT ON COLUMN flagsmith.pruning.id IS 'Counts up.';
+-- For lookups, which read no other row of it.
+CREATE INDEX pruning_holes_idx ON flagsmith.pruning (id) WHERE holes IS NOT NULL;
 CREATE TRIGGER pruning_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.pruning
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.pruning ENABLE ALWAYS TRIGGER pruning_guard;

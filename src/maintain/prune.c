@@ -44,12 +44,40 @@ require_arguments(FunctionCallInfo fcinfo)
 				 errmsg("at_most must be greater than zero")));
 }
 
+/*
+ * The holes in audit ids that are known by entries from before an instant, as
+ * jsonb, or NULL; only where no call pruned up to it before.  They are missing
+ * still when these entries are gone.
+ */
+static Datum
+read_holes(Datum before, bool *isnull)
+{
+	static const Oid types[] = {TIMESTAMPTZOID};
+
+	fsw_execute(fsw_plan(FSW_PLAN_PRUNED_HOLES,
+						 "SELECT CASE WHEN NOT EXISTS ("
+						 "  SELECT FROM flagsmith.pruning AS p WHERE p.what = 'history' AND p.before >= $1) THEN ("
+						 "  SELECT jsonb_agg(jsonb_build_object('source', m.source, 'project_id', m.project_id,"
+						 "    'first_audit_id', m.first_audit_id, 'last_audit_id', m.last_audit_id,"
+						 "    'earliest', m.earliest, 'latest', m.latest) ORDER BY m.source, m.first_audit_id)"
+						 "  FROM flagsmith.missing_audit_entry AS m"
+						 "  CROSS JOIN LATERAL (SELECT min(least(a.received_at, a.created_date)) AS known FROM flagsmith.audit_log AS a"
+						 "    WHERE a.source = m.source AND a.audit_id = m.first_audit_id - 1) AS a"
+						 "  WHERE a.known < $1 AND NOT EXISTS ("
+						 "    SELECT FROM flagsmith.pruning AS p WHERE p.what = 'history' AND p.before > a.known))"
+						 " END",
+						 lengthof(types), types),
+				&before, NULL, false, 0);
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
+}
+
 /* A record of what was removed of what; returns how much that was. */
 static int64
-record(const char *what, Datum before, const int64 *counts)
+record(const char *what, Datum before, const int64 *counts, Datum holes, bool no_holes)
 {
-	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
-	Datum		values[2 + PRUNED_COUNTS];
+	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, JSONBOID};
+	Datum		values[2 + PRUNED_COUNTS + 1];
+	char		nulls[2 + PRUNED_COUNTS + 1];
 	int64		rows = 0;
 
 	values[0] = CStringGetTextDatum(what);
@@ -60,13 +88,16 @@ record(const char *what, Datum before, const int64 *counts)
 		if (i > 0)
 			rows += counts[i];
 	}
+	memset(nulls, ' ', sizeof(nulls));
+	values[2 + PRUNED_COUNTS] = holes;
+	nulls[2 + PRUNED_COUNTS] = no_holes ? 'n' : ' ';
 	if (rows + counts[0] > 0)
 		fsw_execute(fsw_plan(FSW_PLAN_PRUNE_LOG,
 								  "INSERT INTO flagsmith.pruning"
-								  " (what, before, bodies, audit_log, flag_change, audit_effect, version_published)"
-								  " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+								  " (what, before, bodies, audit_log, flag_change, audit_effect, version_published, holes)"
+								  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 								  lengthof(types), types),
-						 values, NULL, false, 0);
+						 values, nulls, false, 0);
 	/* Of history, the deliveries are counted by their rows. */
 	return strcmp(what, "bodies") == 0 ? counts[0] : rows;
 }
@@ -130,7 +161,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 												  (long long) counts[0], PG_GETARG_INT32(1)));
 	} while (step > 0 && counts[0] < PG_GETARG_INT32(1));
 	fsw_progress_end(&progress);
-	record("bodies", values[0], counts);
+	record("bodies", values[0], counts, (Datum) 0, true);
 	SPI_finish();
 	PG_RETURN_INT64(counts[0]);
 }
@@ -294,8 +325,11 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 	}
 	else
 	{
+		bool		no_holes;
+		Datum		holes = read_holes(values[0], &no_holes);
+
 		prune_history(values, types, counts);
-		pruned = record("history", values[0], counts);
+		pruned = record("history", values[0], counts, holes, no_holes);
 	}
 	SPI_finish();
 	PG_RETURN_INT64(pruned);

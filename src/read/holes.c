@@ -13,7 +13,12 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -117,6 +122,21 @@ read_entry(const Walk *walk, int64 id, EntryOf *entry)
 			entry->imports[entry->nimports++] = fsw_scan_int64(scan, AUDIT_delivery, 0);
 	}
 	return found;
+}
+
+/* Does one imported page have both? */
+static bool
+share_import(const EntryOf *a, const EntryOf *b)
+{
+	for (int i = 0; i < a->nimports; i++)
+	{
+		for (int j = 0; j < b->nimports; j++)
+		{
+			if (a->imports[i] == b->imports[j])
+				return true;
+		}
+	}
+	return false;
 }
 
 /* The size of the largest block that ends with an id and is complete; 0 if none is marked. */
@@ -295,17 +315,117 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 		hole->from = Min(hole->from, entries[i].first_at);
 		hole->until = Max(hole->until, entries[i].last_at);
 	}
-	if (entries[0].received_at < pruned)
+	if (Min(entries[0].received_at, entries[0].first_at) < pruned)
 		return false;
-	for (int i = 0; i < entries[0].nimports; i++)
+	return !share_import(&entries[0], &entries[1]);
+}
+
+/* Did all entries of a hole come since its neighbours were pruned? */
+static bool
+is_filled(const Walk *walk, int64 first, int64 last)
+{
+	FswScan    *scan = scan_ids(walk, BTGreaterEqualStrategyNumber, first);
+	EntryOf		below;
+	EntryOf		above;
+	int64		next = first;
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (next <= last && fsw_scan_next(scan))
 	{
-		for (int j = 0; j < entries[1].nimports; j++)
+		int64		id = fsw_scan_int64(scan, AUDIT_audit_id, 0);
+
+		if (!fsw_is_known(scan, AUDIT_stored_at, walk->environment))
+			continue;
+		if (id > next)
+			break;
+		next = id + 1;
+	}
+	if (next > last)
+		return true;
+	return read_entry(walk, first - 1, &below) && read_entry(walk, last + 1, &above) &&
+		share_import(&below, &above);
+}
+
+static JsonbValue *
+field_of(JsonbContainer *hole, const char *name)
+{
+	return getKeyJsonValueFromContainer(hole, name, strlen(name), NULL);
+}
+
+static int64
+number_of(JsonbContainer *hole, const char *name)
+{
+	JsonbValue *value = field_of(hole, name);
+
+	return value == NULL || value->type != jbvNumeric ? 0 :
+		DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
+}
+
+static int64
+instant_of(JsonbContainer *hole, const char *name, int64 otherwise)
+{
+	JsonbValue *value = field_of(hole, name);
+
+	return value == NULL || value->type != jbvString ? otherwise :
+		DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+												CStringGetDatum(pnstrdup(value->val.string.val, value->val.string.len)),
+												ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* A hole whose neighbours were pruned, if it is of the environment's source and matters. */
+static bool
+read_pruned_hole(const Walk *walk, JsonbContainer *object, FswHole *hole)
+{
+	JsonbValue *source = field_of(object, "source");
+	text	   *mine = DatumGetTextPP(walk->environment->source);
+
+	if (source == NULL || source->type != jbvString || source->val.string.len != (int) VARSIZE_ANY_EXHDR(mine) ||
+		memcmp(source->val.string.val, VARDATA_ANY(mine), source->val.string.len) != 0)
+		return false;
+	hole->from = instant_of(object, "earliest", FSW_NEVER);
+	hole->until = instant_of(object, "latest", FSW_FOREVER);
+	return hole->until >= walk->from &&
+		!is_filled(walk, number_of(object, "first_audit_id"), number_of(object, "last_audit_id"));
+}
+
+/* The holes of which prune_history() removed the neighbours. */
+static void
+read_pruned_holes(const Walk *walk, FswEnvironment *environment)
+{
+	FswScan    *scan = fsw_scan_of(walk->reader, FSW_INDEX_PRUNED_HOLES);
+	Jsonb	  **pages = NULL;
+	int			npages = 0;
+	int			n = 0;
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		bool		isnull;
+		Datum		holes = fsw_scan_column(scan, PRUNING_holes, &isnull);
+
+		if (isnull)
+			continue;
+		pages = pages == NULL ? palloc(sizeof(Jsonb *)) : repalloc(pages, (npages + 1) * sizeof(Jsonb *));
+		pages[npages++] = DatumGetJsonbPCopy(holes);
+		n += JB_ROOT_COUNT(pages[npages - 1]);
+	}
+	if (n == 0)
+		return;
+	environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), (n + walk->nruns) * sizeof(FswHole));
+	for (int i = 0; i < npages; i++)
+	{
+		JsonbIterator *iterator = JsonbIteratorInit(&pages[i]->root);
+		JsonbIteratorToken token;
+		JsonbValue	element;
+
+		while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 		{
-			if (entries[0].imports[i] == entries[1].imports[j])
-				return false;
+			CHECK_FOR_INTERRUPTS();
+			if (token == WJB_ELEM && element.type == jbvBinary && JsonContainerIsObject(element.val.binary.data))
+				environment->nholes += read_pruned_hole(walk, element.val.binary.data,
+														&environment->holes[environment->nholes]);
 		}
 	}
-	return true;
 }
 
 /* Does a webhook say that the ids are shared with other organisations? */
@@ -333,6 +453,7 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 {
 	Walk		walk = {.reader = reader, .environment = environment};
 	int64		pruned = FSW_NEVER;
+	bool		known = false;	/* what was pruned */
 
 	if (environment->has_holes && environment->holes_from <= from && environment->holes_until == until)
 		return;
@@ -345,17 +466,18 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 		return;
 	walk.from = fsw_after(from, -SHUFFLED);
 	walk_ids(&walk, find_start(&walk, fsw_after(until, SHUFFLED)));
+	read_pruned_holes(&walk, environment);
 	for (int i = 0; i + 1 < walk.nruns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!is_hole(&walk, i))
 			continue;
 		if (environment->holes == NULL)
-		{
 			environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment),
 													walk.nruns * sizeof(FswHole));
+		if (!known)
 			pruned = pruned_before(reader);
-		}
+		known = true;
 		environment->nholes += read_hole(&walk, i, pruned, &environment->holes[environment->nholes]);
 	}
 }

@@ -171,6 +171,7 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_AUDIT_ID] = {"audit_log_audit_id_idx", FSW_READ_AUDIT_LOG, "source, audit_id, created_date", NULL, NULL},
 	[FSW_INDEX_AUDIT_BLOCK] = {"audit_id_block_pkey", FSW_READ_BLOCK, "source, size, block", NULL, NULL},
 	[FSW_INDEX_PRUNING] = {"pruning_pkey", FSW_READ_PRUNING, "id", NULL, NULL},
+	[FSW_INDEX_PRUNED_HOLES] = {"pruning_holes_idx", FSW_READ_PRUNING, "id", NULL, "holes IS NOT NULL"},
 
 	/*
 	 * what lies near an instant and concerns one flag, by the name that audit
