@@ -192,7 +192,7 @@ class Doors:
         for environment, rounds in self.truth.rounds.items():
             if environment not in self.truth.deleted:
                 was.update(rounds[-1][2])
-        for scope in sorted(set(said) | set(was)):
+        for scope in sorted(set(said) | set(was), key=str):
             if scope[0] not in self.truth.rounds:
                 continue                        # no environment that the truth tells of
             row = said.get(scope)
