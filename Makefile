@@ -103,12 +103,12 @@ SCHEMA_PARTS = \
 	audit_effect \
 	version \
 	name \
-	index \
 	signature \
 	message \
 	payload \
 	inbox \
 	maintenance \
+	index \
 	receive \
 	explain \
 	timeline \

@@ -49,7 +49,6 @@ COMMENT ON COLUMN flagsmith.pruning.version_published IS 'Rows removed from vers
 COMMENT ON COLUMN flagsmith.pruning.holes IS 'The rows of missing_audit_entry before that instant, whose neighbours went: they stay missing until they are imported.';
 COMMENT ON COLUMN flagsmith.pruning.id IS 'Counts up.';
 -- For lookups, which read no other row of it.
-CREATE INDEX pruning_holes_idx ON flagsmith.pruning (id) WHERE holes IS NOT NULL;
 CREATE TRIGGER pruning_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.pruning
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.pruning ENABLE ALWAYS TRIGGER pruning_guard;

@@ -119,6 +119,19 @@ CALL pg_temp.event('06:00:03', '06:00', 1, 60, pg_temp.state(true, '"first"', '{
 CALL pg_temp.said('06:00', 60, 'New Flag / Remote Config created: %');
 SELECT * FROM pg_temp.periods(60) p WHERE p LIKE 'env 1%';
 
+-- An event that saved no percentage tells the variants since the last option before it; one that did does not.
+CALL pg_temp.made('06:30', 65);
+CALL pg_temp.event('06:30:02', '06:30', 1, 65, pg_temp.state(true, '"first"'));
+CALL pg_temp.said('06:30', 65, 'New Flag / Remote Config created: %');
+CALL pg_temp.option('06:35', 65);
+CALL pg_temp.option('06:36', 65);
+CALL pg_temp.event('06:40:02', '06:40', 1, 65, pg_temp.state(false, '"first"', '{"1": 0, "2": 0}'), pg_temp.state(true, '"first"'));
+CALL pg_temp.said('06:40', 65, 'Flag state updated for feature: %');
+CALL pg_temp.option('06:45', 65);
+CALL pg_temp.event('06:50:02', '06:50', 1, 65, pg_temp.state(false, '"first"', '{"1": 0, "2": 0, "3": 5}'), pg_temp.state(false, '"first"'));
+CALL pg_temp.said('06:50', 65, $$Multivariate value changed for feature '%'.$$);
+SELECT * FROM pg_temp.periods(65) p WHERE p LIKE 'env 1%';
+
 -- An entry about an identity's override can be about another identity that was made under its name: it can have gone before.
 CALL pg_temp.made('07:00', 70);
 CALL pg_temp.event('07:10:02', '07:10', 1, 70, pg_temp.state(true, '"i"'), identity => 5);

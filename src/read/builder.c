@@ -825,6 +825,8 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	fsw_read_entries(&reading);
 	if (life->versioned)
 		fsw_read_versions(&reading);
+	flag->combine = fsw_combine_state;
+	flag->combine_with = &reading.states;
 	history->timeline = fsw_timeline_build(flag);
 	if (!asked->state_alone)
 		lower_holes(&reading);

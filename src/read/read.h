@@ -180,6 +180,7 @@ extern Jsonb *fsw_shown_variants(Jsonb *sent);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
+extern int	fsw_combine_state(FswFlag *flag, int state, int variants);
 
 /* What a project, an environment, a segment or a feature was called, by time. */
 typedef struct FswNames

@@ -149,26 +149,18 @@ make_room(FswStateTable *table)
 	table->maxstates = max;
 }
 
-/*
- * The index of a state; equal states have one index.  They are compared, since
- * the hash of a number is that of its opposite: what is told is what counts.
- */
-int
-fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isnull,
-				 Datum variants, bool variants_isnull)
+/* The index of a state, with its value and variants as they are shown, or 0. */
+static int
+intern_shown(FswStateTable *table, bool enabled, FswShownState shown)
 {
 	FswHistory *history = table->history;
 	FswFlag    *flag = &history->flag;
-	Jsonb	   *canonical = variants_isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(variants));
+	bool		value_isnull = DatumGetPointer(shown.value) == NULL;
+	Jsonb	   *canonical = (Jsonb *) DatumGetPointer(shown.variants);
 	uint64		hash;
 	int		   *bucket;
 	FswState	state = {0};
-	FswShownState shown = {0};
 
-	if (!value_isnull)
-		shown.value = PointerGetDatum(PG_DETOAST_DATUM(value));
-	if (canonical != NULL)
-		shown.variants = JsonbPGetDatum(canonical);
 	hash = value_isnull ? 0 : hash_jsonb(shown.value);
 	state.enabled = enabled;
 	state.has_variants = canonical != NULL;
@@ -210,4 +202,33 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 	}
 	*bucket = flag->nstates + 1;
 	return flag->nstates++;
+}
+
+/*
+ * The index of a state; equal states have one index.  They are compared, since
+ * the hash of a number is that of its opposite: what is told is what counts.
+ */
+int
+fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isnull,
+				 Datum variants, bool variants_isnull)
+{
+	Jsonb	   *canonical = variants_isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(variants));
+	FswShownState shown = {0};
+
+	if (!value_isnull)
+		shown.value = PointerGetDatum(PG_DETOAST_DATUM(value));
+	if (canonical != NULL)
+		shown.variants = JsonbPGetDatum(canonical);
+	return intern_shown(table, enabled, shown);
+}
+
+/* The index of a state that is the one but for the variants of the other. */
+int
+fsw_combine_state(FswFlag *flag, int state, int variants)
+{
+	FswStateTable *table = flag->combine_with;
+	FswShownState shown = table->history->shown_states[state];
+
+	shown.variants = table->history->shown_states[variants].variants;
+	return intern_shown(table, flag->states[state].enabled, shown);
 }

@@ -52,7 +52,7 @@ extern FswAct *fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidenc
 						   int *nacts);
 
 /* period.c */
-extern void fsw_scope_build(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
+extern void fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,
 							FswTimeline *timeline);
 
 #endif							/* FSW_ACT_H */

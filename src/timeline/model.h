@@ -164,7 +164,8 @@ typedef struct FswScope
 } FswScope;
 
 /* All that is known about one feature in one environment. */
-typedef struct FswFlag
+typedef struct FswFlag FswFlag;
+struct FswFlag
 {
 	int64		born;			/* feature and environment both exist from
 								 * here; FSW_NEVER if not known */
@@ -191,7 +192,10 @@ typedef struct FswFlag
 	int			nupdates;		/* and of FSW_EV_UPDATED */
 	int64	   *updates;
 	bool		last_edit_unclear;	/* FLAG_DELETED told others than known */
-} FswFlag;
+	/* the state that is the one but for the other's variants; moves states */
+	int			(*combine) (FswFlag *flag, int state, int variants);
+	void	   *combine_with;	/* the caller's */
+};
 
 typedef struct FswPeriod
 {

@@ -72,6 +72,48 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 }
 
 /*
+ * Where the next event has seen all these changes and no percentage was saved
+ * with it, it tells the variants of the time before it, from the last of them
+ * on.
+ */
+static void
+tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int state, const FswAct *next)
+{
+	int			before = fsw_timeline_first(flag->options, flag->noptions, next->at);
+	int			last = timeline->nperiods;
+	int64		from;
+	FswPeriod  *old;
+	int			told;
+
+	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told ||
+		next->cause != FSW_CAUSE_EVENT || !flag->states[next->state].has_variants ||
+		before == 0 || flag->options[before - 1] <= act->at ||
+		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)))
+		return;
+	from = flag->options[before - 1];
+	told = flag->combine(flag, state, next->state);
+	old = palloc_array(FswPeriod, last - first + 1);
+	memcpy(old, timeline->periods + first, (last - first) * sizeof(FswPeriod));
+	timeline->nperiods = first;
+	for (int i = 0; i < last - first; i++)
+	{
+		FswPeriod  *period = &old[i];
+		int64		a = Max(from, period->from);
+		int64		b = Min(next->first_entry, period->to);
+
+		FSW_INTERRUPT();
+		if (period->cause != FSW_CAUSE_VARIANTS || a >= b)
+			a = b = period->to;
+		fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
+						 period->confidence, period->cause, period->evidence);
+		fsw_timeline_add(timeline, period->scope, a, b, told, FSW_REPORTED, period->cause, next->evidence);
+		fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
+						 period->confidence, period->cause, period->evidence);
+	}
+	pfree(old);
+}
+
+/*
  * An entry that only says that the feature was updated may be all that is
  * left of such an act.
  */
@@ -95,7 +137,7 @@ doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 
 /* From one act to the next: the state held, and who told it. */
 static void
-write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
+write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 		  const FswAct *next, int held, int held_by, int nbefore)
 {
 	int64		to = next != NULL ? next->at : FSW_FOREVER;
@@ -134,13 +176,15 @@ write_act(const FswFlag *flag, FswTimeline *timeline, int index, const FswAct *a
 	if (held >= 0)
 	{
 		doubt_options(flag, timeline, start, act, held, nbefore, to);
+		if (next != NULL)
+			tell_variants(flag, timeline, start, act, held, next);
 		doubt_updates(flag, timeline, start, act, to);
 	}
 }
 
 /* The periods of a scope, behind those of others. */
 void
-fsw_scope_build(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
+fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,
 				FswTimeline *timeline)
 {
 	const FswScope *scope = &flag->scopes[index];
