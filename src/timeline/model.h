@@ -248,13 +248,13 @@ extern FswTimeline *fsw_timeline_before(FswFlag *flag, int scope, int64 until);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
 extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope);
 
-/* cause.c */
-extern const char *const fsw_confidence_names[];
-extern const char *const fsw_cause_names[];
-
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);
 extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes,
 							const FswHole *holes);
+
+/* cause.c */
+extern const char *const fsw_confidence_names[];
+extern const char *const fsw_cause_names[];
 
 #endif							/* FSW_MODEL_H */

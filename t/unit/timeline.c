@@ -55,6 +55,9 @@ check_form(const FswFlag *flag, const FswTimeline *timeline)
 		expect(period->state < flag->nstates && period->state >= FSW_NOT_TOLD, "a period has a state");
 		expect(period->evidence >= -1 && period->evidence < flag->nevidence, "a period's evidence is there");
 		expect(period->confidence < FSW_CONFIRMED || period->state != FSW_NOT_TOLD, "nothing untold is confirmed");
+		if (period->cause == FSW_CAUSE_EVENT || period->cause == FSW_CAUSE_IMPORT)
+			expect(period->evidence >= 0 && flag->evidence[period->evidence].scope == period->scope &&
+				   flag->evidence[period->evidence].state == period->state, "an event is of the state that it is for");
 		if (before == NULL || before->scope != period->scope)
 		{
 			expect(before == NULL || before->scope < period->scope, "scopes are in order");
