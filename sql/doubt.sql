@@ -149,6 +149,15 @@ CALL pg_temp.said('01:10:00.04', 10, 'Flag state updated for feature: %');
 CALL pg_temp.version('01:15', 1, 10, 'switched');
 SELECT * FROM pg_temp.periods(10) p WHERE p LIKE 'env 1%';
 
+-- Nor of one of which the value alone was saved, some milliseconds before the time that the event has.
+CALL pg_temp.made('01:20', 15);
+CALL pg_temp.event('01:20:02', '01:20', 1, 15, pg_temp.state(false, '"first"'));
+CALL pg_temp.said('01:20', 15, 'New Flag / Remote Config created: %');
+CALL pg_temp.event('01:30:02', '01:30:00.04', 1, 15, pg_temp.state(false, '"value"'), pg_temp.state(false, '"first"'));
+CALL pg_temp.said('01:30', 15, 'Remote config value updated for feature: %');
+CALL pg_temp.version('01:35', 1, 15, 'switched after a value');
+SELECT * FROM pg_temp.periods(15) p WHERE p LIKE 'env 1%';
+
 -- A change request before that took effect at its entry, not at the time of its draft.
 CALL pg_temp.made('02:00', 20);
 CALL pg_temp.event('02:00:02', '02:00', 1, 20, pg_temp.state(false, '"first"'));
@@ -216,3 +225,24 @@ CALL pg_temp.event('13:10:08', '13:10:01.5', 2, 130, pg_temp.state(true, '"b"'),
 CALL pg_temp.version('13:10:01.7', 2, 130, 'two', '13:10:30');
 CALL pg_temp.list('13:10:32', 130, 'two', pg_temp.state(true, '"b"'), pg_temp.state(true, '"s"'));
 SELECT * FROM pg_temp.periods(130) p WHERE p LIKE 'env 2%';
+
+-- The variants of two events of one second were read when another one was removed: that is no reason to put them in another order.
+CALL pg_temp.made('14:00', 140);
+CALL pg_temp.option('14:00:00.1', 140);
+CALL pg_temp.event('14:10:03', '14:10', 2, 140, pg_temp.state(true, '"a"'), pg_temp.state(false, '"first"', '{"1": 10}'));
+CALL pg_temp.version('14:10:00.4', 2, 140, 'a of two');
+CALL pg_temp.list('14:10:03', 140, 'a of two', pg_temp.state(true, '"a"'));
+CALL pg_temp.event('14:10:01.5', '14:10:00.5', 2, 140, pg_temp.state(true, '"b"', '{"1": 10}'), pg_temp.state(true, '"a"', '{"1": 10}'));
+CALL pg_temp.version('14:10:00.9', 2, 140, 'b of two');
+CALL pg_temp.list('14:10:01.5', 140, 'b of two', pg_temp.state(true, '"b"', '{"1": 10}'));
+CALL pg_temp.entry('14:10:02', NULL, 'FEATURE', 'Multivariate option removed from feature ''flag 140''.', 140);
+SELECT * FROM pg_temp.periods(140) p WHERE p LIKE 'env 2%';
+
+-- A list alone that came late ends an override where nothing that came after it has that: it was scheduled.
+CALL pg_temp.made('15:00', 150);
+CALL pg_temp.version('15:10', 2, 150, 'scheduled without s');
+CALL pg_temp.event('15:10:21', '15:10:20', 2, 150, pg_temp.state(true, '"s"'), segment => 1);
+CALL pg_temp.version('15:10:20.2', 2, 150, 'has s for a minute');
+CALL pg_temp.list('15:10:21', 150, 'has s for a minute', pg_temp.state(false, '"first"'), pg_temp.state(true, '"s"'));
+CALL pg_temp.list('15:11:30', 150, 'scheduled without s', pg_temp.state(false, '"first"'));
+SELECT * FROM pg_temp.periods(150) p WHERE p LIKE 'env 2 segment%';

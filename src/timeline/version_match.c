@@ -529,9 +529,10 @@ time_of_version(FswFlag *flag, FswVersion *version)
 }
 
 /*
- * When a state was saved by itself for the last time.  Versions are switched
- * on once and for all, so that an event of that time or before it is of none;
- * the entry of a version that sent no event would else draw it over.
+ * When a state was saved by itself for the last time, with all parts of that
+ * act.  Versions are switched on once and for all, so that an event of that
+ * time or before it is of none; the entry of a version that sent no event
+ * would else draw it over.
  */
 static int64
 last_single_save(const FswFlag *flag)
@@ -543,7 +544,7 @@ last_single_save(const FswFlag *flag)
 		FSW_INTERRUPT();
 		if (flag->scopes[piece->scope].kind != FSW_SCOPE_IDENTITY &&
 			(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
-			return piece->at;
+			return fsw_after(piece->at, FSW_SAME_ACT);
 	}
 	return FSW_NEVER;
 }

@@ -93,6 +93,22 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 	return nheld;
 }
 
+/*
+ * Are two states the same but for variants, one of which was added or removed
+ * when the event that tells one of them could be built?
+ */
+static bool
+differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
+{
+	int			option;
+
+	if (was < 0 || event->before < 0 || flag->states[was].enabled != flag->states[event->before].enabled ||
+		flag->states[was].value != flag->states[event->before].value)
+		return false;
+	option = fsw_timeline_first(flag->options, flag->noptions, event->at);
+	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
+}
+
 /* Count what does not fit of a version's events, and carry their states. */
 static int
 try_events(const FswVersions *set, int *current, const FswVersion *version)
@@ -109,7 +125,7 @@ try_events(const FswVersions *set, int *current, const FswVersion *version)
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
 		if (was != FSW_NOT_SEEN && was != FSW_LOST && event->before != FSW_NOT_TOLD &&
-			was != event->before)
+			was != event->before && !differ_by_option(flag, was, event))
 			misfits++;
 		current[event->scope] = event->state;
 	}
@@ -362,10 +378,11 @@ try_later(Search *search, int first, int last)
 /*
  * Would a version, at its place, change what no event tells?  That an override
  * is missing from its list is no such change: a removal sends none.  But where
- * the list alone came late, the version may be from before the override.
+ * the list alone came late, the version may be from before the override: then
+ * *missing is set, and others have to speak for that.
  */
 static bool
-changes_untold(Search *search, int index)
+changes_untold(Search *search, int index, bool *missing)
 {
 	const FswVersions *set = search->set;
 	const FswVersion *version = &set->versions[index];
@@ -375,8 +392,8 @@ changes_untold(Search *search, int index)
 	int			extra;
 	int			nlost;
 	int			nheld;
-	bool		missing = false;
 
+	*missing = false;
 	if (version->has_events)
 		return try_range(search, index, index + 1) > 0;
 	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
@@ -385,11 +402,11 @@ changes_untold(Search *search, int index)
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
 	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
-	for (int i = 0; i < nheld && version->scheduled; i++)
-		missing |= verdicts[i] != FSW_LISTED;
+	for (int i = 0; i < nheld && version->scheduled && extra <= nlost; i++)
+		*missing |= verdicts[i] != FSW_LISTED;
 	pfree(held);
 	pfree(verdicts);
-	return missing || extra > nlost;
+	return *missing || extra > nlost;
 }
 
 /*
@@ -407,19 +424,24 @@ try_earlier(Search *search, int index)
 	int			fewest;
 	int			best = index;
 	int			first = index;
+	bool		missing;
 
-	if (!changes_untold(search, index))
+	if (!changes_untold(search, index, &missing))
 		return index;
 	while (first > 0 && first > index - BACK && !versions[first - 1].imported &&
 		   (!versions[index].has_events || versions[first - 1].live > versions[index].time))
 		first--;
 	fewest = try_range(search, first, end);
+	if (missing)
+		fewest -= try_range(search, first, index + 1) - try_range(search, first, index);
 	for (int i = index; i > first; i--)
 	{
 		int			misfits;
 
 		move_version(versions, i, i - 1);
 		misfits = try_range(search, first, end);
+		if (missing)
+			misfits -= try_range(search, first, i) - try_range(search, first, i - 1);
 		if (misfits < fewest)
 		{
 			fewest = misfits;
