@@ -187,6 +187,15 @@ SELECT count(*) FROM pg_temp.plan('SELECT actor, count(*) FROM flagsmith.history
 SELECT count(*) > 0 AS asked FROM pg_temp.plan('SELECT enabled_before FROM flagsmith.history') p WHERE p ~ '_history_before';
 ROLLBACK;
 
+BEGIN;
+-- What says that a change request was committed, but is of another type, is an act of its own, whatever the same person does then.
+SELECT pg_temp.deliver(pg_temp.entry(1, 0, 'zoe@example.com', 'Production', 'NEWER', 'Change Request: Sale committed'), 1),
+    pg_temp.deliver(pg_temp.entry(2, 0.5, 'zoe@example.com', 'Production', 'EF_VERSION', 'New version published for feature: banner',
+        '{"related_object_uuid": "8be5e2a1-0000-4000-8000-000000000041"}'), 2);
+SELECT count(*) FROM told;
+SELECT * FROM forgotten;
+ROLLBACK;
+
 SELECT flagsmith._history_line('nothing', 1, 1, now());
 \echo :LAST_ERROR_SQLSTATE
 SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_person(NULL, 1), flagsmith._history_feature(NULL, 1),

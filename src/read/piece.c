@@ -311,7 +311,9 @@ read_entry(FswReader *reader, FswEntry row)
 	entry->by_system = fsw_scan_bool(scan, AUDIT_is_system_event);
 	entry->system_known = !fsw_scan_is_null(scan, AUDIT_is_system_event);
 	entry->is_version = fsw_scan_is(scan, AUDIT_related_object_type, "EF_VERSION");
-	entry->is_commit = fsw_scan_is(scan, AUDIT_object, "change request") && fsw_scan_is(scan, AUDIT_action, "committed");
+	/* the type as well, since the index of requests has it */
+	entry->is_commit = fsw_scan_is(scan, AUDIT_related_object_type, "CHANGE_REQUEST") &&
+		fsw_scan_is(scan, AUDIT_object, "change request") && fsw_scan_is(scan, AUDIT_action, "committed");
 	entry->took_effect = entry->by_system && fsw_scan_is(scan, AUDIT_object, "feature state") &&
 		fsw_scan_is(scan, AUDIT_action, "committed");
 	entry->uuid = entry->is_version ? copy_text(scan, AUDIT_related_object_uuid) : NULL;
