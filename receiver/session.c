@@ -40,6 +40,7 @@
 #define CONNECT_TIMEOUT 5000	/* ms */
 #define BACKOFF_MIN 100			/* ms, between attempts to connect */
 #define BACKOFF_MAX 1000
+#define DENIED_TIMEOUT 3000		/* ms, with a session that lacks a right */
 
 static const char insert_command[] =
 "INSERT INTO flagsmith.inbox (webhook, signature, body, received_at) "
@@ -60,6 +61,7 @@ struct Session
 	const char *purpose;
 	PGconn	   *conn;
 	bool		open;			/* and checked */
+	int64_t		denied_at;		/* since when it lacks a right; 0: it does not */
 	int64_t		retry_at;		/* no attempt to connect before this */
 	int64_t		backoff;
 };
@@ -81,6 +83,7 @@ session_close(Session *session)
 	if (session->conn != NULL)
 		PQfinish(session->conn);
 	session->conn = NULL;
+	session->denied_at = 0;
 	if (session->open)
 		status_closed();
 	session->open = false;
@@ -489,6 +492,21 @@ note_verdict(const Delivery *delivery, const Verdict *verdict, int64_t sent,
 }
 
 /*
+ * Has it lacked a right for some time?  A role that was dropped and made anew
+ * has what is granted to it now, and a session of the old one never will.
+ */
+static bool
+session_is_denied(Session *session, const Verdict *verdict)
+{
+	if (strcmp(verdict->sqlstate, "42501") != 0)
+		session->denied_at = 0;
+	else if (session->denied_at == 0)
+		session->denied_at = monotonic_ms();
+	return session->denied_at != 0 &&
+		monotonic_ms() - session->denied_at >= DENIED_TIMEOUT;
+}
+
+/*
  * Insert some deliveries, each in its own transaction; in a trial each of
  * these is rolled back.  True when all of them are settled; otherwise the
  * connection is gone, and the verdicts say which ones were settled before.
@@ -528,13 +546,12 @@ session_insert(Session *session, const Delivery *const *deliveries, int count,
 
 		/*
 		 * A statement that this connection can no longer run: start again
-		 * with a new one (the extension was replaced, a pooler gave us
-		 * another server connection, or the role was made anew: what is
-		 * granted to that is not granted to this session).
+		 * with a new one (the extension was replaced, or a pooler gave us
+		 * another server connection).
 		 */
 		if (strcmp(verdict->sqlstate, "0A000") == 0 ||
 			strcmp(verdict->sqlstate, "26000") == 0 ||
-			strcmp(verdict->sqlstate, "42501") == 0)
+			session_is_denied(session, verdict))
 			broken = true;
 	}
 	if (!trial)
