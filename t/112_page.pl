@@ -66,6 +66,16 @@ for (1 .. 300)
 }
 my $flagsmith = slurp_body("$tmp/url");
 
+# What outlives a test that dies: a receiver and the small Flagsmith.
+END
+{
+	my $rc = $?;
+
+	kill('TERM', slurp_body("$tmp/pid")) if defined $tmp && -e "$tmp/pid";
+	$mock->kill_kill if defined $mock;
+	$? = $rc;
+}
+
 sub bash
 {
 	my ($script) = @_;
@@ -156,6 +166,7 @@ $node->_update_pid(1);
 
 # And back.
 kill('TERM', slurp_body("$tmp/pid"));
+unlink("$tmp/pid");
 (undef, $out) = bash("$setup app");
 my ($undo) = $out =~ /^To undo it.*?:\n(.*)\z/ms;
 like($undo, qr/^  rm -r \S+ \S+\n  psql -d app -c .*\n\z/, 'it says how to undo it');
@@ -165,6 +176,5 @@ ok(!-e "$root/etc/default/flagsmith-receiver" && !-e "$root/var/lib/flagsmith-re
 is($node->safe_psql('app', q(SELECT count(*) FROM pg_roles WHERE rolname ~ 'flagsmith')), '0', 'and so is the role');
 cmp_ok($node->safe_psql('app', 'SELECT count(*) FROM flagsmith.delivery'), '>', 0, 'but not the history');
 
-$mock->kill_kill;
 $node->stop;
 done_testing();
