@@ -24,15 +24,24 @@ def state(number, feature, integer=None, string=None):
                                     "integer_value": integer, "boolean_value": None}}
 
 
+def feature(number, name, created, default, now):
+    return {"id": number, "name": name, "type": "STANDARD", "created_date": created, "default_enabled": False, "initial_value": default,
+            "environment_feature_state": {"id": 50909 + number, "enabled": True, "environment": 512, "identity": None,
+                                          "feature_segment": None, "feature_state_value": now}}
+
+
 LOG = [entry(903, "2025-11-03T09:15:42.120394Z", "Flag state updated for feature: checkout_v2", "FEATURE_STATE", 55010, ENVIRONMENT),
        entry(902, "2025-09-01T08:00:00.500000Z", "New Flag / Remote Config created: checkout_v2", "FEATURE", 4101, None),
        entry(901, "2024-03-01T08:00:00.500000Z", "New Flag / Remote Config created: free_shipping", "FEATURE", 4102, None),
        entry(900, "2024-02-01T08:00:00.500000Z", "New Environment created: Production", "ENVIRONMENT", 512, ENVIRONMENT)]
 STATES = [state(55010, 4101, string="green"), state(55011, 4102, integer=25)]
+FEATURES = [feature(4101, "checkout_v2", "2025-09-01T08:00:00Z", None, "green"),
+            feature(4102, "free_shipping", "2024-03-01T08:00:00Z", "25", 25)]
 LISTS = {"/api/v1/organisations/": [{"id": 9, "name": "Example"}],
          "/api/v1/projects/": [PROJECT],
          "/api/v1/environments/": [ENVIRONMENT],
          "/api/v1/organisations/9/audit/": LOG,
+         "/api/v1/projects/77/features/": FEATURES,
          "/api/v1/features/featurestates/": STATES,
          "/api/v1/features/feature-segments/": []}
 
