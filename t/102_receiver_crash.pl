@@ -163,11 +163,12 @@ foreach my $with_spool (0, 1)
 	my $values = join ",\n", map { sprintf "('%s', %f, %f)", @$_ } @{ $sent{200} };
 	my $script = "$tmp/answered_$with_spool.sql";
 	append_to_file($script, <<"SQL");
-WITH answered (body, sent, answered) AS (VALUES $values)
+WITH answered (body, sent, answered) AS (VALUES $values),
+	sent AS MATERIALIZED (SELECT sha256(convert_to(body, 'UTF8')) AS digest, sent, answered FROM answered),
+	stored AS MATERIALIZED (SELECT digest, count(*) AS n, min(received_at) AS at FROM flagsmith.delivery GROUP BY 1)
 SELECT count(*), count(*) FILTER (WHERE n = 1),
 	count(*) FILTER (WHERE extract(epoch FROM at) BETWEEN sent - 0.001 AND answered + 0.001)
-FROM answered, LATERAL (SELECT count(*) AS n, min(received_at) AS at FROM flagsmith.delivery
-	WHERE digest = sha256(convert_to(answered.body, 'UTF8'))) AS d;
+FROM sent LEFT JOIN stored USING (digest);
 SQL
 	$node->command_like(
 		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-f', $script ],
