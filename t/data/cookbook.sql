@@ -61,7 +61,7 @@ SELECT pg_temp.said('2026-11-09 16:00Z', 'ada@example.com', 'Production', 'CHANG
     pg_temp.said('2026-11-09 17:05Z', 'ada@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Black Friday committed'),
     pg_temp.said('2026-11-10 06:00Z', NULL, 'Production', 'FEATURE_STATE',
         'Scheduled change to Flag state / Remote config value went live for feature: price_test by Change Request: Black Friday', '{"is_system_event": true}'),
-    pg_temp.state('2026-11-10 06:00Z', 'ada@example.com', 'Production', 12, 'price_test', true, '"SALE"', NULL),
+    pg_temp.state('2026-11-10 06:00Z', '', 'Production', 12, 'price_test', true, '"SALE"', NULL),
     pg_temp.said('2026-11-11 18:30Z', 'zoe@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Quick fix created'),
     pg_temp.said('2026-11-11 18:31Z', 'zoe@example.com', 'Production', 'CHANGE_REQUEST', 'Change Request: Quick fix committed');
 
