@@ -68,11 +68,12 @@ sub body
 }
 
 a_day_later();
-entry(900, '2026-11-12T10:00:00.000000Z', 'Flag state updated for feature: old_banner');
+entry(900, '2026-11-12T10:00:00.000000Z', 'Remote config value updated for feature: old_banner');
+entry(901, '2026-11-12T12:00:00.000000Z', 'Remote config value updated for feature: old_banner');
 body('2026-11-12T12:00:00.000000Z', JSON::PP::true, 'later');
 my %second = export();
 is(join(' ', sort map { $_->{at} } values %second), '2026-11-12T10:00:00+00:00 2026-11-12T12:00:00+00:00', 'new acts are given, and only these');
-my ($told) = grep { $second{$_}{audit_id} } keys %second;
+my ($told) = grep { $second{$_}{at} =~ /T10/ } keys %second;
 is($second{$told}{enabled}, undef, 'one without its state');
 a_day_later();
 body('2026-11-12T10:00:00.100000Z', JSON::PP::false, 'late', '2026-11-12T14:00:00.000000Z');
