@@ -89,7 +89,14 @@ OBJS = \
 	src/answer/unknown.o \
 	src/maintain/cursor.o \
 	src/maintain/prune.o \
-	src/maintain/rebuild.o
+	src/maintain/rebuild.o \
+	src/evidence/idset.o \
+	src/evidence/leaf.o \
+	src/evidence/proof.o \
+	src/evidence/seal.o \
+	src/evidence/tile.o \
+	src/evidence/tree.o \
+	src/evidence/verify.o
 
 # The order of the install script is data: a part may use what stands before it.
 SCHEMA_PARTS = \
@@ -114,6 +121,7 @@ SCHEMA_PARTS = \
 	timeline \
 	history \
 	prune \
+	evidence \
 	installation \
 	health \
 	gap \
@@ -167,6 +175,7 @@ REGRESS = \
 	draw \
 	bootstrap \
 	progress \
+	seal \
 	uninstall
 
 ISOLATION = \
@@ -174,6 +183,7 @@ ISOLATION = \
 	index_swap \
 	notification \
 	rejected_race \
+	seal_race \
 	snapshot_race
 
 TAP_TESTS = 1

@@ -31,6 +31,7 @@
  *	src/ingest/		deliveries and pages into the tables
  *	src/answer/		the functions that answer
  *	src/maintain/	rebuilding and pruning
+ *	src/evidence/	what was sealed, and that it is still so
  *
  *-------------------------------------------------------------------------
  */

@@ -1,5 +1,5 @@
 -- Roles are cluster-wide and can be planted, so the extension makes none: it grants to roles that exist already.  Nothing
--- is granted to anyone else.  What a role needs stands here once, in three lists.
+-- is granted to anyone else.  What a role needs stands here once, in lists.
 
 CREATE FUNCTION flagsmith.grant_receiver(role regrole) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -51,6 +51,21 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION flagsmith.grant_reader(regrole) IS 'let a role read history and answers, but no bodies, signatures or secrets';
+
+CREATE FUNCTION flagsmith.grant_witness(role regrole, may_seal boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA flagsmith TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION flagsmith.checkpoint(text) TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION flagsmith.consistency_proof(bigint, bigint) TO %s', role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION flagsmith.inclusion_proof(bigint, bigint) TO %s', role);
+    IF may_seal THEN
+        EXECUTE format('GRANT EXECUTE ON FUNCTION flagsmith.seal() TO %s', role);
+    END IF;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith.grant_witness(regrole, boolean) IS 'let a role read checkpoints and proofs, and seal before if it may, and nothing else';
 
 CREATE FUNCTION flagsmith._caller_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

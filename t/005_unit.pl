@@ -43,7 +43,7 @@ diag 'no sanitizers here (libasan, libubsan): the tables run without' if $make[-
 my ($built, $said) = run_quietly(@make, 'all', 'COPT=-Werror');
 ok($built, 'the tests are built') or diag $said;
 my @subjects = sort map { s/.*\/test_//r } glob "$out/test_*";
-is(scalar @subjects, 6, 'all of them');
+is(scalar @subjects, 7, 'all of them');
 for my $subject (@subjects)
 {
 	my ($ok, $output) = run_quietly("$out/test_$subject", "$top/t/unit/$subject.tsv");

@@ -144,6 +144,7 @@ walls read 'base|decode|timeline'
 walls ingest 'base|decode'
 walls answer 'base|decode|timeline|read'
 walls maintain 'base|decode|ingest'
+walls evidence 'base|decode|ingest|maintain'
 # The receiver: a file uses only those before it in PARTS, by its headers; and what a header declares is in its own file.
 parts=" $(awk '$1 == "PARTS" { inside = 1; sub(/^[^=]*=/, "") } inside { print } inside && !/\\$/ { exit }' receiver/Makefile |
     tr -d '\\' | tr '\n\t' '  ') "

@@ -93,6 +93,14 @@ typedef enum FswPlanId
 	FSW_PLAN_PRUNABLE_COUNT,
 	FSW_PLAN_PRUNE_LOG,
 	FSW_PLAN_PRUNED_HOLES,
+	FSW_PLAN_TILE,
+	FSW_PLAN_TILE_STORE,
+	FSW_PLAN_TILE_OF_DELIVERY,
+	FSW_PLAN_SEAL_LAST,
+	FSW_PLAN_SEAL_AT,
+	FSW_PLAN_SEAL_SETTLED,
+	FSW_PLAN_SEAL_BEFORE,
+	FSW_PLAN_SEAL_STORE,
 	FSW_PLAN_COUNT
 } FswPlanId;
 
@@ -140,6 +148,7 @@ extern void fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac)
 extern bool fsw_key_is(const FswKey *key, const char *secret, size_t len);
 extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
 extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
+extern void fsw_sha256_prefixed(uint8 prefix, const uint8 *data, size_t len, uint8 *digest);
 
 /* ---- hash.c: what stands for a text in stored columns and indexes ---- */
 

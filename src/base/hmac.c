@@ -252,3 +252,26 @@ fsw_sha256(const uint8 *body, size_t len, uint8 *digest)
 		digest_len != FSW_DIGEST_LENGTH)
 		openssl_failed("compute SHA-256");
 }
+
+/*
+ * fsw_sha256_prefixed() - SHA-256 of one byte and len bytes behind it, as the
+ * hashes of a Merkle tree have it.  The context is kept: making one costs as
+ * much as hashing.
+ */
+void
+fsw_sha256_prefixed(uint8 prefix, const uint8 *data, size_t len, uint8 *digest)
+{
+	static EVP_MD_CTX *context = NULL;
+	unsigned int digest_len = 0;
+	EVP_MD	   *sha256 = sha256_method();
+
+	if (context == NULL)
+		context = EVP_MD_CTX_new();
+	if (context == NULL ||
+		EVP_DigestInit_ex2(context, sha256, NULL) != 1 ||
+		EVP_DigestUpdate(context, &prefix, 1) != 1 ||
+		EVP_DigestUpdate(context, data, len) != 1 ||
+		EVP_DigestFinal_ex(context, digest, &digest_len) != 1 ||
+		digest_len != FSW_DIGEST_LENGTH)
+		openssl_failed("compute SHA-256");
+}

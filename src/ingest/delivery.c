@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -147,6 +148,8 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 {
 	bytea	   *digest = palloc(VARHDRSZ + FSW_DIGEST_LENGTH);
 
+	/* Before any id: which of them can still come is known by it, src/evidence/seal.c. */
+	(void) GetTopTransactionId();
 	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
 	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));
 	if (insert_delivery(delivery, event, body, digest, signature, secret_id))

@@ -10,7 +10,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_type_d.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "src/base/fsw.h"
@@ -20,33 +20,36 @@
 #define FETCH_COUNT 500
 
 void
-fsw_cursor_open(FswCursor *cursor, const char *sql, Datum *range)
+fsw_cursor_open(FswCursor *cursor, const char *sql, int nargs, const Oid *types, Datum *values, bool read_only)
 {
-	static Oid	types[] = {INT8OID, INT8OID};
-	SPIPlanPtr	plan = SPI_prepare_cursor(sql, 2, types, CURSOR_OPT_NO_SCROLL | CURSOR_OPT_FAST_PLAN);
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nargs, unconstify(Oid *, types),
+										  CURSOR_OPT_NO_SCROLL | CURSOR_OPT_FAST_PLAN);
 
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor returned %s", SPI_result_code_string(SPI_result));
-	cursor->portal = SPI_cursor_open(NULL, plan, range, NULL, true);
+	memset(cursor, 0, sizeof(*cursor));
+	cursor->portal = SPI_cursor_open(NULL, plan, values, NULL, read_only);
 	SPI_freeplan(plan);
 	cursor->mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook cursor",
 										 ALLOCSET_DEFAULT_SIZES);
 }
 
-/* Step to the next row; false at the end. */
+/* Step to the next row; its values last until the step after.  False at the end. */
 bool
 fsw_cursor_next(FswCursor *cursor)
 {
-	MemoryContext old;
+	MemoryContext caller = CurrentMemoryContext;
 	TupleDesc	desc;
 
 	if (cursor->done)
 		return false;
 	if (cursor->next == cursor->size)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (cursor->batch != NULL)
 			SPI_freetuptable(cursor->batch);
 		SPI_cursor_fetch(cursor->portal, true, FETCH_COUNT);
+		MemoryContextSwitchTo(caller);
 		cursor->batch = SPI_tuptable;
 		cursor->size = SPI_processed;
 		cursor->next = 0;
@@ -57,12 +60,12 @@ fsw_cursor_next(FswCursor *cursor)
 		}
 	}
 	MemoryContextReset(cursor->mcxt);
-	old = MemoryContextSwitchTo(cursor->mcxt);
+	MemoryContextSwitchTo(cursor->mcxt);
 	desc = cursor->batch->tupdesc;
 	cursor->values = palloc(desc->natts * sizeof(Datum));
 	cursor->nulls = palloc(desc->natts * sizeof(bool));
 	heap_deform_tuple(cursor->batch->vals[cursor->next++], desc, cursor->values, cursor->nulls);
-	MemoryContextSwitchTo(old);
+	MemoryContextSwitchTo(caller);
 	return true;
 }
 

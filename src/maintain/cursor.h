@@ -23,7 +23,8 @@ typedef struct FswCursor
 	bool		done;
 } FswCursor;
 
-extern void fsw_cursor_open(FswCursor *cursor, const char *sql, Datum *range);
+extern void fsw_cursor_open(FswCursor *cursor, const char *sql, int nargs, const Oid *types, Datum *values,
+							bool read_only);
 extern bool fsw_cursor_next(FswCursor *cursor);
 extern void fsw_cursor_close(FswCursor *cursor);
 

@@ -588,6 +588,7 @@ Datum
 fsw_rebuild(PG_FUNCTION_ARGS)
 {
 	Rebuild		rebuild = {0};
+	static const Oid range_types[] = {INT8OID, INT8OID};
 	Datum		range[2];
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
@@ -604,10 +605,12 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	rebuild.last = last_delivery(range);
 	rebuild.mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook rebuild",
 										 ALLOCSET_DEFAULT_SIZES);
-	fsw_cursor_open(&rebuild.deliveries, delivery_query(rebuild.undecoded_only), range);
+	fsw_cursor_open(&rebuild.deliveries, delivery_query(rebuild.undecoded_only),
+					2, range_types, range, true);
 	for (int id = 0; id < FSW_TABLE_COUNT; id++)
 	{
-		fsw_cursor_open(&rebuild.rows[id], table_query(&fsw_tables[id], rebuild.undecoded_only), range);
+		fsw_cursor_open(&rebuild.rows[id], table_query(&fsw_tables[id], rebuild.undecoded_only),
+						2, range_types, range, true);
 		(void) fsw_cursor_next(&rebuild.rows[id]);
 	}
 
