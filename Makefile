@@ -6,6 +6,7 @@
 #   make receiver        builds flagsmith-receiver and what its tests use (libmicrohttpd-dev, libpq-dev)
 #   make install-receiver
 #   make dist            the zip for PGXN, of what is committed
+#   make install-witness  the program that watches from elsewhere, with sample units (not enabled)
 
 PG_CONFIG ?= pg_config
 
@@ -248,3 +249,15 @@ dist:
 	git archive --format=zip --prefix=flagsmith_webhook-$(DISTVERSION)/ -o flagsmith_webhook-$(DISTVERSION).zip HEAD
 
 .PHONY: receiver install-receiver dist
+# It needs nothing of PostgreSQL but libpq, and goes onto another machine.
+witness_prefix ?= /usr/local
+
+install-witness:
+	install -d '$(DESTDIR)$(witness_prefix)/bin' '$(DESTDIR)$(witness_prefix)/lib/systemd/system'
+	install -m 755 $(srcdir)/tools/witness '$(DESTDIR)$(witness_prefix)/bin/flagsmith-witness'
+	install -m 644 $(srcdir)/tools/flagsmith-witness.timer '$(DESTDIR)$(witness_prefix)/lib/systemd/system/'
+	sed 's|@bindir@|$(witness_prefix)/bin|' $(srcdir)/tools/flagsmith-witness.service.in \
+		> '$(DESTDIR)$(witness_prefix)/lib/systemd/system/flagsmith-witness.service'
+	chmod 644 '$(DESTDIR)$(witness_prefix)/lib/systemd/system/flagsmith-witness.service'
+
+.PHONY: receiver install-receiver install-witness
