@@ -66,6 +66,7 @@ OBJS = \
 	src/read/state_set.o \
 	src/read/told.o \
 	src/ingest/delivery.o \
+	src/ingest/event.o \
 	src/ingest/import.o \
 	src/ingest/inbox.o \
 	src/ingest/name_store.o \
@@ -89,21 +90,25 @@ OBJS = \
 	src/answer/steps.o \
 	src/answer/unknown.o \
 	src/maintain/cursor.o \
+	src/maintain/canonical.o \
 	src/maintain/prune.o \
 	src/maintain/rebuild.o \
+	src/maintain/row_digest.o \
 	src/evidence/idset.o \
 	src/evidence/leaf.o \
 	src/evidence/proof.o \
 	src/evidence/seal.o \
 	src/evidence/tile.o \
 	src/evidence/tree.o \
-	src/evidence/verify.o
+	src/evidence/verify.o \
+	src/evidence/verify_pruned.o
 
 # The order of the install script is data: a part may use what stands before it.
 SCHEMA_PARTS = \
 	prologue \
 	guard \
 	hash \
+	event \
 	webhook \
 	delivery \
 	audit_log \
@@ -177,6 +182,7 @@ REGRESS = \
 	bootstrap \
 	progress \
 	seal \
+	seal_change \
 	uninstall
 
 ISOLATION = \

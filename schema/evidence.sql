@@ -87,6 +87,12 @@ CREATE FUNCTION flagsmith._verify_seals(from_size bigint, to_size bigint,
     AS 'MODULE_PATHNAME', 'fsw_verify_seals';
 COMMENT ON FUNCTION flagsmith._verify_seals(bigint, bigint) IS 'part of verify_seals(): leaves, tree and digests of bodies';
 
+CREATE FUNCTION flagsmith._verify_pruned(
+    OUT finding text, OUT relation text, OUT id bigint, OUT leaf_index bigint, OUT detail text) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'fsw_verify_pruned';
+COMMENT ON FUNCTION flagsmith._verify_pruned() IS 'part of verify_seals(): typed rows of which no body tells any more';
+
 CREATE FUNCTION flagsmith.verify_seals(from_size bigint DEFAULT 0, to_size bigint DEFAULT NULL, typed boolean DEFAULT false,
     OUT finding text, OUT relation text, OUT id bigint, OUT leaf_index bigint, OUT detail text) RETURNS SETOF record
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 10 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -110,7 +116,8 @@ BEGIN
         FROM flagsmith.rebuild(dry_run => true, first => first, last => last) r
         -- Bodies were looked at above.
         WHERE r.difference IN ('extra', 'different', 'missing');
+        RETURN QUERY SELECT v.* FROM flagsmith._verify_pruned() v;
     END IF;
 END;
 $function$;
-COMMENT ON FUNCTION flagsmith.verify_seals(bigint, bigint, boolean) IS 'compute what was sealed again from what is there, all or from one size of the tree to another, and list what was changed, what is missing, what was added and what was pruned, each by its id, that of typed rows and repeats by the delivery; typed: decode the bodies again as well';
+COMMENT ON FUNCTION flagsmith.verify_seals(bigint, bigint, boolean) IS 'compute what was sealed again from what is there, all or from one size of the tree to another, and list what was changed, what is missing, what was added and what was pruned, each by its id, typed rows by that of their delivery; typed: decode the bodies again as well';

@@ -150,6 +150,10 @@ BEGIN
         IF guard.state = 'always' THEN
             EXECUTE format('ALTER TABLE flagsmith.%I ENABLE ALWAYS TRIGGER %I', guard.relation, guard.name);
         END IF;
+        IF to_regclass('flagsmith.evidence_event') IS NOT NULL THEN
+            INSERT INTO flagsmith.evidence_event (kind, detail)
+                VALUES ('guard armed', format('%s of %s was: %s', guard.name, guard.relation, guard.fault));
+        END IF;
         RAISE NOTICE USING MESSAGE = format('trigger "%s" of "%s" is armed again', guard.name, guard.relation),
             DETAIL = format('It was: %s.', guard.fault);
     END LOOP;

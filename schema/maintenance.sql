@@ -33,6 +33,8 @@ CREATE TABLE flagsmith.pruning (
     audit_effect       bigint NOT NULL,
     version_published  bigint NOT NULL,
     holes              jsonb,
+    deliveries         int8multirange,
+    row_digests        bytea,
     CONSTRAINT pruning_pkey PRIMARY KEY (id),
     CONSTRAINT pruning_what_check CHECK (what IN ('bodies', 'history'))
 );
@@ -47,8 +49,11 @@ COMMENT ON COLUMN flagsmith.pruning.flag_change IS 'Rows removed from flag_chang
 COMMENT ON COLUMN flagsmith.pruning.audit_effect IS 'Rows removed from audit_effect.';
 COMMENT ON COLUMN flagsmith.pruning.version_published IS 'Rows removed from version_published.';
 COMMENT ON COLUMN flagsmith.pruning.holes IS 'The rows of missing_audit_entry before that instant, whose neighbours went: they stay missing until they are imported.';
+COMMENT ON COLUMN flagsmith.pruning.deliveries IS 'Which deliveries lost their body or rows.';
+COMMENT ON COLUMN flagsmith.pruning.row_digests IS 'A SHA-256 of the typed rows that each of them kept, in the order of their ids.';
 COMMENT ON COLUMN flagsmith.pruning.id IS 'Counts up.';
--- For lookups, which read no other row of it.
+-- Digests do not compress.
+ALTER TABLE flagsmith.pruning ALTER COLUMN row_digests SET STORAGE EXTERNAL;
 CREATE TRIGGER pruning_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON flagsmith.pruning
     FOR EACH STATEMENT EXECUTE FUNCTION flagsmith._guard();
 ALTER TABLE flagsmith.pruning ENABLE ALWAYS TRIGGER pruning_guard;

@@ -63,6 +63,31 @@ COMMENT ON COLUMN flagsmith.webhook_secret.webhook IS 'The webhook whose deliver
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret', '');
 SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret_id_seq', '');
 
+-- However a secret is changed or removed, by a function or by hand, that is an event.
+CREATE FUNCTION flagsmith._record_secret() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until)
+            VALUES ('secret removed', OLD.webhook, OLD.id, OLD.valid_from, OLD.valid_until);
+    ELSIF OLD IS DISTINCT FROM NEW THEN
+        INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until, detail)
+            VALUES ('secret changed', NEW.webhook, NEW.id, NEW.valid_from, NEW.valid_until,
+                nullif(concat_ws(', ',
+                    CASE WHEN NEW.ended_at IS DISTINCT FROM OLD.ended_at THEN 'ended at ' || coalesce((extract(epoch FROM NEW.ended_at) * 1000000)::bigint::text, 'never') END,
+                    CASE WHEN NEW.secret IS DISTINCT FROM OLD.secret THEN 'another secret' END,
+                    CASE WHEN NEW.id IS DISTINCT FROM OLD.id THEN 'its id was ' || coalesce(OLD.id::text, 'null') END,
+                    CASE WHEN NEW.webhook IS DISTINCT FROM OLD.webhook THEN 'its webhook was another' END), ''));
+    END IF;
+    RETURN NULL;
+END;
+$function$;
+COMMENT ON FUNCTION flagsmith._record_secret() IS 'record that a secret was changed or removed, never the secret';
+CREATE TRIGGER webhook_secret_record AFTER UPDATE OR DELETE ON flagsmith.webhook_secret
+    FOR EACH ROW EXECUTE FUNCTION flagsmith._record_secret();
+ALTER TABLE flagsmith.webhook_secret ENABLE ALWAYS TRIGGER webhook_secret_record;
+
 CREATE FUNCTION flagsmith.add_secret(webhook text, secret text,
     valid_from timestamptz DEFAULT '-infinity', valid_until timestamptz DEFAULT 'infinity') RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -1,9 +1,15 @@
 -- Evidence: what was committed is sealed, proofs are those of the RFC, and whatever changed afterwards is named.
+-- In a database of its own: what other tests did to their history on purpose is not to be found here, and prunings stay.
+\set home :DBNAME
+CREATE DATABASE regress_flagsmith_seal TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
+\c regress_flagsmith_seal
+SET client_min_messages = warning;
+CREATE EXTENSION flagsmith_webhook;
+RESET client_min_messages;
 SET TimeZone = 'UTC';
 \set SHOW_CONTEXT never
 SELECT count(*) FROM flagsmith.add_webhook('seal', 'a secret of the seals', source => 'seal', max_spool_age => NULL);
 
--- Nothing that is done here to what other tests left stays.
 CREATE FUNCTION pg_temp.deliver(n integer) RETURNS bigint LANGUAGE sql AS $function$
     INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
     SELECT 'seal', flagsmith.sign(b, 'a secret of the seals'), b, '2026-01-01 00:00Z'
@@ -182,3 +188,6 @@ SELECT pg_temp.after('INSERT INTO flagsmith.tree_tile (level, tile, hashes) VALU
 -- A tree whose edge is not whole is not added to.
 SELECT pg_temp.attempt('ALTER TABLE flagsmith.tree_tile DISABLE TRIGGER tree_tile_guard; DELETE FROM flagsmith.tree_tile WHERE level = 1; SELECT flagsmith.seal()');
 SELECT * FROM pg_temp.findings();
+
+\c :home
+DROP DATABASE regress_flagsmith_seal;

@@ -20,6 +20,9 @@
 typedef enum LeafKind
 {
 	LEAF_DELIVERY,
+	LEAF_REPEAT,
+	LEAF_PRUNING,
+	LEAF_EVENT,
 	LEAF_KINDS
 } LeafKind;
 

@@ -20,11 +20,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "mb/pg_wchar.h"
-#include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "src/evidence/evidence.h"
+#include "src/maintain/canonical.h"
 
 /* How a value is written: as it is, or as the SHA-256 of its bytes. */
 typedef enum FieldForm
@@ -61,10 +59,54 @@ static const LeafField delivery_fields[] = {
 	{"stored_at", TIMESTAMPTZOID, FORM_PLAIN},
 };
 
+static const LeafField repeat_fields[] = {
+	{"id", INT8OID, FORM_PLAIN},
+	{"delivery", INT8OID, FORM_PLAIN},
+	{"webhook", TEXTOID, FORM_PLAIN},
+	{"arrived_at", TIMESTAMPTZOID, FORM_PLAIN},
+};
+
+static const LeafField pruning_fields[] = {
+	{"id", INT8OID, FORM_PLAIN},
+	{"what", TEXTOID, FORM_PLAIN},
+	{"before", TIMESTAMPTZOID, FORM_PLAIN},
+	{"pruned_at", TIMESTAMPTZOID, FORM_PLAIN},
+	{"pruned_by", TEXTOID, FORM_PLAIN},
+	{"bodies", INT8OID, FORM_PLAIN},
+	{"audit_log", INT8OID, FORM_PLAIN},
+	{"flag_change", INT8OID, FORM_PLAIN},
+	{"audit_effect", INT8OID, FORM_PLAIN},
+	{"version_published", INT8OID, FORM_PLAIN},
+	{"deliveries", TEXTOID, FORM_DIGEST},
+	{"row_digests", BYTEAOID, FORM_DIGEST},
+};
+
+static const LeafField event_fields[] = {
+	{"id", INT8OID, FORM_PLAIN},
+	{"kind", TEXTOID, FORM_PLAIN},
+	{"happened_at", TIMESTAMPTZOID, FORM_PLAIN},
+	{"made_by", TEXTOID, FORM_PLAIN},
+	{"webhook", TEXTOID, FORM_PLAIN},
+	{"subject", INT8OID, FORM_PLAIN},
+	{"valid_from", TIMESTAMPTZOID, FORM_PLAIN},
+	{"valid_until", TIMESTAMPTZOID, FORM_PLAIN},
+	{"detail", TEXTOID, FORM_PLAIN},
+};
+
 static const LeafForm leaf_forms[LEAF_KINDS] = {
 	[LEAF_DELIVERY] = {"delivery", "flagsmith.delivery",
 		"id, webhook, source, digest, signature, secret_id, event_at, received_at, stored_at",
 	lengthof(delivery_fields), delivery_fields},
+	[LEAF_REPEAT] = {"repeat", "flagsmith.delivery_repeat",
+		"id, delivery, webhook, arrived_at",
+	lengthof(repeat_fields), repeat_fields},
+	[LEAF_PRUNING] = {"pruning", "flagsmith.pruning",
+		"id, what, before, pruned_at, pruned_by, bodies, audit_log, flag_change, audit_effect, version_published,"
+		" deliveries::text, row_digests",
+	lengthof(pruning_fields), pruning_fields},
+	[LEAF_EVENT] = {"event", "flagsmith.evidence_event",
+		"id, kind, happened_at, made_by, webhook, subject, valid_from, valid_until, detail",
+	lengthof(event_fields), event_fields},
 };
 
 /*
@@ -92,99 +134,6 @@ fsw_leaf_relation(LeafKind kind)
 	return leaf_forms[kind].relation + strlen("flagsmith.");
 }
 
-/* ---- values ---- */
-
-static void
-append_value(StringInfo leaf, const char *bytes, int len)
-{
-	char		digits[MAXINT8LEN + 1];
-
-	appendBinaryStringInfo(leaf, digits, pg_lltoa(len, digits));
-	appendStringInfoCharMacro(leaf, ':');
-	appendBinaryStringInfo(leaf, bytes, len);
-}
-
-static void
-append_hex(StringInfo leaf, const uint8 *bytes, int len)
-{
-	static const char digits[] = "0123456789abcdef";
-	char		length[MAXINT8LEN + 1];
-
-	appendBinaryStringInfo(leaf, length, pg_lltoa(2 * (int64) len, length));
-	appendStringInfoCharMacro(leaf, ':');
-	enlargeStringInfo(leaf, 2 * len);
-	for (int i = 0; i < len; i++)
-	{
-		leaf->data[leaf->len++] = digits[bytes[i] >> 4];
-		leaf->data[leaf->len++] = digits[bytes[i] & 15];
-	}
-	leaf->data[leaf->len] = '\0';
-}
-
-static void
-append_bytes(StringInfo leaf, const LeafField *field, const char *bytes, int len)
-{
-	if (field->form == FORM_DIGEST)
-	{
-		uint8		digest[FSW_DIGEST_LENGTH];
-
-		fsw_sha256((const uint8 *) bytes, len, digest);
-		append_hex(leaf, digest, sizeof(digest));
-	}
-	else if (field->type == BYTEAOID)
-		append_hex(leaf, (const uint8 *) bytes, len);
-	else
-		append_value(leaf, bytes, len);
-}
-
-/* Text in UTF-8, or bytes. */
-static void
-append_varlena(StringInfo leaf, const LeafField *field, Datum value)
-{
-	struct varlena *packed = PG_DETOAST_DATUM_PACKED(value);
-	char	   *bytes = VARDATA_ANY(packed);
-	int			len = VARSIZE_ANY_EXHDR(packed);
-	char	   *utf8 = field->type == TEXTOID ? pg_server_to_any(bytes, len, PG_UTF8) : bytes;
-
-	append_bytes(leaf, field, utf8, utf8 == bytes ? len : (int) strlen(utf8));
-	if (utf8 != bytes)
-		pfree(utf8);
-	if ((Pointer) packed != DatumGetPointer(value))
-		pfree(packed);
-}
-
-static void
-append_instant(StringInfo leaf, TimestampTz at)
-{
-	char		digits[MAXINT8LEN + 1];
-
-	if (TIMESTAMP_IS_NOBEGIN(at))
-		append_value(leaf, "-infinity", 9);
-	else if (TIMESTAMP_IS_NOEND(at))
-		append_value(leaf, "infinity", 8);
-	else
-		append_value(leaf, digits,
-					 pg_lltoa(at + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY, digits));
-}
-
-static void
-append_field(StringInfo leaf, const LeafField *field, Datum value)
-{
-	char		digits[MAXINT8LEN + 1];
-
-	switch (field->type)
-	{
-		case INT8OID:
-			append_value(leaf, digits, pg_lltoa(DatumGetInt64(value), digits));
-			break;
-		case TIMESTAMPTZOID:
-			append_instant(leaf, DatumGetTimestampTz(value));
-			break;
-		default:
-			append_varlena(leaf, field, value);
-	}
-}
-
 /* fsw_leaf_encode() - a row of fsw_leaf_query() to the bytes of its leaf. */
 void
 fsw_leaf_encode(LeafKind kind, const Datum *values, const bool *nulls, StringInfo leaf)
@@ -203,8 +152,10 @@ fsw_leaf_encode(LeafKind kind, const Datum *values, const bool *nulls, StringInf
 		appendStringInfoCharMacro(leaf, ' ');
 		if (nulls[i])
 			appendStringInfoCharMacro(leaf, '-');
+		else if (field->form == FORM_DIGEST)
+			fsw_append_digest(leaf, field->type, values[i]);
 		else
-			append_field(leaf, field, values[i]);
+			fsw_append_canonical(leaf, field->type, values[i]);
 		appendStringInfoCharMacro(leaf, '\n');
 	}
 }

@@ -129,7 +129,7 @@ check_body(Verify *verify, const Pending *pending, const FswCursor *rows)
 		return;
 	if (rows->nulls[column])
 	{
-		if (verify->pruned != NULL && fsw_idset_has(verify->pruned, pending->ref.id))
+		if (fsw_idset_has(verify->pruned, pending->ref.id))
 			report(verify, "pruned", "delivery", pending->ref.id, pending->leaf, NULL);
 		else
 			report(verify, "missing", "delivery", pending->ref.id, pending->leaf,
@@ -142,6 +142,33 @@ check_body(Verify *verify, const Pending *pending, const FswCursor *rows)
 		memcmp(VARDATA_ANY(digest), computed, sizeof(computed)) != 0)
 		report(verify, "changed", "delivery", pending->ref.id, pending->leaf,
 			   "its body is not the one of its digest");
+}
+
+/* A repeat's first arrival is the one that made its row, or an earlier one that was recorded. */
+static void
+check_arrival(Verify *verify, const Pending *pending, const FswCursor *rows)
+{
+	int			column = fsw_leaf_fields(LEAF_REPEAT);
+
+	if (rows->nulls[column] || !DatumGetBool(rows->values[column]))
+		report(verify, "changed", "delivery_repeat", pending->ref.id, pending->leaf,
+			   "its first arrival is not one that was recorded");
+}
+
+/* What else is read of a row of a kind, behind what its leaf is made of. */
+static const char *
+more_columns(LeafKind kind)
+{
+	switch (kind)
+	{
+		case LEAF_DELIVERY:
+			return ", body";
+		case LEAF_REPEAT:
+			return ", first_received_at = least(arrived_at, (SELECT min(e.valid_from) FROM flagsmith.evidence_event e"
+				" WHERE e.kind = 'arrival before' AND e.subject = delivery_repeat.id))";
+		default:
+			return "";
+	}
 }
 
 /* A row that is there must make the leaf that was sealed. */
@@ -164,6 +191,8 @@ check_row(Verify *verify, const Pending *pending, const FswCursor *rows)
 	}
 	if (kind == LEAF_DELIVERY)
 		check_body(verify, pending, rows);
+	else if (kind == LEAF_REPEAT)
+		check_arrival(verify, pending, rows);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(verify->row_mcxt);
 }
@@ -178,7 +207,7 @@ check_run(Verify *verify, const Pending *pending, int count)
 	FswCursor	rows;
 	int			i = 0;
 
-	fsw_cursor_open(&rows, fsw_leaf_query(kind, kind == LEAF_DELIVERY ? ", body" : "", "id BETWEEN $1 AND $2"),
+	fsw_cursor_open(&rows, fsw_leaf_query(kind, more_columns(kind), "id BETWEEN $1 AND $2"),
 					2, types, range, true);
 	while (fsw_cursor_next(&rows))
 	{
@@ -438,6 +467,24 @@ is_subscriber(void)
 	return found;
 }
 
+/* The deliveries whose body was pruned, by whoever did it under a record. */
+static IdSet *
+read_pruned(void)
+{
+	IdSet	   *pruned = fsw_idset_create();
+	FswCursor	ranges;
+
+	fsw_cursor_open(&ranges, "SELECT lower(r), upper(r) FROM flagsmith.pruning p, unnest(p.deliveries) r",
+					0, NULL, NULL, true);
+	while (fsw_cursor_next(&ranges))
+	{
+		for (int64 id = DatumGetInt64(ranges.values[0]); id < DatumGetInt64(ranges.values[1]); id++)
+			fsw_idset_add(pruned, id);
+	}
+	fsw_cursor_close(&ranges);
+	return pruned;
+}
+
 static void
 verify_leaves(Verify *verify)
 {
@@ -497,6 +544,7 @@ fsw_verify_seals(PG_FUNCTION_ARGS)
 				 errmsg("there are no leaves from %lld to %lld", (long long) verify->from, (long long) verify->to),
 				 errdetail("%lld are sealed.", (long long) last.size)));
 	verify->subscriber = is_subscriber();
+	verify->pruned = read_pruned();
 	verify_leaves(verify);
 	check_surplus(verify);
 	check_added(verify);

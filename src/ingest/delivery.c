@@ -36,19 +36,33 @@ count_repeat(const FswDelivery *delivery, const FswEvent *event)
 	Datum		values[] = {Int64GetDatum(delivery->id), PointerGetDatum(delivery->webhook),
 	TimestampTzGetDatum(delivery->received_at), (Datum) 0};
 	char		nulls[5] = "    ";
+	int64		repeat = 0;
+	bool		is_before = false;
+	bool		isnull;
 
 	if (delivery->webhook == NULL)
 		nulls[1] = 'n';
 	set_text(&values[3], &nulls[3], event->event_type);
 	fsw_execute_on_history(fsw_plan(FSW_PLAN_REPEAT,
 									"INSERT INTO flagsmith.delivery_repeat AS r"
-									" (delivery, webhook, count, first_received_at, last_received_at, event_type)"
-									" VALUES ($1, $2, 1, $3, $3, $4)"
+									" (delivery, webhook, count, first_received_at, last_received_at, event_type, arrived_at)"
+									" VALUES ($1, $2, 1, $3, $3, $4, $3)"
 									" ON CONFLICT (delivery, webhook) DO UPDATE SET count = r.count + 1,"
 									" first_received_at = least(r.first_received_at, excluded.first_received_at),"
-									" last_received_at = greatest(r.last_received_at, excluded.last_received_at)",
+									" last_received_at = greatest(r.last_received_at, excluded.last_received_at)"
+									" RETURNING id, first_received_at = $3 AND arrived_at IS DISTINCT FROM $3",
 									4, types),
 						   values, nulls);
+	if (SPI_processed == 1)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+
+		repeat = DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &isnull));
+		is_before = DatumGetBool(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if (is_before)
+		fsw_record_arrival(delivery->webhook, repeat, delivery->received_at);
 }
 
 /*

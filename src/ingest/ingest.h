@@ -75,6 +75,11 @@ extern char *fsw_sqlstate_reason(int sqlerrcode, const char *text);
 extern void fsw_admit(InboxState *state, Request *request);
 extern InboxState *fsw_inbox_state(FunctionCallInfo fcinfo);
 
+/* event.c */
+extern void fsw_record_secret_added(text *webhook, int64 id, TimestampTz valid_from,
+									TimestampTz valid_until);
+extern void fsw_record_arrival(text *webhook, int64 repeat, TimestampTz arrived_at);
+
 /* webhook.c */
 pg_noreturn extern void fsw_raise_no_webhook(const text *name);
 extern Webhook *fsw_find_webhook(InboxState *state, text *name);

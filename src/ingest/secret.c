@@ -264,5 +264,6 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 	values[SECRET_created_at] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), registered_at));
 	isnull[SECRET_ended_at] = true;
 	insert_secret(relid, values, isnull);
+	fsw_record_secret_added(PG_GETARG_TEXT_PP(0), id, PG_GETARG_TIMESTAMPTZ(2), PG_GETARG_TIMESTAMPTZ(3));
 	PG_RETURN_INT64(id);
 }

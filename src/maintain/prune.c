@@ -15,21 +15,34 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type_d.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
+#include "src/maintain/canonical.h"
 
 /* What of a call goes into flagsmith.pruning, in the order of its columns. */
 #define PRUNED_COUNTS 5
 
 /* How many rows are chosen, or bodies forgotten, between two looks at the clock. */
 #define STEP 1000
+
+/* What a call removed, of which deliveries. */
+typedef struct Pruned
+{
+	int64		counts[PRUNED_COUNTS];
+	int64	   *deliveries;
+	int			ndeliveries;
+	int			maxdeliveries;
+} Pruned;
 
 static void
 require_arguments(FunctionCallInfo fcinfo)
@@ -71,35 +84,60 @@ read_holes(Datum before, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
 }
 
-/* A record of what was removed of what; returns how much that was. */
-static int64
-record(const char *what, Datum before, const int64 *counts, Datum holes, bool no_holes)
+/* The deliveries, each once and in order, as int8[]. */
+static Datum
+sort_deliveries(Pruned *pruned)
 {
-	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, JSONBOID};
-	Datum		values[2 + PRUNED_COUNTS + 1];
-	char		nulls[2 + PRUNED_COUNTS + 1];
+	Datum	   *elements;
+
+	qsort(pruned->deliveries, pruned->ndeliveries, sizeof(int64), fsw_compare_int64);
+	pruned->ndeliveries = qunique(pruned->deliveries, pruned->ndeliveries, sizeof(int64), fsw_compare_int64);
+	elements = palloc_extended(pruned->ndeliveries * sizeof(Datum), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < pruned->ndeliveries; i++)
+		elements[i] = Int64GetDatum(pruned->deliveries[i]);
+	return PointerGetDatum(construct_array(elements, pruned->ndeliveries, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/*
+ * A record of what was removed of what; returns how much that was.  What is
+ * left of the deliveries is part of it: where there is no body any more,
+ * nothing else tells whether the rows are the true ones.
+ */
+static int64
+record(const char *what, Datum before, Pruned *pruned, Datum holes, bool no_holes)
+{
+	static const Oid types[] = {TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, JSONBOID,
+	INT8ARRAYOID, BYTEAOID};
+	Datum		values[lengthof(types)];
+	char		nulls[lengthof(types)];
 	int64		rows = 0;
 
 	values[0] = CStringGetTextDatum(what);
 	values[1] = before;
 	for (int i = 0; i < PRUNED_COUNTS; i++)
 	{
-		values[2 + i] = Int64GetDatum(counts[i]);
+		values[2 + i] = Int64GetDatum(pruned->counts[i]);
 		if (i > 0)
-			rows += counts[i];
+			rows += pruned->counts[i];
 	}
 	memset(nulls, ' ', sizeof(nulls));
 	values[2 + PRUNED_COUNTS] = holes;
 	nulls[2 + PRUNED_COUNTS] = no_holes ? 'n' : ' ';
-	if (rows + counts[0] > 0)
+	if (rows + pruned->counts[0] > 0)
+	{
+		values[3 + PRUNED_COUNTS] = sort_deliveries(pruned);
+		values[4 + PRUNED_COUNTS] = PointerGetDatum(fsw_row_digests(pruned->deliveries, pruned->ndeliveries, false));
 		fsw_execute(fsw_plan(FSW_PLAN_PRUNE_LOG,
-								  "INSERT INTO flagsmith.pruning"
-								  " (what, before, bodies, audit_log, flag_change, audit_effect, version_published, holes)"
-								  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-								  lengthof(types), types),
-						 values, nulls, false, 0);
+							 "INSERT INTO flagsmith.pruning"
+							 " (what, before, bodies, audit_log, flag_change, audit_effect, version_published, holes,"
+							 " deliveries, row_digests)"
+							 " SELECT $1, $2, $3, $4, $5, $6, $7, $8, range_agg(int8range(v.id, v.id, '[]')), $10"
+							 " FROM unnest($9) AS v (id)",
+							 lengthof(types), types),
+					values, nulls, false, 0);
+	}
 	/* Of history, the deliveries are counted by their rows. */
-	return strcmp(what, "bodies") == 0 ? counts[0] : rows;
+	return strcmp(what, "bodies") == 0 ? pruned->counts[0] : rows;
 }
 
 /* One bigint of the only row of the last statement. */
@@ -124,7 +162,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, INT4OID, BOOLOID, INT8OID};
 	Datum		values[4];
-	int64		counts[PRUNED_COUNTS] = {0};
+	Pruned		pruned = {0};
 	int64		step;
 	int64		last = PG_INT64_MIN;
 	FswProgress progress;
@@ -132,12 +170,14 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	require_arguments(fcinfo);
 	values[0] = PG_GETARG_DATUM(0);
 	values[2] = BoolGetDatum(!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
+	/* Before the id of the record: src/evidence/seal.c. */
+	(void) GetTopTransactionId();
 	SPI_connect();
 	fsw_progress_begin(&progress, "prune_bodies", NULL);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		step = Min(STEP, PG_GETARG_INT32(1) - counts[0]);
+		step = Min(STEP, PG_GETARG_INT32(1) - pruned.counts[0]);
 		values[1] = Int32GetDatum((int32) step);
 		values[3] = Int64GetDatum(last);
 		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_BODIES,
@@ -145,25 +185,30 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 										" SELECT id FROM flagsmith.delivery"
 										" WHERE received_at < $1 AND body IS NOT NULL"
 										" AND (undecoded_reason IS NULL OR $3) AND id > $4"
-										" ORDER BY id LIMIT $2),"
-										" pruned AS ("
+										" ORDER BY id LIMIT $2)"
 										" UPDATE flagsmith.delivery AS d SET body = NULL"
-										" FROM victim AS v WHERE d.id = v.id RETURNING d.id)"
-										" SELECT count(*), coalesce(max(id), $4) FROM pruned",
+										" FROM victim AS v WHERE d.id = v.id RETURNING d.id",
 										4, types),
 							   values, NULL);
-		step = step == returned(1) ? step : 0;
-		counts[0] += returned(1);
-		last = returned(2);
+		step = step == (int64) SPI_processed ? step : 0;
+		pruned.counts[0] += SPI_processed;
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			bool		isnull;
+			int64		id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+
+			FSW_PUSH(pruned.deliveries, pruned.ndeliveries, pruned.maxdeliveries) = id;
+			last = Max(last, id);
+		}
 		SPI_freetuptable(SPI_tuptable);
 		if (fsw_progress_is_due(&progress))
 			fsw_progress_tell(&progress, psprintf("forgot %lld bodies of at most %d",
-												  (long long) counts[0], PG_GETARG_INT32(1)));
-	} while (step > 0 && counts[0] < PG_GETARG_INT32(1));
+												  (long long) pruned.counts[0], PG_GETARG_INT32(1)));
+	} while (step > 0 && pruned.counts[0] < PG_GETARG_INT32(1));
 	fsw_progress_end(&progress);
-	record("bodies", values[0], counts, (Datum) 0, true);
+	record("bodies", values[0], &pruned, (Datum) 0, true);
 	SPI_finish();
-	PG_RETURN_INT64(counts[0]);
+	PG_RETURN_INT64(pruned.counts[0]);
 }
 
 #define DELETE_VICTIMS(table, split) \
@@ -255,9 +300,10 @@ remove_victims(Victims *victims, ArrayType *deliveries, int64 *counts)
  * choice of the others.
  */
 static void
-prune_history(Datum *values, const Oid *types, int64 *counts)
+prune_history(Datum *values, const Oid *types, Pruned *pruned)
 {
 	Victims    *victims = palloc_array(Victims, VICTIM_TABLES);
+	const int64 *counts = pruned->counts;
 	MemoryContext step = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook prune",
 											   ALLOCSET_DEFAULT_SIZES);
 	FswProgress progress;
@@ -278,8 +324,15 @@ prune_history(Datum *values, const Oid *types, int64 *counts)
 		rows = SPI_tuptable;
 		if (SPI_processed == 0)
 			break;
+		for (uint64 i = 0; i < rows->numvals; i++)
+		{
+			bool		isnull;
+
+			FSW_PUSH(pruned->deliveries, pruned->ndeliveries, pruned->maxdeliveries) =
+				DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
+		}
 		old = MemoryContextSwitchTo(step);
-		remove_victims(victims, sort_victims(victims, rows), counts);
+		remove_victims(victims, sort_victims(victims, rows), pruned->counts);
 		if (fsw_progress_is_due(&progress))
 			fsw_progress_tell(&progress, psprintf("removed %lld rows",
 												  (long long) (counts[1] + counts[2] + counts[3] + counts[4])));
@@ -304,8 +357,8 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		values[2];
-	int64		counts[PRUNED_COUNTS] = {0};
-	int64		pruned;
+	Pruned		pruned = {0};
+	int64		total;
 
 	require_arguments(fcinfo);
 	values[0] = PG_GETARG_DATUM(0);
@@ -320,17 +373,19 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 							 "SELECT count(*) FROM flagsmith._prunable_history($1, $2)",
 							 2, types),
 					values, NULL, false, 0);
-		pruned = returned(1);
+		total = returned(1);
 		fsw_progress_end(&progress);
 	}
 	else
 	{
 		bool		no_holes;
-		Datum		holes = read_holes(values[0], &no_holes);
+		Datum		holes;
 
-		prune_history(values, types, counts);
-		pruned = record("history", values[0], counts, holes, no_holes);
+		(void) GetTopTransactionId();
+		holes = read_holes(values[0], &no_holes);
+		prune_history(values, types, &pruned);
+		total = record("history", values[0], &pruned, holes, no_holes);
 	}
 	SPI_finish();
-	PG_RETURN_INT64(pruned);
+	PG_RETURN_INT64(total);
 }

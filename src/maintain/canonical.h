@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/maintain/canonical.h
+ *	  Values in a form that is the same on every server, to be hashed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef FSW_CANONICAL_H
+#define FSW_CANONICAL_H
+
+#include "lib/stringinfo.h"
+
+#include "src/base/fsw.h"
+
+extern void fsw_append_plain(StringInfo out, const char *bytes, int len);
+extern void fsw_append_hex(StringInfo out, const uint8 *bytes, int len);
+extern void fsw_append_canonical(StringInfo out, Oid type, Datum value);
+extern void fsw_append_digest(StringInfo out, Oid type, Datum value);
+
+/* row_digest.c */
+extern bytea *fsw_row_digests(const int64 *deliveries, int count, bool read_only);
+extern int64 *fsw_expand_ranges(Datum multirange, int *count);
+
+#endif							/* FSW_CANONICAL_H */
