@@ -98,6 +98,7 @@ OBJS = \
 	src/evidence/leaf.o \
 	src/evidence/proof.o \
 	src/evidence/seal.o \
+	src/evidence/signature.o \
 	src/evidence/tile.o \
 	src/evidence/tree.o \
 	src/evidence/verify.o \

@@ -64,6 +64,13 @@ int			fsw_unknown_name = FSW_UNKNOWN_NAME_NOTICE;
  */
 int			fsw_progress_interval = 10 * 1000;
 
+/*
+ * flagsmith_webhook.secret: what verify_delivery() verifies with instead of
+ * the secret that is kept.  A setting, since a parameter of a statement is
+ * shown by logs; it is in no list of settings, and in no file.
+ */
+char	   *fsw_secret = NULL;
+
 static const struct config_enum_entry unknown_name_options[] = {
 	{"notice", FSW_UNKNOWN_NAME_NOTICE, false},
 	{"ignore", FSW_UNKNOWN_NAME_IGNORE, false},
@@ -94,7 +101,7 @@ _PG_init(void)
 							 0,
 							 NULL, NULL, NULL);
 	DefineCustomIntVariable("flagsmith_webhook.progress_interval",
-							"Sets how often rebuilding, pruning, importing and readmitting tell how far they are.",
+							"Sets how often rebuilding, pruning, importing, readmitting and verifying tell how far they are.",
 							"By a notice and in pg_stat_activity: 0 tells at every step, -1 never.",
 							&fsw_progress_interval,
 							10 * 1000,
@@ -103,6 +110,14 @@ _PG_init(void)
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
+	DefineCustomStringVariable("flagsmith_webhook.secret",
+							   "Sets the secret that verify_delivery() verifies with.",
+							   "Empty: the one that verified the delivery when it came.",
+							   &fsw_secret,
+							   "",
+							   PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
 	MarkGUCPrefixReserved("flagsmith_webhook");
 
 	fsw_xact_init();

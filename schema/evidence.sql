@@ -121,3 +121,8 @@ BEGIN
 END;
 $function$;
 COMMENT ON FUNCTION flagsmith.verify_seals(bigint, bigint, boolean) IS 'compute what was sealed again from what is there, all or from one size of the tree to another, and list what was changed, what is missing, what was added and what was pruned, each by its id, typed rows by that of their delivery; typed: decode the bodies again as well';
+
+CREATE FUNCTION flagsmith.verify_delivery(id bigint, OUT verified boolean, OUT secret_id bigint, OUT reason text)
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'fsw_verify_delivery';
+COMMENT ON FUNCTION flagsmith.verify_delivery(bigint) IS 'verify Flagsmith''s signature of a stored body again, with the secret of then, or with that of the setting flagsmith_webhook.secret; null where it cannot be told';

@@ -67,16 +67,20 @@ SELECT pg_catalog.pg_extension_config_dump('flagsmith.webhook_secret_id_seq', ''
 CREATE FUNCTION flagsmith._record_secret() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    another boolean;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until)
             VALUES ('secret removed', OLD.webhook, OLD.id, OLD.valid_from, OLD.valid_until);
     ELSIF OLD IS DISTINCT FROM NEW THEN
+        -- An assignment is no statement of its own, so nothing can show the secret as its parameter.
+        another := NEW.secret IS DISTINCT FROM OLD.secret;
         INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until, detail)
             VALUES ('secret changed', NEW.webhook, NEW.id, NEW.valid_from, NEW.valid_until,
                 nullif(concat_ws(', ',
                     CASE WHEN NEW.ended_at IS DISTINCT FROM OLD.ended_at THEN 'ended at ' || coalesce((extract(epoch FROM NEW.ended_at) * 1000000)::bigint::text, 'never') END,
-                    CASE WHEN NEW.secret IS DISTINCT FROM OLD.secret THEN 'another secret' END,
+                    CASE WHEN another THEN 'another secret' END,
                     CASE WHEN NEW.id IS DISTINCT FROM OLD.id THEN 'its id was ' || coalesce(OLD.id::text, 'null') END,
                     CASE WHEN NEW.webhook IS DISTINCT FROM OLD.webhook THEN 'its webhook was another' END), ''));
     END IF;

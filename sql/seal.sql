@@ -189,5 +189,32 @@ SELECT pg_temp.after('INSERT INTO flagsmith.tree_tile (level, tile, hashes) VALU
 SELECT pg_temp.attempt('ALTER TABLE flagsmith.tree_tile DISABLE TRIGGER tree_tile_guard; DELETE FROM flagsmith.tree_tile WHERE level = 1; SELECT flagsmith.seal()');
 SELECT * FROM pg_temp.findings();
 
+-- Flagsmith's signature, again: with the secret of then, kept or typed in; and what cannot be told.
+SELECT * FROM flagsmith.verify_delivery(-1);
+SELECT d.verified, d.secret_id = (SELECT min(id) FROM flagsmith.webhook_secret WHERE webhook = 'seal') AS kept, d.reason FROM flagsmith.verify_delivery(:id) d;
+SET flagsmith_webhook.secret = 'another secret';
+SELECT * FROM flagsmith.verify_delivery(:id);
+SET flagsmith_webhook.secret = 'a secret of the seals';
+SELECT * FROM flagsmith.verify_delivery(:id);
+SELECT count(*) FROM pg_settings WHERE name = 'flagsmith_webhook.secret';
+RESET flagsmith_webhook.secret;
+BEGIN;
+ALTER TABLE flagsmith.delivery DISABLE TRIGGER delivery_guard;
+UPDATE flagsmith.delivery SET body = body || '\x20' WHERE id = :id;
+SELECT * FROM flagsmith.verify_delivery(:id);
+UPDATE flagsmith.delivery SET digest = sha256(body) WHERE id = :id;
+SELECT verified, reason FROM flagsmith.verify_delivery(:id);
+UPDATE flagsmith.delivery SET signature = 'x' WHERE id = :id;
+SELECT * FROM flagsmith.verify_delivery(:id);
+UPDATE flagsmith.delivery SET signature = NULL WHERE id = :id;
+SELECT * FROM flagsmith.verify_delivery(:id);
+UPDATE flagsmith.delivery SET body = NULL WHERE id = :id;
+SELECT * FROM flagsmith.verify_delivery(:id);
+ROLLBACK;
+BEGIN;
+DELETE FROM flagsmith.webhook_secret;
+SELECT * FROM flagsmith.verify_delivery(:id);
+ROLLBACK;
+
 \c :home
 DROP DATABASE regress_flagsmith_seal;

@@ -221,6 +221,23 @@ SQL
 	is((witness('verify', '--public', $public, "$dir/signed"))[0], 0, 'and what it signs with the key, the witness verifies');
 }
 
+# A delivery whose secret is not kept any more, verified with one that is typed in; the server logs every statement.
+my $secret = 'a secret with blanks and a \\ that is typed in';
+$node->safe_psql('postgres', "SET log_statement = 'none'; SELECT flagsmith.add_webhook('signed', " . literal($secret) . ", max_spool_age => NULL)");
+$node->safe_psql('postgres', insert_sql('signed', sign('{"event_type": "Y"}', $secret), '{"event_type": "Y"}'));
+my $id = $node->safe_psql('postgres', "DELETE FROM flagsmith.webhook_secret; SELECT max(id) FROM flagsmith.delivery");
+is($node->safe_psql('postgres', "SELECT * FROM flagsmith.verify_delivery($id)"), '||the secret that verified it is not kept', 'the secret is gone');
+$node->safe_psql('postgres', "ALTER SYSTEM SET log_statement = 'all'; ALTER SYSTEM SET log_connections = on; SELECT pg_reload_conf()");
+foreach my $try ([ $secret, "$id: verified\n" ], [ 'another', "$id: its signature is not one of its body with this secret\n" ])
+{
+	my ($typed, $said) = ("$try->[0]\n", '');
+
+	IPC::Run::run([ "$FindBin::Bin/../tools/verify-delivery", '--dsn', $node->connstr('postgres'), $id ], '<', \$typed, '>', \$said);
+	is($said, $try->[1], "typed in: $try->[0]");
+}
+like(slurp_body($node->logfile), qr/verify_delivery/, 'statements are logged');
+unlike(slurp_body($node->logfile), qr/that is typed in/, 'but not the secret');
+
 # Installed, with its units.
 command_ok([ 'make', '-s', '-C', "$FindBin::Bin/..", 'install-witness', "DESTDIR=$dir/image" ], 'make install-witness');
 command_like([ "$dir/image/usr/local/bin/flagsmith-witness", '--help' ], qr/keygen.*run.*prove.*verify/s, 'the program');

@@ -32,6 +32,7 @@
 
 extern PGDLLEXPORT void _PG_init(void);
 extern int	fsw_max_body_size;
+extern char *fsw_secret;
 
 /* What scalar functions do where a name or an id is not known. */
 typedef enum FswUnknownName
@@ -103,6 +104,8 @@ typedef enum FswPlanId
 	FSW_PLAN_SEAL_SETTLED,
 	FSW_PLAN_SEAL_BEFORE,
 	FSW_PLAN_SEAL_STORE,
+	FSW_PLAN_KEPT_SECRET,
+	FSW_PLAN_VERIFY_DELIVERY,
 	FSW_PLAN_COUNT
 } FswPlanId;
 
