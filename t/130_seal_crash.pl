@@ -42,7 +42,7 @@ sub session
 }
 
 # Deliveries one by one and many at once, with repeats; seals; prunings.
-my $insert = "INSERT INTO flagsmith.inbox (webhook, body) SELECT 'w', convert_to(format('{\"event_type\": \"X\", \"n\": %s}', n), 'UTF8')";
+my $insert = "INSERT INTO flagsmith.inbox (webhook, body) SELECT 'w', convert_to(format('{\"event_type\": \"AUDIT_LOG_CREATED\", \"data\": {\"created_date\": \"2026-01-01T00:00:00Z\", \"id\": %s, \"log\": \"x\"}}', n), 'UTF8')";
 my @deliver = map {
 	my $first = $_ * 1_000_000;
 	script("deliver_$_", join('', map {
@@ -94,6 +94,7 @@ sub all_sealed
 }
 seal_all($node);
 all_sealed($node, 'crashed');
+cmp_ok($node->safe_psql('postgres', 'SELECT sum(count) FROM flagsmith.delivery_repeat'), '>', 1, 'there were repeats');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT DISTINCT size, root FROM flagsmith.seal) s GROUP BY size HAVING count(*) > 1'), '', 'no size has two roots');
 
 # A standby: the same root, everything can be asked there, and it goes on.
@@ -106,6 +107,7 @@ cmp_ok($node->safe_psql('postgres', $more), '>=', 299, 'the primary goes on');
 $node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 is($standby->safe_psql('postgres', "SELECT flagsmith.checkpoint('x')"), $node->safe_psql('postgres', "SELECT flagsmith.checkpoint('x')"), 'a standby has the same root');
 all_sealed($standby, 'standby');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM flagsmith.verify_seals(typed => true) WHERE finding <> 'pruned'"), 0, 'the bodies, too');
 is($standby->safe_psql('postgres', "SELECT tree_size > 0, cardinality(flagsmith.consistency_proof(1)) > 0, (SELECT verified IS NULL FROM flagsmith.verify_delivery(max))"
 	  . " FROM (SELECT max(id) FROM flagsmith.delivery) d, flagsmith.inclusion_proof(max)"), 't|t|t', 'and gives proofs');
 like(($standby->psql('postgres', 'SELECT flagsmith.seal()'))[2], qr/cannot execute seal\(\) in a read-only transaction/, 'but does not seal');
