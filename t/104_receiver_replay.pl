@@ -77,7 +77,7 @@ SELECT format('SELECT %L, md5(string_agg(row::text, chr(10) ORDER BY row::text C
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'flagsmith'::regnamespace AND c.relkind = 'r'
 	AND c.relname IN ('delivery', 'audit_log', 'flag_change', 'audit_effect', 'version_published', 'name', 'rejected', 'rejected_count', 'delivery_repeat')
-	AND a.attname NOT IN ('received_at', 'stored_at', 'first_received_at', 'last_received_at', 'seen_at')
+	AND a.attname NOT IN ('received_at', 'stored_at', 'first_received_at', 'last_received_at', 'arrived_at', 'seen_at')
 	AND NOT (c.relname = 'name' AND a.attname = 'existed_at')
 	AND NOT (c.relname = 'delivery' AND a.attname IN ('event_at', 'secret_id'))
 GROUP BY c.relname ORDER BY c.relname
