@@ -123,6 +123,7 @@ is($status, 0, 'a proof verifies without a database');
 like($out, qr/^leaf 899 of 900 of example\.com\/flags, signed by example\.com\/flags:\nflagsmith_webhook leaf 1 delivery\nid 3:900\nwebhook 1:w\n/, 'and shows the leaf');
 spill("$dir/body", '{"event_type": "X", "n": 901}');
 like((witness('verify', '--public', $public, '--body', "$dir/body", $file))[2], qr/the leaf is not one of this body/, 'another body is none');
+like((witness('verify', '--public', $public, '--body', "$dir/none", $file))[2], qr/^flagsmith-witness: \S+none: No such file/, 'nor is one that is not there');
 like((witness('verify', '--public', $public, '--origin', 'example.org', $file))[2], qr/the checkpoint is of example\.com/, 'another origin neither');
 my @taken;
 for (my $i = 0; $i < length $proofs[-1]; $i += 61)
