@@ -64,7 +64,7 @@ INSERT INTO sealed
 SELECT c.relname, a.attname, a.atttypid,
     CASE WHEN c.relname = 'delivery' THEN CASE a.attname WHEN 'digest' THEN 32 WHEN 'signature' THEN 64 WHEN 'body' THEN 200
         WHEN 'webhook' THEN 6 WHEN 'source' THEN 6 ELSE 8 END
-    WHEN a.attname = 'row_digests' THEN 32 WHEN a.atttypid = 'text'::regtype THEN 4 WHEN a.atttypid = 'int8multirange'::regtype THEN 1 ELSE 8 END
+    WHEN a.attname = 'row_digests' THEN 32 WHEN a.atttypid = 'text'::regtype THEN 4 WHEN a.atttypid = 'int8multirange'::regtype THEN 1 WHEN a.atttypid = 'jsonb'::regtype THEN 1 ELSE 8 END
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'flagsmith'::regnamespace AND (
     c.relname = 'delivery' AND a.attname NOT IN ('event_type', 'undecoded_reason')
@@ -79,6 +79,8 @@ SELECT row_number() OVER (PARTITION BY relation ORDER BY name COLLATE "C", k) - 
         WHEN 'bytea'::regtype THEN format('set_byte(%1$I, %2$s, get_byte(%1$I, %2$s) # %3$s)', name, k, 1 << k % 8)
         WHEN 'text'::regtype THEN format('overlay(%1$I placing chr(ascii(substr(%1$I, %2$s, 1)) # 1) from %2$s for 1)', name, k + 1)
         WHEN 'int8multirange'::regtype THEN format('%1$I - ''{[1,100000000]}''::int8multirange', name)
+        -- one that has holes gets another, one without gets one
+        WHEN 'jsonb'::regtype THEN format('coalesce(%1$I, ''[]'') || ''[{}]''::jsonb', name)
     END AS expression
 FROM sealed CROSS JOIN LATERAL generate_series(0, length - 1) k;
 SELECT relation, count(*) AS changes, string_agg(DISTINCT name, ' ' ORDER BY name) AS columns FROM change GROUP BY 1 ORDER BY 1;

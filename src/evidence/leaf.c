@@ -64,6 +64,7 @@ static const LeafField repeat_fields[] = {
 	{"delivery", INT8OID, FORM_PLAIN},
 	{"webhook", TEXTOID, FORM_PLAIN},
 	{"arrived_at", TIMESTAMPTZOID, FORM_PLAIN},
+	{"event_type", TEXTOID, FORM_PLAIN},
 };
 
 static const LeafField pruning_fields[] = {
@@ -77,6 +78,7 @@ static const LeafField pruning_fields[] = {
 	{"flag_change", INT8OID, FORM_PLAIN},
 	{"audit_effect", INT8OID, FORM_PLAIN},
 	{"version_published", INT8OID, FORM_PLAIN},
+	{"holes", TEXTOID, FORM_DIGEST},
 	{"deliveries", TEXTOID, FORM_DIGEST},
 	{"row_digests", BYTEAOID, FORM_DIGEST},
 };
@@ -98,11 +100,11 @@ static const LeafForm leaf_forms[LEAF_KINDS] = {
 		"id, webhook, source, digest, signature, secret_id, event_at, received_at, stored_at",
 	lengthof(delivery_fields), delivery_fields},
 	[LEAF_REPEAT] = {"repeat", "flagsmith.delivery_repeat",
-		"id, delivery, webhook, arrived_at",
+		"id, delivery, webhook, arrived_at, event_type",
 	lengthof(repeat_fields), repeat_fields},
 	[LEAF_PRUNING] = {"pruning", "flagsmith.pruning",
 		"id, what, before, pruned_at, pruned_by, bodies, audit_log, flag_change, audit_effect, version_published,"
-		" deliveries::text, row_digests",
+		" holes::text, deliveries::text, row_digests",
 	lengthof(pruning_fields), pruning_fields},
 	[LEAF_EVENT] = {"event", "flagsmith.evidence_event",
 		"id, kind, happened_at, made_by, webhook, subject, valid_from, valid_until, detail",
