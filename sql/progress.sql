@@ -34,6 +34,8 @@ BEGIN
     PERFORM flagsmith.readmit('progress');
 END
 $$;
+SELECT flagsmith.seal() > 0 AS sealed;
+SELECT count(*) FROM (SELECT max(size) AS size FROM flagsmith.seal) s CROSS JOIN LATERAL flagsmith.verify_seals(s.size - 1, s.size) v WHERE v.finding <> 'pruned';
 -- The statement has its own text again.
 SELECT query LIKE 'SELECT query LIKE%' AS own, (SELECT count(*) FROM flagsmith.prune_bodies('2026-03-01Z')) AS called FROM pg_stat_activity WHERE pid = pg_backend_pid();
 SELECT query LIKE 'SELECT query LIKE%' AS own FROM pg_stat_activity WHERE pid = pg_backend_pid();

@@ -15,7 +15,6 @@
 #include "catalog/pg_type_d.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -28,9 +27,6 @@
 
 /* Ids that lie further apart are looked up by queries of their own. */
 #define RUN_GAP 1000
-
-/* Leaves between two reports of progress. */
-#define PROGRESS_COUNT (4 * BATCH_SIZE)
 
 /* A leaf whose row is still to be looked up. */
 typedef struct Pending
@@ -61,6 +57,7 @@ typedef struct Verify
 	IdSet	   *pruned;			/* deliveries whose body was pruned */
 	bool		subscriber;		/* without signatures and bodies */
 	int64		findings;
+	FswProgress progress;
 } Verify;
 
 /* ---- findings ---- */
@@ -90,14 +87,13 @@ report_tile(Verify *verify, const char *finding, int level, int64 number, const 
 }
 
 static void
-report_progress(Verify *verify, int64 done)
+tell_progress(Verify *verify)
 {
-	char	   *text = psprintf("verified %lld of %lld leaves, %lld findings",
-								(long long) (done - verify->from),
-								(long long) (verify->to - verify->from), (long long) verify->findings);
-
-	pgstat_report_activity(STATE_RUNNING, psprintf("flagsmith.verify_seals: %s", text));
-	ereport(NOTICE, (errmsg_internal("%s", text)));
+	if (fsw_progress_is_due(&verify->progress))
+		fsw_progress_tell(&verify->progress,
+						  psprintf("verified %lld of %lld leaves, %lld findings",
+								   (long long) (verify->edge.size - verify->npending - verify->from),
+								   (long long) (verify->to - verify->from), (long long) verify->findings));
 }
 
 /* ---- rows ---- */
@@ -499,8 +495,7 @@ verify_leaves(Verify *verify)
 		if (verify->npending + TILE_WIDTH > BATCH_SIZE)
 			check_pending(verify);
 		take_tile(verify, number, tile);
-		if ((verify->edge.size & (PROGRESS_COUNT - 1)) == 0)
-			report_progress(verify, verify->edge.size);
+		tell_progress(verify);
 		CHECK_FOR_INTERRUPTS();
 	}
 	check_pending(verify);
@@ -545,9 +540,11 @@ fsw_verify_seals(PG_FUNCTION_ARGS)
 				 errdetail("%lld are sealed.", (long long) last.size)));
 	verify->subscriber = is_subscriber();
 	verify->pruned = read_pruned();
+	fsw_progress_begin(&verify->progress, "verify_seals", NULL);
 	verify_leaves(verify);
 	check_surplus(verify);
 	check_added(verify);
+	fsw_progress_end(&verify->progress);
 	SPI_finish();
 	return (Datum) 0;
 }
