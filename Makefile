@@ -5,8 +5,8 @@
 #   make installcheck    runs the regress, isolation and TAP tests against a running server
 #   make receiver        builds flagsmith-receiver and what its tests use (libmicrohttpd-dev, libpq-dev)
 #   make install-receiver
+#   make install-witness the program that watches from elsewhere, with sample units (not enabled)
 #   make dist            the zip for PGXN, of what is committed
-#   make install-witness  the program that watches from elsewhere, with sample units (not enabled)
 
 PG_CONFIG ?= pg_config
 
@@ -89,8 +89,8 @@ OBJS = \
 	src/answer/override.o \
 	src/answer/steps.o \
 	src/answer/unknown.o \
-	src/maintain/cursor.o \
 	src/maintain/canonical.o \
+	src/maintain/cursor.o \
 	src/maintain/prune.o \
 	src/maintain/rebuild.o \
 	src/maintain/row_digest.o \
@@ -255,16 +255,17 @@ DISTVERSION = $(shell sed -n 's/^ *"version": *"\([0-9.]*\)".*/\1/p' META.json |
 dist:
 	git archive --format=zip --prefix=flagsmith_webhook-$(DISTVERSION)/ -o flagsmith_webhook-$(DISTVERSION).zip HEAD
 
-.PHONY: receiver install-receiver dist
 # It needs nothing of PostgreSQL but libpq, and goes onto another machine.
 witness_prefix ?= /usr/local
 
 install-witness:
-	install -d '$(DESTDIR)$(witness_prefix)/bin' '$(DESTDIR)$(witness_prefix)/lib/systemd/system'
+	install -d '$(DESTDIR)$(witness_prefix)/bin' '$(DESTDIR)$(witness_prefix)/lib/systemd/system' \
+		'$(DESTDIR)$(witness_prefix)/share/man/man1'
 	install -m 755 $(srcdir)/tools/witness '$(DESTDIR)$(witness_prefix)/bin/flagsmith-witness'
+	install -m 644 $(srcdir)/tools/man/flagsmith-witness.1 '$(DESTDIR)$(witness_prefix)/share/man/man1/'
 	install -m 644 $(srcdir)/tools/flagsmith-witness.timer '$(DESTDIR)$(witness_prefix)/lib/systemd/system/'
 	sed 's|@bindir@|$(witness_prefix)/bin|' $(srcdir)/tools/flagsmith-witness.service.in \
 		> '$(DESTDIR)$(witness_prefix)/lib/systemd/system/flagsmith-witness.service'
 	chmod 644 '$(DESTDIR)$(witness_prefix)/lib/systemd/system/flagsmith-witness.service'
 
-.PHONY: receiver install-receiver install-witness
+.PHONY: receiver install-receiver install-witness dist
