@@ -184,5 +184,16 @@ SELECT pg_temp.after('INSERT INTO flagsmith.flag_change SELECT (jsonb_populate_r
     ' JOIN flagsmith.delivery d ON d.id = f.delivery WHERE d.source = ''change'' AND d.body IS NULL ORDER BY f.delivery LIMIT 3', true) AS added;
 SELECT v.* FROM flagsmith.verify_seals(typed => true) v WHERE v.finding <> 'pruned';
 
+-- Prunings of more than one step: the record has the deliveries of all of them, and a digest for each.
+SELECT count(pg_temp.deliver('change', n, '2026-01-02Z')) FROM generate_series(1001, 3600) n;
+SELECT flagsmith.prune_bodies('2026-01-03Z', 2100) AS bodies;
+SELECT flagsmith.prune_history('2026-01-03Z') > 2100 AS pruned;
+SELECT p.what, d.deliveries > 2000 AS several_steps, d.deliveries = length(p.row_digests) / 32 AS digests,
+    (p.what = 'bodies') = (p.bodies = d.deliveries) AS counted
+FROM flagsmith.pruning p CROSS JOIN LATERAL (SELECT sum(upper(r) - lower(r)) AS deliveries FROM unnest(p.deliveries) r) d ORDER BY p.id DESC LIMIT 2;
+CALL pg_temp.seal();
+SELECT v.* FROM flagsmith.verify_seals(typed => true) v WHERE v.finding <> 'pruned';
+SELECT pg_temp.after('UPDATE flagsmith.flag_change SET enabled = NOT enabled WHERE delivery = (SELECT max(delivery) FROM flagsmith.flag_change)', true) LIKE '%changed%' AS changed;
+
 \c :home
 DROP DATABASE regress_flagsmith_seal_change;
