@@ -16,6 +16,7 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 
 OBJS = \
 	flagsmith_webhook.o \
+	src/base/copy.o \
 	src/base/guard.o \
 	src/base/hash.o \
 	src/base/hmac.o \
@@ -108,6 +109,7 @@ OBJS = \
 SCHEMA_PARTS = \
 	prologue \
 	guard \
+	copy \
 	hash \
 	event \
 	webhook \
@@ -135,6 +137,8 @@ SCHEMA_PARTS = \
 	environment \
 	draw \
 	instant \
+	publication \
+	subscription \
 	privilege \
 	finish
 
@@ -184,6 +188,7 @@ REGRESS = \
 	progress \
 	seal \
 	seal_change \
+	known \
 	uninstall
 
 ISOLATION = \

@@ -17,7 +17,8 @@ FROM (SELECT s.source, max(s.project_id) AS project_id, s.id::bigint AS environm
         GROUP BY n.source, n.id, n.name) s
     GROUP BY s.source, s.id) e
 CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'environment', e.environment_id::text) AS name OFFSET 0) n
-CROSS JOIN LATERAL flagsmith._environment_flags(e.source, e.environment_id) f;
+CROSS JOIN LATERAL flagsmith._environment_flags(e.source, e.environment_id) f
+WHERE flagsmith._whole();
 COMMENT ON VIEW flagsmith.environment IS 'Every environment that was ever heard of, and what is known of it: where to look first.';
 COMMENT ON COLUMN flagsmith.environment.source IS 'Which Flagsmith installation it is in.';
 COMMENT ON COLUMN flagsmith.environment.project_id IS 'Its project.';

@@ -52,7 +52,7 @@ SELECT j.source, j.near_project AS project_id, flagsmith._name(j.source, 'projec
     j.earliest, j.latest,
     CASE WHEN j.next_arrived > now() - interval '5 minutes' THEN 'open' ELSE 'missing' END AS status
 FROM judged j
-WHERE j.broken = 1
+WHERE j.broken = 1 AND flagsmith._whole()
     -- Of the 64 ids on either side, 60 follow the one before, other holes counted once each; of fewer, as large a part.
     AND j.ids >= 16 AND j.other_holes * 16 <= j.ids
     -- Flagsmith's own list has one behind the other: there never was anything between them that is to be had.
@@ -70,7 +70,7 @@ SELECT h.source, h.project_id, flagsmith._name(h.source, 'project', h.project_id
 FROM flagsmith.pruning p
 CROSS JOIN LATERAL jsonb_to_recordset(p.holes) AS h (source text, project_id bigint, first_audit_id bigint, last_audit_id bigint,
     earliest timestamptz, latest timestamptz)
-WHERE p.holes IS NOT NULL
+WHERE p.holes IS NOT NULL AND flagsmith._whole()
     AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = h.source AND w.audit_ids_shared)
     AND (
         SELECT count(DISTINCT a.audit_id)

@@ -25,7 +25,7 @@ COMMENT ON COLUMN flagsmith.undecoded_delivery.reason IS 'Why it has no typed ro
 CREATE VIEW flagsmith.audit_id_reused WITH (security_invoker = false, security_barrier = true) AS
 SELECT a.source, a.audit_id, array_agg(DISTINCT a.created_date) AS created_dates
 FROM flagsmith.audit_log a
-WHERE a.audit_id IS NOT NULL AND NOT a.is_test
+WHERE a.audit_id IS NOT NULL AND NOT a.is_test AND flagsmith._whole()
 GROUP BY a.source, a.audit_id
 HAVING min(a.created_date) <> max(a.created_date);
 COMMENT ON VIEW flagsmith.audit_id_reused IS 'Ids of audit entries that one source gave at several times: a Flagsmith that was restored, or two of them registered as one source. Each is an entry of its own in history.';

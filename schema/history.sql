@@ -168,7 +168,8 @@ CROSS JOIN LATERAL (
     SELECT flagsmith._history_before(l.source, l.before_environment_id, l.feature_id, l.segment, l.segment_id, l.identity_identifier,
         l.before_at, l.delivery_ids, l.before) AS state
     OFFSET 0
-) b;
+) b
+WHERE flagsmith._whole();
 COMMENT ON VIEW flagsmith.history IS 'Who did what: one line for each act, with its audit entries, flag events and version lists folded together.';
 COMMENT ON COLUMN flagsmith.history.at IS 'When it happened, by Flagsmith''s clock; of a deletion or a version list that nothing else tells of, when it was received.';
 COMMENT ON COLUMN flagsmith.history.actor IS 'E-mail of the user or name of the API key; NULL where nothing told.';

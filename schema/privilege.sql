@@ -70,15 +70,19 @@ COMMENT ON FUNCTION flagsmith.grant_witness(regrole, boolean) IS 'let a role rea
 CREATE FUNCTION flagsmith._caller_routines() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
-        'flagsmith.get_feature_value(bigint, bigint, timestamptz, text)',
+        'flagsmith.get_feature_value(bigint, bigint, timestamptz, timestamptz, text)',
         'flagsmith.get_feature_value(text, text)',
         'flagsmith.get_feature_value(text, text, timestamptz)',
-        'flagsmith.get_feature_value_text(bigint, bigint, timestamptz, text)',
+        'flagsmith.get_feature_value(text, text, timestamptz, timestamptz)',
+        'flagsmith.get_feature_value_text(bigint, bigint, timestamptz, timestamptz, text)',
         'flagsmith.get_feature_value_text(text, text)',
         'flagsmith.get_feature_value_text(text, text, timestamptz)',
-        'flagsmith.is_feature_enabled(bigint, bigint, timestamptz, text)',
+        'flagsmith.get_feature_value_text(text, text, timestamptz, timestamptz)',
+        'flagsmith.history_position()',
+        'flagsmith.is_feature_enabled(bigint, bigint, timestamptz, timestamptz, text)',
         'flagsmith.is_feature_enabled(text, text)',
-        'flagsmith.is_feature_enabled(text, text, timestamptz)'
+        'flagsmith.is_feature_enabled(text, text, timestamptz)',
+        'flagsmith.is_feature_enabled(text, text, timestamptz, timestamptz)'
     ]::text[];
 COMMENT ON FUNCTION flagsmith._caller_routines() IS 'what grant_caller() lets a role call';
 
@@ -110,6 +114,8 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
         'flagsmith._long(text, text, text)',
         'flagsmith._name(text, text, text, timestamptz)',
         'flagsmith._shades()',
+        'flagsmith._subscription_health()',
+        'flagsmith._whole()',
         'flagsmith._xml(text)',
         'flagsmith.decode_audit_log(jsonb)',
         'flagsmith.decode_flag_change(jsonb)',
@@ -130,20 +136,21 @@ COMMENT ON FUNCTION flagsmith._reader_routines() IS 'what grant_reader() lets a 
 CREATE FUNCTION flagsmith._reader_relations() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[
+        'flagsmith.audit_effect',
         'flagsmith.audit_id_reused',
         'flagsmith.audit_log',
         'flagsmith.current_state',
         'flagsmith.environment',
-        'flagsmith.undecoded_delivery',
         'flagsmith.flag_change',
         'flagsmith.flag_timeline',
-        'flagsmith.history_gap',
         'flagsmith.history',
+        'flagsmith.history_gap',
         'flagsmith.installation_health',
         'flagsmith.missing_audit_entry',
         'flagsmith.name',
         'flagsmith.secret_usage',
-        'flagsmith.audit_effect',
+        'flagsmith.subscription_health',
+        'flagsmith.undecoded_delivery',
         'flagsmith.version_published',
         'flagsmith.webhook_health'
     ]::text[];

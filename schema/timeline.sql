@@ -11,11 +11,16 @@ CREATE FUNCTION flagsmith.is_feature_enabled(environment text, feature text, at 
     AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled';
 COMMENT ON FUNCTION flagsmith.is_feature_enabled(text, text, timestamptz) IS 'whether a feature was enabled by default in an environment at an instant; NULL if not known';
 
+CREATE FUNCTION flagsmith.is_feature_enabled(environment text, feature text, at timestamptz, known_at timestamptz) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled';
+COMMENT ON FUNCTION flagsmith.is_feature_enabled(text, text, timestamptz, timestamptz) IS 'whether a feature was enabled by default in an environment at an instant, by what this database knew at another; NULL if not known';
+
 CREATE FUNCTION flagsmith.is_feature_enabled(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
-        source text DEFAULT NULL) RETURNS boolean
+        known_at timestamptz DEFAULT NULL, source text DEFAULT NULL) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE COST 2
     AS 'MODULE_PATHNAME', 'fsw_is_feature_enabled_by_id';
-COMMENT ON FUNCTION flagsmith.is_feature_enabled(bigint, bigint, timestamptz, text) IS 'whether a feature was enabled by default in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
+COMMENT ON FUNCTION flagsmith.is_feature_enabled(bigint, bigint, timestamptz, timestamptz, text) IS 'whether a feature was enabled by default in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
 
 CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
@@ -27,11 +32,16 @@ CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text, at t
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value';
 COMMENT ON FUNCTION flagsmith.get_feature_value(text, text, timestamptz) IS 'the default value of a feature in an environment at an instant; NULL if not known';
 
+CREATE FUNCTION flagsmith.get_feature_value(environment text, feature text, at timestamptz, known_at timestamptz) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value';
+COMMENT ON FUNCTION flagsmith.get_feature_value(text, text, timestamptz, timestamptz) IS 'the default value of a feature in an environment at an instant, by what this database knew at another; NULL if not known';
+
 CREATE FUNCTION flagsmith.get_feature_value(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
-        source text DEFAULT NULL) RETURNS jsonb
+        known_at timestamptz DEFAULT NULL, source text DEFAULT NULL) RETURNS jsonb
     LANGUAGE c STABLE PARALLEL SAFE COST 2
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value_by_id';
-COMMENT ON FUNCTION flagsmith.get_feature_value(bigint, bigint, timestamptz, text) IS 'the default value of a feature in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
+COMMENT ON FUNCTION flagsmith.get_feature_value(bigint, bigint, timestamptz, timestamptz, text) IS 'the default value of a feature in an environment at an instant, by Flagsmith''s ids; source: of which installation, where there are several';
 
 CREATE FUNCTION flagsmith.get_feature_value_text(environment text, feature text) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
@@ -43,11 +53,16 @@ CREATE FUNCTION flagsmith.get_feature_value_text(environment text, feature text,
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value_text';
 COMMENT ON FUNCTION flagsmith.get_feature_value_text(text, text, timestamptz) IS 'the default value of a feature in an environment at an instant, as text: a string without quotes; NULL if not known, or null';
 
+CREATE FUNCTION flagsmith.get_feature_value_text(environment text, feature text, at timestamptz, known_at timestamptz) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'fsw_get_feature_value_text';
+COMMENT ON FUNCTION flagsmith.get_feature_value_text(text, text, timestamptz, timestamptz) IS 'the default value of a feature in an environment at an instant, by what this database knew at another, as text: a string without quotes; NULL if not known, or null';
+
 CREATE FUNCTION flagsmith.get_feature_value_text(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
-        source text DEFAULT NULL) RETURNS text
+        known_at timestamptz DEFAULT NULL, source text DEFAULT NULL) RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE COST 2
     AS 'MODULE_PATHNAME', 'fsw_get_feature_value_text_by_id';
-COMMENT ON FUNCTION flagsmith.get_feature_value_text(bigint, bigint, timestamptz, text) IS 'the default value of a feature in an environment at an instant, as text, by Flagsmith''s ids; source: of which installation, where there are several';
+COMMENT ON FUNCTION flagsmith.get_feature_value_text(bigint, bigint, timestamptz, timestamptz, text) IS 'the default value of a feature in an environment at an instant, as text, by Flagsmith''s ids; source: of which installation, where there are several';
 
 CREATE FUNCTION flagsmith.feature_state(environment text, feature text, at timestamptz DEFAULT 'infinity',
         segments bigint[] DEFAULT NULL, identity text DEFAULT NULL, known_at timestamptz DEFAULT NULL,
@@ -115,7 +130,8 @@ CREATE VIEW flagsmith._flag WITH (security_invoker = false) AS
           WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$' GROUP BY n.source, n.id) e
     JOIN (SELECT n.source, max(n.project_id) AS project_id, n.id::bigint AS id FROM flagsmith.name n
           WHERE n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$' GROUP BY n.source, n.id) f
-        ON f.source = e.source AND f.project_id IS NOT DISTINCT FROM e.project_id;
+        ON f.source = e.source AND f.project_id IS NOT DISTINCT FROM e.project_id
+    WHERE flagsmith._whole();
 COMMENT ON VIEW flagsmith._flag IS 'Every feature in every environment of its project.';
 
 CREATE VIEW flagsmith.flag_timeline WITH (security_invoker = false) AS

@@ -133,6 +133,7 @@ DECLARE
     secret_id bigint;
     before bigint;
 BEGIN
+    PERFORM flagsmith._refuse_on_subscriber();
     IF name IS NULL OR name = '' THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'webhook name must not be empty';
@@ -207,6 +208,7 @@ CREATE FUNCTION flagsmith._set_webhook_enabled(name text, enabled boolean) RETUR
 AS $function$
 #variable_conflict use_variable
 BEGIN
+    PERFORM flagsmith._refuse_on_subscriber();
     UPDATE flagsmith.webhook AS w SET enabled = enabled WHERE w.name = name AND w.removed_at IS NULL;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',

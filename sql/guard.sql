@@ -25,7 +25,7 @@ SELECT c.oid, c.relname, (SELECT attname FROM pg_attribute WHERE attrelid = c.oi
 FROM pg_class c
 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 WHERE c.relkind = 'r' AND c.relnamespace = 'flagsmith'::regnamespace
-    AND c.relname NOT IN ('webhook', 'webhook_secret', 'rejected', 'rejected_count');
+    AND c.relname NOT IN ('webhook', 'webhook_secret', 'rejected', 'rejected_count', 'history_mark');
 CREATE TEMP VIEW attempted AS
 SELECT relname, verb, pg_temp.attempt(format(template, relname, first)) AS result
 FROM history_table

@@ -26,6 +26,7 @@ SELECT flagsmith.is_feature_enabled('Clocks/Instant', 'clock', localtimestamp);
 SELECT flagsmith.is_feature_enabled(7512, 74101, timestamp '2025-11-03 12:00');
 SELECT flagsmith.get_feature_value('Clocks/Instant', 'clock', timestamp '2025-11-03 12:00');
 SELECT flagsmith.get_feature_value(7512, 74101, at => timestamp '2025-11-03 12:00', source => 'instant');
+SELECT flagsmith.get_feature_value_text('Clocks/Instant', 'clock', timestamp '2025-11-03 12:00', now());
 SELECT enabled FROM flagsmith.feature_state('Clocks/Instant', 'clock', timestamp '2025-11-03 12:00', identity => 'ada');
 SELECT enabled FROM flagsmith.feature_state(7512, 74101, timestamp '2025-11-03 12:00');
 SELECT feature FROM flagsmith.environment_state('Clocks/Instant', timestamp '2025-11-03 12:00');

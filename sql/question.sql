@@ -22,9 +22,9 @@ SELECT pg_temp.deliver('ask', 901, 'Productive', 91, 'checkout_v2', 90, 'Asked',
     pg_temp.deliver('ask too', 901, 'Twin', 91, 'checkout_v2', 90, 'Asked twice', 'twin', '2026-03-02T10:00:00Z');
 
 -- By ids, every door gives what it gives by names.
-SELECT flagsmith.get_feature_value(901, 91, '2026-03-01 12:00Z', 'ask') AS then, flagsmith.get_feature_value(901, 91, source => 'ask') AS latest,
+SELECT flagsmith.get_feature_value(901, 91, '2026-03-01 12:00Z', source => 'ask') AS then, flagsmith.get_feature_value(901, 91, source => 'ask') AS latest,
     flagsmith.get_feature_value(901, 91, source => 'ask too') AS twin, flagsmith.is_feature_enabled(901, 91, source => 'ask') AS enabled,
-    flagsmith.is_feature_enabled(901, 91, NULL, 'ask') IS NULL AS never, flagsmith.is_feature_enabled(NULL, 91, source => 'ask') IS NULL AS none;
+    flagsmith.is_feature_enabled(901, 91, NULL, source => 'ask') IS NULL AS never, flagsmith.is_feature_enabled(NULL, 91, source => 'ask') IS NULL AS none;
 SELECT (SELECT f FROM flagsmith.feature_state(901, 91, '2026-03-01 12:00Z', source => 'ask') f)
     = (SELECT f FROM flagsmith.feature_state('Asked/Productive', 'checkout_v2', '2026-03-01 12:00Z') f) AS same_state,
     (SELECT array_agg(e) FROM flagsmith.environment_state(901, '2026-03-01 12:00Z', source => 'ask') e)
@@ -33,7 +33,7 @@ SELECT (SELECT f FROM flagsmith.feature_state(901, 91, '2026-03-01 12:00Z', sour
 SELECT flagsmith.get_feature_value('Asked/Productive', 'checkout_v2', '2026-03-01 12:00Z');
 -- many of them at one call site, which keeps them
 SELECT count(*), count(DISTINCT value) FROM (
-    SELECT flagsmith.get_feature_value(901, 91, '2026-03-01Z'::timestamptz + n * interval '1 hour', CASE n % 2 WHEN 0 THEN 'ask' ELSE 'ask too' END) AS value
+    SELECT flagsmith.get_feature_value(901, 91, '2026-03-01Z'::timestamptz + n * interval '1 hour', source => CASE n % 2 WHEN 0 THEN 'ask' ELSE 'ask too' END) AS value
     FROM generate_series(1, 100) n) v WHERE value IS NOT NULL;
 
 -- Of which source, has to be said where there are several.

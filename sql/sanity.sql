@@ -90,7 +90,7 @@ WHERE c.relkind = 'r' AND t.tgtype::integer & 4 <> 0;
 -- A table of history without its guard, or one that a setting switches off.
 SELECT c.relname
 FROM member_relation c
-WHERE c.relkind = 'r' AND c.relname NOT IN ('webhook', 'webhook_secret', 'rejected', 'rejected_count')
+WHERE c.relkind = 'r' AND c.relname NOT IN ('webhook', 'webhook_secret', 'rejected', 'rejected_count', 'history_mark')
     AND NOT EXISTS (
         SELECT FROM pg_trigger t
         WHERE t.tgrelid = c.oid AND t.tgname = c.relname || '_guard' AND t.tgenabled = 'A'

@@ -12,8 +12,10 @@ my ($sql) = slurp_body("$FindBin::Bin/../docs/operations.md") =~ /^## Publicatio
 ok(defined $sql, 'docs/operations.md has the statement');
 
 my $node = start_node('publication', conf => "wal_level = logical\n");
-$node->safe_psql('postgres', $sql);
-$node->safe_psql('postgres', 'CREATE PUBLICATION everything FOR TABLES IN SCHEMA flagsmith');
+is($node->safe_psql('postgres', $sql),
+	"In each database that is to subscribe: CREATE EXTENSION flagsmith_webhook; CREATE SUBSCRIPTION flag_history CONNECTION '\x{2026}' PUBLICATION flag_history;"
+	=~ s/\x{2026}/\xe2\x80\xa6/r, 'it says what to run on a subscriber');
+$node->safe_psql('postgres', 'CREATE PUBLICATION everything FOR TABLES IN SCHEMA flagsmith; CREATE TABLE other (a int)');
 
 sub published
 {
@@ -37,6 +39,70 @@ WHERE c.relnamespace = 'flagsmith'::regnamespace AND c.relkind = 'r' AND c.relna
     AND NOT EXISTS (SELECT FROM pg_publication_tables p
         WHERE p.pubname = 'flag_history' AND p.tablename = c.relname AND a.attname = ANY (p.attnames))
 SQL
+
+
+# What is wrong with one, and that the remedies put it right.
+sub faults
+{
+	my ($publication) = @_;
+
+	return $node->safe_psql('postgres', "SELECT object, fault, remedy FROM flagsmith.check_publication('$publication')");
+}
+
+sub remedied
+{
+	my ($publication, $name) = @_;
+
+	for (1 .. 5)
+	{
+		my $remedies = $node->safe_psql('postgres', "SELECT string_agg(DISTINCT remedy, '; ') FROM flagsmith.check_publication('$publication')");
+		last if $remedies eq '';
+		$node->psql('postgres', $remedies);
+	}
+	is(faults($publication), '', "$name: nothing after the remedies");
+	return;
+}
+
+is(faults('flag_history'), '', 'check_publication() finds nothing in what create_publication() made');
+$node->safe_psql('postgres', <<'SQL');
+CREATE PUBLICATION worn FOR TABLE other, flagsmith.webhook_secret, flagsmith.delivery (id, body), flagsmith.webhook,
+    flagsmith.delivery_repeat, flagsmith.audit_log (delivery, ordinal, source), flagsmith.audit_effect, flagsmith.version_published, flagsmith.name,
+    flagsmith.pruning, flagsmith.audit_id_block, flagsmith.history_mark WHERE (id > 0) WITH (publish = 'insert')
+SQL
+my $faults = faults('worn');
+like($faults, qr/^publication worn\|does not publish update, delete\|ALTER PUBLICATION worn SET \(publish = 'insert, update, delete'\)$/m, 'updates and deletions');
+like($faults, qr/^table flagsmith\.flag_change\|is not published\|ALTER PUBLICATION worn ADD TABLE flagsmith\.flag_change$/m, 'a table that is not there');
+like($faults, qr/^table flagsmith\.webhook_secret\|must not be published\|ALTER PUBLICATION worn DROP TABLE flagsmith\.webhook_secret$/m, 'secrets');
+like($faults, qr/^table flagsmith\.delivery\|does not publish webhook, .*undecoded_reason; must not publish body\|ALTER PUBLICATION worn DROP TABLE flagsmith\.delivery; ALTER PUBLICATION worn ADD TABLE flagsmith\.delivery \(id, webhook, source, .*undecoded_reason\)$/m,
+	'columns of deliveries');
+like($faults, qr/^table flagsmith\.audit_log\|does not publish received_at, /m, 'columns of another');
+like($faults, qr/^table flagsmith\.history_mark\|is not published whole: \(id > 0\)\|/m, 'a condition');
+is(scalar(split(/\n/, $faults)), 6, 'and nothing else');
+remedied('worn', 'a list of tables');
+is(published('worn', $private), '', 'nor a secret');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_publication_tables WHERE pubname = 'worn' AND tablename = 'other'"), 1,
+	'what else it has stays');
+remedied('everything', 'a publication of the schema');
+is(published('everything', $private), '', 'which has no secret then');
+my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT flagsmith.check_publication('none')");
+like($err, qr/ERROR:  42704: publication "none" does not exist\nHINT:  Create it with flagsmith\.create_publication\(\)\./, 'one that is not there');
+
+# Another that carries them is warned about.
+($status, $out, $err) = $node->psql('postgres', 'SET client_min_messages = warning; CREATE PUBLICATION everything_else FOR ALL TABLES; SELECT flagsmith.create_publication($$Second "one"$$)');
+is($status, 0, 'a second publication');
+like($err, qr/WARNING:  publication "everything_else" carries secrets, bodies or signatures$/m, 'with a warning');
+like($err, qr/^DETAIL:  Whoever may subscribe to it can read delivery\.body, delivery\.signature, rejected\.body, rejected\.signature, webhook_secret\.secret\.$/m, 'of what');
+like($err, qr/^HINT:  Subscribe to "Second "one"", and drop it or take the tables of schema flagsmith out of it\.$/m, 'and what to do');
+is(() = $err =~ /WARNING/g, 1, 'and of no other');
+is(faults('Second "one"'), '', 'a name that needs quotes');
+like(faults('everything_else'), qr/^table flagsmith\.rejected\|must not be published\|DROP PUBLICATION everything_else; SELECT flagsmith\.create_publication\('everything_else'\)$/m,
+	'out of all tables none can be taken');
+$node->safe_psql('postgres', 'DROP PUBLICATION everything_else');
+for my $name ('NULL', "''")
+{
+	($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT flagsmith.create_publication($name)");
+	like($err, qr/ERROR:  22023: publication name must not be empty/, "no publication with the name $name");
+}
 
 # Nothing that the publisher does to a published table is refused for want of a replica identity.
 $node->safe_psql('postgres', "SELECT flagsmith.add_webhook('x', allow_unsigned => true);\n"

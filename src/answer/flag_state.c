@@ -192,12 +192,11 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 	}
 
 	reader = fsw_reader_open();
+	if (!PG_ARGISNULL(3))
+		reader->known_at = PG_GETARG_TIMESTAMPTZ(3);
 	pair = fsw_resolve_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
 	history = fsw_history_read(reader,
-							   fsw_life_read(reader,
-											 fsw_environment(pair, PG_ARGISNULL(3) ? DT_NOEND :
-															 PG_GETARG_TIMESTAMPTZ(3)),
-											 &pair->feature),
+							   fsw_life_read(reader, fsw_environment(pair, reader->known_at), &pair->feature),
 							   &asked, NULL);
 	fsw_reader_close(reader);
 
@@ -249,15 +248,23 @@ ask_segments(FswAsked *asked, ArrayType *array)
 	asked->segments = segments;
 }
 
-/* What a question means, or an ERROR that says what of it is not known. */
+/*
+ * What a question means, or an ERROR that says what of it is not known.  What
+ * was not known then but is now means nothing, and is no mistake.
+ */
 static int
 resolve_known(FswReader *reader, const FswQuestion *question, FswPair **pairs)
 {
+	TimestampTz known_at = reader->known_at;
 	int			npairs = fsw_question_pairs(reader, question, pairs);
 
-	if (npairs == 0)
+	if (npairs > 0)
+		return npairs;
+	reader->known_at = DT_NOEND;
+	if (known_at == DT_NOEND || fsw_question_pairs(reader, question, pairs) == 0)
 		fsw_raise_unknown(reader, question);
-	return npairs;
+	reader->known_at = known_at;
+	return 0;
 }
 
 /*
@@ -266,7 +273,7 @@ resolve_known(FswReader *reader, const FswQuestion *question, FswPair **pairs)
  * is not is an ERROR.  NULL where it means none then; *pair is the meaning.
  */
 static FswHistory *
-read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz known_at,
+read_meant(FswReader *reader, const FswQuestion *question, int64 at,
 		   FswAsked *asked, char *identity, const FswPair **pair)
 {
 	FswPair    *pairs;
@@ -279,7 +286,7 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at, TimestampTz
 	for (int i = 0; i < nfound; i++)
 	{
 		const FswPair *meant = &pairs[found[i]];
-		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, known_at), &meant->feature);
+		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, reader->known_at), &meant->feature);
 		FswHistory *one;
 		const FswPeriod *period;
 
@@ -326,8 +333,9 @@ feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 		identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
 
 	reader = fsw_reader_open();
-	history = read_meant(reader, question, at, PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5),
-						 &asked, identity, &pair);
+	if (!PG_ARGISNULL(5))
+		reader->known_at = PG_GETARG_TIMESTAMPTZ(5);
+	history = read_meant(reader, question, at, &asked, identity, &pair);
 	fsw_reader_close(reader);
 	if (history == NULL)
 		return (Datum) 0;
@@ -386,9 +394,9 @@ fsw_feature_state_by_id(PG_FUNCTION_ARGS)
 
 /* A row for each feature that was live at an instant. */
 static void
-write_features(Output *output, FswReader *reader, const FswPair *pair, TimestampTz at, TimestampTz known_at)
+write_features(Output *output, FswReader *reader, const FswPair *pair, TimestampTz at)
 {
-	FswEnvironment *environment = fsw_environment(pair, known_at);
+	FswEnvironment *environment = fsw_environment(pair, reader->known_at);
 	FswAsked	asked = {0};
 	FswFeature *features;
 	int			nfeatures = fsw_resolve_features(reader, pair, at, &features);
@@ -436,14 +444,15 @@ environment_state(FunctionCallInfo fcinfo, const FswQuestion *question)
 	at = PG_GETARG_TIMESTAMPTZ(1);
 
 	reader = fsw_reader_open();
+	if (!PG_ARGISNULL(2))
+		reader->known_at = PG_GETARG_TIMESTAMPTZ(2);
 	npairs = resolve_known(reader, question, &pairs);
 	found = palloc_array(int, npairs);
 	nfound = fsw_resolve_at(pairs, npairs, at, found);
 	if (nfound > 1)
 		fsw_raise_ambiguous(reader, question, pairs, found, nfound, at);
 	if (nfound == 1)
-		write_features(&output, reader, &pairs[found[0]], at,
-					   PG_ARGISNULL(2) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2));
+		write_features(&output, reader, &pairs[found[0]], at);
 	fsw_reader_close(reader);
 	return (Datum) 0;
 }

@@ -169,14 +169,15 @@ make_entry(Cache *cache, const text *environment, const text *feature, uint32 ha
 }
 
 static Entry *
-find_entry(Cache *cache, const text *environment, const text *feature)
+find_entry(Cache *cache, const text *environment, const text *feature, TimestampTz known_at)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	Entry	   *entry;
 	uint32		hash;
 
-	if (!cache_is_valid(cache, snapshot))
+	if (!cache_is_valid(cache, snapshot) || cache->known_at != known_at)
 		cache_reset(cache, snapshot);
+	cache->known_at = known_at;
 
 	entry = cache->recent;
 	if (entry != NULL && entry_is_of(entry, environment, feature))
@@ -263,7 +264,7 @@ kept_step(Entry *entry, int64 at)
 /* The state of a flag at an instant; false for none. */
 static bool
 find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature, int64 at,
-		   bool values, bool *enabled, Datum *value)
+		   TimestampTz known_at, bool values, bool *enabled, Datum *value)
 {
 	Cache	   *cache = fcinfo->flinfo->fn_extra;
 	Entry	   *entry;
@@ -272,7 +273,7 @@ find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature
 
 	if (cache == NULL)
 		cache = cache_create(fcinfo->flinfo, values);
-	entry = find_entry(cache, environment, feature);
+	entry = find_entry(cache, environment, feature, known_at);
 	if (!entry->whole)
 	{
 		bool		found = fsw_look_up(cache, entry, environment, feature, at, enabled, value);
@@ -297,15 +298,19 @@ find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature
 	return true;
 }
 
-/* The state that a call by names asks for. */
+/* The state that a call by names asks for; known_at alone may be NULL. */
 static bool
 find_by_name(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
 {
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || (PG_NARGS() > 2 && PG_ARGISNULL(2)))
+		return false;
 	return find_state(fcinfo, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1),
-					  PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2), values, enabled, value);
+					  PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2),
+					  PG_NARGS() < 4 || PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
+					  values, enabled, value);
 }
 
-/* The same by ids, of which the source alone may be NULL. */
+/* The same by ids; source and known_at may be NULL. */
 static bool
 find_by_id(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
 {
@@ -315,15 +320,16 @@ find_by_id(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		return false;
-	environment = id_key(PG_GETARG_INT64(0), PG_ARGISNULL(3) ? NULL : PG_GETARG_TEXT_PP(3));
+	environment = id_key(PG_GETARG_INT64(0), PG_ARGISNULL(4) ? NULL : PG_GETARG_TEXT_PP(4));
 	feature = id_key(PG_GETARG_INT64(1), NULL);
-	found = find_state(fcinfo, environment, feature, PG_GETARG_TIMESTAMPTZ(2), values, enabled, value);
+	found = find_state(fcinfo, environment, feature, PG_GETARG_TIMESTAMPTZ(2),
+					   PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3), values, enabled, value);
 	pfree(environment);
 	pfree(feature);
 	return found;
 }
 
-/* is_feature_enabled(environment text, feature text [, at timestamptz]) */
+/* is_feature_enabled(environment text, feature text [, at timestamptz [, known_at timestamptz]]) */
 Datum
 fsw_is_feature_enabled(PG_FUNCTION_ARGS)
 {
@@ -335,7 +341,7 @@ fsw_is_feature_enabled(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(enabled);
 }
 
-/* is_feature_enabled(environment_id bigint, feature_id bigint, at timestamptz, source text) */
+/* is_feature_enabled(environment_id bigint, feature_id bigint, at, known_at, source) */
 Datum
 fsw_is_feature_enabled_by_id(PG_FUNCTION_ARGS)
 {
@@ -347,7 +353,7 @@ fsw_is_feature_enabled_by_id(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(enabled);
 }
 
-/* get_feature_value(environment text, feature text [, at timestamptz]) */
+/* get_feature_value(environment text, feature text [, at timestamptz [, known_at timestamptz]]) */
 Datum
 fsw_get_feature_value(PG_FUNCTION_ARGS)
 {
@@ -359,7 +365,7 @@ fsw_get_feature_value(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(value);
 }
 
-/* get_feature_value(environment_id bigint, feature_id bigint, at timestamptz, source text) */
+/* get_feature_value(environment_id bigint, feature_id bigint, at, known_at, source) */
 Datum
 fsw_get_feature_value_by_id(PG_FUNCTION_ARGS)
 {
@@ -393,7 +399,7 @@ value_as_text(FunctionCallInfo fcinfo, Datum value)
 	}
 }
 
-/* get_feature_value_text(environment text, feature text [, at timestamptz]) */
+/* get_feature_value_text(environment text, feature text [, at timestamptz [, known_at timestamptz]]) */
 Datum
 fsw_get_feature_value_text(PG_FUNCTION_ARGS)
 {
@@ -405,7 +411,7 @@ fsw_get_feature_value_text(PG_FUNCTION_ARGS)
 	return value_as_text(fcinfo, value);
 }
 
-/* get_feature_value_text(environment_id bigint, feature_id bigint, at timestamptz, source text) */
+/* get_feature_value_text(environment_id bigint, feature_id bigint, at, known_at, source) */
 Datum
 fsw_get_feature_value_text_by_id(PG_FUNCTION_ARGS)
 {

@@ -66,6 +66,7 @@ typedef struct Cache
 	MemoryContext probe_mcxt;
 	bool		values;			/* get_feature_value(), not is_feature_enabled() */
 	bool		told;			/* that a name is not known */
+	TimestampTz known_at;		/* what was stored later does not count */
 	int64		nheld;			/* steps in all entries */
 	int64		nrefused;		/* probes of entries that were refused */
 	bool		filled;

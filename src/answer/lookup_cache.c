@@ -33,11 +33,11 @@ copy_array(const void *array, Size size)
 
 /* A copy of what is to know of a flag before any state. */
 static FswLife *
-copy_life(const FswLife *life, const FswPair *pair)
+copy_life(const FswLife *life, const FswPair *pair, TimestampTz known_at)
 {
 	FswLife    *copy = copy_array(life, sizeof(FswLife));
 
-	copy->environment = fsw_environment(pair, DT_NOEND);
+	copy->environment = fsw_environment(pair, known_at);
 	copy->feature = pair->feature;
 	copy->updates = copy_array(life->updates, life->nupdates * sizeof(FswUpdate));
 	copy->removals = copy_array(life->removals, life->nremovals * sizeof(int64));
@@ -90,7 +90,7 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
 	}
 
 	for (int i = 0; i < npairs; i++)
-		lives[i] = fsw_life_read(reader, fsw_environment(&pairs[i], DT_NOEND), &pairs[i].feature);
+		lives[i] = fsw_life_read(reader, fsw_environment(&pairs[i], cache->known_at), &pairs[i].feature);
 
 	MemoryContextSwitchTo(cache->entries_mcxt);
 	entry->npairs = npairs;
@@ -102,7 +102,7 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
 
 		pair->source = datumCopy(pair->source, false, -1);
 		pair->feature.names = copy_array(pair->feature.names, pair->feature.nnames * sizeof(int64));
-		entry->lives[i] = copy_life(lives[i], pair);
+		entry->lives[i] = copy_life(lives[i], pair, cache->known_at);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -328,6 +328,7 @@ fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *fea
 
 	MemoryContextSwitchTo(cache->probe_mcxt);
 	reader = fsw_reader_open();
+	reader->known_at = cache->known_at;
 	if (entry->lookups++ == 0)
 	{
 		bool		versioned = false;

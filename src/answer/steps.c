@@ -274,7 +274,8 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 {
 	StepsReading reading = {0};
 	FswSteps   *steps = palloc0_object(FswSteps);
-	bool		simple = !life->versioned && !life->drafts && !life->deleted;
+	bool		simple = !life->versioned && !life->drafts && !life->deleted &&
+		life->environment->known_at == DT_NOEND;
 
 	reading.reader = reader;
 	reading.life = life;

@@ -14,6 +14,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/jsonb.h"
+#include "utils/snapshot.h"
 
 #include "src/base/compat.h"
 
@@ -48,6 +49,15 @@ extern int	fsw_progress_interval;
 /* ---- guard.c: append-only tables, and the one way around ---- */
 
 extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls);
+
+/* ---- copy.c: is the history all here, and this database's own to change? ---- */
+
+#define FSW_DISTRIBUTED "It was distributed: its rows are on other nodes, and what is here may be none or old."
+
+extern void fsw_copy_check(Snapshot snapshot);
+extern void fsw_refuse_on_subscriber(void);
+extern bool fsw_is_distributed(Oid relid);
+pg_noreturn extern void fsw_raise_not_ours(const char *table, const char *fault);
 
 /* ---- plan.c: saved SPI plans, the owner's rights, the cache clock ---- */
 

@@ -230,6 +230,7 @@ extern Datum fsw_compressed(Datum value);
 extern void fsw_insert_row(const FswRow *row);
 
 /* delivery.c */
+extern TimestampTz fsw_storing_time(void);
 extern bool fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body,
 							   text *signature, int64 secret_id);
 extern char *fsw_undecoded_reason(const FswEvent *event);

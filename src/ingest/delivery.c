@@ -28,6 +28,20 @@ set_text(Datum *value, char *isnull, const char *text_or_null)
 		*value = CStringGetTextDatum(text_or_null);
 }
 
+/*
+ * fsw_storing_time() - the clock, for stored_at.  The transaction has its id
+ * before: so whatever was stored by an instant is of a transaction whose id is
+ * lower than one given out later, which is what mark_position() counts on.
+ */
+TimestampTz
+fsw_storing_time(void)
+{
+	/* else the statement that writes says what is wrong */
+	if (!XactReadOnly)
+		(void) GetCurrentTransactionId();
+	return GetCurrentTimestamp();
+}
+
 /* Count one more arrival of a body that is stored already. */
 static void
 count_repeat(const FswDelivery *delivery, const FswEvent *event)

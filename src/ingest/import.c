@@ -80,6 +80,7 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	bool		stored;
 	ListCell   *lc;
 
+	fsw_refuse_on_subscriber();
 	if (utf8 != page)
 		len = strlen(utf8);
 	body = palloc(VARHDRSZ + len);
@@ -97,7 +98,7 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 
 	delivery.source = source;
 	delivery.received_at = received_at;
-	delivery.stored_at = GetCurrentTimestamp();
+	delivery.stored_at = fsw_storing_time();
 	delivery.event_at = event->event_at;
 	SPI_connect();
 	stored = fsw_store_delivery(&delivery, event, body, NULL, 0);

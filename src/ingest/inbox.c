@@ -59,13 +59,15 @@ reject(Request *request, const Webhook *webhook, TimestampTz received_at, Timest
 void
 fsw_admit(InboxState *state, Request *request)
 {
-	Webhook    *webhook = fsw_find_webhook(state, request->webhook);
-	TimestampTz now = GetCurrentTimestamp();
+	Webhook    *webhook;
+	TimestampTz now;
 	FswDelivery delivery = {0};
 	FswEvent   *event;
 	bytea	   *body = NULL;
 	int64		secret_id;
 
+	webhook = fsw_find_webhook(state, request->webhook);
+	now = fsw_storing_time();
 	delivery.webhook = request->webhook;
 	delivery.source = webhook->source;
 	delivery.received_at = fsw_arrival(request, webhook, now);
@@ -183,6 +185,7 @@ fsw_inbox_insert(PG_FUNCTION_ARGS)
 				 errmsg("webhook name and body must not be null"),
 				 errhidestmt(true)));
 
+	fsw_refuse_on_subscriber();
 	state = fsw_inbox_state(fcinfo);
 	caller = MemoryContextSwitchTo(state->delivery_mcxt);
 	request.webhook = DatumGetTextPP(values[INBOX_webhook]);

@@ -105,6 +105,7 @@ fsw_readmit(PG_FUNCTION_ARGS)
 	int64		verified = 0;
 	int64		readmitted = 0;
 
+	fsw_refuse_on_subscriber();
 	SPI_connect();
 	fsw_progress_begin(&progress, "readmit", NULL);
 

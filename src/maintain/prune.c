@@ -168,6 +168,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	FswProgress progress;
 
 	require_arguments(fcinfo);
+	fsw_refuse_on_subscriber();
 	values[0] = PG_GETARG_DATUM(0);
 	values[2] = BoolGetDatum(!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	/* Before the id of the record: src/evidence/seal.c. */
@@ -381,6 +382,7 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 		bool		no_holes;
 		Datum		holes;
 
+		fsw_refuse_on_subscriber();
 		(void) GetTopTransactionId();
 		holes = read_holes(values[0], &no_holes);
 		prune_history(values, types, &pruned);

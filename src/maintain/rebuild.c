@@ -593,6 +593,8 @@ fsw_rebuild(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	rebuild.dry_run = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+	if (!rebuild.dry_run)
+		fsw_refuse_on_subscriber();
 	range[0] = PG_ARGISNULL(1) ? Int64GetDatum(PG_INT64_MIN) : PG_GETARG_DATUM(1);
 	range[1] = PG_ARGISNULL(2) ? Int64GetDatum(PG_INT64_MAX) : PG_GETARG_DATUM(2);
 	rebuild.undecoded_only = PG_NARGS() > 3 && !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);

@@ -276,6 +276,8 @@ check_table(Relation relation, FswReadTable id)
 	if (getExtensionOfObject(RelationRelationId, RelationGetRelid(relation)) !=
 		get_extension_oid("flagsmith_webhook", false))
 		return psprintf("It is not a member of extension flagsmith_webhook.");
+	if (fsw_is_distributed(RelationGetRelid(relation)))
+		return psprintf(FSW_DISTRIBUTED);
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		known_tables[id].attnums[i] = find_column(RelationGetDescr(relation), columns[i], types[i]);
@@ -314,11 +316,7 @@ fsw_table_open(const FswReader *reader, FswReadTable id)
 		before = changes;
 		fault = check_table(relation, id);
 		if (fault != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table \"flagsmith.%s\" is not the one that the extension made", name),
-					 errdetail_internal("%s", fault),
-					 errhint("Undo what was done to it.  After an update of the extension, reconnect.")));
+			fsw_raise_not_ours(name, fault);
 		if (changes == before)
 			known_tables[id].relid = relid;
 		return relation;

@@ -44,6 +44,8 @@ fsw_reader_open(void)
 	reader->mcxt = CurrentMemoryContext;
 	reader->snapshot = GetActiveSnapshot();
 	reader->schema = get_namespace_oid("flagsmith", false);
+	reader->known_at = DT_NOEND;
+	fsw_copy_check(reader->snapshot);
 	return reader;
 }
 
@@ -198,6 +200,14 @@ fsw_scan_begin(FswScan *scan, ScanDirection direction)
 	scan->direction = direction;
 }
 
+/* Was a name known then?  Of other rows whoever reads them asks. */
+static bool
+is_known(FswScan *scan)
+{
+	return scan->reader->known_at == DT_NOEND || fsw_index_table(scan->index_id) != FSW_READ_NAME ||
+		fsw_scan_int64(scan, NAME_stored_at, DT_NOEND) <= scan->reader->known_at;
+}
+
 /* The next row that the snapshot sees. */
 bool
 fsw_scan_next(FswScan *scan)
@@ -208,7 +218,9 @@ fsw_scan_next(FswScan *scan)
 
 	CHECK_FOR_INTERRUPTS();
 	scan->only_index = false;
-	found = index_getnext_slot(scan->desc, scan->direction, scan->slot);
+	do
+		found = index_getnext_slot(scan->desc, scan->direction, scan->slot);
+	while (found && !is_known(scan));
 	MemoryContextSwitchTo(caller);
 	return found;
 }

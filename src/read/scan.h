@@ -23,7 +23,7 @@
 #define FSW_NAME_COLUMNS(X, T) \
 	X(T, source, TEXTOID) X(T, kind, TEXTOID) X(T, id, TEXTOID) X(T, name, TEXTOID) \
 	X(T, project_id, INT8OID) X(T, seen_at, TIMESTAMPTZOID) X(T, exact, BOOLOID) \
-	X(T, existed_at, TIMESTAMPTZOID)
+	X(T, existed_at, TIMESTAMPTZOID) X(T, stored_at, TIMESTAMPTZOID)
 
 #define FSW_DELIVERY_READ_COLUMNS(X, T) \
 	X(T, id, INT8OID) X(T, webhook, TEXTOID) X(T, received_at, TIMESTAMPTZOID) X(T, digest, BYTEAOID)
@@ -136,6 +136,7 @@ typedef struct FswReader
 {
 	MemoryContext mcxt;
 	Snapshot	snapshot;
+	TimestampTz known_at;		/* names that were stored later do not count */
 	Oid			schema;
 	Relation	tables[FSW_READ_TABLE_COUNT];
 	FswScan    *scans[FSW_INDEX_COUNT];
