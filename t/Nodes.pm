@@ -25,7 +25,8 @@ sub deliveries
 	{
 		foreach my $environment (1, 2)
 		{
-			my ($some) = history($environment, $feature, $options{acts}, born => $feature * 1e6);
+			my ($some) = history($environment, $feature, $options{acts}, born => $feature * 1e6, %{ $options{more} // {} },
+				name => ($options{name} // 'flag') . " $feature");
 
 			push @deliveries, @$some;
 		}
@@ -46,7 +47,16 @@ sub publisher
 # Further deliveries, once take_in() has made the webhooks of source a, as SQL.
 sub more
 {
-	return join('', map { insert_sql("a $_->[1]", undef, $_->[2], at($_->[0])) } @_);
+	my $sql = '';
+
+	foreach my $delivery (@_)
+	{
+		# Flagsmith sends ASCII
+		my $body = $delivery->[2] =~ s/([^\x00-\x7f])/sprintf('\\u%04x', ord $1)/ger;
+
+		$sql .= insert_sql("a $delivery->[1]", undef, $body, at($delivery->[0]));
+	}
+	return $sql;
 }
 
 sub subscribe
@@ -89,33 +99,34 @@ sub answers
 	my $known = defined $options{known_at} ? ', known_at => ' . literal($options{known_at}) : '';
 	my $n = $options{n} // 200;
 	my $seed = $options{seed} // 1;
-	my $sql = $known eq '' ? join('', map { "SELECT '$_', count(*), md5(coalesce(string_agg(r, chr(10) ORDER BY r COLLATE \"C\"), '')) FROM ($rows{$_}) AS q (r);\n" } sort keys %rows) : '';
+	my $sql = $known eq '' ? join('', map { "SELECT '$_', count(*), md5(convert_to(coalesce(string_agg(r, chr(10) ORDER BY r COLLATE \"C\"), ''), 'UTF8')) FROM ($rows{$_}) AS q (r);\n" } sort keys %rows) : '';
 
 	# instants and pairs are drawn by md5, which is the same everywhere
 	$sql .= <<SQL;
 CREATE TEMP VIEW question AS
 SELECT n, timestamptz '2026-03-01 00:00Z' + interval '1 second' * (draw(n, 'at') % 4000) AS at,
-    (ARRAY['env 1', 'env 2', 'Shop/env 1', 'a/Shop/env 2'])[1 + draw(n, 'environment') % 4] AS environment,
+    (ARRAY['', 'Shop/', 'a/Shop/'])[1 + draw(n, 'environment') / 2 % 3]
+        || coalesce(flagsmith._name('a', 'environment', (1 + draw(n, 'environment') % 2)::text), '') AS environment,
     1 + draw(n, 'environment') % 2 AS environment_id,
     1 + draw(n, 'feature') % $options{features} AS feature_id,
     CASE WHEN draw(n, 'segment') % 3 = 0 THEN ARRAY[draw(n, 'segment') / 3 % 4 + 1, 2] END AS segments,
     CASE WHEN draw(n, 'identity') % 3 = 0 THEN 'user ' || draw(n, 'identity') / 3 % 4 + 1 END AS identity
 FROM generate_series(1, $n) n;
 SET flagsmith_webhook.unknown_name = 'ignore';
-SELECT 'enabled', md5(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n)), count(a)
+SELECT 'enabled', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
     FROM question, flagsmith.is_feature_enabled(environment_id, feature_id, at$known) a;
-SELECT 'value', md5(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n)), count(a)
+SELECT 'value', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
     FROM question, flagsmith.get_feature_value(environment_id, feature_id, at$known) a;
-SELECT 'state', md5(string_agg(a::text, ' ' ORDER BY n)), count(*)
+SELECT 'state', md5(convert_to(string_agg(a::text, ' ' ORDER BY n), 'UTF8')), count(*)
     FROM question, flagsmith.feature_state(environment_id, feature_id, at, segments, identity$known) a;
-SELECT 'environment', md5(string_agg(a::text, ' ' ORDER BY n, a::text COLLATE "C")), count(*)
+SELECT 'environment', md5(convert_to(string_agg(a::text, ' ' ORDER BY n, a::text COLLATE "C"), 'UTF8')), count(*)
     FROM question, flagsmith.environment_state(environment_id, at$known) a WHERE n <= 20;
 SQL
 	$sql .= <<SQL if $known eq '';
-SELECT 'by name', md5(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n)), count(a)
-    FROM question, flagsmith.is_feature_enabled(environment, 'flag ' || feature_id, at) a;
-SELECT 'now', md5(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n)), count(a)
-    FROM question, flagsmith.get_feature_value(environment, 'flag ' || feature_id) a;
+SELECT 'by name', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
+    FROM question, flagsmith.is_feature_enabled(environment, coalesce(flagsmith._name('a', 'feature', feature_id::text), ''), at) a;
+SELECT 'now', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
+    FROM question, flagsmith.get_feature_value(environment, coalesce(flagsmith._name('a', 'feature', feature_id::text), '')) a;
 SQL
 	return $node->safe_psql($database, "CREATE FUNCTION pg_temp.draw(n bigint, what text) RETURNS bigint LANGUAGE sql IMMUTABLE"
 		  . " RETURN ('x' || left(md5($seed || ' ' || n || ' ' || what), 8))::bit(32)::bigint;\n" . ($sql =~ s/\bdraw\(/pg_temp.draw(/gr));
