@@ -208,7 +208,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(dir $(last
 endif
 
 DATA_built = flagsmith_webhook--$(EXTVERSION).sql
-DATA = $(wildcard updates/*--*--*.sql)
+DATA = $(wildcard updates/*--*--*.sql) flagsmith_webhook_client.sql
 EXTRA_CLEAN = src/*/*.gcda src/*/*.gcno *.gcda *.gcno
 
 # As system headers, the server's own do not drown our code in -Wextra warnings.

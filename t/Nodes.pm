@@ -114,13 +114,13 @@ SELECT n, timestamptz '2026-03-01 00:00Z' + interval '1 second' * (draw(n, 'at')
 FROM generate_series(1, $n) n;
 SET flagsmith_webhook.unknown_name = 'ignore';
 SELECT 'enabled', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
-    FROM question, flagsmith.is_feature_enabled(environment_id, feature_id, at$known) a;
+    FROM question, flagsmith.is_feature_enabled(environment_id, feature_id, at, source => 'a'$known) a;
 SELECT 'value', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
-    FROM question, flagsmith.get_feature_value(environment_id, feature_id, at$known) a;
+    FROM question, flagsmith.get_feature_value(environment_id, feature_id, at, source => 'a'$known) a;
 SELECT 'state', md5(convert_to(string_agg(a::text, ' ' ORDER BY n), 'UTF8')), count(*)
-    FROM question, flagsmith.feature_state(environment_id, feature_id, at, segments, identity$known) a;
+    FROM question, flagsmith.feature_state(environment_id, feature_id, at, segments, identity, source => 'a'$known) a;
 SELECT 'environment', md5(convert_to(string_agg(a::text, ' ' ORDER BY n, a::text COLLATE "C"), 'UTF8')), count(*)
-    FROM question, flagsmith.environment_state(environment_id, at$known) a WHERE n <= 20;
+    FROM question, flagsmith.environment_state(environment_id, at, source => 'a'$known) a WHERE n <= 20;
 SQL
 	$sql .= <<SQL if $known eq '';
 SELECT 'by name', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
@@ -139,18 +139,18 @@ sub doors
 	my %said;
 	my %doors = (
 		(map { $_ => "SELECT count(*) FROM flagsmith.$_" } qw(environment history flag_timeline current_state history_gap missing_audit_entry audit_id_reused)),
-		is_feature_enabled => "SELECT flagsmith.is_feature_enabled('env 1', 'flag 1', '2026-03-01 00:30Z')",
-		'is_feature_enabled by id' => 'SELECT flagsmith.is_feature_enabled(1, 1)',
-		get_feature_value => "SELECT flagsmith.get_feature_value('env 1', 'flag 1')",
-		'get_feature_value by id' => "SELECT flagsmith.get_feature_value(1, 1, '2026-03-01 00:30Z')",
-		get_feature_value_text => "SELECT flagsmith.get_feature_value_text('env 1', 'flag 1')",
-		'get_feature_value_text by id' => "SELECT flagsmith.get_feature_value_text(1, 1, '2026-03-01 00:30Z')",
-		timeline => "SELECT count(*) FROM flagsmith.timeline('env 1')",
-		'timeline by id' => 'SELECT count(*) FROM flagsmith.timeline(1)',
-		feature_state => "SELECT count(*) FROM flagsmith.feature_state('env 1', 'flag 1')",
-		'feature_state by id' => 'SELECT count(*) FROM flagsmith.feature_state(1, 1)',
-		environment_state => "SELECT count(*) FROM flagsmith.environment_state('env 1')",
-		'environment_state by id' => 'SELECT count(*) FROM flagsmith.environment_state(1)',
+		is_feature_enabled => "SELECT flagsmith.is_feature_enabled('Shop/env 1', 'flag 1', '2026-03-01 00:30Z')",
+		'is_feature_enabled by id' => "SELECT flagsmith.is_feature_enabled(1, 1, source => 'a')",
+		get_feature_value => "SELECT flagsmith.get_feature_value('Shop/env 1', 'flag 1')",
+		'get_feature_value by id' => "SELECT flagsmith.get_feature_value(1, 1, '2026-03-01 00:30Z', source => 'a')",
+		get_feature_value_text => "SELECT flagsmith.get_feature_value_text('Shop/env 1', 'flag 1')",
+		'get_feature_value_text by id' => "SELECT flagsmith.get_feature_value_text(1, 1, '2026-03-01 00:30Z', source => 'a')",
+		timeline => "SELECT count(*) FROM flagsmith.timeline('Shop/env 1')",
+		'timeline by id' => "SELECT count(*) FROM flagsmith.timeline(1, source => 'a')",
+		feature_state => "SELECT count(*) FROM flagsmith.feature_state('Shop/env 1', 'flag 1')",
+		'feature_state by id' => "SELECT count(*) FROM flagsmith.feature_state(1, 1, source => 'a')",
+		environment_state => "SELECT count(*) FROM flagsmith.environment_state('Shop/env 1')",
+		'environment_state by id' => "SELECT count(*) FROM flagsmith.environment_state(1, source => 'a')",
 		history_position => 'SELECT flagsmith.history_position()');
 
 	foreach my $door (sort keys %doors)
