@@ -13,6 +13,12 @@
  * is simply sent again: the key of the inbox makes the INSERT idempotent, and
  * received_at is the same with every attempt.
  *
+ * Behind a pooler (pgbouncer), the next transaction may go to another server
+ * connection, and what is set or prepared in one stays there for other
+ * clients.  So there nothing outlives a transaction: what a session is set to
+ * otherwise is set in each, and the INSERT is prepared without a name each
+ * time, which costs the server a quarter more.
+ *
  *-------------------------------------------------------------------------
  */
 #include "session.h"
@@ -46,15 +52,19 @@ static const char insert_command[] =
 "INSERT INTO flagsmith.inbox (webhook, signature, body, received_at) "
 "VALUES ($1, $2, $3, $4) RETURNING delivery_id, outcome, reason";
 
+static const Oid insert_types[] = {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
+
 /*
  * Inserts nothing, but the server checks the rights to each column first, and
  * that the view is there, takes rows, and may be written to.
  */
-static const char check_command[] =
-"INSERT INTO flagsmith.inbox (webhook, signature, body, received_at) "
-"SELECT NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bytea,"
-" NULL::pg_catalog.timestamptz WHERE false "
-"RETURNING delivery_id, outcome, reason";
+#define CHECK_COMMAND \
+	"INSERT INTO flagsmith.inbox (webhook, signature, body, received_at) " \
+	"SELECT NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bytea," \
+	" NULL::pg_catalog.timestamptz WHERE false " \
+	"RETURNING delivery_id, outcome, reason"
+
+#define BEGIN_COMMAND "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 struct Session
 {
@@ -62,6 +72,7 @@ struct Session
 	PGconn	   *conn;
 	bool		open;			/* and checked */
 	int64_t		denied_at;		/* since when it lacks a right; 0: it does not */
+	bool		pooled;			/* there is a pooler between */
 	int64_t		retry_at;		/* no attempt to connect before this */
 	int64_t		backoff;
 };
@@ -151,6 +162,19 @@ socket_wait(PGconn *conn, short wanted, int64_t deadline)
 	}
 }
 
+/* Is the server's process the one that answered when we connected? */
+static bool
+session_find_pooler(Session *session)
+{
+	PGresult   *result = PQexec(session->conn, "SELECT pg_catalog.pg_backend_pid()");
+	bool		ok = PQresultStatus(result) == PGRES_TUPLES_OK;
+
+	if (ok)
+		session->pooled = atoi(PQgetvalue(result, 0, 0)) != PQbackendPID(session->conn);
+	PQclear(result);
+	return ok;
+}
+
 /*
  * What a connection must be set to, whatever the role's or the database's
  * defaults are: an answer of 200 promises a durable commit, and READ
@@ -181,12 +205,11 @@ session_set(PGconn *conn)
 static bool
 session_prepare(PGconn *conn)
 {
-	static const Oid types[] = {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
-	PGresult   *result = PQprepare(conn, "insert", insert_command, 4, types);
+	PGresult   *result = PQprepare(conn, "insert", insert_command, 4, insert_types);
 	bool		ok = PQresultStatus(result) == PGRES_COMMAND_OK;
 
 	PQclear(result);
-	return ok && PQsetnonblocking(conn, 1) == 0 && PQenterPipelineMode(conn) == 1;
+	return ok;
 }
 
 /* Connect, within CONNECT_TIMEOUT. */
@@ -219,13 +242,22 @@ session_connect(Session *session)
  * database one without the extension, or the server a standby.
  */
 static bool
-session_check(PGconn *conn)
+session_check(const Session *session)
 {
-	PGresult   *result = PQexec(conn, check_command);
-	bool		ok = PQresultStatus(result) == PGRES_TUPLES_OK;
+	PGresult   *result = PQexec(session->conn, session->pooled ?
+								BEGIN_COMMAND ";" CHECK_COMMAND "; COMMIT" : CHECK_COMMAND);
+	bool		ok = PQresultStatus(result) ==
+		(session->pooled ? PGRES_COMMAND_OK : PGRES_TUPLES_OK);
 
 	PQclear(result);
 	return ok;
+}
+
+/* Once nothing is to be waited for any more. */
+static bool
+session_pipeline(PGconn *conn)
+{
+	return PQsetnonblocking(conn, 1) == 0 && PQenterPipelineMode(conn) == 1;
 }
 
 /*
@@ -237,8 +269,11 @@ session_begin(Session *session)
 {
 	if (!session_connect(session))
 		return TROUBLE_CONNECT;
-	if (session_set(session->conn) && session_check(session->conn) &&
-		session_prepare(session->conn))
+	if (session_find_pooler(session) &&
+		(session->pooled || session_set(session->conn)) &&
+		session_check(session) &&
+		(session->pooled || session_prepare(session->conn)) &&
+		session_pipeline(session->conn))
 		return TROUBLE_NONE;
 	return PQstatus(session->conn) == CONNECTION_BAD ? TROUBLE_CONNECT : TROUBLE_CHECK;
 }
@@ -328,14 +363,37 @@ session_try(void)
 	return failed == TROUBLE_NONE ? 0 : 1;
 }
 
+static bool
+send_command(PGconn *conn, const char *command)
+{
+	return PQsendQueryParams(conn, command, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+/* What session_set() does for a session, for one transaction. */
+static bool
+send_begin(PGconn *conn)
+{
+	char		timeout[64];
+
+	snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %lld",
+			 (long long) opt.hold + 1000);
+	return send_command(conn, BEGIN_COMMAND) &&
+		send_command(conn, timeout) &&
+		send_command(conn, "SET LOCAL idle_in_transaction_session_timeout = '10s'") &&
+		send_command(conn, "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
+					 " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'");
+}
+
 /*
  * Send one delivery.  A trial is undone: the second Sync stands behind the
  * INSERT because, where that fails, everything up to the next Sync is skipped,
- * and the ROLLBACK must not be.
+ * and the ROLLBACK must not be; nor the COMMIT where we began the transaction
+ * ourselves, which ends a failed one as well.
  */
 static bool
-send_delivery(PGconn *conn, const Delivery *delivery, bool trial)
+send_delivery(const Session *session, const Delivery *delivery, bool trial)
 {
+	PGconn	   *conn = session->conn;
 	int64_t		received_at = (int64_t) htobe64((uint64_t) delivery->received_at);
 	const char *values[4] = {delivery->webhook, delivery->signature,
 	delivery->body ? delivery->body : "", (const char *) &received_at};
@@ -344,14 +402,15 @@ send_delivery(PGconn *conn, const Delivery *delivery, bool trial)
 	(int) delivery->body_len, (int) sizeof(received_at)};
 	static const int formats[4] = {1, 1, 1, 1};
 
-	if (trial && PQsendQueryParams(conn, "BEGIN", 0, NULL, NULL, NULL, NULL, 0) != 1)
+	if (session->pooled ? !send_begin(conn) : trial && !send_command(conn, "BEGIN"))
 		return false;
-	if (PQsendQueryPrepared(conn, "insert", 4, values, lengths, formats, 0) != 1 ||
+	if ((session->pooled ?
+		 PQsendQueryParams(conn, insert_command, 4, insert_types, values, lengths, formats, 0) :
+		 PQsendQueryPrepared(conn, "insert", 4, values, lengths, formats, 0)) != 1 ||
 		PQpipelineSync(conn) != 1)
 		return false;
-	return !trial ||
-		(PQsendQueryParams(conn, "ROLLBACK", 0, NULL, NULL, NULL, NULL, 0) == 1 &&
-		 PQpipelineSync(conn) == 1);
+	return (!trial && !session->pooled) ||
+		(send_command(conn, trial ? "ROLLBACK" : "COMMIT") && PQpipelineSync(conn) == 1);
 }
 
 /* The next result, or NULL with *lost set when there will be none in time. */
@@ -446,7 +505,9 @@ read_verdict(Session *session, Verdict *verdict, int syncs, int64_t deadline)
 		switch (PQresultStatus(result))
 		{
 			case PGRES_TUPLES_OK:
-				read_row(result, verdict);
+				/* one column is what a setting was set to */
+				if (PQnfields(result) != 1)
+					read_row(result, verdict);
 				break;
 			case PGRES_PIPELINE_SYNC:
 				syncs--;
@@ -525,7 +586,7 @@ session_insert(Session *session, const Delivery *const *deliveries, int count,
 	clock_gettime(CLOCK_MONOTONIC, &sent_exactly);
 	for (int i = 0; i < count; i++)
 	{
-		if (!send_delivery(session->conn, deliveries[i], trial))
+		if (!send_delivery(session, deliveries[i], trial))
 		{
 			session_lost(session, trial ? NULL : deliveries[0], sent);
 			return false;
@@ -536,7 +597,7 @@ session_insert(Session *session, const Delivery *const *deliveries, int count,
 	{
 		Verdict    *verdict = &verdicts[i];
 
-		if (!read_verdict(session, verdict, trial ? 2 : 1, deadline))
+		if (!read_verdict(session, verdict, trial || session->pooled ? 2 : 1, deadline))
 		{
 			session_lost(session, trial ? NULL : deliveries[i], sent);
 			return false;
