@@ -12,7 +12,7 @@ use FswTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(publisher deliveries more subscribe synced answers doors);
+our @EXPORT = qw(publisher deliveries more subscribe synced published answers doors);
 
 # Random histories of $features flags in two environments, the second of which publishes versions; the same for the same $seed.
 sub deliveries
@@ -82,12 +82,26 @@ sub synced
 	return;
 }
 
-# Every set of rows that a door gives, as one number; and answers about instants and pairs spread over the history.
+# Of every published table, all rows that were published, as one number.
+sub published
+{
+	my ($node, %options) = @_;
+	my $database = $options{database} // 'postgres';
+	my @tables = split(/\n/, $node->safe_psql($database, "SELECT relation || '|' || coalesce(array_to_string(columns, ', '), 't.*') FROM flagsmith._published()"));
+
+	return join("\n", map {
+		my ($table, $columns) = split(/\|/, $_);
+
+		"$table " . $node->safe_psql($database, "SELECT count(*), sum(hashtextextended(r::text, 0)::numeric) FROM (SELECT $columns FROM flagsmith.$table t) r");
+	} @tables);
+}
+
+# Every set of rows that a door gives, as one number, of what history() made; and answers about instants and pairs spread over the history.
 my %rows = (
-	history => 'SELECT h::text FROM flagsmith.history h',
-	timeline => 'SELECT t::text FROM flagsmith.flag_timeline t',
-	current => 'SELECT c::text FROM flagsmith.current_state c',
-	gaps => 'SELECT g::text FROM flagsmith.history_gap g',
+	history => "SELECT h::text FROM flagsmith.history h WHERE at < '2026-06-01'",
+	timeline => "SELECT t::text FROM flagsmith.flag_timeline t WHERE source = 'a'",
+	current => "SELECT c::text FROM flagsmith.current_state c WHERE source = 'a'",
+	gaps => "SELECT g::text FROM flagsmith.history_gap g WHERE source = 'a'",
 	missing => 'SELECT m::text FROM flagsmith.missing_audit_entry m',
 	reused => 'SELECT r::text FROM flagsmith.audit_id_reused r');
 
