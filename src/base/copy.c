@@ -57,6 +57,7 @@ static struct
 	int			ncompleted;		/* transactions that completed copies */
 	TransactionId completed[MAX_COMPLETED];
 }			copy;
+static uint64 changes = 0;		/* that the server told of */
 
 static void
 forget_subscriptions(Datum arg, int cacheid, uint32 hashvalue)
@@ -65,6 +66,7 @@ forget_subscriptions(Datum arg, int cacheid, uint32 hashvalue)
 	(void) cacheid;
 	(void) hashvalue;
 	copy.known = false;
+	changes++;
 }
 
 /* A table may be another than before; with InvalidOid any may. */
@@ -75,7 +77,10 @@ forget_tables(Datum arg, Oid relid)
 	for (int i = 0; i < (int) lengthof(tables); i++)
 	{
 		if (!OidIsValid(relid) || copy.relids[i] == relid)
+		{
 			copy.known = false;
+			changes++;
+		}
 	}
 }
 
@@ -100,8 +105,8 @@ static void
 read_subscriptions(void)
 {
 	Oid			schema = get_namespace_oid("flagsmith", false);
+	uint64		before = changes;
 
-	copy.known = true;
 	copy.nsubscribed = copy.ncompleted = 0;
 	copy.missing = copy.incomplete = NULL;
 	for (int i = 0; i < (int) lengthof(tables); i++)
@@ -120,6 +125,7 @@ read_subscriptions(void)
 			copy.missing = tables[i];
 		ReleaseSysCacheList(list);
 	}
+	copy.known = changes == before;
 }
 
 /* What the catalogs say now: another session's change need not have been noticed. */
