@@ -80,7 +80,9 @@ BEGIN
         END,
         CASE WHEN w.last_msg_receipt_time IS NOT NULL
             THEN greatest(w.last_msg_receipt_time - w.last_msg_send_time, interval '0') END,
-        w.last_msg_receipt_time, e.apply_error_count, e.sync_error_count, mark, stored
+        w.last_msg_receipt_time, e.apply_error_count,
+        -- 19 counts tables and sequences apart
+        coalesce(to_jsonb(e) ->> 'sync_error_count', to_jsonb(e) ->> 'sync_table_error_count')::bigint, mark, stored
     FROM pg_subscription s
     CROSS JOIN LATERAL (
         SELECT count(*) AS tables, count(*) FILTER (WHERE r.srsubstate = 'r') AS ready,
