@@ -3,13 +3,14 @@
 
 -- NULL: all columns, those of later versions included.  Never secrets, bodies, signatures or what was refused.
 CREATE FUNCTION flagsmith._published(OUT relation text, OUT columns text[]) RETURNS SETOF record
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 11
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 14
 BEGIN ATOMIC
     VALUES ('webhook', NULL::text[]),
         ('delivery', ARRAY['id', 'webhook', 'source', 'received_at', 'stored_at', 'secret_id', 'event_type', 'event_at', 'digest',
             'undecoded_reason']),
         ('delivery_repeat', NULL), ('audit_log', NULL), ('flag_change', NULL), ('audit_effect', NULL),
-        ('version_published', NULL), ('name', NULL), ('audit_id_block', NULL), ('pruning', NULL), ('history_mark', NULL);
+        ('version_published', NULL), ('name', NULL), ('audit_id_block', NULL), ('pruning', NULL), ('history_mark', NULL),
+        ('evidence_event', NULL), ('tree_tile', NULL), ('seal', NULL);
 END;
 COMMENT ON FUNCTION flagsmith._published() IS 'the tables that a publication of the history has, and their columns where not all of them';
 

@@ -70,7 +70,10 @@ AS $function$
 DECLARE
     another boolean;
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    -- Where events come by logical replication, an id made here would be one of the publisher's.
+    IF EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = 'flagsmith.evidence_event'::regclass) THEN
+        RETURN NULL;
+    ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until)
             VALUES ('secret removed', OLD.webhook, OLD.id, OLD.valid_from, OLD.valid_until);
     ELSIF OLD IS DISTINCT FROM NEW THEN

@@ -61,14 +61,14 @@ my $holder = session($subscriber, \$in, \$out);
 $in .= "BEGIN; LOCK TABLE flagsmith.name IN SHARE MODE; \\echo held\n";
 $holder->pump until $out =~ /held/;
 subscribe($subscriber, $publisher);
-$subscriber->poll_query_until('postgres', "SELECT count(*) = 10 FROM pg_subscription_rel WHERE srsubstate = 'r'")
+$subscriber->poll_query_until('postgres', "SELECT count(*) = 13 FROM pg_subscription_rel WHERE srsubstate = 'r'")
 	or die 'the other tables are not copied';
 
 my $incomplete = "ERROR:  55000: this copy of the flag history is not complete\nDETAIL:  The first copy of table \"flagsmith.name\" is not finished.\n"
   . 'HINT:  Wait until flagsmith.subscription_health says that it is.';
 my $said = doors($subscriber);
 is_deeply([ keys %$said ], [$incomplete], 'while a table is being copied every door raises') or diag(explain($said));
-is(health($subscriber, 'role, name, state, copied'), 'subscriber|subscriber|copying|10 of 11', 'and subscription_health says so');
+is(health($subscriber, 'role, name, state, copied'), 'subscriber|subscriber|copying|13 of 14', 'and subscription_health says so');
 
 psql_fails($subscriber, 'SELECT flagsmith.promote_subscriber()', $incomplete, 'and it cannot be promoted');
 
@@ -84,7 +84,7 @@ like($rr_out, qr/^0\nbegun\n.*ERROR:  55000: this copy of the flag history is no
 	'a snapshot from before does not see the copy, and is told so');
 $said = doors($subscriber);
 is_deeply([ keys %$said ], ['ok'], 'then every door answers') or diag(explain($said));
-is(health($subscriber, 'role, name, state, copied, apply_errors, copy_errors'), 'subscriber|subscriber|streaming|11 of 11|0|0', 'and it streams');
+is(health($subscriber, 'role, name, state, copied, apply_errors, copy_errors'), 'subscriber|subscriber|streaming|14 of 14|0|0', 'and it streams');
 
 my %asked = (features => $features, seed => $seed, n => 200);
 my $expected = answers($publisher, %asked);
@@ -98,7 +98,7 @@ psql_fails($subscriber, "SELECT flagsmith.is_feature_enabled('env 1', 'flag 1')"
 	"ERROR:  55000: this copy of the flag history is not complete\nDETAIL:  Table \"flagsmith.pruning\" is in no subscription, while others are.\n"
 	  . 'HINT:  Run flagsmith.check_publication() on the publisher, and here ALTER SUBSCRIPTION ... REFRESH PUBLICATION.',
 	'a table that is not subscribed to');
-is(health($subscriber, 'state, copied'), 'tables missing|10 of 11', 'is in subscription_health');
+is(health($subscriber, 'state, copied'), 'tables missing|13 of 14', 'is in subscription_health');
 $publisher->safe_psql('postgres', $publisher->safe_psql('postgres', "SELECT string_agg(remedy, ';') FROM flagsmith.check_publication('flag_history')"));
 $subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION subscriber REFRESH PUBLICATION');
 synced($publisher, $subscriber);
@@ -158,14 +158,14 @@ is(health($subscriber, 'state, apply_errors'), 'streaming|0', 'nothing could not
 
 $subscriber->safe_psql('postgres', "CREATE ROLE reader LOGIN; SELECT flagsmith.grant_reader('reader')");
 is($subscriber->safe_psql('postgres', 'SET ROLE reader; SELECT role, state, copied, lag_bytes, last_heard > now() - interval \'1 hour\', last_stored IS NOT NULL FROM flagsmith.subscription_health'),
-	'subscriber|streaming|11 of 11|0|t|t', 'a reader sees how current it is');
+	'subscriber|streaming|14 of 14|0|t|t', 'a reader sees how current it is');
 is(health($publisher, 'role, name, state, lag_bytes >= 0'), 'publisher|subscriber|streaming|t', 'and the publisher who is behind');
 
 my $refused = "ERROR:  55000: cannot change the flag history of a subscriber\nDETAIL:  Logical replication brings it from another database.\n"
   . 'HINT:  Do it there; flagsmith.promote_subscriber() makes this database one that takes deliveries.';
 psql_fails($subscriber, $_, $refused, "refused on a subscriber: $_")
 	for insert_sql('a org', undef, '{}') =~ s/\n//r, "SELECT flagsmith.receive('a org', '{}'::text, '{}')", "SELECT flagsmith.add_webhook('c', 'x')",
-	"SELECT flagsmith.disable_webhook('a org')", "SELECT flagsmith.remove_webhook('a org')", "SELECT flagsmith.readmit('a org')", 'SELECT flagsmith.rebuild()',
+	"SELECT flagsmith.disable_webhook('a org')", 'SELECT flagsmith.seal()', "SELECT flagsmith.remove_webhook('a org')", "SELECT flagsmith.readmit('a org')", 'SELECT flagsmith.rebuild()',
 	'SELECT flagsmith.prune_bodies(now())', 'SELECT flagsmith.prune_history(now())', 'SELECT flagsmith.mark_position()',
 	"SELECT flagsmith.import_audit_log('{\"results\": []}')";
 is($subscriber->safe_psql('postgres', "SELECT flagsmith.prune_history(now(), dry_run => true) >= 0, count(*) FROM flagsmith.rebuild(dry_run => true)"), 't|0',
@@ -173,6 +173,10 @@ is($subscriber->safe_psql('postgres', "SELECT flagsmith.prune_history(now(), dry
 psql_fails($subscriber, 'DELETE FROM flagsmith.flag_change',
 	"ERROR:  55000: cannot delete from table \"flag_change\"\nDETAIL:  The flag history is append-only.\nHINT:  Old rows are removed with flagsmith.prune_bodies() and flagsmith.prune_history().",
 	'and the guards guard');
+
+my $events = 'SELECT count(*) FROM flagsmith.evidence_event';
+$subscriber->safe_psql('postgres', "SELECT flagsmith.add_secret('a org', 'for the day of a promotion')");
+is($subscriber->safe_psql('postgres', $events), $publisher->safe_psql('postgres', $events), 'a secret added there makes no event, whose id would be taken');
 
 # ---- what it knows up to ----
 
@@ -194,7 +198,7 @@ is($subscriber->safe_psql('postgres', "SET ROLE reader; $position"), $publisher-
 $subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION subscriber DISABLE');
 $subscriber->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_subscription WHERE pid IS NOT NULL") or die 'the worker runs';
 $subscriber->psql('postgres', $position, stdout => \my $here);
-is(health($subscriber, 'state, copied, lag_bytes IS NULL'), 'disabled|11 of 11|t', 'a subscription that is disabled says so');
+is(health($subscriber, 'state, copied, lag_bytes IS NULL'), 'disabled|14 of 14|t', 'a subscription that is disabled says so');
 $publisher->safe_psql('postgres', more(@last));
 $publisher->poll_query_until('postgres', "SELECT flagsmith.mark_position() > '$here'") or die 'no mark';
 is(health($publisher, 'role, state, lag_bytes > 1000'), 'publisher|not connected|t', 'and the publisher how far it is behind');

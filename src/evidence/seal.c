@@ -306,6 +306,7 @@ fsw_seal(PG_FUNCTION_ARGS)
 
 	(void) fcinfo;
 	PreventCommandIfReadOnly("seal()");
+	fsw_refuse_on_subscriber();
 	take_turn();
 	SPI_connect();
 	fsw_seal_last(&sealing->last, false);

@@ -16,6 +16,8 @@
 /*
  * fsw_record_secret_added() - that a webhook has a secret more; never the
  * secret.  With the owner's rights: whoever may add one may not write here.
+ * Where events come by logical replication, none is made: its id would be one
+ * of the publisher's.
  */
 void
 fsw_record_secret_added(text *webhook, int64 id, TimestampTz valid_from, TimestampTz valid_until)
@@ -31,7 +33,8 @@ fsw_record_secret_added(text *webhook, int64 id, TimestampTz valid_from, Timesta
 	saved = fsw_enter_owner();
 	fsw_execute(fsw_plan(FSW_PLAN_EVENT_SECRET,
 						 "INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until)"
-						 " VALUES ('secret added', $1, $2, $3, $4)",
+						 " SELECT 'secret added', $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel"
+						 "  WHERE srrelid = 'flagsmith.evidence_event'::pg_catalog.regclass)",
 						 lengthof(types), types),
 				values, NULL, false, 0);
 	fsw_leave_owner(saved);
