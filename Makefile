@@ -44,6 +44,7 @@ OBJS = \
 	src/timeline/history.o \
 	src/timeline/holes.o \
 	src/timeline/naming.o \
+	src/timeline/near.o \
 	src/timeline/period.o \
 	src/timeline/state_steps.o \
 	src/timeline/timeline.o \
@@ -59,11 +60,13 @@ OBJS = \
 	src/read/history.o \
 	src/read/holes.o \
 	src/read/names.o \
+	src/read/near_versions.o \
 	src/read/neighbour.o \
 	src/read/piece.o \
 	src/read/relation.o \
 	src/read/resolve.o \
 	src/read/scan.o \
+	src/read/single_save.o \
 	src/read/state_set.o \
 	src/read/told.o \
 	src/ingest/delivery.o \

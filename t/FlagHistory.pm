@@ -89,6 +89,10 @@ sub event
 #   born       when the flag was created
 #   ties       how likely an act has the time of the one before
 #   untimed    how likely an event has an empty timestamp
+#   pace       how many times the time between acts is what it is otherwise
+#   lost       how likely a delivery is, 0.05 unless given
+#   unlisted   how likely a version has no list
+#   scheduled  how likely a version goes live long after its entry
 #   quiet      how likely an act has no audit entries
 #   overrides  how likely an act is about an override
 #   deleted    how likely the flag is deleted in the end
@@ -118,7 +122,7 @@ sub history
 
 		if (rand() >= ($options{ties} // 0))
 		{
-			$us += $complete || rand() < 0.7 ? 20e6 + int(rand(60e6)) : rand() < 0.2 ? 0 : int(rand(2e6));
+			$us += $complete || rand() < 0.7 ? ($options{pace} // 1) * (20e6 + int(rand(60e6))) : rand() < 0.2 ? 0 : int(rand(2e6));
 		}
 		if (!$complete && %scope && rand() < 0.2)
 		{
@@ -128,7 +132,7 @@ sub history
 		}
 		elsif ($environment == 2 && !$scope{identity})
 		{
-			my $late = rand() < 0.1 ? int(rand(90e6)) : 0;
+			my $late = rand() < ($options{scheduled} // 0) ? 20e6 + int(rand(3600e6)) : rand() < 0.1 ? int(rand(90e6)) : 0;
 
 			push @act, event($us, $us + 3e5 + int(rand(2e6)) + $late, 2, $feature, $after, $held{$key}, %who, %scope, by => "user $act");
 			push @act, entry($us + int(rand(1e6)), 2, 'EF_VERSION', "New version published for feature: $name", %who, uuid => $uuid);
@@ -136,7 +140,7 @@ sub history
 			push @act, [ $us + 3e5 + int(rand(3e6)) + $late, 'env', $json->encode({ event_type => 'NEW_VERSION_PUBLISHED', data => {
 				uuid => $uuid, published_by => undef, feature => { id => $feature, name => $name }, feature_states => [
 					map { { enabled => $_->{enabled}, value => $_->{feature_state_value}, multivariate_feature_state_values => [] } }
-					map { $held{$_} } grep { !/identity/ } sort keys %held ] } }) ];
+					map { $held{$_} } grep { !/identity/ } sort keys %held ] } }) ] if rand() >= ($options{unlisted} // 0);
 		}
 		else
 		{
@@ -154,7 +158,7 @@ sub history
 		}
 		push @act, entry($us + 5e5, 0, 'FEATURE', "Multivariate option added to feature '$name'.", %who, id => $feature)
 			if !$complete && !$quiet && rand() < 0.03;
-		@act = grep { $complete || rand() > 0.05 } @act;
+		@act = grep { $complete || rand() > ($options{lost} // 0.05) } @act;
 		push @act, map { [ $_->[0] + int(rand(60e6)), @$_[1, 2] ] } grep { rand() < 0.1 } @act;
 		push @deliveries, @act;
 	}

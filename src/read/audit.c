@@ -60,13 +60,32 @@ is_of_experiment(const text *name)
 	return digits > 0 && strcmp(word + digits, "-rollout") == 0;
 }
 
-/* The names of a segment, and when it was deleted. */
+/* When a segment was deleted. */
+static void
+read_segment_end(FswHistoryReading *reading, int scope)
+{
+	const FswEnvironment *environment = reading->life->environment;
+	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
+
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(segment_id));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
+			continue;
+		reading->history->flag.scopes[scope].ended = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
+		break;
+	}
+}
+
+/* The names of a segment. */
 static void
 read_segment(FswHistoryReading *reading, int scope)
 {
 	const FswEnvironment *environment = reading->life->environment;
 	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
-	FswScan    *scan;
 	FswNames	names;
 	int			max = 0;
 	char		id[32];
@@ -82,18 +101,6 @@ read_segment(FswHistoryReading *reading, int scope)
 	for (int i = 0; i < names.n; i++)
 		reading->scope_names[scope][i].shared =
 			fsw_is_shared_name(reading, segment_id, reading->scope_names[scope][i].hash, FSW_NEVER);
-
-	scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(segment_id));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
-			continue;
-		reading->history->flag.scopes[scope].ended = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
-		break;
-	}
 }
 
 /* By which names audit entries mean the overrides. */
@@ -111,6 +118,11 @@ fsw_read_scope_names(FswHistoryReading *reading)
 		int			max = 0;
 
 		CHECK_FOR_INTERRUPTS();
+		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT)
+			read_segment_end(reading, scope);
+		/* near an instant of versions, entries of segments are not read */
+		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT && flag->near && reading->asked->nsegments == 0)
+			continue;
 		if (flag->scopes[scope].kind == FSW_SCOPE_SEGMENT)
 			read_segment(reading, scope);
 		else if (identifier != NULL)
@@ -228,8 +240,8 @@ state_effect(FswHistoryReading *reading, FswScan *scan, FswEvidenceKind *what)
 }
 
 /* An audit entry, or one way to split it, as evidence. */
-static void
-read_effect(FswHistoryReading *reading, FswScan *scan)
+void
+fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 {
 	FswFlag    *flag = &reading->history->flag;
 	const FswShownScope *shown = reading->history->shown_scopes;
@@ -324,7 +336,7 @@ read_range(FswHistoryReading *reading, const Entries *entries, int64 from, int64
 	fsw_scan_begin(scan, direction);
 	while (n < limit && fsw_scan_next(scan))
 	{
-		read_effect(reading, scan);
+		fsw_read_entry_effect(reading, scan);
 		n++;
 	}
 	return n;
@@ -414,7 +426,8 @@ fsw_read_entries(FswHistoryReading *reading)
 	{
 		Entries		entries = {.name = life->feature.names[i]};
 
-		read_entries(reading, &entries, 0);
+		if (!flag->near)
+			read_entries(reading, &entries, 0);
 		if (flag->nscopes == 1)
 			continue;
 		for (int of_project = 0; of_project < 2; of_project++)
@@ -423,7 +436,10 @@ fsw_read_entries(FswHistoryReading *reading)
 			if (reading->near == NULL)
 				read_entries(reading, &entries, -1);
 			for (int scope = 1; reading->near != NULL && scope < flag->nscopes; scope++)
-				read_entries(reading, &entries, scope);
+			{
+				if (!flag->near || flag->scopes[scope].kind == FSW_SCOPE_IDENTITY)
+					read_entries(reading, &entries, scope);
+			}
 		}
 	}
 }
@@ -469,6 +485,39 @@ read_list(FswHistoryReading *reading, Jsonb *list, int **states)
 	return n;
 }
 
+/* The list in the row of a scan, false if it is none of this flag's. */
+bool
+fsw_read_list(FswHistoryReading *reading, FswScan *scan)
+{
+	FswEvidence *piece;
+	int64		delivery = fsw_scan_int64(scan, VERSION_delivery, 0);
+	int64		arrived;
+	int			index;
+	int		   *states = NULL;
+	int			nstates = 0;
+	text	   *uuid;
+	bool		isnull;
+	Datum		value;
+
+	if (!fsw_is_known(scan, VERSION_stored_at, reading->life->environment) ||
+		!fsw_list_is_of(reading->reader, scan, reading->life->environment))
+		return false;
+	arrived = fsw_first_arrival(reading->reader, delivery, fsw_scan_int64(scan, VERSION_received_at, 0));
+	piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
+	index = reading->history->flag.nevidence - 1;
+	uuid = fsw_scan_text(scan, VERSION_uuid);
+	piece->version = uuid == NULL ? 0 : hash_text(uuid);
+	piece->digest = piece->version;
+	piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+	value = fsw_scan_column(scan, VERSION_states, &isnull);
+	if (!isnull)
+		nstates = read_list(reading, DatumGetJsonbP(value), &states);
+	piece = &reading->history->flag.evidence[index];
+	piece->list = states;
+	piece->nlist = nstates;
+	return true;
+}
+
 /* The lists that a scan finds; at most limit of them. */
 static void
 read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, int limit)
@@ -477,35 +526,7 @@ read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, i
 
 	fsw_scan_begin(scan, direction);
 	while (n < limit && fsw_scan_next(scan))
-	{
-		FswEvidence *piece;
-		int64		delivery = fsw_scan_int64(scan, VERSION_delivery, 0);
-		int64		arrived;
-		int			index;
-		int		   *states = NULL;
-		int			nstates = 0;
-		text	   *uuid;
-		bool		isnull;
-		Datum		value;
-
-		if (!fsw_is_known(scan, VERSION_stored_at, reading->life->environment) ||
-			!fsw_list_is_of(reading->reader, scan, reading->life->environment))
-			continue;
-		n++;
-		arrived = fsw_first_arrival(reading->reader, delivery, fsw_scan_int64(scan, VERSION_received_at, 0));
-		piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
-		index = reading->history->flag.nevidence - 1;
-		uuid = fsw_scan_text(scan, VERSION_uuid);
-		piece->version = uuid == NULL ? 0 : hash_text(uuid);
-		piece->digest = piece->version;
-		piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
-		value = fsw_scan_column(scan, VERSION_states, &isnull);
-		if (!isnull)
-			nstates = read_list(reading, DatumGetJsonbP(value), &states);
-		piece = &reading->history->flag.evidence[index];
-		piece->list = states;
-		piece->nlist = nstates;
-	}
+		n += fsw_read_list(reading, scan);
 }
 
 /*

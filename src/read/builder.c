@@ -65,6 +65,7 @@ fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind, int scope, i
 	piece->by_nobody = false;
 	piece->row = -1;
 	piece->guessed = false;
+	piece->settled = false;
 	return piece;
 }
 
@@ -226,8 +227,8 @@ fsw_nameless_scope(FswHistoryReading *reading, const char *identifier)
 }
 
 /* The scope of an override, made when it is met for the first time. */
-static int
-override_scope(FswHistoryReading *reading, FswScan *scan)
+int
+fsw_override_scope(FswHistoryReading *reading, FswScan *scan)
 {
 	grow_buckets(reading);
 	if (!fsw_scan_is_null(scan, FLAG_segment_id))
@@ -256,8 +257,8 @@ read_state(FswHistoryReading *reading, FswScan *scan, int enabled_column, int va
 }
 
 /* A flag event or an imported state as evidence about its scope. */
-static void
-read_change(FswHistoryReading *reading, FswScan *scan, int scope)
+void
+fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 {
 	FswFlag    *flag = &reading->history->flag;
 	bool		deleted = fsw_scan_bool(scan, FLAG_deleted);
@@ -301,7 +302,7 @@ read_changes(FswHistoryReading *reading, FswScan *scan, ScanDirection direction,
 	{
 		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
 			continue;
-		read_change(reading, scan, overrides ? override_scope(reading, scan) : 0);
+		fsw_read_change(reading, scan, overrides ? fsw_override_scope(reading, scan) : 0);
 		n++;
 	}
 	return n;
@@ -428,8 +429,8 @@ read_near(FswHistoryReading *reading, const Override *override, bool before, int
 		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
 			continue;
 		if (override != NULL)
-			scope = override_scope(reading, scan);
-		read_change(reading, scan, scope);
+			scope = fsw_override_scope(reading, scan);
+		fsw_read_change(reading, scan, scope);
 		last_at = at;
 		n++;
 		piece = &flag->evidence[flag->nevidence - 1];
@@ -472,10 +473,10 @@ read_late(FswHistoryReading *reading)
 		{
 			int64		at = fsw_scan_int64(scan, FLAG_event_at, 0);
 
-			if ((at >= range->from && at <= range->to) ||
+			if ((at >= range->from && at <= range->to) || !fsw_scan_is_null(scan, FLAG_segment_id) ||
 				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
 				continue;
-			read_change(reading, scan, 0);
+			fsw_read_change(reading, scan, 0);
 			n++;
 		}
 	}
@@ -496,7 +497,7 @@ read_ahead(FswHistoryReading *reading, const Override *override)
 		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
 		while (n < FSW_WINDOW && fsw_scan_next(scan))
 		{
-			int			scope = override == NULL ? 0 : override_scope(reading, scan);
+			int			scope = override == NULL ? 0 : fsw_override_scope(reading, scan);
 			int64		at = fsw_scan_int64(scan, FLAG_received_at, 0);
 
 			/* deletions of the default are read by themselves */
@@ -504,7 +505,7 @@ read_ahead(FswHistoryReading *reading, const Override *override)
 				at < reading->ranges[scope].from || at > reading->ranges[scope].to ||
 				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
 				continue;
-			read_change(reading, scan, scope);
+			fsw_read_change(reading, scan, scope);
 			n++;
 		}
 	}
@@ -541,8 +542,8 @@ next_segment(FswHistoryReading *reading, const int64 *from, int64 *segment)
 }
 
 /* The segments that ever had an override of the flag. */
-static int64 *
-find_segments(FswHistoryReading *reading, int *n)
+int64 *
+fsw_find_segments(FswHistoryReading *reading, int *n)
 {
 	int			max = 0;
 	int64	   *segments = NULL;
@@ -661,7 +662,7 @@ read_around(FswHistoryReading *reading)
 		read_late(reading);
 	if (versioned)
 	{
-		segments = find_segments(reading, &nsegments);
+		segments = fsw_find_segments(reading, &nsegments);
 	}
 	else if (nsegments > FEW_SEGMENTS)
 		segments = find_asked_segments(reading, &nsegments);
@@ -753,12 +754,101 @@ lower_holes(const FswHistoryReading *reading)
 				(piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT))
 				last = Max(last, piece->at);
 		}
+		/* with versions, a list tells all there is anew */
+		if (flag->scopes[period->scope].kind != FSW_SCOPE_IDENTITY)
+			last = Max(last, reading->first);
 		from = Min(from, last);
 	}
 	if (from == FSW_FOREVER)
 		return;
 	fsw_holes_read(reading->reader, environment, from, until);
 	fsw_holes_lower(flag, history->timeline, environment->nholes, environment->holes);
+}
+
+/* Begin to read a history: what is known before any of its states. */
+void
+fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswLife *life,
+				  const FswAsked *asked, const int64 *near)
+{
+	FswHistory *history = palloc0_object(FswHistory);
+	FswFlag    *flag = &history->flag;
+
+	memset(reading, 0, sizeof(FswHistoryReading));
+	reading->reader = reader;
+	reading->life = life;
+	reading->asked = asked;
+	reading->near = near;
+	reading->history = history;
+	reading->states.history = history;
+	reading->states.mcxt = CurrentMemoryContext;
+	reading->born = FSW_NEVER;
+	reading->first = FSW_NEVER;
+	(void) add_scope(reading, FSW_SCOPE_DEFAULT, 0);
+	fsw_environment_facts(reader, life->environment);
+	flag->versioned = life->versioned;
+	flag->gone = life->gone;
+	flag->gone_exactly = life->gone_exactly;
+	flag->gone_with = life->gone_with;
+	flag->news = life->environment->news;
+	flag->born = FSW_NEVER;
+	flag->defaults = FSW_NOT_TOLD;
+}
+
+/* Read the flag events of a history that is not read near an instant of versions. */
+static void
+read_events(FswHistoryReading *reading)
+{
+	const FswLife *life = reading->life;
+	const FswAsked *asked = reading->asked;
+
+	if (life->versioned)
+		read_deletions(reading);
+	if (reading->near != NULL)
+		read_around(reading);
+	else
+	{
+		FswScan    *scan = scan_scope(reading, NULL);
+
+		(void) read_changes(reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
+		if (asked->everything || life->versioned || asked->nsegments > 0 || asked->identity != NULL)
+			read_overrides(reading, asked->everything || asked->identity != NULL);
+	}
+
+	/* the last edit, where all events up to it are read */
+	if (!life->versioned && life->deleted && reading->ranges[0].to == FSW_FOREVER)
+		read_deletions(reading);
+}
+
+/* Build the history of which the flag events are read. */
+FswHistory *
+fsw_history_build(FswHistoryReading *reading)
+{
+	FswHistory *history = reading->history;
+	FswFlag    *flag = &history->flag;
+	const FswLife *life = reading->life;
+	bool		from_start = false;
+
+	/* what was there before the first event, where that can matter */
+	for (int i = 0; i < flag->nscopes; i++)
+		from_start = from_start || reading->ranges[i].from == FSW_NEVER;
+	if (from_start || life->versioned)
+		read_start(reading);
+	else if (life->created != FSW_NEVER)
+		reading->born = life->created;
+	flag->clone = fsw_life_is_copy(reading->reader, life, reading->born);
+	flag->absence = flag->clone ? FSW_INFERRED : life->versioned ? FSW_CONFIRMED : FSW_REPORTED;
+
+	fsw_read_told_scopes(reading);
+	fsw_read_scope_names(reading);
+	fsw_read_entries(reading);
+	if (life->versioned && !flag->near)
+		fsw_read_versions(reading);
+	flag->combine = fsw_combine_state;
+	flag->combine_with = &reading->states;
+	history->timeline = fsw_timeline_build(flag);
+	if (!reading->asked->state_alone)
+		lower_holes(reading);
+	return history;
 }
 
 /*
@@ -768,69 +858,18 @@ lower_holes(const FswHistoryReading *reading)
 FswHistory *
 fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, const int64 *near)
 {
-	FswHistoryReading reading = {0};
-	FswHistory *history = palloc0_object(FswHistory);
-	FswFlag    *flag = &history->flag;
-	bool		from_start = false;
+	FswHistoryReading reading;
+	FswHistory *history = NULL;
 
+	if (near != NULL && life->versioned)
+		history = fsw_near_read(reader, life, asked, *near);
+	if (history != NULL)
+		return history;
 	if (near != NULL && (life->versioned || life->drafts || life->deleted) && !is_longer(reader, life, FSW_LONG_VERSIONED))
 		near = NULL;
-	reading.reader = reader;
-	reading.life = life;
-	reading.asked = asked;
-	reading.near = near;
-	reading.history = history;
-	reading.states.history = history;
-	reading.states.mcxt = CurrentMemoryContext;
-	reading.born = FSW_NEVER;
-	(void) add_scope(&reading, FSW_SCOPE_DEFAULT, 0);
-	fsw_environment_facts(reader, life->environment);
-	flag->versioned = life->versioned;
-	flag->gone = life->gone;
-	flag->gone_exactly = life->gone_exactly;
-	flag->gone_with = life->gone_with;
-	flag->news = life->environment->news;
-	flag->born = FSW_NEVER;
-	flag->defaults = FSW_NOT_TOLD;
-
-	if (life->versioned)
-		read_deletions(&reading);
-	if (near != NULL)
-		read_around(&reading);
-	else
-	{
-		FswScan    *scan = scan_scope(&reading, NULL);
-
-		(void) read_changes(&reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
-		if (asked->everything || life->versioned || asked->nsegments > 0 || asked->identity != NULL)
-			read_overrides(&reading, asked->everything || asked->identity != NULL);
-	}
-
-	/* the last edit, where all events up to it are read */
-	if (!life->versioned && life->deleted && reading.ranges[0].to == FSW_FOREVER)
-		read_deletions(&reading);
-
-	/* what was there before the first event, where that can matter */
-	for (int i = 0; i < flag->nscopes; i++)
-		from_start = from_start || reading.ranges[i].from == FSW_NEVER;
-	if (from_start || life->versioned)
-		read_start(&reading);
-	else if (life->created != FSW_NEVER)
-		reading.born = life->created;
-	flag->clone = fsw_life_is_copy(reader, life, reading.born);
-	flag->absence = flag->clone ? FSW_INFERRED : life->versioned ? FSW_CONFIRMED : FSW_REPORTED;
-
-	fsw_read_told_scopes(&reading);
-	fsw_read_scope_names(&reading);
-	fsw_read_entries(&reading);
-	if (life->versioned)
-		fsw_read_versions(&reading);
-	flag->combine = fsw_combine_state;
-	flag->combine_with = &reading.states;
-	history->timeline = fsw_timeline_build(flag);
-	if (!asked->state_alone)
-		lower_holes(&reading);
-	return history;
+	fsw_history_begin(&reading, reader, life, asked, near);
+	read_events(&reading);
+	return fsw_history_build(&reading);
 }
 
 /* Where the state of a period came from, NULL if from no delivery. */

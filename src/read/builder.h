@@ -46,6 +46,7 @@ typedef struct FswHistoryReading
 	FswNameSince **scope_names; /* by scope: hashes, as in audit_effect.scope_hash */
 	int		   *nscope_names;
 	int64		born;			/* of the feature, as far as it was read */
+	int64		first;			/* near an instant of versions: all from here is read */
 } FswHistoryReading;
 
 /* builder.c */
@@ -54,6 +55,12 @@ extern FswEvidence *fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKin
 extern int	fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 						 bool has_priority, int64 priority);
 
+extern void fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswLife *life,
+							  const FswAsked *asked, const int64 *near);
+extern FswHistory *fsw_history_build(FswHistoryReading *reading);
+extern void fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope);
+extern int	fsw_override_scope(FswHistoryReading *reading, FswScan *scan);
+extern int64 *fsw_find_segments(FswHistoryReading *reading, int *n);
 extern int	fsw_segment_scope(FswHistoryReading *reading, int64 segment_id);
 extern int	fsw_nameless_scope(FswHistoryReading *reading, const char *identifier);
 
@@ -66,5 +73,11 @@ extern bool fsw_is_ambiguous(FswHistoryReading *reading, int64 delivery, int ord
 extern void fsw_read_scope_names(FswHistoryReading *reading);
 extern void fsw_read_entries(FswHistoryReading *reading);
 extern void fsw_read_versions(FswHistoryReading *reading);
+extern void fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan);
+extern bool fsw_read_list(FswHistoryReading *reading, FswScan *scan);
+
+/* near_versions.c */
+extern FswHistory *fsw_near_read(FswReader *reader, const FswLife *life, const FswAsked *asked,
+								 int64 at);
 
 #endif							/* FSW_BUILDER_H */

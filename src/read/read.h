@@ -294,6 +294,9 @@ extern bool fsw_entry_is_of(FswScan *scan, const FswLife *life);
 extern int64 fsw_list_environment(FswReader *reader, FswScan *lists, Datum source);
 extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment);
 
+/* single_save.c */
+extern bool fsw_is_saved_singly(FswReader *reader, const FswLife *life, int64 born, int64 from);
+
 /* builder.c */
 extern FswHistory *fsw_history_read(FswReader *reader, const FswLife *life,
 									const FswAsked *asked, const int64 *near);

@@ -144,6 +144,7 @@ typedef struct FswEvidence
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */
+	bool		settled;		/* what came with it is not read: no part in any order */
 } FswEvidence;
 
 typedef enum FswScopeKind
@@ -174,6 +175,8 @@ struct FswFlag
 								 * microsecond */
 	FswCause	gone_with;		/* the feature or the environment */
 	bool		versioned;		/* published in versions */
+	bool		near;			/* of its versions, those near an instant */
+	bool		partly;			/* and of overrides, nothing from before them */
 	int64		news;			/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */
@@ -225,6 +228,7 @@ typedef struct FswTimeline
 	struct FswTimeline *others;
 	int			nreorders;		/* versions that may have moved priorities */
 	int64	   *reorders;
+	const struct FswVersions *versions; /* in their order; NULL without */
 } FswTimeline;
 
 extern FswTimeline *fsw_timeline_build(FswFlag *flag);
@@ -247,6 +251,28 @@ extern void fsw_timeline_end(FswTimeline *timeline, int first, int scope,
 extern FswTimeline *fsw_timeline_before(FswFlag *flag, int scope, int64 until);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
 extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope);
+
+/*
+ * What was read of versions around an instant.  All evidence from first to
+ * last is there, and beside it pieces that are settled.
+ */
+typedef struct FswNear
+{
+	int64		at;
+	int64		first;
+	int64		last;			/* FSW_FOREVER: to the end */
+	bool		begun;			/* the first list of all is there */
+	bool		full;			/* and the last events of all overrides */
+	int			at_last;		/* where no later event is: what the last list of all says */
+	bool		since;			/* result: the run began at a settled event, */
+	bool		until;			/* ended at one */
+	int			begin;			/* result: periods of the run */
+	int			end;
+} FswNear;
+
+/* near.c */
+extern bool fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope,
+							 FswNear *near);
 
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);

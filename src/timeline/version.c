@@ -276,17 +276,19 @@ seed_states(Carry *carry)
  * when the event was built, with the variants that there were by then.
  */
 static bool
-is_misfit(const Carry *carry, const FswEvidence *event, int was, const FswStretch *held)
+is_misfit(Carry *carry, const FswEvidence *event, int was, const FswStretch *held)
 {
 	const FswFlag *flag = carry->set.flag;
 	const FswState *states = flag->states;
 	int			option;
 
-	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || was == FSW_LOST || was == event->before)
+	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
 		return false;
 	if (was < 0 || event->before < 0 || held == NULL ||
 		states[was].enabled != states[event->before].enabled || states[was].value != states[event->before].value)
 		return true;
+	/* by what is near an instant, the state may have begun at another one */
+	carry->set.depends |= flag->near;
 	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
 	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
 }
@@ -296,7 +298,7 @@ static void
 carry_events(Carry *carry, int index)
 {
 	FswFlag    *flag = carry->set.flag;
-	const FswVersion *version = &carry->set.versions[index];
+	FswVersion *version = &carry->set.versions[index];
 	int		   *current = carry->current;
 	FswStretch *stretch;
 
@@ -318,7 +320,7 @@ carry_events(Carry *carry, int index)
 		}
 		current[event->scope] = event->state;
 		if (was == FSW_NOT_SEEN)
-			was = event->scope == 0 ? event->before : FSW_NOT_LIVE;
+			was = event->scope == 0 || flag->partly ? event->before : FSW_NOT_LIVE;
 		misfit = is_misfit(carry, event, was, stretch);
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
@@ -334,6 +336,7 @@ carry_events(Carry *carry, int index)
 		stretch = last_stretch(carry, flag->evidence[version->events[i]].scope);
 		stretch->suspect |= stretch->version == index;
 	}
+	version->fits &= !carry->suspect;
 	if (version->deleted >= 0 && current[0] != flag->evidence[version->deleted].before)
 	{
 		/* without its list, it may have been scheduled and never live */
@@ -418,7 +421,7 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 	{
 		int			was = carry->current[scope];
 
-		carry->current[scope] = FSW_LOST;
+		carry->current[scope] = fsw_lose(was);
 		begin_stretch(carry, scope, index, was, FSW_UNKNOWN,
 					  FSW_CAUSE_AMBIGUOUS_LIST, version->list_index);
 	}
@@ -490,12 +493,42 @@ note_reorder(Carry *carry, int index, bool default_told, const FswVerdict *verdi
 	carry->reorders[carry->nreorders++] = version->live;
 }
 
+/*
+ * An override whose state was lost in a list is found in a later one: it is
+ * told by what told it before.
+ */
+static void
+carry_found(Carry *carry, int index)
+{
+	const FswEvidence *list = carry->set.versions[index].list;
+	int		   *before = memcpy(palloc_array(int, carry->set.flag->nscopes), carry->current,
+								carry->set.flag->nscopes * sizeof(int));
+
+	if (fsw_version_find(&carry->set, carry->current, list))
+	{
+		for (int i = 0; i < carry->set.nused; i++)
+		{
+			int			scope = carry->set.used[i];
+			int			n = carry->nstretches[scope];
+			FswStretch	told;
+
+			FSW_INTERRUPT();
+			if (scope == 0 || !fsw_is_lost(before[scope]) || n == 0)
+				continue;
+			told = carry->stretches[scope][Max(0, n - 2)];
+			begin_stretch(carry, scope, index, carry->current[scope], FSW_REPORTED, told.cause,
+						  told.evidence)->suspect = carry->suspect;
+		}
+	}
+	pfree(before);
+}
+
 /* Carry the states over one version and note what begins, ends or agrees. */
 static void
 carry_version(Carry *carry, int index)
 {
 	FswFlag    *flag = carry->set.flag;
-	const FswVersion *version = &carry->set.versions[index];
+	FswVersion *version = &carry->set.versions[index];
 	FswHeld    *held;
 	FswVerdict *verdicts;
 	bool		default_told;
@@ -511,6 +544,7 @@ carry_version(Carry *carry, int index)
 		if (flag->scopes[scope].ended <= version->live && carry->current[scope] != FSW_NOT_SEEN)
 			carry->current[scope] = FSW_NOT_LIVE;
 	}
+	version->fits = true;
 	carry_events(carry, index);
 	if (version->list == NULL || version->list->nlist == 0)
 	{
@@ -520,13 +554,16 @@ carry_version(Carry *carry, int index)
 	}
 	default_told = carry->current[0] != version->list->list[0];
 	carry_listed_default(carry, index);
+	carry_found(carry, index);
 	held = palloc_array(FswHeld, carry->set.nused);
 	verdicts = palloc_array(FswVerdict, carry->set.nused);
 	nheld = fsw_version_compare(&carry->set, carry->current, version->list, held, verdicts,
 								&extra, &nlost);
+	version->fits &= extra == 0 && nlost == 0 && !default_told;
 	for (int i = 0; i < nheld; i++)
 	{
 		FSW_INTERRUPT();
+		version->fits &= verdicts[i] == FSW_LISTED;
 		carry_verdict(carry, index, held[i].scope, verdicts[i], extra, nlost);
 	}
 	carry_others(carry, index, absence_after(verdicts, nheld, extra, nlost));
@@ -638,6 +675,7 @@ fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope)
 		per_scope[carry.set.used[i]] = write_scope(&carry, carry.set.used[i]);
 	/* a version of which nothing came yet could have made one */
 	fsw_timeline_lower(carry.others, 0, flag->news, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_VERSION_LIST);
+	timeline->versions = memcpy(palloc(sizeof(FswVersions)), &carry.set, sizeof(FswVersions));
 	timeline->others = carry.others;
 	timeline->nreorders = carry.nreorders;
 	timeline->reorders = carry.reorders;

@@ -13,11 +13,32 @@
 /* How many versions an event may be compared with, to find its own. */
 #define FSW_VERSION_REACH	64
 
+/*
+ * An entry is written by a task, this long after its version at most.  Nothing
+ * that tells of a version by itself is taken to be later.
+ */
+#define FSW_ENTRY_DELAY		INT64CONST(900000000)
+
 /* How much the clocks of sender and receiver may differ. */
 #define FSW_CLOCKS			INT64CONST(1000000)
 
-/* Carried between versions, beside what a state can be: told, but does not fit. */
+/*
+ * Carried between versions, beside what a state can be: told, but does not
+ * fit.  What is less is the same of a state that was told last.
+ */
 #define FSW_LOST				(-4)
+
+static inline int
+fsw_lose(int state)
+{
+	return state >= 0 ? FSW_LOST - 1 - state : FSW_LOST;
+}
+
+static inline bool
+fsw_is_lost(int state)
+{
+	return state <= FSW_LOST;
+}
 
 /* One published version, as far as it was told. */
 typedef struct FswVersion
@@ -27,6 +48,7 @@ typedef struct FswVersion
 	bool		never;			/* announced, but never live */
 	bool		scheduled;		/* told of late, though its entry came at once */
 	bool		moved;
+	bool		fits;			/* it says what was carried, and what its events changed */
 	int64		time;
 	int64		entry;			/* time of the audit entry, FSW_NEVER */
 	int64		entry_arrived;
@@ -53,6 +75,8 @@ typedef struct FswVersions
 	int		   *used;
 	int		   *seed;			/* state of each scope before the first */
 	int64		begin;			/* saved state by state before; FSW_NEVER */
+	int			ndropped;		/* were never live */
+	bool		depends;		/* on when a state began that is read near an instant */
 } FswVersions;
 
 /* What a version's list says about a segment override. */
@@ -111,6 +135,7 @@ fsw_compare_int(const void *a, const void *b)
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);
+extern bool fsw_version_find(const FswVersions *versions, int *current, const FswEvidence *list);
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,
 								FswVerdict *verdicts, int *extra, int *nlost);

@@ -15,9 +15,6 @@
 
 #include "src/timeline/version.h"
 
-/* An audit entry is written by a task, this long after its version at most. */
-#define ENTRY_DELAY			INT64CONST(900000000)
-
 /* Clocks of two saves of one request. */
 #define ENTRY_EARLY			INT64CONST(50000)
 
@@ -189,7 +186,7 @@ gather_events(Match *match, int first, int last)
 			continue;
 		group->events[group->nevents++] = i;
 		group->shown = Min(group->shown, piece->arrived);
-		group->imported |= piece->kind == FSW_EV_IMPORT;
+		group->imported |= piece->kind == FSW_EV_IMPORT || piece->settled;
 	}
 	/* a deletion tells the default of a version of which nothing else does */
 	for (int i = first; i < last && group->nevents == 0; i++)
@@ -256,7 +253,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 	if (version->entry != FSW_NEVER)
 	{
 		if (version->entry < fsw_after(group->time, -ENTRY_EARLY) ||
-			fsw_apart(version->entry, group->time) > ENTRY_DELAY)
+			fsw_apart(version->entry, group->time) > FSW_ENTRY_DELAY)
 			return -1;
 		cost += fsw_apart(version->entry, fsw_after(group->time, -ENTRY_EARLY));
 	}
@@ -273,7 +270,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 		int64		apart = Max(fsw_apart(version->list_arrived, group->shown),
 								fsw_apart(group->shown, version->list_arrived));
 
-		if (apart > ENTRY_DELAY)
+		if (apart > FSW_ENTRY_DELAY)
 			return -1;
 		cost += apart;
 	}
@@ -652,7 +649,7 @@ fsw_version_split(FswVersions *set)
 			first = Min(first, version->earliest);
 	}
 	set->begin = FSW_NEVER;
-	if (!has_single_saves(set->flag, first))
+	if (set->flag->near || !has_single_saves(set->flag, first))
 		return;
 	set->begin = first;
 	for (int i = 0; i < set->nversions; i++)

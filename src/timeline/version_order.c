@@ -31,6 +31,53 @@ compare_held(const void *a, const void *b)
 }
 
 /*
+ * Which override is meant by a list was lost: it is known again by a list
+ * that shows exactly what all overrides were told last.  Returns whether it
+ * does.
+ */
+bool
+fsw_version_find(const FswVersions *set, int *current, const FswEvidence *list)
+{
+	int		   *told = palloc_array(int, set->nused);
+	int			n = 0;
+	bool		lost = false;
+	bool		found;
+
+	for (int i = 0; i < set->nused; i++)
+	{
+		int			state = set->used[i] == 0 ? FSW_NOT_LIVE : current[set->used[i]];
+
+		FSW_INTERRUPT();
+		lost = lost || fsw_is_lost(state);
+		if (state >= 0 || state < FSW_LOST)
+			told[n++] = state >= 0 ? state : FSW_LOST - 1 - state;
+		else if (state == FSW_LOST)
+			n = set->nused;		/* not known at all */
+		if (n == set->nused)
+			break;
+	}
+	found = lost && n < set->nused && n == list->nlist - 1;
+	if (found)
+	{
+		int		   *listed = memcpy(palloc_array(int, n + 1), list->list + 1, n * sizeof(int));
+
+		qsort(told, n, sizeof(int), fsw_compare_int);
+		qsort(listed, n, sizeof(int), fsw_compare_int);
+		found = n == 0 || memcmp(told, listed, n * sizeof(int)) == 0;
+		pfree(listed);
+	}
+	for (int i = 0; found && i < set->nused; i++)
+	{
+		int		   *state = &current[set->used[i]];
+
+		if (set->used[i] != 0 && fsw_is_lost(*state))
+			*state = FSW_LOST - 1 - *state;
+	}
+	pfree(told);
+	return found;
+}
+
+/*
  * Compare the overrides thought to be live with a version's list.  Returns
  * how many overrides are known; verdicts are in the order of held.  *extra is
  * the number of listed states that no known override has, *nlost the number
@@ -54,7 +101,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 		FSW_INTERRUPT();
 		if (scope == 0)
 			continue;
-		if (current[scope] == FSW_LOST)
+		if (fsw_is_lost(current[scope]))
 			(*nlost)++;
 		else if (current[scope] >= 0)
 		{
@@ -124,7 +171,7 @@ try_events(const FswVersions *set, int *current, const FswVersion *version)
 		FSW_INTERRUPT();
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
-		if (was != FSW_NOT_SEEN && was != FSW_LOST && event->before != FSW_NOT_TOLD &&
+		if (was != FSW_NOT_SEEN && !fsw_is_lost(was) && event->before != FSW_NOT_TOLD &&
 			was != event->before && !differ_by_option(flag, was, event))
 			misfits++;
 		current[event->scope] = event->state;
@@ -156,6 +203,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
 		misfits++;
 	current[0] = version->list->list[0];
+	(void) fsw_version_find(set, current, version->list);
 	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
 	for (int i = 0; i < nheld; i++)
 	{
@@ -163,7 +211,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 		if (verdicts[i] == FSW_LISTED)
 			continue;
 		misfits++;
-		current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : FSW_LOST;
+		current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : fsw_lose(held[i].state);
 	}
 	if (nlost == 0)
 		misfits += extra;
@@ -425,11 +473,13 @@ try_earlier(Search *search, int index)
 	int			best = index;
 	int			first = index;
 	bool		missing;
+	int64		least = versions[index].has_events ? versions[index].time :
+		fsw_after(versions[index].entry != FSW_NEVER ? versions[index].entry : versions[index].list_arrived,
+				  -FSW_ENTRY_DELAY);
 
 	if (!changes_untold(search, index, &missing))
 		return index;
-	while (first > 0 && first > index - BACK && !versions[first - 1].imported &&
-		   (!versions[index].has_events || versions[first - 1].live > versions[index].time))
+	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least)
 		first--;
 	fewest = try_range(search, first, end);
 	if (missing)
@@ -494,6 +544,7 @@ static void
 drop_version(FswVersions *set, int index)
 {
 	set->nversions--;
+	set->ndropped++;
 	memmove(&set->versions[index], &set->versions[index + 1],
 			(set->nversions - index) * sizeof(FswVersion));
 }

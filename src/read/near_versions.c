@@ -1,0 +1,654 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/near_versions.c
+ *	  A flag with versions around one instant: the lists, events and entries near
+ *	  it, and of each state that began or ends far away the one event.
+ *
+ * A list of a version is complete, so it is a place to begin anew: what is
+ * read is a stretch between two quiet times, with a list before the instant.
+ * timeline/near.c judges whether more would tell something else; then a longer
+ * stretch is tried, and at last all is read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/builder.h"
+
+/* So long before and after a stretch nothing happened or arrived. */
+#define QUIET		INT64CONST(11000000)
+
+/* Events that came later than this are found by their arrival. */
+#define LATE		INT64CONST(60000000)
+
+/* Lists before and after the instant, for each try, and whether all overrides are read. */
+static const struct
+{
+	int			before;
+	int			after;
+	bool		full;
+}			tries[] = {{3, 4, false}, {24, 24, true}, {2 * FSW_WINDOW, 2 * FSW_WINDOW, true}};
+
+/* So many changes under one name in an environment are read at most. */
+#define MANY_CHANGES	(16 * FSW_WINDOW)
+
+/* How often a run of one state may begin at an event that is looked at by itself. */
+#define DEPTH		4
+
+/* From when to when a piece of evidence may matter to others. */
+typedef struct Span
+{
+	int64		from;
+	int64		to;
+	int			piece;			/* index */
+} Span;
+
+typedef struct Window
+{
+	FswHistoryReading reading;
+	FswFlag    *flag;
+	int64		at;
+	int			before;			/* lists to read */
+	int			after;
+	int64		lists_from;		/* those that arrived between are read */
+	int64		lists_to;
+	int64		from;			/* and events and entries */
+	int64		to;
+	bool		full;			/* with all overrides */
+} Window;
+
+/* The lists that one webhook brought, from an instant on in one direction. */
+static FswScan *
+scan_lists(const Window *window, int webhook, const int64 *at, bool before)
+{
+	const FswLife *life = window->reading.life;
+	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_VERSION_FEATURE);
+
+	fsw_scan_equal(scan, life->environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+	if (life->webhooks[webhook] == NULL)
+		fsw_scan_key_null(scan, true);
+	else
+		fsw_scan_equal(scan, PointerGetDatum(life->webhooks[webhook]));
+	if (at != NULL)
+		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+					 TimestampTzGetDatum(*at));
+	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+	return scan;
+}
+
+/* The lists around the instant. */
+static void
+read_lists(Window *window)
+{
+	window->lists_from = FSW_NEVER;
+	window->lists_to = FSW_FOREVER;
+	for (int i = 0; i < window->reading.life->nwebhooks * 2; i++)
+	{
+		bool		before = i % 2 == 0;
+		FswScan    *scan = scan_lists(window, i / 2, &window->at, before);
+		int			limit = (before ? window->before : window->after) + 1;
+		int			n = 0;
+		int64		last = 0;
+
+		while (fsw_scan_next(scan) && n < limit)
+		{
+			last = fsw_scan_int64(scan, VERSION_received_at, 0);
+			n += fsw_read_list(&window->reading, scan);
+		}
+		if (n < limit)
+			continue;
+		if (before)
+			window->lists_from = Max(window->lists_from, last);
+		else
+			window->lists_to = Min(window->lists_to, last);
+	}
+}
+
+/* Is the event in the row of a scan one of the flag's, and no identity's? */
+static bool
+is_of_flag(const Window *window, FswScan *scan)
+{
+	const FswLife *life = window->reading.life;
+
+	return fsw_scan_int64(scan, FLAG_feature_id, 0) == life->feature.id &&
+		fsw_scan_int64(scan, FLAG_environment_id, -1) == life->environment->environment_id &&
+		fsw_scan_is_null(scan, FLAG_identity) && !fsw_scan_bool(scan, FLAG_deleted) &&
+		!fsw_scan_bool(scan, FLAG_is_test) &&
+		fsw_scan_same_text(scan, FLAG_source, life->environment->source) &&
+		fsw_is_known(scan, FLAG_stored_at, life->environment);
+}
+
+static void
+read_change(Window *window, FswScan *scan)
+{
+	fsw_read_change(&window->reading, scan, fsw_scan_is_null(scan, FLAG_segment_id) ? 0 :
+					fsw_override_scope(&window->reading, scan));
+}
+
+/* The events under a name of the feature, by their time; false if too many. */
+static bool
+read_changes_named(Window *window, int64 name)
+{
+	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_CHANGE_NEAR);
+
+	fsw_scan_equal(scan, Int64GetDatum(name));
+	fsw_scan_equal(scan, Int64GetDatum(window->reading.life->environment->environment_id));
+	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
+	if (window->to != FSW_FOREVER)
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(window->to));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	for (int n = 0; fsw_scan_next(scan); n++)
+	{
+		if (n >= MANY_CHANGES)
+			return false;
+		if (is_of_flag(window, scan))
+			read_change(window, scan);
+	}
+	return true;
+}
+
+/* The events of the default and of segments, and imports, which bear no name. */
+static bool
+read_changes(Window *window)
+{
+	const FswFeature *feature = &window->reading.life->feature;
+	int64		nameless = fsw_name_hash("feature", "", 0);
+
+	for (int i = 0; i < feature->nnames; i++)
+	{
+		if (feature->names[i] != nameless && !read_changes_named(window, feature->names[i]))
+			return false;
+	}
+	return read_changes_named(window, nameless);
+}
+
+/* Those that came late, of an earlier time; false where one spans the stretch. */
+static bool
+read_late(Window *window)
+{
+	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_LATE);
+
+	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	for (int n = 0; fsw_scan_next(scan); n++)
+	{
+		int64		received_at = fsw_scan_int64(scan, FLAG_received_at, 0);
+
+		if (n >= FSW_WINDOW)
+			return false;
+		if (!is_of_flag(window, scan) || fsw_scan_int64(scan, FLAG_event_at, 0) >= window->from)
+			continue;
+		if (received_at > window->to)
+			return false;
+		read_change(window, scan);
+	}
+	return true;
+}
+
+/* Has the flag an event that is dated after its arrival? */
+static bool
+has_ahead(const Window *window)
+{
+	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_AHEAD);
+
+	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan);
+}
+
+/* The announcements of the deletion; false if too many. */
+static bool
+read_deletions(Window *window)
+{
+	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_DELETED);
+
+	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	for (int n = 0; fsw_scan_next(scan); n++)
+	{
+		if (n >= FSW_WINDOW)
+			return false;
+		if (fsw_is_known(scan, FLAG_stored_at, window->reading.life->environment))
+			fsw_read_change(&window->reading, scan, 0);
+	}
+	return true;
+}
+
+/* The entries of versions, by their time. */
+static void
+read_entries(Window *window)
+{
+	const FswLife *life = window->reading.life;
+
+	for (int i = 0; i < life->feature.nnames && life->environment->has_project; i++)
+	{
+		FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_EFFECT_LIFE);
+
+		fsw_scan_equal(scan, Int64GetDatum(life->feature.names[i]));
+		fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+		fsw_scan_equal(scan, CStringGetTextDatum("version"));
+		fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
+		if (window->to != FSW_FOREVER)
+			fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(window->to));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		while (fsw_scan_next(scan))
+			fsw_read_entry_effect(&window->reading, scan);
+	}
+}
+
+/* The piece of the other kind with the uuid of one, -1 for none. */
+static int
+find_other(const FswFlag *flag, int index)
+{
+	FswEvidenceKind kind = flag->evidence[index].kind == FSW_EV_LIST ? FSW_EV_VERSION : FSW_EV_LIST;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		if (flag->evidence[i].kind == kind && flag->evidence[i].version == flag->evidence[index].version)
+			return i;
+	}
+	return -1;
+}
+
+/* The entry of a list, or the list of an entry, whenever that was. */
+static void
+read_other(Window *window, int index)
+{
+	bool		is_list = window->flag->evidence[index].kind == FSW_EV_LIST;
+	FswScan    *scan = fsw_scan_of(window->reading.reader, is_list ? FSW_INDEX_EFFECT_VERSION : FSW_INDEX_VERSION_UUID);
+	const FswLife *life = window->reading.life;
+
+	fsw_scan_equal(scan, Int64GetDatum((int64) window->flag->evidence[index].version));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (is_list)
+		{
+			bool		mine = false;
+
+			for (int i = 0; i < life->feature.nnames && !mine; i++)
+				mine = fsw_scan_int64(scan, EFFECT_feature_hash, 0) == life->feature.names[i];
+			if (mine && fsw_scan_same_text(scan, EFFECT_source, life->environment->source) &&
+				fsw_scan_int64(scan, EFFECT_environment_id, -1) == life->environment->environment_id)
+				fsw_read_entry_effect(&window->reading, scan);
+		}
+		else if (fsw_scan_int64(scan, VERSION_feature_id, 0) == life->feature.id &&
+				 fsw_scan_same_text(scan, VERSION_source, life->environment->source))
+			(void) fsw_read_list(&window->reading, scan);
+	}
+}
+
+/* Put entries and lists together, as far as they are not read both. */
+static void
+read_others(Window *window)
+{
+	int			n = window->flag->nevidence;
+
+	for (int i = 0; i < n; i++)
+	{
+		FswEvidenceKind kind = window->flag->evidence[i].kind;
+
+		CHECK_FOR_INTERRUPTS();
+		if ((kind == FSW_EV_LIST || kind == FSW_EV_VERSION) && find_other(window->flag, i) < 0)
+			read_other(window, i);
+	}
+}
+
+static int
+compare_spans(const void *a, const void *b)
+{
+	const Span *x = a;
+	const Span *y = b;
+
+	return x->from < y->from ? -1 : x->from > y->from;
+}
+
+/* What is read, by when it begins to matter. */
+static Span *
+find_spans(const Window *window, int *n)
+{
+	const FswFlag *flag = window->flag;
+	Span	   *spans = palloc_array(Span, flag->nevidence + 1);
+
+	*n = 0;
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+		Span	   *span = &spans[*n];
+
+		span->piece = i;
+		span->from = span->to = piece->at;
+		if (piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT)
+		{
+			span->from = Min(piece->at, piece->arrived);
+			span->to = Max(piece->at, piece->arrived);
+		}
+		else if (piece->kind == FSW_EV_LIST || piece->kind == FSW_EV_VERSION)
+		{
+			int			other = find_other(flag, i);
+
+			if (other >= 0)
+			{
+				span->from = Min(piece->at, flag->evidence[other].at);
+				span->to = Max(piece->at, flag->evidence[other].at);
+			}
+			/* an entry that came behind its list, which is not in the stretch */
+			if (piece->kind == FSW_EV_VERSION && other >= 0 &&
+				flag->evidence[other].at <= window->lists_from)
+				continue;
+		}
+		(*n)++;
+	}
+	qsort(spans, *n, sizeof(Span), compare_spans);
+	return spans;
+}
+
+/*
+ * Take of what is read the longest stretch between two quiet times.  Returns
+ * false if there is none around the instant.
+ */
+static bool
+cut_stretch(Window *window, FswNear *near)
+{
+	FswFlag    *flag = window->flag;
+	int			n;
+	Span	   *spans = find_spans(window, &n);
+	FswEvidence *kept = palloc_array(FswEvidence, n + 1);
+	int64		quiet = Max(window->lists_from, fsw_after(window->from, LATE));
+	int			first = 0;
+	int			end = -1;
+
+	for (; first < n && fsw_apart(spans[first].from, quiet) < QUIET; first++)
+		quiet = Max(quiet, spans[first].to);
+	if (first == n || spans[first].from >= window->at)
+		return false;
+	near->first = spans[first].from;
+	near->last = FSW_FOREVER;
+	quiet = near->first;
+	for (int i = first; i <= n && window->to != FSW_FOREVER; i++)
+	{
+		if (fsw_apart(i < n ? Min(spans[i].from, window->to) : window->to, quiet) >= QUIET)
+		{
+			end = i;
+			near->last = quiet;
+		}
+		if (i < n)
+			quiet = Max(quiet, spans[i].to);
+	}
+	if (window->to == FSW_FOREVER)
+		end = n;
+	if (end < 0 || near->last < fsw_after(window->at, QUIET))
+		return false;
+	for (int i = first; i < end; i++)
+		kept[i - first] = flag->evidence[spans[i].piece];
+	flag->nevidence = end - first;
+	memcpy(flag->evidence, kept, flag->nevidence * sizeof(FswEvidence));
+	return true;
+}
+
+/*
+ * The events of one time of the default, or of a segment, the nearest to an
+ * instant, settled; false for none.
+ */
+static bool
+read_settled(Window *window, const int64 *segment, int64 at, bool before)
+{
+	FswScan    *scan = fsw_scan_of(window->reading.reader, segment == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
+	FswFlag    *flag = window->flag;
+	int			first = flag->nevidence;
+
+	fsw_scan_flag(scan, window->reading.life);
+	if (segment != NULL)
+	{
+		fsw_scan_equal(scan, Int64GetDatum(*segment));
+		fsw_scan_key_null(scan, true);
+	}
+	fsw_scan_key(scan, before ? BTLessStrategyNumber : BTGreaterStrategyNumber, TimestampTzGetDatum(at));
+	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (!is_of_flag(window, scan))
+			continue;
+		if (flag->nevidence > first && fsw_scan_int64(scan, FLAG_event_at, 0) != flag->evidence[first].at)
+			break;
+		read_change(window, scan);
+		flag->evidence[flag->nevidence - 1].settled = true;
+	}
+	return flag->nevidence > first;
+}
+
+/* The first list of all; false if others came too near to it. */
+static bool
+read_first(Window *window)
+{
+	FswFlag    *flag = window->flag;
+	int			begin = flag->nevidence;
+	int			best = begin;
+
+	for (int i = 0; i < window->reading.life->nwebhooks; i++)
+	{
+		FswScan    *scan = scan_lists(window, i, NULL, false);
+
+		for (int n = 0; n < 2 && fsw_scan_next(scan);)
+			n += fsw_read_list(&window->reading, scan);
+	}
+	for (int i = begin; i < flag->nevidence; i++)
+	{
+		if (flag->evidence[i].at < flag->evidence[best].at)
+			best = i;
+	}
+	for (int i = begin; i < flag->nevidence; i++)
+	{
+		if (i != best && fsw_apart(flag->evidence[i].at, flag->evidence[best].at) < 2 * LATE)
+			return false;
+	}
+	if (best == flag->nevidence)
+		return false;
+	flag->evidence[begin] = flag->evidence[best];
+	flag->nevidence = begin + 1;
+	return true;
+}
+
+/* The state of the default in the last list of all, which is no evidence near the instant. */
+static int
+find_last(Window *window)
+{
+	FswFlag    *flag = window->flag;
+	int			begin = flag->nevidence;
+	int			best = begin;
+	int			state = FSW_NOT_TOLD;
+
+	for (int i = 0; i < window->reading.life->nwebhooks; i++)
+	{
+		FswScan    *scan = scan_lists(window, i, NULL, true);
+
+		for (int n = 0; n < 1 && fsw_scan_next(scan);)
+			n += fsw_read_list(&window->reading, scan);
+	}
+	for (int i = begin; i < flag->nevidence; i++)
+	{
+		if (flag->evidence[i].at > flag->evidence[best].at)
+			best = i;
+	}
+	if (best < flag->nevidence && flag->evidence[best].nlist > 0)
+		state = flag->evidence[best].list[0];
+	flag->nevidence = begin;
+	return state;
+}
+
+/* What began before the stretch, and ends after it. */
+static bool
+read_far(Window *window, FswNear *near)
+{
+	int			nsegments = 0;
+	int64	   *segments = window->full ? fsw_find_segments(&window->reading, &nsegments) : NULL;
+
+	near->begun = false;
+	near->full = window->full;
+	for (int i = 0; i < nsegments; i++)
+		(void) read_settled(window, &segments[i], near->first, true);
+	if (!read_settled(window, NULL, near->first, true))
+	{
+		if (!read_first(window))
+			return false;
+		near->begun = true;
+	}
+	near->at_last = FSW_NOT_TOLD;
+	if (near->last != FSW_FOREVER && !read_settled(window, NULL, near->last, false))
+		near->at_last = find_last(window);
+	return true;
+}
+
+static FswHistory *read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at,
+								int depth);
+
+/* Are states of two histories the same? */
+static bool
+is_same_state(const FswFlag *a, int x, const FswFlag *b, int y)
+{
+	if (x < 0 || y < 0)
+		return x == y;
+	return a->states[x].enabled == b->states[y].enabled && a->states[x].content == b->states[y].content;
+}
+
+/*
+ * When the run of the state that a settled event told began, by what is near
+ * the event.  That has to agree with what is near the instant: the run holds
+ * on to it, or where it begins only after it, holds what came before.  False
+ * if not.
+ */
+static bool
+find_begin(const Window *window, int evidence, int depth, const FswPeriod *held, int64 *from)
+{
+	const FswAsked asked = {.state_alone = true};
+	const FswHistory *mine = window->reading.history;
+	const FswEvidence *event = &mine->flag.evidence[evidence];
+	int64		delivery = mine->shown_rows[event->row].delivery;
+	FswHistory *history = depth >= DEPTH ? NULL :
+		read_exactly(window->reading.reader, window->reading.life, &asked, event->at, depth + 1);
+	const FswPeriod *first;
+	const FswPeriod *last;
+	const FswPeriod *end;
+
+	if (history == NULL)
+		return false;
+	first = last = fsw_timeline_at(history->timeline, 0, event->at);
+	end = history->timeline->periods + history->timeline->nperiods;
+	if (fsw_history_row(history, first) == NULL || fsw_history_row(history, first)->delivery != delivery)
+		return false;
+	while (first > history->timeline->periods && first[-1].scope == 0 && first[-1].state == first->state)
+		first--;
+	while (last + 1 < end && last[1].scope == 0 && last[1].state == first->state)
+		last++;
+	*from = first->from;
+	if (event->at <= window->at)
+		return last->to > window->at;
+	return first > history->timeline->periods && first[-1].scope == 0 &&
+		is_same_state(&history->flag, first[-1].state, &mine->flag, held->state);
+}
+
+/*
+ * Was a state saved by itself after what is read?  Then none of it is of a
+ * version, since these are switched on once and for all; and what bears the
+ * time of a draft is placed by such an entry.
+ */
+static bool
+is_saved_singly(const Window *window, const FswNear *near)
+{
+	int64		from = near->begun ? FSW_NEVER : near->first;
+
+	for (int i = 0; i < window->flag->nevidence; i++)
+	{
+		FswEvidenceKind kind = window->flag->evidence[i].kind;
+
+		if (kind == FSW_EV_BODY || kind == FSW_EV_IMPORT)
+			from = Min(from, window->flag->evidence[i].at);
+	}
+	return fsw_is_saved_singly(window->reading.reader, window->reading.life, window->reading.born,
+							   fsw_after(from, -FSW_SAME_ACT));
+}
+
+/* Read and build what is near, in one try; NULL where that is not enough. */
+static FswHistory *
+try_near(Window *window, int depth)
+{
+	FswNear		near = {.at = window->at};
+	FswHistory *history;
+	FswPeriod  *periods;
+	int64		from;
+
+	window->flag->near = true;
+	window->flag->partly = !window->full;
+	read_lists(window);
+	/* no list before: what is near is the beginning */
+	if (window->lists_from == FSW_NEVER)
+		return NULL;
+	window->from = fsw_after(window->lists_from, -2 * LATE);
+	window->to = window->lists_to;
+	if (!read_changes(window) || !read_late(window) ||
+		(window->reading.life->deleted && !read_deletions(window)))
+		return NULL;
+	read_entries(window);
+	read_others(window);
+	if (!cut_stretch(window, &near) || !read_far(window, &near))
+		return NULL;
+	window->reading.first = near.first;
+	history = fsw_history_build(&window->reading);
+	if (!fsw_near_is_sure(&history->flag, history->timeline, 0, &near) || is_saved_singly(window, &near))
+		return NULL;
+	periods = history->timeline->periods;
+	if (near.since)
+	{
+		if (!find_begin(window, periods[near.begin].evidence, depth, &periods[near.begin], &from))
+			return NULL;
+		periods[near.begin].from = from;
+	}
+	if (near.until)
+	{
+		if (!find_begin(window, periods[near.end + 1].evidence, depth, &periods[near.end], &from))
+			return NULL;
+		periods[near.end].to = from;
+	}
+	return history;
+}
+
+static FswHistory *
+read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at, int depth)
+{
+	for (int i = 0; i < (int) lengthof(tries); i++)
+	{
+		Window		window = {.at = at, .before = tries[i].before, .after = tries[i].after, .full = tries[i].full};
+		FswHistory *history;
+
+		CHECK_FOR_INTERRUPTS();
+		fsw_history_begin(&window.reading, reader, life, asked, &window.at);
+		window.flag = &window.reading.history->flag;
+		if (i == 0 && has_ahead(&window))
+			return NULL;
+		history = try_near(&window, depth);
+		if (history != NULL)
+			return history;
+	}
+	return NULL;
+}
+
+/*
+ * fsw_near_read() - read the history of a flag with versions as far as it
+ * tells of one instant; NULL where all of it has to be read.
+ */
+FswHistory *
+fsw_near_read(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at)
+{
+	if (life->nwebhooks == 0 || life->nremovals > 0 || asked->everything ||
+		asked->nsegments > 0 || asked->identity != NULL)
+		return NULL;
+	return read_exactly(reader, life, asked, at, 0);
+}

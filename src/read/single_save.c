@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/single_save.c
+ *	  Was a state of a flag saved by itself, and not in a version?
+ *
+ * The entries of such saves say when a flag had no versions yet.  They are few
+ * and old, so they are looked for only from an instant on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/read.h"
+
+/* So many overrides are looked at; more are as good as one that was saved. */
+#define MANY_OVERRIDES	FSW_WINDOW
+
+/* The entries of the environment default under one name, or those of one override. */
+static FswScan *
+scan_saves(FswReader *reader, const FswLife *life, int64 name, const int64 *scope_hash)
+{
+	FswScan    *scan = fsw_scan_entries(reader, life, name, false);
+
+	if (scope_hash != NULL)
+		fsw_scan_equal(scan, Int64GetDatum(*scope_hash));
+	else
+		fsw_scan_key_null(scan, true);
+	return scan;
+}
+
+/* Is any of these entries, from an instant on, one of a save? */
+static bool
+has_save(FswScan *scan, const FswLife *life, int64 born, int64 from)
+{
+	if (from != FSW_NEVER)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!fsw_scan_is(scan, EFFECT_kind, "version") && !fsw_scan_is(scan, EFFECT_kind, "removal") &&
+			!fsw_scan_is(scan, EFFECT_kind, "feature_updated") && fsw_entry_is_of(scan, life) &&
+			fsw_life_has(life, born, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
+			return true;
+	}
+	return false;
+}
+
+/* Does any segment bear a name of this hash? */
+static bool
+is_of_segment(FswReader *reader, int64 hash)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+
+	fsw_scan_equal(scan, Int64GetDatum(hash));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (fsw_scan_is(scan, NAME_kind, "segment"))
+			return true;
+	}
+	return false;
+}
+
+/* The same of the overrides by segments. */
+static bool
+has_override_save(FswReader *reader, const FswLife *life, int64 born, int64 name, int64 from)
+{
+	int64		hash = 0;
+
+	for (int i = 0; i < MANY_OVERRIDES; i++)
+	{
+		FswScan    *scan = fsw_scan_entries(reader, life, name, false);
+
+		CHECK_FOR_INTERRUPTS();
+		if (i == 0)
+			fsw_scan_key_null(scan, false);
+		else
+			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(hash));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+			return false;
+		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
+		if (is_of_segment(reader, hash) && has_save(scan_saves(reader, life, name, &hash), life, born, from))
+			return true;
+	}
+	return true;
+}
+
+/*
+ * fsw_is_saved_singly() - is there an entry, from an instant on, that the
+ * default or a segment's override of the flag was saved by itself?
+ */
+bool
+fsw_is_saved_singly(FswReader *reader, const FswLife *life, int64 born, int64 from)
+{
+	for (int i = 0; i < life->feature.nnames && life->environment->has_project; i++)
+	{
+		int64		name = life->feature.names[i];
+
+		if (has_save(scan_saves(reader, life, name, NULL), life, born, from) ||
+			has_override_save(reader, life, born, name, from))
+			return true;
+	}
+	return false;
+}

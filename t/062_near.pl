@@ -1,0 +1,106 @@
+# Lookups in long histories of versions, of which little is read, against the periods of flag_timeline, of which all is: the same
+# answers 1 us around every boundary, and few pages read for most of them.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+use FlagHistory;
+use FswTest;
+use Test::More;
+
+my $seed = $ENV{FSW_SEED} // time;
+note("FSW_SEED=$seed repeats this run");
+srand($seed);
+
+my $node = start_node('near');
+my $acts = $ENV{FSW_NEAR_ACTS} // 100;
+my @told;
+my %flag = (
+	calm => [ 101, pace => 20, lost => 0, deleted => 0 ],
+	usual => [ 102, pace => 20, deleted => 0 ],
+	busy => [ 103, deleted => 0 ],
+	plain => [ 104, overrides => 0, pace => 5, deleted => 0 ],
+	overrides => [ 105, overrides => 0.95, pace => 20, lost => 0.01, deleted => 0 ],
+	ties => [ 106, ties => 0.3, pace => 20, deleted => 0 ],
+	lossy => [ 107, lost => 0.2, pace => 20, deleted => 0 ],
+	unlisted => [ 108, unlisted => 0.3, pace => 20, deleted => 0 ],
+	scheduled => [ 109, scheduled => 0.1, pace => 20, deleted => 0 ],
+	deleted => [ 110, pace => 20, deleted => 1 ],
+	long => [ 112, acts => 400, overrides => 0, pace => 20, lost => 0, deleted => 0 ],
+	mixed => [ 111, pace => 5, lost => 0.02, scheduled => 0.02, unlisted => 0.02, deleted => 0 ],
+);
+
+foreach my $name (sort keys %flag)
+{
+	my ($feature, %options) = @{ $flag{$name} };
+	my ($deliveries) = history(2, $feature, delete $options{acts} // $acts, %options);
+
+	push @told, @$deliveries;
+}
+@told = sort { $a->[0] <=> $b->[0] } @told;
+number($ENV{FSW_NEAR_HOLES} // 0.001, @told);
+take_in($node, 'near', @told);
+# States read from the API, which come without the feature's name.
+for (1 .. 3)
+{
+	my $page = join(',', map { my $on = rand() < 0.5 ? 'true' : 'false'; my $value = int(rand(5));
+			qq({"id": 1, "feature": $_, "environment": 2, "identity": null, "feature_segment": null, "enabled": $on, "feature_state_value": $value}) }
+		101, 102, 104, 111);
+
+	$node->safe_psql('postgres', "SELECT flagsmith.import_feature_states('[$page]', 'near/Shop/env 2', '" . at(int(rand(60000e6))) . "')");
+}
+
+$node->safe_psql('postgres', <<'SQL');
+VACUUM ANALYZE;
+CREATE TABLE period AS
+SELECT p.*, min(p."from") OVER r AS since, NULLIF(max(COALESCE(p."to", 'infinity')) OVER r, 'infinity') AS until
+FROM (SELECT p.*, count(*) FILTER (WHERE p.changed) OVER s AS run
+      FROM (SELECT f.environment_id, f.feature_id, p.*, COALESCE(p.segment_id::text, 'identity ' || p.identity, '') AS scope,
+                (p.enabled, p.value, p.variants, p.removed) IS DISTINCT FROM (lag(p.enabled) OVER s, lag(p.value) OVER s,
+                    lag(p.variants) OVER s, lag(p.removed) OVER s) AS changed
+            FROM flagsmith._flag f, LATERAL flagsmith._flag_periods(f.source, f.environment_id, f.feature_id) p
+            WINDOW s AS (PARTITION BY f.environment_id, f.feature_id, p.segment_id, p.identity ORDER BY p."from")) p
+      WINDOW s AS (PARTITION BY p.environment_id, p.feature_id, p.scope ORDER BY p."from")) p
+WINDOW r AS (PARTITION BY p.environment_id, p.feature_id, p.scope, p.run);
+CREATE INDEX ON period (feature_id, scope, "from");
+SQL
+
+sub check
+{
+	my ($what, $sql, $least) = @_;
+	my ($n, $bad, $first) = split(/\|/, $node->safe_psql('postgres', $sql));
+
+	cmp_ok($n, '>=', $least, "$what: $n");
+	is($bad, 0, "$what: none differs") or diag($first);
+}
+
+foreach my $name (sort keys %flag)
+{
+	my $feature = $flag{$name}[0];
+
+	check("the default of a $name history", <<"SQL", 20);
+SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
+FROM (SELECT b.at, s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
+          (p.enabled, p.value, p.variants, p.confidence, p.cause, p.since, p.until, p.changed_by, p.delivery_id) AS bad
+      FROM (SELECT DISTINCT v.at + d * interval '1 us' AS at FROM period p, LATERAL (VALUES (p."from"), (p."to")) v (at), generate_series(-1, 1) d
+            WHERE p.feature_id = $feature AND p.scope = '' AND v.at IS NOT NULL) b
+      JOIN period p ON p.feature_id = $feature AND p.scope = '' AND p."from" <= b.at AND (b.at < p."to" OR p."to" IS NULL) AND NOT p.removed
+      LEFT JOIN LATERAL flagsmith.feature_state(2, $feature, b.at) s ON true) q
+SQL
+}
+
+# Of a long history, little is read: pages for one answer, beside those for all periods; in a session that has read before.
+sub pages
+{
+	my ($sql) = @_;
+	my ($hit) = $node->safe_psql('postgres', "$sql; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) $sql") =~ /shared hit=(\d+)/;
+
+	return $hit;
+}
+my $all = pages("SELECT * FROM flagsmith._flag_periods('near', 2, 112)");
+my $now = pages("SELECT * FROM flagsmith.feature_state(2, 112, '2026-04-20Z')");
+cmp_ok($all, '>', 2000, "pages read for all periods: $all");
+cmp_ok($now, '<', $all / 10, "pages read for one answer: $now");
+
+done_testing();
