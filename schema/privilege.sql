@@ -103,6 +103,7 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
         'flagsmith._drawn_stretches(text, bigint, bigint[], timestamptz, timestamptz)',
         'flagsmith._drawn_variants(jsonb)',
         'flagsmith._environment_flags(text, bigint)',
+        'flagsmith._flag_now(text, bigint, bigint)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
         'flagsmith._hash(text)',
         'flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, bigint[], jsonb)',

@@ -118,6 +118,16 @@ CREATE FUNCTION flagsmith._flag_periods(source text, environment_id bigint, feat
     AS 'MODULE_PATHNAME', 'fsw_flag_periods';
 COMMENT ON FUNCTION flagsmith._flag_periods(text, bigint, bigint, timestamptz) IS 'the periods of all scopes of one flag';
 
+CREATE FUNCTION flagsmith._flag_now(source text, environment_id bigint, feature_id bigint,
+        OUT segment_id bigint, OUT priority bigint, OUT identity_kind text, OUT identity text,
+        OUT identity_identifier text, OUT "from" timestamptz, OUT "to" timestamptz,
+        OUT enabled boolean, OUT value jsonb, OUT variants jsonb, OUT confidence flagsmith.confidence,
+        OUT cause text, OUT changed_by text, OUT delivery_id bigint, OUT removed boolean)
+    RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL SAFE COST 100 ROWS 2
+    AS 'MODULE_PATHNAME', 'fsw_flag_now';
+COMMENT ON FUNCTION flagsmith._flag_now(text, bigint, bigint) IS 'the last period of each scope of one flag, from when on its state is the same';
+
 CREATE FUNCTION flagsmith._name(source text, kind text, id text, at timestamptz DEFAULT 'infinity') RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20
     AS 'MODULE_PATHNAME', 'fsw_name';
@@ -173,10 +183,10 @@ CREATE VIEW flagsmith.current_state WITH (security_invoker = false) AS
         v.feature_id, flagsmith._name(v.source, 'feature', v.feature_id::text) AS feature,
         t.segment_id, flagsmith._name(v.source, 'segment', t.segment_id::text) AS segment, t.priority,
         t.identity_kind, t.identity, t.identity_identifier,
-        tstzrange(t."from", t."to", '[)') AS period,
+        tstzrange(t."from", t."to", '[)') AS period, t."from" AS since,
         t.enabled, t.value, t.variants, t.confidence, t.cause, t.changed_by, t.delivery_id
     FROM flagsmith._flag v
-    CROSS JOIN LATERAL flagsmith._flag_periods(v.source, v.environment_id, v.feature_id) t
+    CROSS JOIN LATERAL flagsmith._flag_now(v.source, v.environment_id, v.feature_id) t
     WHERE t."to" IS NULL AND (t.enabled IS NOT NULL OR t.confidence = 'unknown');
 COMMENT ON VIEW flagsmith.current_state IS 'The state of every scope of every flag after all evidence.';
 COMMENT ON COLUMN flagsmith.current_state.source IS 'Which Flagsmith installation it is of.';
@@ -192,7 +202,8 @@ COMMENT ON COLUMN flagsmith.current_state.priority IS 'Of an override by segment
 COMMENT ON COLUMN flagsmith.current_state.identity_kind IS 'Of an override by identity: core or edge, as two identities of these kinds can have one id; identifier where no event showed it, and identity is its identifier.';
 COMMENT ON COLUMN flagsmith.current_state.identity IS 'Id of the identity of such an override.';
 COMMENT ON COLUMN flagsmith.current_state.identity_identifier IS 'What that identity is called in the application.';
-COMMENT ON COLUMN flagsmith.current_state.period IS 'From the change, inclusive, to the next; without an upper bound if there is none.';
+COMMENT ON COLUMN flagsmith.current_state.period IS 'From the last change of the state on, whatever its confidence; without an upper bound.';
+COMMENT ON COLUMN flagsmith.current_state.since IS 'The last change of the state: the lower bound of period.';
 COMMENT ON COLUMN flagsmith.current_state.enabled IS 'Best estimate; NULL where the scope had no state, or none was told.';
 COMMENT ON COLUMN flagsmith.current_state.value IS 'Best estimate of the value, with its JSON type.';
 COMMENT ON COLUMN flagsmith.current_state.variants IS 'Percentages by option id.';

@@ -278,6 +278,16 @@ FROM (SELECT c, p, (c.enabled, c.value, c.variants, c.confidence, c.cause, flags
       WHERE c.segment_id IS NULL AND c.identity IS NULL AND c.environment_id <> 3 AND c.feature IS DISTINCT FROM 'phoenix') q
 SQL
 
+# Every scope that has a state, or one that nobody told, is in it once, since the last change of the state.
+check('now, every scope', <<'SQL', 200);
+SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
+FROM (SELECT c, p, (c.enabled, c.value, c.variants, c.confidence, c.cause, c.since, lower(c.period), c.changed_by, c.delivery_id, c.priority)
+          IS DISTINCT FROM (p.enabled, p.value, p.variants, p.confidence, p.cause, p.since, p.since, p.changed_by, p.delivery_id, p.priority) AS bad
+      FROM (SELECT *, COALESCE(segment_id::text, 'identity ' || identity, '') AS scope FROM flagsmith.current_state) c
+      FULL JOIN (SELECT * FROM period WHERE "to" IS NULL AND (enabled IS NOT NULL OR confidence = 'unknown')) p
+          USING (environment_id, feature_id, scope)) q
+SQL
+
 # Pruning changes no answer about its horizon or later.  An override of a deleted feature that entries alone told of may be
 # forgotten, where a later feature has its name and theirs.
 my $pruned = 0;

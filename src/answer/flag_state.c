@@ -27,11 +27,15 @@
 #include "src/read/read.h"
 
 PG_FUNCTION_INFO_V1(fsw_flag_periods);
+PG_FUNCTION_INFO_V1(fsw_flag_now);
 PG_FUNCTION_INFO_V1(fsw_feature_state);
 PG_FUNCTION_INFO_V1(fsw_feature_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
 PG_FUNCTION_INFO_V1(fsw_environment_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_flags);
+
+/* What a call for one flag needs, mostly for the searches of indexes. */
+#define CALL_MEMORY		(1024 * 1024)
 
 /*
  * A row in the making: by position, NULL unless put.  The columns are those of
@@ -172,6 +176,43 @@ put_since(Output *output, const FswHistory *history, const FswPeriod *period, Fs
 	put_int64(output, row == NULL ? 0 : row->delivery, row == NULL);
 }
 
+/* A row of a period, from an instant on. */
+static void
+write_period(Output *output, const FswHistory *history, const FswPeriod *period, int64 from)
+{
+	const FswShownScope *scope = &history->shown_scopes[period->scope];
+	const FswShownRow *row = fsw_history_row(history, period);
+	FswScopeKind kind = history->flag.scopes[period->scope].kind;
+
+	put_int64(output, scope->segment_id, kind != FSW_SCOPE_SEGMENT);
+	put_int64(output, row != NULL ? row->priority : 0,
+			  kind != FSW_SCOPE_SEGMENT || period->state < 0 || row == NULL || !row->has_priority);
+	put_text(output, kind == FSW_SCOPE_IDENTITY ? scope->identity_kind : NULL);
+	put_text(output, kind == FSW_SCOPE_IDENTITY ? scope->identity : NULL);
+	put_text(output, kind == FSW_SCOPE_IDENTITY ? scope->identity_identifier : NULL);
+	put_time(output, from);
+	put_time(output, period->to);
+	put_state(output, history, period->state);
+	put_confidence(output, period->confidence);
+	put_text(output, fsw_cause_names[period->cause]);
+	put_text(output, row == NULL ? NULL : row->changed_by);
+	put_int64(output, row == NULL ? 0 : row->delivery, row == NULL);
+	put(output, BOOLOID, BoolGetDatum(period->state == FSW_NOT_LIVE), false);
+	write_row(output);
+}
+
+/* The history of the flag that the first three arguments name, all of it or near an instant. */
+static FswHistory *
+read_flag(FswReader *reader, FunctionCallInfo fcinfo, const int64 *near)
+{
+	FswAsked	asked = {.everything = true};
+	FswPair    *pair = fsw_resolve_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
+									   PG_GETARG_INT64(2));
+
+	return fsw_history_read(reader, fsw_life_read(reader, fsw_environment(pair, reader->known_at), &pair->feature),
+							&asked, near);
+}
+
 /*
  * _flag_periods(source, environment_id, feature_id, known_at): all periods of
  * all scopes of one flag.
@@ -180,9 +221,7 @@ Datum
 fsw_flag_periods(PG_FUNCTION_ARGS)
 {
 	Output		output = output_begin(fcinfo);
-	FswAsked	asked = {.everything = true};
 	FswReader  *reader;
-	FswPair    *pair;
 	FswHistory *history;
 
 	for (int i = 0; i < 3; i++)
@@ -194,36 +233,68 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 	reader = fsw_reader_open();
 	if (!PG_ARGISNULL(3))
 		reader->known_at = PG_GETARG_TIMESTAMPTZ(3);
-	pair = fsw_resolve_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
-	history = fsw_history_read(reader,
-							   fsw_life_read(reader, fsw_environment(pair, reader->known_at), &pair->feature),
-							   &asked, NULL);
+	history = read_flag(reader, fcinfo, NULL);
 	fsw_reader_close(reader);
+	for (int i = 0; i < history->timeline->nperiods; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		write_period(&output, history, &history->timeline->periods[i], history->timeline->periods[i].from);
+	}
+	return (Datum) 0;
+}
 
+/*
+ * Memory for one call, which a call site keeps for its next one: to get it from
+ * the system anew costs as much as what a flag is read by.
+ */
+static MemoryContext
+call_memory(FunctionCallInfo fcinfo)
+{
+	MemoryContext memory = fcinfo->flinfo->fn_extra;
+
+	if (memory == NULL)
+		memory = fcinfo->flinfo->fn_extra =
+			AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "flag state", 0, CALL_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
+	MemoryContextReset(memory);
+	return memory;
+}
+
+/*
+ * _flag_now(source, environment_id, feature_id): of each scope of one flag the
+ * last period, from when on its state is the same.
+ */
+Datum
+fsw_flag_now(PG_FUNCTION_ARGS)
+{
+	Output		output = output_begin(fcinfo);
+	const int64 now = FSW_FOREVER;
+	FswReader  *reader;
+	FswHistory *history;
+	MemoryContext caller;
+
+	for (int i = 0; i < 3; i++)
+	{
+		if (PG_ARGISNULL(i))
+			return (Datum) 0;
+	}
+
+	caller = MemoryContextSwitchTo(call_memory(fcinfo));
+	reader = fsw_reader_open();
+	history = read_flag(reader, fcinfo, &now);
+	fsw_reader_close(reader);
 	for (int i = 0; i < history->timeline->nperiods; i++)
 	{
 		const FswPeriod *period = &history->timeline->periods[i];
-		const FswShownScope *scope = &history->shown_scopes[period->scope];
-		const FswShownRow *row = fsw_history_row(history, period);
-		FswScopeKind kind = history->flag.scopes[period->scope].kind;
+		int64		since;
+		int64		until;
 
 		CHECK_FOR_INTERRUPTS();
-		put_int64(&output, scope->segment_id, kind != FSW_SCOPE_SEGMENT);
-		put_int64(&output, row != NULL ? row->priority : 0,
-				  kind != FSW_SCOPE_SEGMENT || period->state < 0 || row == NULL || !row->has_priority);
-		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity_kind : NULL);
-		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity : NULL);
-		put_text(&output, kind == FSW_SCOPE_IDENTITY ? scope->identity_identifier : NULL);
-		put_time(&output, period->from);
-		put_time(&output, period->to);
-		put_state(&output, history, period->state);
-		put_confidence(&output, period->confidence);
-		put_text(&output, fsw_cause_names[period->cause]);
-		put_text(&output, row == NULL ? NULL : row->changed_by);
-		put_int64(&output, row == NULL ? 0 : row->delivery, row == NULL);
-		put(&output, BOOLOID, BoolGetDatum(period->state == FSW_NOT_LIVE), false);
-		write_row(&output);
+		if (i + 1 < history->timeline->nperiods && period[1].scope == period->scope)
+			continue;
+		find_run(history->timeline, period, &since, &until);
+		write_period(&output, history, period, since);
 	}
+	MemoryContextSwitchTo(caller);
 	return (Datum) 0;
 }
 

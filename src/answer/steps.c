@@ -234,8 +234,11 @@ build_steps(StepsReading *reading, bool from_start)
 static bool
 has_ahead(StepsReading *reading)
 {
-	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
+	FswScan    *scan;
 
+	if (fsw_index_is_empty(reading->reader, FSW_INDEX_AHEAD))
+		return false;
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
 	fsw_scan_flag(scan, reading->life);
 	fsw_scan_key_null(scan, true);
 	fsw_scan_key_null(scan, true);

@@ -319,17 +319,9 @@ read_deletions(FswHistoryReading *reading)
 						reading->near == NULL ? PG_INT32_MAX : FSW_WINDOW);
 }
 
-/* Which of the overrides in an index: a segment's, an identity's, or NULL. */
-typedef struct Override
-{
-	bool		is_segment;
-	int64		segment_id;
-	int64		identity;		/* hash */
-} Override;
-
 /* The flag and the scope, as an index of all scopes has them. */
 static void
-scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const Override *override)
+scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const FswOverride *override)
 {
 	fsw_scan_flag(scan, reading->life);
 	if (override != NULL && override->is_segment)
@@ -343,7 +335,7 @@ scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const Override *overr
 }
 
 static FswScan *
-scan_scope(FswHistoryReading *reading, const Override *override)
+scan_scope(FswHistoryReading *reading, const FswOverride *override)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader,
 								   override == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
@@ -385,7 +377,7 @@ is_nearest(const Nearest *nearest, int state)
  * read only to know since when and until when the state is the same.
  */
 static void
-read_near(FswHistoryReading *reading, const Override *override, bool before, int least,
+read_near(FswHistoryReading *reading, const FswOverride *override, bool before, int least,
 		  Nearest *nearest)
 {
 	FswScan    *scan = scan_scope(reading, override);
@@ -484,8 +476,10 @@ read_late(FswHistoryReading *reading)
 
 /* Around an instant: the events of a scope whose time is not believed. */
 static void
-read_ahead(FswHistoryReading *reading, const Override *override)
+read_ahead(FswHistoryReading *reading, const FswOverride *override)
 {
+	if (fsw_index_is_empty(reading->reader, FSW_INDEX_AHEAD))
+		return;
 	for (int before = 0; before < 2; before++)
 	{
 		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
@@ -608,12 +602,13 @@ find_asked_segments(FswHistoryReading *reading, int *n)
 
 /* The events of one scope around the instant. */
 static void
-read_scope(FswHistoryReading *reading, const Override *override, int least)
+read_scope(FswHistoryReading *reading, const FswOverride *override, int least)
 {
 	Nearest		nearest = {0};
 
 	read_near(reading, override, true, least, &nearest);
-	read_near(reading, override, false, least, &nearest);
+	if (*reading->near != FSW_FOREVER)
+		read_near(reading, override, false, least, &nearest);
 	read_ahead(reading, override);
 }
 
@@ -622,7 +617,7 @@ static void
 read_identity_near(FswHistoryReading *reading)
 {
 	const FswAsked *asked = reading->asked;
-	Override	override = {0};
+	FswOverride override = {0};
 	int			n = asked->nidentities;
 	int64	   *hashes = palloc_array(int64, n + 1);
 
@@ -647,6 +642,60 @@ read_identity_near(FswHistoryReading *reading)
 	}
 }
 
+/* The hash of the identity in the row of a scan, as the index has it. */
+static int64
+hash_of_identity(FswScan *scan)
+{
+	const text *identity = fsw_scan_text(scan, FLAG_identity);
+
+	return DatumGetInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(identity),
+										   VARSIZE_ANY_EXHDR(identity), 0));
+}
+
+/* The next override that the flag ever had, by segment and then by identity. */
+static bool
+next_override(FswHistoryReading *reading, FswOverride *override, bool begun)
+{
+	FswScan    *scan;
+	int64		from = override->segment_id + 1;
+
+	if ((!begun || (override->is_segment && override->segment_id < PG_INT64_MAX)) &&
+		next_segment(reading, begun ? &from : NULL, &override->segment_id))
+	{
+		override->is_segment = true;
+		return true;
+	}
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+	fsw_scan_flag(scan, reading->life);
+	fsw_scan_key_null(scan, true);
+	if (begun && !override->is_segment)
+		fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(override->identity));
+	else
+		fsw_scan_key_null(scan, false);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		return false;
+	override->is_segment = false;
+	override->identity = hash_of_identity(scan);
+	return true;
+}
+
+/* All overrides that the flag ever had; NULL where these are many. */
+static FswOverride *
+find_overrides(FswHistoryReading *reading, int *n)
+{
+	FswOverride *overrides = palloc_array(FswOverride, FSW_WINDOW);
+	FswOverride override = {0};
+
+	for (*n = 0; next_override(reading, &override, *n > 0); (*n)++)
+	{
+		if (*n == FSW_WINDOW)
+			return NULL;
+		overrides[*n] = override;
+	}
+	return overrides;
+}
+
 /* What is around the instant, of the scopes that are asked about. */
 static void
 read_around(FswHistoryReading *reading)
@@ -668,12 +717,14 @@ read_around(FswHistoryReading *reading)
 		segments = find_asked_segments(reading, &nsegments);
 	for (int i = 0; i < nsegments; i++)
 	{
-		Override	override = {.is_segment = true, .segment_id = segments[i]};
+		FswOverride override = {.is_segment = true, .segment_id = segments[i]};
 
 		read_scope(reading, &override, least);
 	}
 	if (asked->identity != NULL)
 		read_identity_near(reading);
+	for (int i = 0; i < reading->noverrides; i++)
+		read_scope(reading, &reading->overrides[i], least);
 }
 
 /* Has the environment default more events than that? */
@@ -858,9 +909,18 @@ fsw_history_build(FswHistoryReading *reading)
 FswHistory *
 fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, const int64 *near)
 {
-	FswHistoryReading reading;
+	FswHistoryReading reading = {.reader = reader, .life = life};
 	FswHistory *history = NULL;
+	FswOverride *overrides = NULL;
+	int			noverrides = 0;
 
+	/* of a few overrides each can be read by itself, but for those of versions */
+	if (near != NULL && asked->everything)
+	{
+		overrides = find_overrides(&reading, &noverrides);
+		if (overrides == NULL || (life->versioned && noverrides > 0))
+			near = NULL;
+	}
 	if (near != NULL && life->versioned)
 		history = fsw_near_read(reader, life, asked, *near);
 	if (history != NULL)
@@ -868,6 +928,8 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	if (near != NULL && (life->versioned || life->drafts || life->deleted) && !is_longer(reader, life, FSW_LONG_VERSIONED))
 		near = NULL;
 	fsw_history_begin(&reading, reader, life, asked, near);
+	reading.overrides = overrides;
+	reading.noverrides = near == NULL ? 0 : noverrides;
 	read_events(&reading);
 	return fsw_history_build(&reading);
 }

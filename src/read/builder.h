@@ -26,6 +26,14 @@ typedef struct FswRange
 	bool		torn;			/* two states under one time */
 } FswRange;
 
+/* Which of the overrides in an index: a segment's, or an identity's. */
+typedef struct FswOverride
+{
+	bool		is_segment;
+	int64		segment_id;
+	int64		identity;		/* hash */
+} FswOverride;
+
 /* What is needed only while reading. */
 typedef struct FswHistoryReading
 {
@@ -47,6 +55,8 @@ typedef struct FswHistoryReading
 	int		   *nscope_names;
 	int64		born;			/* of the feature, as far as it was read */
 	int64		first;			/* near an instant of versions: all from here is read */
+	int			noverrides;		/* to be read near the instant */
+	FswOverride *overrides;
 } FswHistoryReading;
 
 /* builder.c */

@@ -37,8 +37,11 @@ fsw_is_known(FswScan *scan, int column, const FswEnvironment *environment)
 int64
 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_REPEAT);
+	FswScan    *scan;
 
+	if (fsw_index_is_empty(reader, FSW_INDEX_REPEAT))
+		return received_at;
+	scan = fsw_scan_of(reader, FSW_INDEX_REPEAT);
 	fsw_scan_equal(scan, Int64GetDatum(delivery));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
@@ -214,7 +217,7 @@ read_webhooks(FswReader *reader, FswLife *life)
 	bool		isnull = false;
 	int			max = 0;
 
-	while (!isnull)
+	while (!isnull && !fsw_index_is_empty(reader, FSW_INDEX_VERSION_FEATURE))
 	{
 		FswScan    *scan = scan_lists(reader, life);
 		Datum		webhook;
@@ -452,8 +455,11 @@ end_with_environment(FswReader *reader, FswLife *life)
 static bool
 has_drafts(FswReader *reader, const FswLife *life)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DRAFT);
+	FswScan    *scan;
 
+	if (fsw_index_is_empty(reader, FSW_INDEX_DRAFT))
+		return false;
+	scan = fsw_scan_of(reader, FSW_INDEX_DRAFT);
 	fsw_scan_flag(scan, life);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
@@ -473,11 +479,29 @@ fsw_life_is_copy(FswReader *reader, const FswLife *life, int64 created)
 		(created == FSW_NEVER || created < life->environment->born);
 }
 
+/* The announcements of the feature's deletion. */
+static void
+read_announcements(FswReader *reader, FswLife *life)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DELETED);
+
+	fsw_scan_flag(scan, life);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
+	{
+		if (!fsw_is_known(scan, FLAG_stored_at, life->environment))
+			continue;
+		life->deleted = true;
+		life->gone = Min(life->gone,
+						 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
+										   fsw_scan_int64(scan, FLAG_received_at, 0)));
+	}
+}
+
 FswLife *
 fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *feature)
 {
 	FswLife    *life = palloc0_object(FswLife);
-	FswScan    *scan;
 
 	life->environment = environment;
 	life->feature = *feature;
@@ -486,18 +510,8 @@ fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *
 	life->gone_with = FSW_CAUSE_FEATURE_DELETED;
 
 	/* without an audit entry, a deletion is known by its announcement */
-	scan = fsw_scan_of(reader, FSW_INDEX_DELETED);
-	fsw_scan_flag(scan, life);
-	fsw_scan_begin(scan, ForwardScanDirection);
-	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
-	{
-		if (!fsw_is_known(scan, FLAG_stored_at, environment))
-			continue;
-		life->deleted = true;
-		life->gone = Min(life->gone,
-						 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
-										   fsw_scan_int64(scan, FLAG_received_at, 0)));
-	}
+	if (!fsw_index_is_empty(reader, FSW_INDEX_DELETED))
+		read_announcements(reader, life);
 	if (environment->has_project)
 		read_entries(reader, life);
 	end_with_environment(reader, life);

@@ -196,8 +196,11 @@ read_late(Window *window)
 static bool
 has_ahead(const Window *window)
 {
-	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_AHEAD);
+	FswScan    *scan;
 
+	if (fsw_index_is_empty(window->reading.reader, FSW_INDEX_AHEAD))
+		return false;
+	scan = fsw_scan_of(window->reading.reader, FSW_INDEX_AHEAD);
 	fsw_scan_flag(scan, window->reading.life);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	return fsw_scan_next(scan);
@@ -550,7 +553,7 @@ find_begin(const Window *window, int evidence, int depth, const FswPeriod *held,
 		last++;
 	*from = first->from;
 	if (event->at <= window->at)
-		return last->to > window->at;
+		return last->to > window->at || last->to == FSW_FOREVER;
 	return first > history->timeline->periods && first[-1].scope == 0 &&
 		is_same_state(&history->flag, first[-1].state, &mine->flag, held->state);
 }
@@ -647,7 +650,7 @@ read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int6
 FswHistory *
 fsw_near_read(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at)
 {
-	if (life->nwebhooks == 0 || life->nremovals > 0 || asked->everything ||
+	if (life->nwebhooks == 0 || life->nremovals > 0 ||
 		asked->nsegments > 0 || asked->identity != NULL)
 		return NULL;
 	return read_exactly(reader, life, asked, at, 0);

@@ -133,7 +133,8 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 		"(segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test"},
 	/* retries and schedules come late, and deletions have the time of the last edit */
 	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
-		"identity IS NULL AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '1 minute'::pg_catalog.interval"
+		"identity IS NULL AND pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
+		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '1 minute'::pg_catalog.interval"
 		" AND NOT deleted AND NOT is_test"},
 	/* a time after the arrival is not believed, so these are found by arrival */
 	[FSW_INDEX_AHEAD] = {"flag_change_ahead_idx", FSW_READ_FLAG_CHANGE,

@@ -112,6 +112,24 @@ fsw_scan_of(FswReader *reader, FswIndex index)
 	return scan;
 }
 
+/*
+ * Has an index no row at all that the snapshot sees?  Of what is rare this is
+ * asked once for all flags, instead of searching it for each.
+ */
+bool
+fsw_index_is_empty(FswReader *reader, FswIndex index)
+{
+	if (!reader->looked[index])
+	{
+		FswScan    *scan = fsw_scan_of(reader, index);
+
+		fsw_scan_begin(scan, ForwardScanDirection);
+		reader->empty[index] = !fsw_scan_next(scan);
+		reader->looked[index] = true;
+	}
+	return reader->empty[index];
+}
+
 /* The comparison of a column with a value, by the type of the column. */
 static RegProcedure
 comparison(Oid type, StrategyNumber strategy)

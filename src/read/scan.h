@@ -141,6 +141,8 @@ typedef struct FswReader
 	Relation	tables[FSW_READ_TABLE_COUNT];
 	FswScan    *scans[FSW_INDEX_COUNT];
 	struct FswPieces *pieces;	/* what piece.c has read so far */
+	bool		looked[FSW_INDEX_COUNT];	/* whether there is anything */
+	bool		empty[FSW_INDEX_COUNT];
 } FswReader;
 
 /* relation.c */
@@ -155,6 +157,7 @@ extern FswReader *fsw_reader_open(void);
 extern void fsw_reader_close(FswReader *reader);
 
 extern FswScan *fsw_scan_of(FswReader *reader, FswIndex index);
+extern bool fsw_index_is_empty(FswReader *reader, FswIndex index);
 extern void fsw_scan_key(FswScan *scan, StrategyNumber strategy, Datum value);
 extern void fsw_scan_key_null(FswScan *scan, bool is_null);
 extern void fsw_scan_begin(FswScan *scan, ScanDirection direction);
