@@ -28,6 +28,7 @@ typedef struct Entry
 	int			feature_length;
 	bool		whole;
 	bool		refused;		/* whole, for want of memory */
+	bool		all_read;		/* all had to be read for one instant */
 	int			last;			/* the step that the last call found */
 	int			nsteps;
 	int64	   *steps;

@@ -25,6 +25,9 @@
  */
 #define PROBE_WORTH 512
 
+/* The same of versions, of which all evidence is read, and little for one instant. */
+#define VERSIONS_WORTH 16
+
 static void *
 copy_array(const void *array, Size size)
 {
@@ -281,13 +284,14 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 	/* the rest is for names, which come first */
 	Size		allowed = get_hash_memory_limit() / 4 * 3;
 	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
-	FswStepsLimit limit = {.changes = entry->lookups * PROBE_WORTH};
+	FswStepsLimit limit = {0};
 
 	limit.memory = used >= allowed ? 0 : allowed - used;
 	for (int i = 0; i < entry->npairs; i++)
 	{
-		/* for one instant, too, all of it would be read */
-		if (entry->lives[i]->versioned)
+		limit.changes = entry->lookups * (entry->lives[i]->versioned ? VERSIONS_WORTH : PROBE_WORTH);
+		/* for another instant, too, all of it would be read */
+		if (entry->all_read)
 			limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
 		steps[i] = fsw_steps_read(reader, entry->lives[i], cache->values, NULL, &limit);
 		entry->refused = limit.no_memory;
@@ -299,7 +303,7 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 
 /* The state at an instant, by reading what is around it. */
 static bool
-probe(Cache *cache, const Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
+probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
 {
 	int		   *found = palloc_array(int, entry->npairs + 1);
 	FswSteps  **steps = palloc0_array(FswSteps *, entry->npairs + 1);
@@ -308,7 +312,10 @@ probe(Cache *cache, const Entry *entry, FswReader *reader, int64 at, bool *enabl
 	int			pair;
 
 	for (int i = 0; i < nfound; i++)
+	{
 		steps[found[i]] = fsw_steps_read(reader, entry->lives[found[i]], cache->values, &at, NULL);
+		entry->all_read = entry->all_read || steps[found[i]]->whole;
+	}
 	pair = find_pair(entry, steps, at, found, &state);
 	if (pair < 0)
 		return false;
@@ -330,18 +337,10 @@ fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *fea
 	reader = fsw_reader_open();
 	reader->known_at = cache->known_at;
 	if (entry->lookups++ == 0)
-	{
-		bool		versioned = false;
-
 		read_meanings(cache, entry, reader, environment, feature);
-		for (int i = 0; i < entry->npairs; i++)
-			versioned = versioned || entry->lives[i]->versioned;
-		if (versioned)
-			read_whole(cache, entry, reader);
-	}
 	/* at 2, 8, 32 ... */
-	else if ((entry->lookups & (entry->lookups - 1)) == 0 &&
-			 (entry->lookups & INT64CONST(0x2AAAAAAAAAAAAAAA)) != 0)
+	else if (entry->all_read || ((entry->lookups & (entry->lookups - 1)) == 0 &&
+								 (entry->lookups & INT64CONST(0x2AAAAAAAAAAAAAAA)) != 0))
 		read_whole(cache, entry, reader);
 	if (!entry->whole)
 	{

@@ -137,8 +137,8 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 	return true;
 }
 
-/* The same by way of the timeline. */
-static void
+/* The same by way of the timeline; returns whether all of the history was read. */
+static bool
 steps_of_history(StepsReading *reading, const int64 *near)
 {
 	FswAsked	asked = {.state_alone = true};
@@ -151,6 +151,7 @@ steps_of_history(StepsReading *reading, const int64 *near)
 		fsw_steps_add(reading->steps, history->timeline->periods[i].from, history->timeline->periods[i].state);
 	}
 	reading->table = *history;
+	return history->whole;
 }
 
 /*
@@ -322,7 +323,7 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 		simple = read_steps_near(&reading, *near);
 
 	if (!simple)
-		steps_of_history(&reading, near);
+		steps->whole = steps_of_history(&reading, near);
 	steps->nstates = reading.table.flag.nstates;
 	steps->states = reading.table.flag.states;
 	steps->shown = reading.table.shown_states;

@@ -897,6 +897,7 @@ fsw_history_build(FswHistoryReading *reading)
 	flag->combine = fsw_combine_state;
 	flag->combine_with = &reading->states;
 	history->timeline = fsw_timeline_build(flag);
+	history->whole = reading->near == NULL;
 	if (!reading->asked->state_alone)
 		lower_holes(reading);
 	return history;

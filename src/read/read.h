@@ -48,6 +48,7 @@ typedef struct FswHistory
 	FswShownState *shown_states;
 	FswShownScope *shown_scopes;
 	FswShownRow *shown_rows;
+	bool		whole;			/* all of it was read */
 } FswHistory;
 
 /* An audit entry; none without delivery. */
@@ -226,6 +227,7 @@ typedef struct FswSteps
 	int			nstates;
 	FswState   *states;
 	FswShownState *shown;		/* by state; not read for enabled alone */
+	bool		whole;			/* all of a history was read for them */
 } FswSteps;
 
 /* How much of a history may be read for its steps. */
