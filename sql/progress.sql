@@ -39,6 +39,7 @@ SELECT count(*) FROM (SELECT max(size) AS size FROM flagsmith.seal) s CROSS JOIN
 -- The statement has its own text again.
 SELECT query LIKE 'SELECT query LIKE%' AS own, (SELECT count(*) FROM flagsmith.prune_bodies('2026-03-01Z')) AS called FROM pg_stat_activity WHERE pid = pg_backend_pid();
 SELECT query LIKE 'SELECT query LIKE%' AS own FROM pg_stat_activity WHERE pid = pg_backend_pid();
+\set VERBOSITY sqlstate
 SET LOCAL flagsmith_webhook.progress_interval = -2;
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
