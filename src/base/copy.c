@@ -252,6 +252,7 @@ PG_FUNCTION_INFO_V1(fsw_whole);
 Datum
 fsw_whole(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
 	Oid			schema = get_namespace_oid("flagsmith", false);
 
 	fsw_copy_check(GetActiveSnapshot());
@@ -269,6 +270,7 @@ PG_FUNCTION_INFO_V1(fsw_refuse_here);
 Datum
 fsw_refuse_here(PG_FUNCTION_ARGS)
 {
+	(void) fcinfo;
 	fsw_refuse_on_subscriber();
 	PG_RETURN_VOID();
 }
