@@ -252,9 +252,9 @@ PG_FUNCTION_INFO_V1(fsw_whole);
 Datum
 fsw_whole(PG_FUNCTION_ARGS)
 {
-	(void) fcinfo;
 	Oid			schema = get_namespace_oid("flagsmith", false);
 
+	(void) fcinfo;
 	fsw_copy_check(GetActiveSnapshot());
 	for (int i = 0; i < (int) lengthof(tables); i++)
 	{
