@@ -269,6 +269,8 @@ fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull)
 		}
 		else
 			PredicateLockPage(desc->heapRelation, block, scan->reader->snapshot);
+		if (desc->xs_itup == NULL)
+			elog(ERROR, "index \"%s\" returned a row without its entry", RelationGetRelationName(scan->index));
 		index_deform_tuple(desc->xs_itup, desc->xs_itupdesc, values, isnull);
 		break;
 	}
