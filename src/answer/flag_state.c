@@ -209,7 +209,7 @@ read_flag(FswReader *reader, FunctionCallInfo fcinfo, const int64 *near)
 	FswPair    *pair = fsw_resolve_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
 									   PG_GETARG_INT64(2));
 
-	return fsw_history_read(reader, fsw_life_read(reader, fsw_environment(pair, reader->known_at), &pair->feature),
+	return fsw_history_read(reader, fsw_flag_facts_read(reader, fsw_environment(pair, reader->known_at), &pair->feature),
 							&asked, near);
 }
 
@@ -357,13 +357,13 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at,
 	for (int i = 0; i < nfound; i++)
 	{
 		const FswPair *meant = &pairs[found[i]];
-		FswLife    *life = fsw_life_read(reader, fsw_environment(meant, reader->known_at), &meant->feature);
+		FswFlagFacts    *flag_facts = fsw_flag_facts_read(reader, fsw_environment(meant, reader->known_at), &meant->feature);
 		FswHistory *one;
 		const FswPeriod *period;
 
 		if (identity != NULL)
 			fsw_ask_identity(reader, meant, asked, identity);
-		one = fsw_history_read(reader, life, asked, &at);
+		one = fsw_history_read(reader, flag_facts, asked, &at);
 		period = fsw_timeline_at(one->timeline, 0, at);
 		if (period != NULL && period->state != FSW_NOT_LIVE)
 			found[nlive++] = found[i];
@@ -482,7 +482,7 @@ write_features(Output *output, FswReader *reader, const FswPair *pair, Timestamp
 		const FswPeriod *period;
 
 		CHECK_FOR_INTERRUPTS();
-		history = fsw_history_read(reader, fsw_life_read(reader, environment, feature), &asked, &at);
+		history = fsw_history_read(reader, fsw_flag_facts_read(reader, environment, feature), &asked, &at);
 		period = fsw_timeline_at(history->timeline, 0, at);
 		if (period != NULL && period->state != FSW_NOT_LIVE)
 		{
@@ -583,12 +583,12 @@ fsw_environment_flags(PG_FUNCTION_ARGS)
 	caller = MemoryContextSwitchTo(work);
 	for (int i = 0; i < nfeatures; i++)
 	{
-		FswLife    *life = fsw_life_read(reader, environment, &features[i]);
-		FswHistory *history = fsw_history_read(reader, life, &asked, &at);
+		FswFlagFacts    *flag_facts = fsw_flag_facts_read(reader, environment, &features[i]);
+		FswHistory *history = fsw_history_read(reader, flag_facts, &asked, &at);
 		const FswPeriod *period = fsw_timeline_at(history->timeline, 0, at);
 
 		CHECK_FOR_INTERRUPTS();
-		versioned |= life->versioned;
+		versioned |= flag_facts->versioned;
 		nflags += period != NULL && period->state != FSW_NOT_LIVE;
 		MemoryContextReset(work);
 	}

@@ -131,7 +131,7 @@ state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id
 	}
 	if (scope->identity != NULL)
 		fsw_ask_identity(reader, pair, &asked, scope->identity);
-	history = fsw_history_read(reader, fsw_life_read(reader, fsw_environment(pair, DT_NOEND), &pair->feature),
+	history = fsw_history_read(reader, fsw_flag_facts_read(reader, fsw_environment(pair, DT_NOEND), &pair->feature),
 							   &asked, &at);
 	for (int i = 0; i < history->flag.nscopes; i++)
 	{

@@ -37,7 +37,7 @@ typedef struct Entry
 	int64		lookups;
 	int			npairs;			/* what the names mean, until it is whole */
 	FswPair    *pairs;
-	FswLife   **lives;
+	FswFlagFacts   **flag_facts;
 	char		names[FLEXIBLE_ARRAY_MEMBER];	/* environment, feature */
 } Entry;
 

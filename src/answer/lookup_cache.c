@@ -35,20 +35,20 @@ copy_array(const void *array, Size size)
 }
 
 /* A copy of what is to know of a flag before any state. */
-static FswLife *
-copy_life(const FswLife *life, const FswPair *pair, TimestampTz known_at)
+static FswFlagFacts *
+copy_flag_facts(const FswFlagFacts *flag_facts, const FswPair *pair, TimestampTz known_at)
 {
-	FswLife    *copy = copy_array(life, sizeof(FswLife));
+	FswFlagFacts    *copy = copy_array(flag_facts, sizeof(FswFlagFacts));
 
 	copy->environment = fsw_environment(pair, known_at);
 	copy->feature = pair->feature;
-	copy->updates = copy_array(life->updates, life->nupdates * sizeof(FswUpdate));
-	copy->removals = copy_array(life->removals, life->nremovals * sizeof(int64));
-	copy->webhooks = copy_array(life->webhooks, life->nwebhooks * sizeof(text *));
-	for (int i = 0; i < life->nwebhooks; i++)
+	copy->updates = copy_array(flag_facts->updates, flag_facts->nupdates * sizeof(FswUpdate));
+	copy->removals = copy_array(flag_facts->removals, flag_facts->nremovals * sizeof(int64));
+	copy->webhooks = copy_array(flag_facts->webhooks, flag_facts->nwebhooks * sizeof(text *));
+	for (int i = 0; i < flag_facts->nwebhooks; i++)
 	{
-		if (life->webhooks[i] != NULL)
-			copy->webhooks[i] = copy_array(life->webhooks[i], VARSIZE_ANY(life->webhooks[i]));
+		if (flag_facts->webhooks[i] != NULL)
+			copy->webhooks[i] = copy_array(flag_facts->webhooks[i], VARSIZE_ANY(flag_facts->webhooks[i]));
 	}
 	return copy;
 }
@@ -84,7 +84,7 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
 	FswQuestion question = question_of(environment, feature);
 	FswPair    *pairs;
 	int			npairs = fsw_question_pairs(reader, &question, &pairs);
-	FswLife   **lives = palloc_array(FswLife *, npairs + 1);
+	FswFlagFacts   **flag_facts = palloc_array(FswFlagFacts *, npairs + 1);
 
 	if (npairs == 0 && !cache->told)
 	{
@@ -93,19 +93,19 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
 	}
 
 	for (int i = 0; i < npairs; i++)
-		lives[i] = fsw_life_read(reader, fsw_environment(&pairs[i], cache->known_at), &pairs[i].feature);
+		flag_facts[i] = fsw_flag_facts_read(reader, fsw_environment(&pairs[i], cache->known_at), &pairs[i].feature);
 
 	MemoryContextSwitchTo(cache->entries_mcxt);
 	entry->npairs = npairs;
 	entry->pairs = copy_array(pairs, npairs * sizeof(FswPair));
-	entry->lives = copy_array(lives, npairs * sizeof(FswLife *));
+	entry->flag_facts = copy_array(flag_facts, npairs * sizeof(FswFlagFacts *));
 	for (int i = 0; i < npairs; i++)
 	{
 		FswPair    *pair = &entry->pairs[i];
 
 		pair->source = datumCopy(pair->source, false, -1);
 		pair->feature.names = copy_array(pair->feature.names, pair->feature.nnames * sizeof(int64));
-		entry->lives[i] = copy_life(lives[i], pair, cache->known_at);
+		entry->flag_facts[i] = copy_flag_facts(flag_facts[i], pair, cache->known_at);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -289,11 +289,11 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 	limit.memory = used >= allowed ? 0 : allowed - used;
 	for (int i = 0; i < entry->npairs; i++)
 	{
-		limit.changes = entry->lookups * (entry->lives[i]->versioned ? VERSIONS_WORTH : PROBE_WORTH);
+		limit.changes = entry->lookups * (entry->flag_facts[i]->versioned ? VERSIONS_WORTH : PROBE_WORTH);
 		/* for another instant, too, all of it would be read */
 		if (entry->all_read)
 			limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
-		steps[i] = fsw_steps_read(reader, entry->lives[i], cache->values, NULL, &limit);
+		steps[i] = fsw_steps_read(reader, entry->flag_facts[i], cache->values, NULL, &limit);
 		entry->refused = limit.no_memory;
 		if (steps[i] == NULL)
 			return;
@@ -313,7 +313,7 @@ probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Da
 
 	for (int i = 0; i < nfound; i++)
 	{
-		steps[found[i]] = fsw_steps_read(reader, entry->lives[found[i]], cache->values, &at, NULL);
+		steps[found[i]] = fsw_steps_read(reader, entry->flag_facts[found[i]], cache->values, &at, NULL);
 		entry->all_read = entry->all_read || steps[found[i]]->whole;
 	}
 	pair = find_pair(entry, steps, at, found, &state);

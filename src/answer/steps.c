@@ -30,7 +30,7 @@
 typedef struct StepsReading
 {
 	FswReader  *reader;
-	const FswLife *life;
+	const FswFlagFacts *flag_facts;
 	bool		values;
 	FswStateSteps *steps;
 	FswStepsFacts facts;
@@ -108,7 +108,7 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 	Datum		values[FSW_ENTRY_COLUMNS];
 	bool		nulls[FSW_ENTRY_COLUMNS];
 
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	if (from != NULL)
 		fsw_scan_key(scan, ScanDirectionIsBackward(direction) ?
 					 BTLessEqualStrategyNumber : BTGreaterStrategyNumber, TimestampTzGetDatum(*from));
@@ -142,7 +142,7 @@ static bool
 steps_of_history(StepsReading *reading, const int64 *near)
 {
 	FswAsked	asked = {.state_alone = true};
-	FswHistory *history = fsw_history_read(reading->reader, reading->life, &asked, near);
+	FswHistory *history = fsw_history_read(reading->reader, reading->flag_facts, &asked, near);
 
 	reading->steps->n = 0;
 	for (int i = 0; i < history->timeline->nperiods && history->timeline->periods[i].scope == 0; i++)
@@ -162,11 +162,11 @@ static bool
 has_entries(void *source, int64 from, int64 to, bool whole)
 {
 	StepsReading *reading = source;
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 
-	for (int i = 0; i < life->feature.nnames && life->environment->has_project; i++)
+	for (int i = 0; i < flag_facts->feature.nnames && flag_facts->environment->has_project; i++)
 	{
-		FswScan    *scan = fsw_scan_entries(reading->reader, life, life->feature.names[i], false);
+		FswScan    *scan = fsw_scan_entries(reading->reader, flag_facts, flag_facts->feature.names[i], false);
 
 		fsw_scan_key_null(scan, true);
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
@@ -187,7 +187,7 @@ environment_end(void *source)
 {
 	StepsReading *reading = source;
 
-	return fsw_environment_end(reading->reader, reading->life->environment);
+	return fsw_environment_end(reading->reader, reading->flag_facts->environment);
 }
 
 static bool
@@ -195,7 +195,7 @@ is_copy(void *source)
 {
 	StepsReading *reading = source;
 
-	return fsw_life_is_copy(reading->reader, reading->life, reading->facts.born);
+	return fsw_flag_facts_is_copy(reading->reader, reading->flag_facts, reading->facts.created_at);
 }
 
 /* The state that the feature's defaults make. */
@@ -216,16 +216,16 @@ defaults(void *source)
 static bool
 build_steps(StepsReading *reading, bool from_start)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 
 	if (reading->ahead)
 		return false;
 	reading->facts.from_start = from_start;
 	if (from_start)
 	{
-		reading->creation = fsw_creation_read(reading->reader, life);
-		reading->facts.born = fsw_life_born(reading->reader, life, life->created != FSW_NEVER ?
-											life->created : reading->creation.created);
+		reading->creation = fsw_creation_read(reading->reader, flag_facts);
+		reading->facts.created_at = fsw_flag_created_at(reading->reader, flag_facts, flag_facts->created != FSW_NEVER ?
+											flag_facts->created : reading->creation.created);
 		reading->facts.default_enabled = reading->creation.has_defaults ? reading->creation.enabled : -1;
 	}
 	return fsw_steps_build(reading->steps, &reading->facts);
@@ -240,7 +240,7 @@ has_ahead(StepsReading *reading)
 	if (fsw_index_is_empty(reading->reader, FSW_INDEX_AHEAD))
 		return false;
 	scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	fsw_scan_key_null(scan, true);
 	fsw_scan_key_null(scan, true);
 	fsw_scan_begin(scan, ForwardScanDirection);
@@ -273,16 +273,16 @@ read_steps_near(StepsReading *reading, int64 near)
  * enabled.
  */
 FswSteps *
-fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 *near,
+fsw_steps_read(FswReader *reader, const FswFlagFacts *flag_facts, bool values, const int64 *near,
 			   FswStepsLimit *limit)
 {
 	StepsReading reading = {0};
 	FswSteps   *steps = palloc0_object(FswSteps);
-	bool		simple = !life->versioned && !life->drafts && !life->deleted &&
-		life->environment->known_at == DT_NOEND;
+	bool		simple = !flag_facts->versioned && !flag_facts->drafts && !flag_facts->deleted &&
+		flag_facts->environment->known_at == DT_NOEND;
 
 	reading.reader = reader;
-	reading.life = life;
+	reading.flag_facts = flag_facts;
 	reading.values = values;
 	reading.steps = &steps->steps;
 	reading.states.history = &reading.table;
@@ -290,9 +290,9 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 	reading.by_enabled[false] = -1;
 	reading.by_enabled[true] = -1;
 	reading.facts.first_before = -1;
-	reading.facts.gone = life->gone;
-	reading.facts.nremovals = life->nremovals;
-	reading.facts.removals = life->removals;
+	reading.facts.deleted_at = flag_facts->deleted_at;
+	reading.facts.nremovals = flag_facts->nremovals;
+	reading.facts.removals = flag_facts->removals;
 	reading.facts.source = &reading;
 	reading.facts.has_entries = has_entries;
 	reading.facts.environment_end = environment_end;
@@ -307,10 +307,10 @@ fsw_steps_read(FswReader *reader, const FswLife *life, bool values, const int64 
 		if (!simple && is_too_much(&reading, EVIDENCE_SIZE, limit))
 			return NULL;
 	}
-	else if (simple && life->gone <= *near)
+	else if (simple && flag_facts->deleted_at <= *near)
 	{
 		/* the feature is gone then, if it ever was there */
-		int64		before = fsw_after(life->gone, -1);
+		int64		before = fsw_after(flag_facts->deleted_at, -1);
 
 		simple = read_steps_near(&reading, before);
 		if (simple && fsw_steps_at(&steps->steps, before) == FSW_NOT_SEEN)

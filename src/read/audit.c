@@ -64,7 +64,7 @@ is_of_experiment(const text *name)
 static void
 read_segment_end(FswHistoryReading *reading, int scope)
 {
-	const FswEnvironment *environment = reading->life->environment;
+	const FswEnvironment *environment = reading->flag_facts->environment;
 	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
 
@@ -84,7 +84,7 @@ read_segment_end(FswHistoryReading *reading, int scope)
 static void
 read_segment(FswHistoryReading *reading, int scope)
 {
-	const FswEnvironment *environment = reading->life->environment;
+	const FswEnvironment *environment = reading->flag_facts->environment;
 	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
 	FswNames	names;
 	int			max = 0;
@@ -153,7 +153,7 @@ scope_is_named(const FswHistoryReading *reading, int scope, int64 hash, int64 at
 static bool
 is_name_in_project(FswHistoryReading *reading, int64 hash)
 {
-	const FswEnvironment *environment = reading->life->environment;
+	const FswEnvironment *environment = reading->flag_facts->environment;
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_NAME_HASH);
 
 	fsw_scan_equal(scan, Int64GetDatum(hash));
@@ -253,7 +253,7 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 	FswEvidenceKind what;
 	int			row;
 
-	if (!fsw_entry_is_of(scan, reading->life) || !fsw_life_has(reading->life, reading->born, at))
+	if (!fsw_entry_is_of(scan, reading->flag_facts) || !fsw_flag_facts_has(reading->flag_facts, reading->created_at, at))
 		return;
 
 	if (fsw_scan_is(scan, EFFECT_kind, "version"))
@@ -276,7 +276,7 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 	{
 		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))
 			return;
-		if (what == FSW_EV_STATE && reading->life->drafts && is_of_request(reading, scan))
+		if (what == FSW_EV_STATE && reading->flag_facts->drafts && is_of_request(reading, scan))
 			what = FSW_EV_REQUEST;
 		row = fsw_read_row(reading, delivery, NULL, false, 0);
 		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
@@ -311,7 +311,7 @@ typedef struct Entries
 static FswScan *
 scan_entries(FswHistoryReading *reading, const Entries *entries)
 {
-	FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, entries->name,
+	FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, entries->name,
 										entries->of_project);
 
 	if (entries->of_scope)
@@ -366,7 +366,7 @@ read_entries_near(FswHistoryReading *reading, const Entries *entries, int64 from
 static void
 read_entries(FswHistoryReading *reading, Entries *entries, int scope)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswRange	range;
 
 	entries->of_default = scope == 0;
@@ -379,9 +379,9 @@ read_entries(FswHistoryReading *reading, Entries *entries, int scope)
 
 	range = reading->ranges[scope];
 	/* a torn read is judged by the next entry, however late */
-	if (range.torn || life->versioned)
+	if (range.torn || flag_facts->versioned)
 		range.to = FSW_FOREVER;
-	if (life->versioned)
+	if (flag_facts->versioned)
 		range.from = FSW_NEVER;
 	if (scope == 0)
 		read_entries_near(reading, entries, range.from, range.to);
@@ -400,16 +400,16 @@ read_entries(FswHistoryReading *reading, Entries *entries, int scope)
 void
 fsw_read_entries(FswHistoryReading *reading)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswFlag    *flag = &reading->history->flag;
 
-	for (int i = 0; i < life->nupdates; i++)
+	for (int i = 0; i < flag_facts->nupdates; i++)
 	{
-		const FswUpdate *update = &life->updates[i];
+		const FswUpdate *update = &flag_facts->updates[i];
 		FswEvidence *piece;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!fsw_life_has(life, reading->born, update->at))
+		if (!fsw_flag_facts_has(flag_facts, reading->created_at, update->at))
 			continue;
 		piece = fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
 								  update->at, update->arrived);
@@ -418,13 +418,13 @@ fsw_read_entries(FswHistoryReading *reading)
 		flag->defaults_complete = false;
 		piece->step = fsw_entry_has_action(reading->reader, &update->entry, "created") ? 1 : -1;
 	}
-	flag->creation_told = life->created != FSW_NEVER;
+	flag->creation_told = flag_facts->created != FSW_NEVER;
 
-	if (!life->environment->has_project)
+	if (!flag_facts->environment->has_project)
 		return;
-	for (int i = 0; i < life->feature.nnames; i++)
+	for (int i = 0; i < flag_facts->feature.nnames; i++)
 	{
-		Entries		entries = {.name = life->feature.names[i]};
+		Entries		entries = {.name = flag_facts->feature.names[i]};
 
 		if (!flag->near)
 			read_entries(reading, &entries, 0);
@@ -499,8 +499,8 @@ fsw_read_list(FswHistoryReading *reading, FswScan *scan)
 	bool		isnull;
 	Datum		value;
 
-	if (!fsw_is_known(scan, VERSION_stored_at, reading->life->environment) ||
-		!fsw_list_is_of(reading->reader, scan, reading->life->environment))
+	if (!fsw_is_known(scan, VERSION_stored_at, reading->flag_facts->environment) ||
+		!fsw_list_is_of(reading->reader, scan, reading->flag_facts->environment))
 		return false;
 	arrived = fsw_first_arrival(reading->reader, delivery, fsw_scan_int64(scan, VERSION_received_at, 0));
 	piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
@@ -536,28 +536,28 @@ read_lists(FswHistoryReading *reading, FswScan *scan, ScanDirection direction, i
 void
 fsw_read_versions(FswHistoryReading *reading)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswScan    *scan;
 
 	if (reading->near == NULL)
 	{
 		scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
-		fsw_scan_equal(scan, life->environment->source);
-		fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+		fsw_scan_equal(scan, flag_facts->environment->source);
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
 		read_lists(reading, scan, ForwardScanDirection, PG_INT32_MAX);
 		return;
 	}
-	for (int i = 0; i < life->nwebhooks; i++)
+	for (int i = 0; i < flag_facts->nwebhooks; i++)
 	{
 		for (int before = 0; before < 2; before++)
 		{
 			scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
-			fsw_scan_equal(scan, life->environment->source);
-			fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
-			if (life->webhooks[i] == NULL)
+			fsw_scan_equal(scan, flag_facts->environment->source);
+			fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
+			if (flag_facts->webhooks[i] == NULL)
 				fsw_scan_key_null(scan, true);
 			else
-				fsw_scan_equal(scan, PointerGetDatum(life->webhooks[i]));
+				fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
 			fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
 						 TimestampTzGetDatum(*reading->near));
 			read_lists(reading, scan, before ? BackwardScanDirection : ForwardScanDirection, FSW_WINDOW);

@@ -103,7 +103,7 @@ add_scope(FswHistoryReading *reading, FswScopeKind kind, uint64 key)
 		flag->scopes = grow(flag->scopes, &reading->maxscopes, sizeof(FswScope));
 	}
 	flag->scopes[flag->nscopes].kind = kind;
-	flag->scopes[flag->nscopes].born = FSW_NEVER;
+	flag->scopes[flag->nscopes].created_at = FSW_NEVER;
 	flag->scopes[flag->nscopes].ended = FSW_FOREVER;
 	reading->ranges[flag->nscopes].from = FSW_NEVER;
 	reading->ranges[flag->nscopes].to = FSW_FOREVER;
@@ -269,8 +269,8 @@ fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	int64		arrived = fsw_first_arrival(reading->reader, delivery, received_at);
 	FswEvidence *piece;
 
-	if (reading->born == FSW_NEVER)
-		reading->born = fsw_scan_int64(scan, FLAG_feature_created_date, FSW_NEVER);
+	if (reading->created_at == FSW_NEVER)
+		reading->created_at = fsw_scan_int64(scan, FLAG_feature_created_date, FSW_NEVER);
 	piece = fsw_read_evidence(reading,
 							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
 							  fsw_is_ahead(at, received_at) ? arrived : at, arrived);
@@ -300,7 +300,7 @@ read_changes(FswHistoryReading *reading, FswScan *scan, ScanDirection direction,
 	fsw_scan_begin(scan, direction);
 	while (n < limit && fsw_scan_next(scan))
 	{
-		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
 			continue;
 		fsw_read_change(reading, scan, overrides ? fsw_override_scope(reading, scan) : 0);
 		n++;
@@ -314,7 +314,7 @@ read_deletions(FswHistoryReading *reading)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_DELETED);
 
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	(void) read_changes(reading, scan, ForwardScanDirection, false,
 						reading->near == NULL ? PG_INT32_MAX : FSW_WINDOW);
 }
@@ -323,7 +323,7 @@ read_deletions(FswHistoryReading *reading)
 static void
 scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const FswOverride *override)
 {
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	if (override != NULL && override->is_segment)
 		fsw_scan_equal(scan, Int64GetDatum(override->segment_id));
 	else
@@ -341,7 +341,7 @@ scan_scope(FswHistoryReading *reading, const FswOverride *override)
 								   override == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
 
 	if (override == NULL)
-		fsw_scan_flag(scan, reading->life);
+		fsw_scan_flag(scan, reading->flag_facts);
 	else
 		scan_scope_keys(reading, scan, override);
 	return scan;
@@ -418,7 +418,7 @@ read_near(FswHistoryReading *reading, const FswOverride *override, bool before, 
 			last_state = FSW_NOT_SEEN;
 		}
 		fsw_scan_fetch(scan);
-		if (!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
 			continue;
 		if (override != NULL)
 			scope = fsw_override_scope(reading, scan);
@@ -457,7 +457,7 @@ read_late(FswHistoryReading *reading)
 		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_LATE);
 		int			n = 0;
 
-		fsw_scan_flag(scan, reading->life);
+		fsw_scan_flag(scan, reading->flag_facts);
 		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
 					 TimestampTzGetDatum(*reading->near));
 		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
@@ -466,7 +466,7 @@ read_late(FswHistoryReading *reading)
 			int64		at = fsw_scan_int64(scan, FLAG_event_at, 0);
 
 			if ((at >= range->from && at <= range->to) || !fsw_scan_is_null(scan, FLAG_segment_id) ||
-				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+				!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
 				continue;
 			fsw_read_change(reading, scan, 0);
 			n++;
@@ -497,7 +497,7 @@ read_ahead(FswHistoryReading *reading, const FswOverride *override)
 			/* deletions of the default are read by themselves */
 			if ((scope == 0 && fsw_scan_bool(scan, FLAG_deleted)) ||
 				at < reading->ranges[scope].from || at > reading->ranges[scope].to ||
-				!fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+				!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
 				continue;
 			fsw_read_change(reading, scan, scope);
 			n++;
@@ -511,7 +511,7 @@ read_overrides(FswHistoryReading *reading, bool identities)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
 
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	if (!identities)
 		fsw_scan_key_null(scan, false);
 	(void) read_changes(reading, scan, ForwardScanDirection, true, PG_INT32_MAX);
@@ -523,7 +523,7 @@ next_segment(FswHistoryReading *reading, const int64 *from, int64 *segment)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
 
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	if (from != NULL)
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, Int64GetDatum(*from));
 	else
@@ -666,7 +666,7 @@ next_override(FswHistoryReading *reading, FswOverride *override, bool begun)
 		return true;
 	}
 	scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	fsw_scan_key_null(scan, true);
 	if (begun && !override->is_segment)
 		fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(override->identity));
@@ -701,13 +701,13 @@ static void
 read_around(FswHistoryReading *reading)
 {
 	const FswAsked *asked = reading->asked;
-	bool		versioned = reading->life->versioned;
+	bool		versioned = reading->flag_facts->versioned;
 	int			nsegments = asked->nsegments;
 	const int64 *segments = asked->segments;
-	int			least = versioned || reading->life->drafts ? FSW_WINDOW : 1;
+	int			least = versioned || reading->flag_facts->drafts ? FSW_WINDOW : 1;
 
 	read_scope(reading, NULL, least);
-	if (versioned || reading->life->drafts)
+	if (versioned || reading->flag_facts->drafts)
 		read_late(reading);
 	if (versioned)
 	{
@@ -729,14 +729,14 @@ read_around(FswHistoryReading *reading)
 
 /* Has the environment default more events than that? */
 static bool
-is_longer(FswReader *reader, const FswLife *life, int limit)
+is_longer(FswReader *reader, const FswFlagFacts *flag_facts, int limit)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DEFAULT);
 	Datum		values[FSW_ENTRY_COLUMNS];
 	bool		nulls[FSW_ENTRY_COLUMNS];
 	int			n = 0;
 
-	fsw_scan_flag(scan, life);
+	fsw_scan_flag(scan, flag_facts);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (n <= limit && fsw_scan_next_entry(scan, values, nulls))
 		n++;
@@ -747,14 +747,14 @@ is_longer(FswReader *reader, const FswLife *life, int limit)
 static void
 read_start(FswHistoryReading *reading)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswFlag    *flag = &reading->history->flag;
-	FswCreation creation = fsw_creation_read(reading->reader, life);
+	FswCreation creation = fsw_creation_read(reading->reader, flag_facts);
 
-	reading->born = life->created != FSW_NEVER ? life->created : creation.created;
-	flag->born = fsw_life_born(reading->reader, life, reading->born);
+	reading->created_at = flag_facts->created != FSW_NEVER ? flag_facts->created : creation.created;
+	flag->created_at = fsw_flag_created_at(reading->reader, flag_facts, reading->created_at);
 	for (int i = 0; i < flag->nscopes; i++)
-		flag->scopes[i].born = reading->ranges[i].from == FSW_NEVER ? flag->born : FSW_NEVER;
+		flag->scopes[i].created_at = reading->ranges[i].from == FSW_NEVER ? flag->created_at : FSW_NEVER;
 	if (creation.has_defaults)
 		flag->defaults = fsw_intern_state(&reading->states, creation.enabled, creation.value, false,
 										  (Datum) 0, true);
@@ -766,11 +766,11 @@ read_start(FswHistoryReading *reading)
 	flag->defaults_complete = creation.has_defaults && creation.told && !creation.multivariate;
 
 	/* what was made after the environment went is not in it */
-	if (flag->born != FSW_NEVER && flag->born >= fsw_environment_end(reading->reader, life->environment))
+	if (flag->created_at != FSW_NEVER && flag->created_at >= fsw_environment_end(reading->reader, flag_facts->environment))
 	{
-		flag->gone = Min(flag->gone, flag->born);
-		flag->gone_exactly = true;
-		flag->gone_with = FSW_CAUSE_ENVIRONMENT_DELETED;
+		flag->deleted_at = Min(flag->deleted_at, flag->created_at);
+		flag->deleted_exactly = true;
+		flag->deleted_with = FSW_CAUSE_ENVIRONMENT_DELETED;
 	}
 }
 
@@ -786,7 +786,7 @@ lower_holes(const FswHistoryReading *reading)
 	const FswFlag *flag = &history->flag;
 	int64		until = reading->near == NULL ? FSW_FOREVER : *reading->near;
 	int64		from = FSW_FOREVER;
-	FswEnvironment *environment = reading->life->environment;
+	FswEnvironment *environment = reading->flag_facts->environment;
 
 	for (int i = 0; i < history->timeline->nperiods; i++)
 	{
@@ -818,7 +818,7 @@ lower_holes(const FswHistoryReading *reading)
 
 /* Begin to read a history: what is known before any of its states. */
 void
-fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswLife *life,
+fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswFlagFacts *flag_facts,
 				  const FswAsked *asked, const int64 *near)
 {
 	FswHistory *history = palloc0_object(FswHistory);
@@ -826,22 +826,22 @@ fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswLife *
 
 	memset(reading, 0, sizeof(FswHistoryReading));
 	reading->reader = reader;
-	reading->life = life;
+	reading->flag_facts = flag_facts;
 	reading->asked = asked;
 	reading->near = near;
 	reading->history = history;
 	reading->states.history = history;
 	reading->states.mcxt = CurrentMemoryContext;
-	reading->born = FSW_NEVER;
+	reading->created_at = FSW_NEVER;
 	reading->first = FSW_NEVER;
 	(void) add_scope(reading, FSW_SCOPE_DEFAULT, 0);
-	fsw_environment_facts(reader, life->environment);
-	flag->versioned = life->versioned;
-	flag->gone = life->gone;
-	flag->gone_exactly = life->gone_exactly;
-	flag->gone_with = life->gone_with;
-	flag->news = life->environment->news;
-	flag->born = FSW_NEVER;
+	fsw_environment_facts(reader, flag_facts->environment);
+	flag->versioned = flag_facts->versioned;
+	flag->deleted_at = flag_facts->deleted_at;
+	flag->deleted_exactly = flag_facts->deleted_exactly;
+	flag->deleted_with = flag_facts->deleted_with;
+	flag->latest_audit_at = flag_facts->environment->latest_audit_at;
+	flag->created_at = FSW_NEVER;
 	flag->defaults = FSW_NOT_TOLD;
 }
 
@@ -849,10 +849,10 @@ fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswLife *
 static void
 read_events(FswHistoryReading *reading)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	const FswAsked *asked = reading->asked;
 
-	if (life->versioned)
+	if (flag_facts->versioned)
 		read_deletions(reading);
 	if (reading->near != NULL)
 		read_around(reading);
@@ -861,12 +861,12 @@ read_events(FswHistoryReading *reading)
 		FswScan    *scan = scan_scope(reading, NULL);
 
 		(void) read_changes(reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
-		if (asked->everything || life->versioned || asked->nsegments > 0 || asked->identity != NULL)
+		if (asked->everything || flag_facts->versioned || asked->nsegments > 0 || asked->identity != NULL)
 			read_overrides(reading, asked->everything || asked->identity != NULL);
 	}
 
 	/* the last edit, where all events up to it are read */
-	if (!life->versioned && life->deleted && reading->ranges[0].to == FSW_FOREVER)
+	if (!flag_facts->versioned && flag_facts->deleted && reading->ranges[0].to == FSW_FOREVER)
 		read_deletions(reading);
 }
 
@@ -876,23 +876,23 @@ fsw_history_build(FswHistoryReading *reading)
 {
 	FswHistory *history = reading->history;
 	FswFlag    *flag = &history->flag;
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	bool		from_start = false;
 
 	/* what was there before the first event, where that can matter */
 	for (int i = 0; i < flag->nscopes; i++)
 		from_start = from_start || reading->ranges[i].from == FSW_NEVER;
-	if (from_start || life->versioned)
+	if (from_start || flag_facts->versioned)
 		read_start(reading);
-	else if (life->created != FSW_NEVER)
-		reading->born = life->created;
-	flag->clone = fsw_life_is_copy(reading->reader, life, reading->born);
-	flag->absence = flag->clone ? FSW_INFERRED : life->versioned ? FSW_CONFIRMED : FSW_REPORTED;
+	else if (flag_facts->created != FSW_NEVER)
+		reading->created_at = flag_facts->created;
+	flag->clone = fsw_flag_facts_is_copy(reading->reader, flag_facts, reading->created_at);
+	flag->absence = flag->clone ? FSW_INFERRED : flag_facts->versioned ? FSW_CONFIRMED : FSW_REPORTED;
 
 	fsw_read_told_scopes(reading);
 	fsw_read_scope_names(reading);
 	fsw_read_entries(reading);
-	if (life->versioned && !flag->near)
+	if (flag_facts->versioned && !flag->near)
 		fsw_read_versions(reading);
 	flag->combine = fsw_combine_state;
 	flag->combine_with = &reading->states;
@@ -908,9 +908,9 @@ fsw_history_build(FswHistoryReading *reading)
  * instant.
  */
 FswHistory *
-fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, const int64 *near)
+fsw_history_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, const int64 *near)
 {
-	FswHistoryReading reading = {.reader = reader, .life = life};
+	FswHistoryReading reading = {.reader = reader, .flag_facts = flag_facts};
 	FswHistory *history = NULL;
 	FswOverride *overrides = NULL;
 	int			noverrides = 0;
@@ -919,16 +919,16 @@ fsw_history_read(FswReader *reader, const FswLife *life, const FswAsked *asked, 
 	if (near != NULL && asked->everything)
 	{
 		overrides = find_overrides(&reading, &noverrides);
-		if (overrides == NULL || (life->versioned && noverrides > 0))
+		if (overrides == NULL || (flag_facts->versioned && noverrides > 0))
 			near = NULL;
 	}
-	if (near != NULL && life->versioned)
-		history = fsw_near_read(reader, life, asked, *near);
+	if (near != NULL && flag_facts->versioned)
+		history = fsw_near_read(reader, flag_facts, asked, *near);
 	if (history != NULL)
 		return history;
-	if (near != NULL && (life->versioned || life->drafts || life->deleted) && !is_longer(reader, life, FSW_LONG_VERSIONED))
+	if (near != NULL && (flag_facts->versioned || flag_facts->drafts || flag_facts->deleted) && !is_longer(reader, flag_facts, FSW_LONG_VERSIONED))
 		near = NULL;
-	fsw_history_begin(&reading, reader, life, asked, near);
+	fsw_history_begin(&reading, reader, flag_facts, asked, near);
 	reading.overrides = overrides;
 	reading.noverrides = near == NULL ? 0 : noverrides;
 	read_events(&reading);

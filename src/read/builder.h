@@ -38,7 +38,7 @@ typedef struct FswOverride
 typedef struct FswHistoryReading
 {
 	FswReader  *reader;
-	const FswLife *life;
+	const FswFlagFacts *flag_facts;
 	const FswAsked *asked;
 	const int64 *near;			/* NULL: all of the history */
 	FswHistory *history;
@@ -53,7 +53,7 @@ typedef struct FswHistoryReading
 	uint64	   *scope_keys;		/* by scope */
 	FswNameSince **scope_names; /* by scope: hashes, as in audit_effect.scope_hash */
 	int		   *nscope_names;
-	int64		born;			/* of the feature, as far as it was read */
+	int64		created_at;			/* of the feature, as far as it was read */
 	int64		first;			/* near an instant of versions: all from here is read */
 	int			noverrides;		/* to be read near the instant */
 	FswOverride *overrides;
@@ -65,7 +65,7 @@ extern FswEvidence *fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKin
 extern int	fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 						 bool has_priority, int64 priority);
 
-extern void fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswLife *life,
+extern void fsw_history_begin(FswHistoryReading *reading, FswReader *reader, const FswFlagFacts *flag_facts,
 							  const FswAsked *asked, const int64 *near);
 extern FswHistory *fsw_history_build(FswHistoryReading *reading);
 extern void fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope);
@@ -87,7 +87,7 @@ extern void fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan);
 extern bool fsw_read_list(FswHistoryReading *reading, FswScan *scan);
 
 /* near_versions.c */
-extern FswHistory *fsw_near_read(FswReader *reader, const FswLife *life, const FswAsked *asked,
+extern FswHistory *fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked,
 								 int64 at);
 
 #endif							/* FSW_BUILDER_H */

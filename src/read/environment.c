@@ -35,14 +35,14 @@ is_clone(FswReader *reader, const FswEnvironment *environment)
 	int			creating = fsw_entry_setting(reader, &environment->creation, "environment", "is_creating");
 	FswScan    *scan;
 
-	if (creating >= 0 || environment->born == FSW_NEVER)
+	if (creating >= 0 || environment->created_at == FSW_NEVER)
 		return creating > 0;
 	scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
 	fsw_scan_equal(scan, environment->source);
 	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
-	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(environment->born));
+	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(environment->created_at));
 	fsw_scan_key(scan, BTLessEqualStrategyNumber,
-				 TimestampTzGetDatum(fsw_after(environment->born, CLONE_SPREAD)));
+				 TimestampTzGetDatum(fsw_after(environment->created_at, CLONE_SPREAD)));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
@@ -97,11 +97,11 @@ read_birth(FswReader *reader, FswEnvironment *environment)
 	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
 	fsw_scan_equal(scan, CStringGetTextDatum("environment_created"));
 	fsw_scan_begin(scan, ForwardScanDirection);
-	while (environment->born == FSW_NEVER && fsw_scan_next(scan))
+	while (environment->created_at == FSW_NEVER && fsw_scan_next(scan))
 	{
 		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
 			continue;
-		environment->born = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+		environment->created_at = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
 		environment->creation = fsw_entry_of(scan);
 	}
 	environment->clone = is_clone(reader, environment);
@@ -147,11 +147,11 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	if (environment->has_facts)
 		return;
 	environment->has_facts = true;
-	environment->news = FSW_NEVER;
-	environment->born = FSW_NEVER;
+	environment->latest_audit_at = FSW_NEVER;
+	environment->created_at = FSW_NEVER;
 	if (!environment->has_project)
 		return;
-	environment->news = latest_entry(reader, environment);
+	environment->latest_audit_at = latest_entry(reader, environment);
 	read_birth(reader, environment);
 	read_siblings(reader, environment);
 }
@@ -221,13 +221,13 @@ fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 {
 	FswScan    *scan;
 	int64		at = FSW_NEVER;
-	int64		gone = FSW_FOREVER;
+	int64		deleted_at = FSW_FOREVER;
 	char	   *last = NULL;
 
 	if (environment->has_end)
-		return environment->gone;
+		return environment->deleted_at;
 	environment->has_end = true;
-	environment->gone = FSW_FOREVER;
+	environment->deleted_at = FSW_FOREVER;
 	if (!environment->has_project)
 		return FSW_FOREVER;
 
@@ -262,9 +262,9 @@ fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 			return FSW_FOREVER;
 		if (ended == FSW_NEVER)
 			continue;
-		gone = Min(gone, ended);
+		deleted_at = Min(deleted_at, ended);
 		n++;
 	}
-	environment->gone = gone;
-	return gone;
+	environment->deleted_at = deleted_at;
+	return deleted_at;
 }

@@ -336,7 +336,7 @@ entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
 	FswPieceEntry *of_feature = NULL;
 	FswPieceEntry *of_flag;
 	int64		arrived = facts_of(event).arrived;
-	int64		gone = arrived;
+	int64		deleted_at = arrived;
 	int64		from = fsw_after(arrived, -FSW_DELETION_EARLY);
 	int64		to = fsw_after(arrived, FSW_DELETION_LATE);
 
@@ -347,14 +347,14 @@ entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
 	}
 	if (of_feature != NULL)
 	{
-		gone = of_feature->at;
-		from = fsw_after(gone, -FSW_DELETION_REACH);
-		to = fsw_after(gone, FSW_DELETION_REACH);
+		deleted_at = of_feature->at;
+		from = fsw_after(deleted_at, -FSW_DELETION_REACH);
+		to = fsw_after(deleted_at, FSW_DELETION_REACH);
 	}
 	if (event->has_environment)
 	{
 		memset(&candidates, 0, sizeof(candidates));
-		find_deletions(reader, event, false, from, gone, to, &candidates);
+		find_deletions(reader, event, false, from, deleted_at, to, &candidates);
 		of_flag = choose_deletion(reader, &candidates, event, false);
 		if (of_flag != NULL)
 			return of_flag;
@@ -362,7 +362,7 @@ entry_of_deletion(FswReader *reader, const FswPieceEvent *event)
 	if (of_feature == NULL)
 	{
 		memset(&candidates, 0, sizeof(candidates));
-		find_deletions(reader, event, true, from, gone, to, &candidates);
+		find_deletions(reader, event, true, from, deleted_at, to, &candidates);
 		of_feature = choose_deletion(reader, &candidates, event, false);
 	}
 	return of_feature;

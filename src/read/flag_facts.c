@@ -51,11 +51,11 @@ fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
 
 /* The first columns of the indexes of flag_change: which flag. */
 void
-fsw_scan_flag(FswScan *scan, const FswLife *life)
+fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts)
 {
-	fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
-	fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
-	fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 }
 
 /* The audit entry of an effect that a scan found. */
@@ -201,70 +201,70 @@ fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environm
 
 /* The first columns of the index: the lists of versions of a feature. */
 static FswScan *
-scan_lists(FswReader *reader, const FswLife *life)
+scan_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_VERSION_FEATURE);
 
-	fsw_scan_equal(scan, life->environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+	fsw_scan_equal(scan, flag_facts->environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
 	return scan;
 }
 
 /* The webhooks that brought lists of versions of the feature; NULL for none. */
 static void
-read_webhooks(FswReader *reader, FswLife *life)
+read_webhooks(FswReader *reader, FswFlagFacts *flag_facts)
 {
 	bool		isnull = false;
 	int			max = 0;
 
 	while (!isnull && !fsw_index_is_empty(reader, FSW_INDEX_VERSION_FEATURE))
 	{
-		FswScan    *scan = scan_lists(reader, life);
+		FswScan    *scan = scan_lists(reader, flag_facts);
 		Datum		webhook;
 
-		if (life->nwebhooks > 0)
+		if (flag_facts->nwebhooks > 0)
 			fsw_scan_key(scan, BTGreaterStrategyNumber,
-						 PointerGetDatum(life->webhooks[life->nwebhooks - 1]));
+						 PointerGetDatum(flag_facts->webhooks[flag_facts->nwebhooks - 1]));
 		fsw_scan_begin(scan, ForwardScanDirection);
 		if (!fsw_scan_next(scan))
 		{
 			/* a comparison does not find those without a webhook */
-			if (life->nwebhooks == 0)
+			if (flag_facts->nwebhooks == 0)
 				return;
-			scan = scan_lists(reader, life);
+			scan = scan_lists(reader, flag_facts);
 			fsw_scan_key_null(scan, true);
 			fsw_scan_begin(scan, ForwardScanDirection);
 			if (!fsw_scan_next(scan))
 				return;
 		}
 		webhook = fsw_scan_column(scan, VERSION_webhook, &isnull);
-		if (life->nwebhooks == max)
+		if (flag_facts->nwebhooks == max)
 		{
 			max = Max(4, max * 2);
-			life->webhooks = life->webhooks == NULL ? palloc_array(text *, max) :
-				repalloc_array(life->webhooks, text *, max);
+			flag_facts->webhooks = flag_facts->webhooks == NULL ? palloc_array(text *, max) :
+				repalloc_array(flag_facts->webhooks, text *, max);
 		}
-		life->webhooks[life->nwebhooks++] = isnull ? NULL : DatumGetTextPCopy(webhook);
+		flag_facts->webhooks[flag_facts->nwebhooks++] = isnull ? NULL : DatumGetTextPCopy(webhook);
 	}
 }
 
 /* Is any list of the flag's environment among the latest of each webhook? */
 static bool
-has_lists(FswReader *reader, const FswLife *life)
+has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 {
-	for (int i = 0; i < life->nwebhooks; i++)
+	for (int i = 0; i < flag_facts->nwebhooks; i++)
 	{
-		FswScan    *scan = scan_lists(reader, life);
+		FswScan    *scan = scan_lists(reader, flag_facts);
 
-		if (life->webhooks[i] == NULL)
+		if (flag_facts->webhooks[i] == NULL)
 			fsw_scan_key_null(scan, true);
 		else
-			fsw_scan_equal(scan, PointerGetDatum(life->webhooks[i]));
+			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
 		fsw_scan_begin(scan, BackwardScanDirection);
 		for (int j = 0; j < FSW_WINDOW && fsw_scan_next(scan); j++)
 		{
-			if (fsw_is_known(scan, VERSION_stored_at, life->environment) &&
-				fsw_list_is_of(reader, scan, life->environment))
+			if (fsw_is_known(scan, VERSION_stored_at, flag_facts->environment) &&
+				fsw_list_is_of(reader, scan, flag_facts->environment))
 				return true;
 		}
 	}
@@ -273,12 +273,12 @@ has_lists(FswReader *reader, const FswLife *life)
 
 /* The first columns of the index: what names the feature. */
 static FswScan *
-scan_life(FswReader *reader, const FswLife *life, int64 name)
+scan_flag_facts(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_LIFE);
 
 	fsw_scan_equal(scan, Int64GetDatum(name));
-	fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 	return scan;
 }
 
@@ -287,7 +287,7 @@ scan_life(FswReader *reader, const FswLife *life, int64 name)
  * or in the project as a whole.
  */
 FswScan *
-fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name, bool of_project)
+fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, bool of_project)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_FEATURE);
 
@@ -295,8 +295,8 @@ fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name, bool of_pro
 	if (of_project)
 		fsw_scan_key_null(scan, true);
 	else
-		fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
-	fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 	return scan;
 }
 
@@ -305,29 +305,29 @@ fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name, bool of_pro
  * another project can have the same name, and one of another time too.
  */
 bool
-fsw_entry_is_of(FswScan *scan, const FswLife *life)
+fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts)
 {
-	return fsw_scan_int64(scan, EFFECT_project_id, -1) == life->environment->project_id &&
-		fsw_is_known(scan, EFFECT_stored_at, life->environment) &&
-		fsw_scan_int64(scan, EFFECT_feature_id, life->feature.id) == life->feature.id;
+	return fsw_scan_int64(scan, EFFECT_project_id, -1) == flag_facts->environment->project_id &&
+		fsw_is_known(scan, EFFECT_stored_at, flag_facts->environment) &&
+		fsw_scan_int64(scan, EFFECT_feature_id, flag_facts->feature.id) == flag_facts->feature.id;
 }
 
 /* Is there an audit entry of a version, within the life of the flag? */
 static bool
-has_version(FswReader *reader, const FswLife *life, int64 name)
+has_version(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
 {
-	FswScan    *scan = scan_life(reader, life, name);
+	FswScan    *scan = scan_flag_facts(reader, flag_facts, name);
 
 	fsw_scan_equal(scan, CStringGetTextDatum("version"));
-	fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
-	if (life->created != FSW_NEVER)
-		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(fsw_after(life->created, -LIFE_SPREAD)));
-	if (life->gone != FSW_FOREVER)
-		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(fsw_after(life->gone, LIFE_SPREAD)));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+	if (flag_facts->created != FSW_NEVER)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(fsw_after(flag_facts->created, -LIFE_SPREAD)));
+	if (flag_facts->deleted_at != FSW_FOREVER)
+		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(fsw_after(flag_facts->deleted_at, LIFE_SPREAD)));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (fsw_entry_is_of(scan, life))
+		if (fsw_entry_is_of(scan, flag_facts))
 			return true;
 	}
 	return false;
@@ -336,7 +336,7 @@ has_version(FswReader *reader, const FswLife *life, int64 name)
 /* Room for the arrays of a life, while its entries are read. */
 typedef struct LifeReading
 {
-	FswLife    *life;
+	FswFlagFacts    *flag_facts;
 	int			maxremovals;
 	int			maxupdates;
 	bool		any_version;
@@ -346,24 +346,24 @@ typedef struct LifeReading
 static void
 read_entry(LifeReading *reading, FswScan *scan)
 {
-	FswLife    *life = reading->life;
+	FswFlagFacts    *flag_facts = reading->flag_facts;
 	int64		environment_id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
 	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
 
 	if (fsw_scan_is(scan, EFFECT_kind, "feature_created"))
 	{
-		if (environment_id < 0 && at >= life->created)
+		if (environment_id < 0 && at >= flag_facts->created)
 		{
-			life->created = at;
-			life->creation = fsw_entry_of(scan);
+			flag_facts->created = at;
+			flag_facts->creation = fsw_entry_of(scan);
 		}
 	}
 	else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
 	{
 		FswUpdate  *update;
 
-		life->updates = fsw_grow(life->updates, life->nupdates, &reading->maxupdates, sizeof(FswUpdate));
-		update = &life->updates[life->nupdates++];
+		flag_facts->updates = fsw_grow(flag_facts->updates, flag_facts->nupdates, &reading->maxupdates, sizeof(FswUpdate));
+		update = &flag_facts->updates[flag_facts->nupdates++];
 		update->at = at;
 		update->arrived = fsw_scan_int64(scan, EFFECT_received_at, at);
 		update->variants = fsw_scan_is(scan, EFFECT_kind, "variant");
@@ -371,13 +371,13 @@ read_entry(LifeReading *reading, FswScan *scan)
 	}
 	else if (environment_id < 0)
 	{
-		life->gone = life->gone_exactly ? Min(life->gone, at) : at;
-		life->gone_exactly = true;
+		flag_facts->deleted_at = flag_facts->deleted_exactly ? Min(flag_facts->deleted_at, at) : at;
+		flag_facts->deleted_exactly = true;
 	}
-	else if (environment_id == life->environment->environment_id)
+	else if (environment_id == flag_facts->environment->environment_id)
 	{
-		life->removals = fsw_grow(life->removals, life->nremovals, &reading->maxremovals, sizeof(int64));
-		life->removals[life->nremovals++] = at;
+		flag_facts->removals = fsw_grow(flag_facts->removals, flag_facts->nremovals, &reading->maxremovals, sizeof(int64));
+		flag_facts->removals[flag_facts->nremovals++] = at;
 	}
 }
 
@@ -385,7 +385,7 @@ read_entry(LifeReading *reading, FswScan *scan)
 static void
 read_entries_of(FswReader *reader, LifeReading *reading, int64 name)
 {
-	FswScan    *scan = scan_life(reader, reading->life, name);
+	FswScan    *scan = scan_flag_facts(reader, reading->flag_facts, name);
 
 	/* kinds come in the order of the alphabet */
 	fsw_scan_begin(scan, ForwardScanDirection);
@@ -396,31 +396,31 @@ read_entries_of(FswReader *reader, LifeReading *reading, int64 name)
 			reading->any_version = true;
 			break;
 		}
-		if (fsw_entry_is_of(scan, reading->life))
+		if (fsw_entry_is_of(scan, reading->flag_facts))
 			read_entry(reading, scan);
 	}
 }
 
 /* What the audit entries say of the feature's life. */
 static void
-read_entries(FswReader *reader, FswLife *life)
+read_entries(FswReader *reader, FswFlagFacts *flag_facts)
 {
-	LifeReading reading = {.life = life};
+	LifeReading reading = {.flag_facts = flag_facts};
 	int			nremovals;
 
-	for (int i = 0; i < life->feature.nnames; i++)
-		read_entries_of(reader, &reading, life->feature.names[i]);
+	for (int i = 0; i < flag_facts->feature.nnames; i++)
+		read_entries_of(reader, &reading, flag_facts->feature.names[i]);
 
 	/* those of another flag of the same name do not count */
-	nremovals = life->nremovals;
-	life->nremovals = 0;
+	nremovals = flag_facts->nremovals;
+	flag_facts->nremovals = 0;
 	for (int i = 0; i < nremovals; i++)
 	{
-		if (fsw_life_has(life, life->created, life->removals[i]))
-			life->removals[life->nremovals++] = life->removals[i];
+		if (fsw_flag_facts_has(flag_facts, flag_facts->created, flag_facts->removals[i]))
+			flag_facts->removals[flag_facts->nremovals++] = flag_facts->removals[i];
 	}
-	for (int i = 0; reading.any_version && !life->versioned && i < life->feature.nnames; i++)
-		life->versioned = has_version(reader, life, life->feature.names[i]);
+	for (int i = 0; reading.any_version && !flag_facts->versioned && i < flag_facts->feature.nnames; i++)
+		flag_facts->versioned = has_version(reader, flag_facts, flag_facts->feature.names[i]);
 }
 
 /*
@@ -428,43 +428,43 @@ read_entries(FswReader *reader, FswLife *life)
  * known?  What is named in an entry outside of it is another flag.
  */
 bool
-fsw_life_has(const FswLife *life, int64 created, int64 at)
+fsw_flag_facts_has(const FswFlagFacts *flag_facts, int64 created, int64 at)
 {
 	return (created == FSW_NEVER || at >= fsw_after(created, -LIFE_SPREAD)) &&
-		(life->gone == FSW_FOREVER || at <= fsw_after(life->gone, LIFE_SPREAD));
+		(flag_facts->deleted_at == FSW_FOREVER || at <= fsw_after(flag_facts->deleted_at, LIFE_SPREAD));
 }
 
 /* All that lived in an environment ends with it, each flag at its own entry. */
 static void
-end_with_environment(FswReader *reader, FswLife *life)
+end_with_environment(FswReader *reader, FswFlagFacts *flag_facts)
 {
-	int64		last = life->nremovals == 0 ? FSW_NEVER : life->removals[life->nremovals - 1];
-	int64		gone;
+	int64		last = flag_facts->nremovals == 0 ? FSW_NEVER : flag_facts->removals[flag_facts->nremovals - 1];
+	int64		deleted_at;
 
-	if (life->nremovals == 0 || last >= life->gone)
+	if (flag_facts->nremovals == 0 || last >= flag_facts->deleted_at)
 		return;
-	gone = fsw_environment_end(reader, life->environment);
-	if (gone == FSW_FOREVER || last < gone)
+	deleted_at = fsw_environment_end(reader, flag_facts->environment);
+	if (deleted_at == FSW_FOREVER || last < deleted_at)
 		return;
-	life->gone = last;
-	life->gone_exactly = true;
-	life->gone_with = FSW_CAUSE_ENVIRONMENT_DELETED;
+	flag_facts->deleted_at = last;
+	flag_facts->deleted_exactly = true;
+	flag_facts->deleted_with = FSW_CAUSE_ENVIRONMENT_DELETED;
 }
 
 /* Has the environment default events that can bear the time of a draft? */
 static bool
-has_drafts(FswReader *reader, const FswLife *life)
+has_drafts(FswReader *reader, const FswFlagFacts *flag_facts)
 {
 	FswScan    *scan;
 
 	if (fsw_index_is_empty(reader, FSW_INDEX_DRAFT))
 		return false;
 	scan = fsw_scan_of(reader, FSW_INDEX_DRAFT);
-	fsw_scan_flag(scan, life);
+	fsw_scan_flag(scan, flag_facts);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (fsw_is_known(scan, FLAG_stored_at, life->environment))
+		if (fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
 			return true;
 	}
 	return false;
@@ -472,55 +472,55 @@ has_drafts(FswReader *reader, const FswLife *life)
 
 /* Was a flag, made at an instant, copied with all else of its environment? */
 bool
-fsw_life_is_copy(FswReader *reader, const FswLife *life, int64 created)
+fsw_flag_facts_is_copy(FswReader *reader, const FswFlagFacts *flag_facts, int64 created)
 {
-	fsw_environment_facts(reader, life->environment);
-	return life->environment->clone &&
-		(created == FSW_NEVER || created < life->environment->born);
+	fsw_environment_facts(reader, flag_facts->environment);
+	return flag_facts->environment->clone &&
+		(created == FSW_NEVER || created < flag_facts->environment->created_at);
 }
 
 /* The announcements of the feature's deletion. */
 static void
-read_announcements(FswReader *reader, FswLife *life)
+read_announcements(FswReader *reader, FswFlagFacts *flag_facts)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DELETED);
 
-	fsw_scan_flag(scan, life);
+	fsw_scan_flag(scan, flag_facts);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
 	{
-		if (!fsw_is_known(scan, FLAG_stored_at, life->environment))
+		if (!fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
 			continue;
-		life->deleted = true;
-		life->gone = Min(life->gone,
+		flag_facts->deleted = true;
+		flag_facts->deleted_at = Min(flag_facts->deleted_at,
 						 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
 										   fsw_scan_int64(scan, FLAG_received_at, 0)));
 	}
 }
 
-FswLife *
-fsw_life_read(FswReader *reader, FswEnvironment *environment, const FswFeature *feature)
+FswFlagFacts *
+fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment, const FswFeature *feature)
 {
-	FswLife    *life = palloc0_object(FswLife);
+	FswFlagFacts    *flag_facts = palloc0_object(FswFlagFacts);
 
-	life->environment = environment;
-	life->feature = *feature;
-	life->created = FSW_NEVER;
-	life->gone = FSW_FOREVER;
-	life->gone_with = FSW_CAUSE_FEATURE_DELETED;
+	flag_facts->environment = environment;
+	flag_facts->feature = *feature;
+	flag_facts->created = FSW_NEVER;
+	flag_facts->deleted_at = FSW_FOREVER;
+	flag_facts->deleted_with = FSW_CAUSE_FEATURE_DELETED;
 
 	/* without an audit entry, a deletion is known by its announcement */
 	if (!fsw_index_is_empty(reader, FSW_INDEX_DELETED))
-		read_announcements(reader, life);
+		read_announcements(reader, flag_facts);
 	if (environment->has_project)
-		read_entries(reader, life);
-	end_with_environment(reader, life);
-	read_webhooks(reader, life);
-	if (!life->versioned)
-		life->versioned = has_lists(reader, life);
+		read_entries(reader, flag_facts);
+	end_with_environment(reader, flag_facts);
+	read_webhooks(reader, flag_facts);
+	if (!flag_facts->versioned)
+		flag_facts->versioned = has_lists(reader, flag_facts);
 	/* it may have been without versions before */
-	life->drafts = has_drafts(reader, life);
-	return life;
+	flag_facts->drafts = has_drafts(reader, flag_facts);
+	return flag_facts;
 }
 
 /* The value that initial_value, a word whatever its type, stands for. */
@@ -542,14 +542,14 @@ initial_value(Datum initial)
 
 /* Look for the creation in one environment's events, if later than *latest. */
 static void
-read_creation(FswReader *reader, const FswLife *life, FswIndex index, int64 environment_id,
+read_creation(FswReader *reader, const FswFlagFacts *flag_facts, FswIndex index, int64 environment_id,
 			  FswCreation *creation, int64 *latest)
 {
 	FswScan    *scan = fsw_scan_of(reader, index);
 
-	fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
 	fsw_scan_equal(scan, Int64GetDatum(environment_id));
-	fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 	fsw_scan_begin(scan, BackwardScanDirection);
 	/* old releases do not tell the defaults */
 	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
@@ -558,7 +558,7 @@ read_creation(FswReader *reader, const FswLife *life, FswIndex index, int64 envi
 		Datum		enabled = fsw_scan_column(scan, FLAG_feature_default_enabled, &isnull);
 		Datum		initial;
 
-		if (isnull || !fsw_is_known(scan, FLAG_stored_at, life->environment))
+		if (isnull || !fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
 			continue;
 		if (fsw_scan_int64(scan, FLAG_event_at, 0) <= *latest)
 			return;
@@ -590,16 +590,16 @@ was_known(FswReader *reader, const FswEnvironment *environment, int64 created)
  * when the feature, or later the environment, is made.
  */
 static void
-apply_settings(FswReader *reader, const FswLife *life, FswCreation *creation)
+apply_settings(FswReader *reader, const FswFlagFacts *flag_facts, FswCreation *creation)
 {
-	const FswEnvironment *environment = life->environment;
-	int64		created = life->created != FSW_NEVER ? life->created : creation->created;
-	bool		by_environment = environment->born != FSW_NEVER && environment->born > created;
-	int			prevented = fsw_entry_setting(reader, by_environment ? &environment->creation : &life->creation,
+	const FswEnvironment *environment = flag_facts->environment;
+	int64		created = flag_facts->created != FSW_NEVER ? flag_facts->created : creation->created;
+	bool		by_environment = environment->created_at != FSW_NEVER && environment->created_at > created;
+	int			prevented = fsw_entry_setting(reader, by_environment ? &environment->creation : &flag_facts->creation,
 											  "project", "prevent_flag_defaults");
 
-	creation->told = life->created != FSW_NEVER && prevented >= 0 && !fsw_life_is_copy(reader, life, created) &&
-		(environment->born != FSW_NEVER || was_known(reader, environment, created));
+	creation->told = flag_facts->created != FSW_NEVER && prevented >= 0 && !fsw_flag_facts_is_copy(reader, flag_facts, created) &&
+		(environment->created_at != FSW_NEVER || was_known(reader, environment, created));
 	if (prevented <= 0)
 		return;
 	creation->enabled = false;
@@ -611,28 +611,28 @@ apply_settings(FswReader *reader, const FswLife *life, FswCreation *creation)
  * creation and its defaults.
  */
 FswCreation
-fsw_creation_read(FswReader *reader, const FswLife *life)
+fsw_creation_read(FswReader *reader, const FswFlagFacts *flag_facts)
 {
-	FswEnvironment *environment = life->environment;
+	FswEnvironment *environment = flag_facts->environment;
 	FswCreation creation = {0};
 	int64		latest = FSW_NEVER;
 
 	creation.created = FSW_NEVER;
 	fsw_environment_facts(reader, environment);
 	for (int i = 0; i < environment->nsiblings; i++)
-		read_creation(reader, life, FSW_INDEX_DEFAULT, environment->siblings[i], &creation, &latest);
+		read_creation(reader, flag_facts, FSW_INDEX_DEFAULT, environment->siblings[i], &creation, &latest);
 	for (int i = 0; !creation.has_defaults && i < environment->nsiblings; i++)
-		read_creation(reader, life, FSW_INDEX_DELETED, environment->siblings[i], &creation, &latest);
-	apply_settings(reader, life, &creation);
+		read_creation(reader, flag_facts, FSW_INDEX_DELETED, environment->siblings[i], &creation, &latest);
+	apply_settings(reader, flag_facts, &creation);
 	return creation;
 }
 
 /* From when on both the feature, created then, and the environment exist. */
 int64
-fsw_life_born(FswReader *reader, const FswLife *life, int64 created)
+fsw_flag_created_at(FswReader *reader, const FswFlagFacts *flag_facts, int64 created)
 {
 	if (created == FSW_NEVER)
 		return FSW_NEVER;
-	fsw_environment_facts(reader, life->environment);
-	return Max(created, life->environment->born);
+	fsw_environment_facts(reader, flag_facts->environment);
+	return Max(created, flag_facts->environment->created_at);
 }

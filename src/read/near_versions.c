@@ -66,15 +66,15 @@ typedef struct Window
 static FswScan *
 scan_lists(const Window *window, int webhook, const int64 *at, bool before)
 {
-	const FswLife *life = window->reading.life;
+	const FswFlagFacts *flag_facts = window->reading.flag_facts;
 	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_VERSION_FEATURE);
 
-	fsw_scan_equal(scan, life->environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(life->feature.id));
-	if (life->webhooks[webhook] == NULL)
+	fsw_scan_equal(scan, flag_facts->environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
+	if (flag_facts->webhooks[webhook] == NULL)
 		fsw_scan_key_null(scan, true);
 	else
-		fsw_scan_equal(scan, PointerGetDatum(life->webhooks[webhook]));
+		fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[webhook]));
 	if (at != NULL)
 		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
 					 TimestampTzGetDatum(*at));
@@ -88,7 +88,7 @@ read_lists(Window *window)
 {
 	window->lists_from = FSW_NEVER;
 	window->lists_to = FSW_FOREVER;
-	for (int i = 0; i < window->reading.life->nwebhooks * 2; i++)
+	for (int i = 0; i < window->reading.flag_facts->nwebhooks * 2; i++)
 	{
 		bool		before = i % 2 == 0;
 		FswScan    *scan = scan_lists(window, i / 2, &window->at, before);
@@ -114,14 +114,14 @@ read_lists(Window *window)
 static bool
 is_of_flag(const Window *window, FswScan *scan)
 {
-	const FswLife *life = window->reading.life;
+	const FswFlagFacts *flag_facts = window->reading.flag_facts;
 
-	return fsw_scan_int64(scan, FLAG_feature_id, 0) == life->feature.id &&
-		fsw_scan_int64(scan, FLAG_environment_id, -1) == life->environment->environment_id &&
+	return fsw_scan_int64(scan, FLAG_feature_id, 0) == flag_facts->feature.id &&
+		fsw_scan_int64(scan, FLAG_environment_id, -1) == flag_facts->environment->environment_id &&
 		fsw_scan_is_null(scan, FLAG_identity) && !fsw_scan_bool(scan, FLAG_deleted) &&
 		!fsw_scan_bool(scan, FLAG_is_test) &&
-		fsw_scan_same_text(scan, FLAG_source, life->environment->source) &&
-		fsw_is_known(scan, FLAG_stored_at, life->environment);
+		fsw_scan_same_text(scan, FLAG_source, flag_facts->environment->source) &&
+		fsw_is_known(scan, FLAG_stored_at, flag_facts->environment);
 }
 
 static void
@@ -138,7 +138,7 @@ read_changes_named(Window *window, int64 name)
 	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_CHANGE_NEAR);
 
 	fsw_scan_equal(scan, Int64GetDatum(name));
-	fsw_scan_equal(scan, Int64GetDatum(window->reading.life->environment->environment_id));
+	fsw_scan_equal(scan, Int64GetDatum(window->reading.flag_facts->environment->environment_id));
 	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
 	if (window->to != FSW_FOREVER)
 		fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(window->to));
@@ -157,7 +157,7 @@ read_changes_named(Window *window, int64 name)
 static bool
 read_changes(Window *window)
 {
-	const FswFeature *feature = &window->reading.life->feature;
+	const FswFeature *feature = &window->reading.flag_facts->feature;
 	int64		nameless = fsw_name_hash("feature", "", 0);
 
 	for (int i = 0; i < feature->nnames; i++)
@@ -174,7 +174,7 @@ read_late(Window *window)
 {
 	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_LATE);
 
-	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_flag(scan, window->reading.flag_facts);
 	fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	for (int n = 0; fsw_scan_next(scan); n++)
@@ -201,7 +201,7 @@ has_ahead(const Window *window)
 	if (fsw_index_is_empty(window->reading.reader, FSW_INDEX_AHEAD))
 		return false;
 	scan = fsw_scan_of(window->reading.reader, FSW_INDEX_AHEAD);
-	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_flag(scan, window->reading.flag_facts);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	return fsw_scan_next(scan);
 }
@@ -212,13 +212,13 @@ read_deletions(Window *window)
 {
 	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_DELETED);
 
-	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_flag(scan, window->reading.flag_facts);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	for (int n = 0; fsw_scan_next(scan); n++)
 	{
 		if (n >= FSW_WINDOW)
 			return false;
-		if (fsw_is_known(scan, FLAG_stored_at, window->reading.life->environment))
+		if (fsw_is_known(scan, FLAG_stored_at, window->reading.flag_facts->environment))
 			fsw_read_change(&window->reading, scan, 0);
 	}
 	return true;
@@ -228,16 +228,16 @@ read_deletions(Window *window)
 static void
 read_entries(Window *window)
 {
-	const FswLife *life = window->reading.life;
+	const FswFlagFacts *flag_facts = window->reading.flag_facts;
 
-	for (int i = 0; i < life->feature.nnames && life->environment->has_project; i++)
+	for (int i = 0; i < flag_facts->feature.nnames && flag_facts->environment->has_project; i++)
 	{
 		FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_EFFECT_LIFE);
 
-		fsw_scan_equal(scan, Int64GetDatum(life->feature.names[i]));
-		fsw_scan_equal(scan, Int64GetDatum(life->environment->source_hash));
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.names[i]));
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 		fsw_scan_equal(scan, CStringGetTextDatum("version"));
-		fsw_scan_equal(scan, Int64GetDatum(life->environment->environment_id));
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
 		if (window->to != FSW_FOREVER)
 			fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(window->to));
@@ -267,7 +267,7 @@ read_other(Window *window, int index)
 {
 	bool		is_list = window->flag->evidence[index].kind == FSW_EV_LIST;
 	FswScan    *scan = fsw_scan_of(window->reading.reader, is_list ? FSW_INDEX_EFFECT_VERSION : FSW_INDEX_VERSION_UUID);
-	const FswLife *life = window->reading.life;
+	const FswFlagFacts *flag_facts = window->reading.flag_facts;
 
 	fsw_scan_equal(scan, Int64GetDatum((int64) window->flag->evidence[index].version));
 	fsw_scan_begin(scan, ForwardScanDirection);
@@ -277,14 +277,14 @@ read_other(Window *window, int index)
 		{
 			bool		mine = false;
 
-			for (int i = 0; i < life->feature.nnames && !mine; i++)
-				mine = fsw_scan_int64(scan, EFFECT_feature_hash, 0) == life->feature.names[i];
-			if (mine && fsw_scan_same_text(scan, EFFECT_source, life->environment->source) &&
-				fsw_scan_int64(scan, EFFECT_environment_id, -1) == life->environment->environment_id)
+			for (int i = 0; i < flag_facts->feature.nnames && !mine; i++)
+				mine = fsw_scan_int64(scan, EFFECT_feature_hash, 0) == flag_facts->feature.names[i];
+			if (mine && fsw_scan_same_text(scan, EFFECT_source, flag_facts->environment->source) &&
+				fsw_scan_int64(scan, EFFECT_environment_id, -1) == flag_facts->environment->environment_id)
 				fsw_read_entry_effect(&window->reading, scan);
 		}
-		else if (fsw_scan_int64(scan, VERSION_feature_id, 0) == life->feature.id &&
-				 fsw_scan_same_text(scan, VERSION_source, life->environment->source))
+		else if (fsw_scan_int64(scan, VERSION_feature_id, 0) == flag_facts->feature.id &&
+				 fsw_scan_same_text(scan, VERSION_source, flag_facts->environment->source))
 			(void) fsw_read_list(&window->reading, scan);
 	}
 }
@@ -408,7 +408,7 @@ read_settled(Window *window, const int64 *segment, int64 at, bool before)
 	FswFlag    *flag = window->flag;
 	int			first = flag->nevidence;
 
-	fsw_scan_flag(scan, window->reading.life);
+	fsw_scan_flag(scan, window->reading.flag_facts);
 	if (segment != NULL)
 	{
 		fsw_scan_equal(scan, Int64GetDatum(*segment));
@@ -436,7 +436,7 @@ read_first(Window *window)
 	int			begin = flag->nevidence;
 	int			best = begin;
 
-	for (int i = 0; i < window->reading.life->nwebhooks; i++)
+	for (int i = 0; i < window->reading.flag_facts->nwebhooks; i++)
 	{
 		FswScan    *scan = scan_lists(window, i, NULL, false);
 
@@ -469,7 +469,7 @@ find_last(Window *window)
 	int			best = begin;
 	int			state = FSW_NOT_TOLD;
 
-	for (int i = 0; i < window->reading.life->nwebhooks; i++)
+	for (int i = 0; i < window->reading.flag_facts->nwebhooks; i++)
 	{
 		FswScan    *scan = scan_lists(window, i, NULL, true);
 
@@ -510,7 +510,7 @@ read_far(Window *window, FswNear *near)
 	return true;
 }
 
-static FswHistory *read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at,
+static FswHistory *read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, int64 at,
 								int depth);
 
 /* Are states of two histories the same? */
@@ -536,7 +536,7 @@ find_begin(const Window *window, int evidence, int depth, const FswPeriod *held,
 	const FswEvidence *event = &mine->flag.evidence[evidence];
 	int64		delivery = mine->shown_rows[event->row].delivery;
 	FswHistory *history = depth >= DEPTH ? NULL :
-		read_exactly(window->reading.reader, window->reading.life, &asked, event->at, depth + 1);
+		read_exactly(window->reading.reader, window->reading.flag_facts, &asked, event->at, depth + 1);
 	const FswPeriod *first;
 	const FswPeriod *last;
 	const FswPeriod *end;
@@ -575,7 +575,7 @@ is_saved_singly(const Window *window, const FswNear *near)
 		if (kind == FSW_EV_BODY || kind == FSW_EV_IMPORT)
 			from = Min(from, window->flag->evidence[i].at);
 	}
-	return fsw_is_saved_singly(window->reading.reader, window->reading.life, window->reading.born,
+	return fsw_is_saved_singly(window->reading.reader, window->reading.flag_facts, window->reading.created_at,
 							   fsw_after(from, -FSW_SAME_ACT));
 }
 
@@ -597,7 +597,7 @@ try_near(Window *window, int depth)
 	window->from = fsw_after(window->lists_from, -2 * LATE);
 	window->to = window->lists_to;
 	if (!read_changes(window) || !read_late(window) ||
-		(window->reading.life->deleted && !read_deletions(window)))
+		(window->reading.flag_facts->deleted && !read_deletions(window)))
 		return NULL;
 	read_entries(window);
 	read_others(window);
@@ -624,7 +624,7 @@ try_near(Window *window, int depth)
 }
 
 static FswHistory *
-read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at, int depth)
+read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, int64 at, int depth)
 {
 	for (int i = 0; i < (int) lengthof(tries); i++)
 	{
@@ -632,7 +632,7 @@ read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int6
 		FswHistory *history;
 
 		CHECK_FOR_INTERRUPTS();
-		fsw_history_begin(&window.reading, reader, life, asked, &window.at);
+		fsw_history_begin(&window.reading, reader, flag_facts, asked, &window.at);
 		window.flag = &window.reading.history->flag;
 		if (i == 0 && has_ahead(&window))
 			return NULL;
@@ -648,10 +648,10 @@ read_exactly(FswReader *reader, const FswLife *life, const FswAsked *asked, int6
  * tells of one instant; NULL where all of it has to be read.
  */
 FswHistory *
-fsw_near_read(FswReader *reader, const FswLife *life, const FswAsked *asked, int64 at)
+fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, int64 at)
 {
-	if (life->nwebhooks == 0 || life->nremovals > 0 ||
+	if (flag_facts->nwebhooks == 0 || flag_facts->nremovals > 0 ||
 		asked->nsegments > 0 || asked->identity != NULL)
 		return NULL;
-	return read_exactly(reader, life, asked, at, 0);
+	return read_exactly(reader, flag_facts, asked, at, 0);
 }

@@ -68,12 +68,12 @@ typedef struct FswEnvironment
 	int64		project_id;
 	TimestampTz known_at;		/* what was stored later does not count */
 	bool		has_facts;		/* the rest is read when it is needed */
-	int64		news;			/* latest audit entry of the project */
-	int64		born;
+	int64		latest_audit_at;			/* latest audit entry of the project */
+	int64		created_at;
 	FswEntry	creation;		/* the audit entry that told it */
 	bool		clone;			/* made as a copy of another environment */
 	bool		has_end;		/* gone is read */
-	int64		gone;			/* deleted; FSW_FOREVER */
+	int64		deleted_at;			/* deleted; FSW_FOREVER */
 	int			nsiblings;		/* environments of the project */
 	int64	   *siblings;
 	bool		has_holes;		/* in the audit ids, between two instants */
@@ -102,7 +102,7 @@ typedef struct FswUpdate
 } FswUpdate;
 
 /* Whether a flag's states count at all, whatever they are. */
-typedef struct FswLife
+typedef struct FswFlagFacts
 {
 	FswEnvironment *environment;
 	FswFeature	feature;
@@ -111,9 +111,9 @@ typedef struct FswLife
 	text	  **webhooks;		/* NULL: without one */
 	int64		created;		/* as an audit entry tells; FSW_NEVER */
 	FswEntry	creation;
-	int64		gone;			/* the feature was deleted; FSW_FOREVER */
-	bool		gone_exactly;	/* an audit entry tells gone */
-	FswCause	gone_with;		/* the feature, or the environment */
+	int64		deleted_at;			/* the feature was deleted; FSW_FOREVER */
+	bool		deleted_exactly;	/* an audit entry tells gone */
+	FswCause	deleted_with;		/* the feature, or the environment */
 	bool		deleted;		/* there are announcements of the deletion */
 	bool		drafts;			/* saved one by one, and some events bear the
 								 * time of a draft */
@@ -121,7 +121,7 @@ typedef struct FswLife
 	int64	   *removals;
 	int			nupdates;		/* of the feature in all environments */
 	FswUpdate  *updates;
-} FswLife;
+} FswFlagFacts;
 
 /* What the feature's defaults make of a state that nobody told. */
 typedef struct FswCreation
@@ -281,26 +281,26 @@ extern FswEntry fsw_entry_of(FswScan *scan);
 extern int	fsw_entry_setting(FswReader *reader, const FswEntry *entry,
 							  const char *object, const char *key);
 extern bool fsw_entry_has_action(FswReader *reader, const FswEntry *entry, const char *action);
-extern bool fsw_life_is_copy(FswReader *reader, const FswLife *life, int64 created);
-extern FswLife *fsw_life_read(FswReader *reader, FswEnvironment *environment,
+extern bool fsw_flag_facts_is_copy(FswReader *reader, const FswFlagFacts *flag_facts, int64 created);
+extern FswFlagFacts *fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment,
 							  const FswFeature *feature);
-extern FswCreation fsw_creation_read(FswReader *reader, const FswLife *life);
-extern bool fsw_life_has(const FswLife *life, int64 created, int64 at);
-extern int64 fsw_life_born(FswReader *reader, const FswLife *life, int64 created);
+extern FswCreation fsw_creation_read(FswReader *reader, const FswFlagFacts *flag_facts);
+extern bool fsw_flag_facts_has(const FswFlagFacts *flag_facts, int64 created, int64 at);
+extern int64 fsw_flag_created_at(FswReader *reader, const FswFlagFacts *flag_facts, int64 created);
 extern bool fsw_is_known(FswScan *scan, int column, const FswEnvironment *environment);
 extern int64 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at);
-extern void fsw_scan_flag(FswScan *scan, const FswLife *life);
-extern FswScan *fsw_scan_entries(FswReader *reader, const FswLife *life, int64 name,
+extern void fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts);
+extern FswScan *fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name,
 								 bool of_project);
-extern bool fsw_entry_is_of(FswScan *scan, const FswLife *life);
+extern bool fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts);
 extern int64 fsw_list_environment(FswReader *reader, FswScan *lists, Datum source);
 extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment);
 
 /* single_save.c */
-extern bool fsw_is_saved_singly(FswReader *reader, const FswLife *life, int64 born, int64 from);
+extern bool fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from);
 
 /* builder.c */
-extern FswHistory *fsw_history_read(FswReader *reader, const FswLife *life,
+extern FswHistory *fsw_history_read(FswReader *reader, const FswFlagFacts *flag_facts,
 									const FswAsked *asked, const int64 *near);
 extern const FswShownRow *fsw_history_row(const FswHistory *history,
 										  const FswPeriod *period);
@@ -313,7 +313,7 @@ extern void fsw_ask_identity(FswReader *reader, const FswPair *pair, FswAsked *a
 							 char *identity);
 
 /* steps.c */
-extern FswSteps *fsw_steps_read(FswReader *reader, const FswLife *life, bool values,
+extern FswSteps *fsw_steps_read(FswReader *reader, const FswFlagFacts *flag_facts, bool values,
 								const int64 *near, FswStepsLimit *limit);
 
 #endif							/* FSW_READ_H */

@@ -573,7 +573,7 @@ fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found)
 	int			nfound = 0;
 	int			nkept = 0;
 	int			least = 2;
-	bool	   *gone;
+	bool	   *deleted_at;
 
 	for (int i = 0; i < npairs; i++)
 	{
@@ -610,18 +610,18 @@ fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found)
 
 	nfound = nkept;
 	nkept = 0;
-	gone = palloc0_array(bool, nfound);
+	deleted_at = palloc0_array(bool, nfound);
 	for (int i = 0; i < nfound; i++)
 	{
-		for (int j = 0; j < nfound && !gone[i]; j++)
-			gone[i] = gives_way(&pairs[found[i]], &pairs[found[j]], at);
+		for (int j = 0; j < nfound && !deleted_at[i]; j++)
+			deleted_at[i] = gives_way(&pairs[found[i]], &pairs[found[j]], at);
 	}
 	for (int i = 0; i < nfound; i++)
 	{
-		if (!gone[i])
+		if (!deleted_at[i])
 			found[nkept++] = found[i];
 	}
-	pfree(gone);
+	pfree(deleted_at);
 	return nkept;
 }
 

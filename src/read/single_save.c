@@ -21,9 +21,9 @@
 
 /* The entries of the environment default under one name, or those of one override. */
 static FswScan *
-scan_saves(FswReader *reader, const FswLife *life, int64 name, const int64 *scope_hash)
+scan_saves(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, const int64 *scope_hash)
 {
-	FswScan    *scan = fsw_scan_entries(reader, life, name, false);
+	FswScan    *scan = fsw_scan_entries(reader, flag_facts, name, false);
 
 	if (scope_hash != NULL)
 		fsw_scan_equal(scan, Int64GetDatum(*scope_hash));
@@ -34,7 +34,7 @@ scan_saves(FswReader *reader, const FswLife *life, int64 name, const int64 *scop
 
 /* Is any of these entries, from an instant on, one of a save? */
 static bool
-has_save(FswScan *scan, const FswLife *life, int64 born, int64 from)
+has_save(FswScan *scan, const FswFlagFacts *flag_facts, int64 created_at, int64 from)
 {
 	if (from != FSW_NEVER)
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
@@ -43,8 +43,8 @@ has_save(FswScan *scan, const FswLife *life, int64 born, int64 from)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!fsw_scan_is(scan, EFFECT_kind, "version") && !fsw_scan_is(scan, EFFECT_kind, "removal") &&
-			!fsw_scan_is(scan, EFFECT_kind, "feature_updated") && fsw_entry_is_of(scan, life) &&
-			fsw_life_has(life, born, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
+			!fsw_scan_is(scan, EFFECT_kind, "feature_updated") && fsw_entry_is_of(scan, flag_facts) &&
+			fsw_flag_facts_has(flag_facts, created_at, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
 			return true;
 	}
 	return false;
@@ -68,13 +68,13 @@ is_of_segment(FswReader *reader, int64 hash)
 
 /* The same of the overrides by segments. */
 static bool
-has_override_save(FswReader *reader, const FswLife *life, int64 born, int64 name, int64 from)
+has_override_save(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 name, int64 from)
 {
 	int64		hash = 0;
 
 	for (int i = 0; i < MANY_OVERRIDES; i++)
 	{
-		FswScan    *scan = fsw_scan_entries(reader, life, name, false);
+		FswScan    *scan = fsw_scan_entries(reader, flag_facts, name, false);
 
 		CHECK_FOR_INTERRUPTS();
 		if (i == 0)
@@ -85,7 +85,7 @@ has_override_save(FswReader *reader, const FswLife *life, int64 born, int64 name
 		if (!fsw_scan_next(scan))
 			return false;
 		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
-		if (is_of_segment(reader, hash) && has_save(scan_saves(reader, life, name, &hash), life, born, from))
+		if (is_of_segment(reader, hash) && has_save(scan_saves(reader, flag_facts, name, &hash), flag_facts, created_at, from))
 			return true;
 	}
 	return true;
@@ -96,14 +96,14 @@ has_override_save(FswReader *reader, const FswLife *life, int64 born, int64 name
  * default or a segment's override of the flag was saved by itself?
  */
 bool
-fsw_is_saved_singly(FswReader *reader, const FswLife *life, int64 born, int64 from)
+fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from)
 {
-	for (int i = 0; i < life->feature.nnames && life->environment->has_project; i++)
+	for (int i = 0; i < flag_facts->feature.nnames && flag_facts->environment->has_project; i++)
 	{
-		int64		name = life->feature.names[i];
+		int64		name = flag_facts->feature.names[i];
 
-		if (has_save(scan_saves(reader, life, name, NULL), life, born, from) ||
-			has_override_save(reader, life, born, name, from))
+		if (has_save(scan_saves(reader, flag_facts, name, NULL), flag_facts, created_at, from) ||
+			has_override_save(reader, flag_facts, created_at, name, from))
 			return true;
 	}
 	return false;

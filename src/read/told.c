@@ -142,12 +142,12 @@ has_override(FswHistoryReading *reading, int64 segment_id)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
 
-	fsw_scan_flag(scan, reading->life);
+	fsw_scan_flag(scan, reading->flag_facts);
 	fsw_scan_equal(scan, Int64GetDatum(segment_id));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (fsw_is_known(scan, FLAG_stored_at, reading->life->environment))
+		if (fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
 			return true;
 	}
 	return false;
@@ -162,7 +162,7 @@ is_called(FswHistoryReading *reading, int64 segment_id, int64 hash, int64 at)
 	char		id[32];
 
 	snprintf(id, sizeof(id), INT64_FORMAT, segment_id);
-	fsw_names_read(reading->reader, reading->life->environment->source, "segment", id, &names);
+	fsw_names_read(reading->reader, reading->flag_facts->environment->source, "segment", id, &names);
 	name = names.n == 0 || names.from[0] > at ? NULL : fsw_names_at(&names, at);
 	return name != NULL && fsw_hash("segment:", VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) == hash;
 }
@@ -184,7 +184,7 @@ fsw_is_shared_name(FswHistoryReading *reading, int64 segment_id, int64 hash, int
 		int64		id;
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_of_project(scan, reading->life->environment, "segment") &&
+		if (is_of_project(scan, reading->flag_facts->environment, "segment") &&
 			fsw_scan_id(scan, NAME_id, &id) && id != segment_id && has_override(reading, id) &&
 			(at == FSW_NEVER || is_called(reading, id, hash, at)))
 			return true;
@@ -199,7 +199,7 @@ fsw_is_shared_name(FswHistoryReading *reading, int64 segment_id, int64 hash, int
 static bool
 find_entry(FswHistoryReading *reading, int64 feature_name, int64 scope_hash, FswEntry *entry)
 {
-	FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, feature_name, false);
+	FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, feature_name, false);
 
 	fsw_scan_equal(scan, Int64GetDatum(scope_hash));
 	fsw_scan_begin(scan, ForwardScanDirection);
@@ -208,8 +208,8 @@ find_entry(FswHistoryReading *reading, int64 feature_name, int64 scope_hash, Fsw
 		CHECK_FOR_INTERRUPTS();
 		entry->delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
 		entry->ordinal = fsw_scan_int32(scan, EFFECT_ordinal);
-		if (fsw_entry_is_of(scan, reading->life) &&
-			fsw_life_has(reading->life, reading->born, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) &&
+		if (fsw_entry_is_of(scan, reading->flag_facts) &&
+			fsw_flag_facts_has(reading->flag_facts, reading->created_at, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) &&
 			(fsw_scan_is(scan, EFFECT_kind, "override") || fsw_scan_is(scan, EFFECT_kind, "value") ||
 			 fsw_scan_is(scan, EFFECT_kind, "variant")) &&
 			fsw_scan_int32(scan, EFFECT_split) == 1 &&
@@ -250,9 +250,9 @@ make_scope(FswHistoryReading *reading, int64 feature_name, int64 scope_hash)
 		int64		id;
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_of_project(scan, reading->life->environment, "identity"))
+		if (is_of_project(scan, reading->flag_facts->environment, "identity"))
 			identifier = fsw_scan_cstring(scan, NAME_name);
-		if (!is_of_project(scan, reading->life->environment, "segment") || !fsw_scan_id(scan, NAME_id, &id))
+		if (!is_of_project(scan, reading->flag_facts->environment, "segment") || !fsw_scan_id(scan, NAME_id, &id))
 			continue;
 		/* one with events is meant rather than one without */
 		if (has_override(reading, id))
@@ -263,7 +263,7 @@ make_scope(FswHistoryReading *reading, int64 feature_name, int64 scope_hash)
 	}
 	if (found)
 	{
-		if (!reading->life->versioned)
+		if (!reading->flag_facts->versioned)
 			(void) fsw_segment_scope(reading, segment);
 		return;
 	}
@@ -312,7 +312,7 @@ make_all(FswHistoryReading *reading, int64 feature_name, const int64 *known, int
 
 	for (;;)
 	{
-		FswScan    *scan = fsw_scan_entries(reading->reader, reading->life, feature_name, false);
+		FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, feature_name, false);
 
 		CHECK_FOR_INTERRUPTS();
 		if (begun)
@@ -334,7 +334,7 @@ static void
 make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, int nknown)
 {
 	const FswAsked *asked = reading->asked;
-	const FswEnvironment *environment = reading->life->environment;
+	const FswEnvironment *environment = reading->flag_facts->environment;
 
 	if (asked->identity != NULL)
 	{
@@ -343,7 +343,7 @@ make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, i
 		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), compare_int64) == NULL)
 			make_scope(reading, feature_name, hash);
 	}
-	for (int i = 0; i < asked->nsegments && !reading->life->versioned; i++)
+	for (int i = 0; i < asked->nsegments && !reading->flag_facts->versioned; i++)
 	{
 		FswNames	names;
 		char		id[32];
@@ -363,18 +363,18 @@ make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, i
 void
 fsw_read_told_scopes(FswHistoryReading *reading)
 {
-	const FswLife *life = reading->life;
+	const FswFlagFacts *flag_facts = reading->flag_facts;
 	const FswAsked *asked = reading->asked;
 	int			nknown;
 	int64	   *known;
 
-	if (!life->environment->has_project ||
+	if (!flag_facts->environment->has_project ||
 		(!asked->everything && asked->identity == NULL && asked->nsegments == 0))
 		return;
 	known = known_identities(reading, &nknown);
-	for (int i = 0; i < life->feature.nnames; i++)
+	for (int i = 0; i < flag_facts->feature.nnames; i++)
 	{
-		FswScan    *scan = fsw_scan_entries(reading->reader, life, life->feature.names[i], false);
+		FswScan    *scan = fsw_scan_entries(reading->reader, flag_facts, flag_facts->feature.names[i], false);
 
 		/* mostly, there are none at all */
 		fsw_scan_key_null(scan, false);
@@ -382,9 +382,9 @@ fsw_read_told_scopes(FswHistoryReading *reading)
 		if (!fsw_scan_next(scan))
 			continue;
 		if (asked->everything)
-			make_all(reading, life->feature.names[i], known, nknown);
+			make_all(reading, flag_facts->feature.names[i], known, nknown);
 		else
-			make_asked(reading, life->feature.names[i], known, nknown);
+			make_asked(reading, flag_facts->feature.names[i], known, nknown);
 	}
 	pfree(known);
 }

@@ -257,8 +257,8 @@ static bool
 is_created_as_told(const FswScope *scope, const FswAct *acts, int nacts)
 {
 	if (nacts > 0 && acts[0].told)
-		return scope->born >= fsw_after(acts[0].at, -FSW_CREATION_TOLD);
-	for (int i = 0; i < nacts && acts[i].at <= scope->born; i++)
+		return scope->created_at >= fsw_after(acts[0].at, -FSW_CREATION_TOLD);
+	for (int i = 0; i < nacts && acts[i].at <= scope->created_at; i++)
 	{
 		FSW_INTERRUPT();
 		if (acts[i].told)
@@ -274,10 +274,10 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	const FswScope *scope = &flag->scopes[index];
 	FswAct		start = {0};
 
-	if (scope->born == FSW_NEVER)
+	if (scope->created_at == FSW_NEVER)
 		return nacts;
-	start.at = scope->born;
-	start.arrived = scope->born;
+	start.at = scope->created_at;
+	start.arrived = scope->created_at;
 	start.before = FSW_NOT_TOLD;
 	start.first_entry = FSW_FOREVER;
 	start.first_part = FSW_FOREVER;
@@ -292,12 +292,12 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 		if (is_created_as_told(scope, acts, nacts))
 			return nacts;
 		/* an entry of the creation can be dated a little before it */
-		for (int i = 0; i < nacts && acts[i].at < scope->born; i++)
-			acts[i].at = scope->born;
+		for (int i = 0; i < nacts && acts[i].at < scope->created_at; i++)
+			acts[i].at = scope->created_at;
 		default_start(flag, nacts > 0 ? acts : NULL, &start);
 	}
 	else if (nacts > 0 && acts[0].told && acts[0].state >= 0 &&
-			 acts[0].before >= 0 && scope->born < acts[0].at)
+			 acts[0].before >= 0 && scope->created_at < acts[0].at)
 		start.state = FSW_NOT_LIVE; /* the first event says it was there */
 	else
 		return nacts;

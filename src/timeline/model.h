@@ -157,7 +157,7 @@ typedef enum FswScopeKind
 typedef struct FswScope
 {
 	FswScopeKind kind;
-	int64		born;			/* as of the flag, if the evidence about the
+	int64		created_at;			/* as of the flag, if the evidence about the
 								 * scope begins there */
 	int64		ended;			/* when its segment was deleted */
 	bool		silent;			/* of an experiment: changes without a word */
@@ -168,16 +168,16 @@ typedef struct FswScope
 typedef struct FswFlag FswFlag;
 struct FswFlag
 {
-	int64		born;			/* feature and environment both exist from
+	int64		created_at;			/* feature and environment both exist from
 								 * here; FSW_NEVER if not known */
-	int64		gone;			/* the feature was deleted; FSW_FOREVER */
-	bool		gone_exactly;	/* an audit entry tells gone to the
+	int64		deleted_at;			/* the feature was deleted; FSW_FOREVER */
+	bool		deleted_exactly;	/* an audit entry tells gone to the
 								 * microsecond */
-	FswCause	gone_with;		/* the feature or the environment */
+	FswCause	deleted_with;		/* the feature or the environment */
 	bool		versioned;		/* published in versions */
 	bool		near;			/* of its versions, those near an instant */
 	bool		partly;			/* and of overrides, nothing from before them */
-	int64		news;			/* latest audit entry of the project */
+	int64		latest_audit_at;			/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */
 	bool		creation_told;	/* every option since can have been told */

@@ -248,7 +248,7 @@ has_begin(const FswFlag *flag, const FswTimeline *timeline, const FswVersion *an
 		near->since = true;
 		return begins_surely(flag, told);
 	}
-	return near->begun && first->from == flag->born;
+	return near->begun && first->from == flag->created_at;
 }
 
 /* The same of its end. */
@@ -270,7 +270,7 @@ has_end(const FswFlag *flag, const FswTimeline *timeline, int64 end, FswNear *ne
 	}
 	/* the last list of all says that it is so, but not in which of them a variant was */
 	if (!settled)
-		return (last->to == FSW_FOREVER || last->to == flag->gone) && near->at_last == last->state &&
+		return (last->to == FSW_FOREVER || last->to == flag->deleted_at) && near->at_last == last->state &&
 			fsw_timeline_first(flag->options, flag->noptions, near->first) == flag->noptions;
 	if (next == NULL || next->scope != last->scope || next->evidence < 0)
 		return false;

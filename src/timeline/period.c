@@ -142,7 +142,7 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 {
 	int64		to = next != NULL ? next->at : FSW_FOREVER;
 	int			start = timeline->nperiods;
-	int64		news = flag->news;
+	int64		latest_audit_at = flag->latest_audit_at;
 
 	if (act->at >= to)
 		return;
@@ -152,10 +152,10 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 	 * entry names its identifier, which another one can have had by then.
 	 */
 	if (flag->scopes[index].kind == FSW_SCOPE_IDENTITY && (next == NULL || !next->told))
-		news = FSW_NEVER;
+		latest_audit_at = FSW_NEVER;
 	if (act->confidence == FSW_CONFIRMED)
 	{
-		int64		sure = Min(Max(news, act->at), to);
+		int64		sure = Min(Max(latest_audit_at, act->at), to);
 
 		fsw_timeline_add(timeline, index, act->at, sure, held, FSW_CONFIRMED,
 						 act->cause, held_by);
@@ -208,7 +208,7 @@ fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,
 	}
 	pfree(acts);
 
-	if (scope->ended < flag->gone)
+	if (scope->ended < flag->deleted_at)
 		fsw_timeline_end(timeline, first, index, scope->ended, FSW_CONFIRMED,
 						 FSW_CAUSE_SEGMENT_DELETED);
 }

@@ -69,36 +69,36 @@ add_start(FswStateSteps *steps, const FswStepsFacts *facts)
 	int64		event = steps->n > 0 ? steps->from[0] : FSW_FOREVER;
 	int64		first = facts->nremovals > 0 ? Min(event, facts->removals[0]) : event;
 
-	if (facts->born == FSW_NEVER || facts->born >= first)
+	if (facts->created_at == FSW_NEVER || facts->created_at >= first)
 		return true;
 	/* the first event tells what it was created with */
-	if (first != FSW_FOREVER && facts->born >= fsw_after(first, -FSW_CREATION_TOLD))
-		return !has_untold(facts, fsw_after(facts->born, -FSW_CREATION_TOLD), first, first == event);
-	if (facts->born >= facts->gone || facts->born >= facts->environment_end(facts->source))
+	if (first != FSW_FOREVER && facts->created_at >= fsw_after(first, -FSW_CREATION_TOLD))
+		return !has_untold(facts, fsw_after(facts->created_at, -FSW_CREATION_TOLD), first, first == event);
+	if (facts->created_at >= facts->deleted_at || facts->created_at >= facts->environment_end(facts->source))
 		return true;
 	/* the first event tells another story */
 	if (facts->first_before >= 0 &&
 		(facts->default_enabled != facts->first_before || facts->is_copy(facts->source)))
 		return false;
-	insert_step(steps, facts->born,
+	insert_step(steps, facts->created_at,
 				facts->default_enabled < 0 ? FSW_NOT_TOLD : facts->defaults(facts->source));
 	return true;
 }
 
 /* The feature is gone; what would begin only then never was. */
 static void
-end_steps(FswStateSteps *steps, int64 gone)
+end_steps(FswStateSteps *steps, int64 deleted_at)
 {
-	if (gone == FSW_FOREVER || steps->n == 0)
+	if (deleted_at == FSW_FOREVER || steps->n == 0)
 		return;
-	if (steps->from[0] >= gone)
+	if (steps->from[0] >= deleted_at)
 	{
 		steps->n = 0;
 		return;
 	}
-	while (steps->from[steps->n - 1] >= gone)
+	while (steps->from[steps->n - 1] >= deleted_at)
 		steps->n--;
-	fsw_steps_add(steps, gone, FSW_NOT_LIVE);
+	fsw_steps_add(steps, deleted_at, FSW_NOT_LIVE);
 }
 
 /*
@@ -116,7 +116,7 @@ fsw_steps_build(FswStateSteps *steps, const FswStepsFacts *facts)
 		FSW_INTERRUPT();
 		insert_step(steps, facts->removals[i], FSW_NOT_LIVE);
 	}
-	end_steps(steps, facts->gone);
+	end_steps(steps, facts->deleted_at);
 	return true;
 }
 

@@ -250,16 +250,16 @@ fsw_timeline_before(FswFlag *flag, int scope, int64 until)
 static void
 end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 {
-	bool		environment = flag->gone_with == FSW_CAUSE_ENVIRONMENT_DELETED;
+	bool		environment = flag->deleted_with == FSW_CAUSE_ENVIRONMENT_DELETED;
 
-	if (flag->gone == FSW_FOREVER)
+	if (flag->deleted_at == FSW_FOREVER)
 		return;
-	fsw_timeline_end(timeline, first, scope, flag->gone,
-					 flag->gone_exactly && !environment ? FSW_CONFIRMED : FSW_REPORTED,
-					 flag->gone_with);
-	if (!flag->gone_exactly)
-		fsw_timeline_lower(timeline, first, fsw_after(flag->gone, -DELETION_SPREAD),
-						   fsw_after(flag->gone, DELETION_SPREAD), FSW_INFERRED,
+	fsw_timeline_end(timeline, first, scope, flag->deleted_at,
+					 flag->deleted_exactly && !environment ? FSW_CONFIRMED : FSW_REPORTED,
+					 flag->deleted_with);
+	if (!flag->deleted_exactly)
+		fsw_timeline_lower(timeline, first, fsw_after(flag->deleted_at, -DELETION_SPREAD),
+						   fsw_after(flag->deleted_at, DELETION_SPREAD), FSW_INFERRED,
 						   FSW_CAUSE_DELETING);
 }
 

@@ -198,16 +198,16 @@ begin_initial(Carry *carry)
 		start.confidence = FSW_INFERRED;
 		start.cause = FSW_CAUSE_CONTRADICTED;
 	}
-	else if (start.state >= 0 && flag->defaults >= 0 && flag->news != FSW_NEVER &&
-			 flag->born != FSW_NEVER &&
+	else if (start.state >= 0 && flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER &&
+			 flag->created_at != FSW_NEVER &&
 			 states[flag->defaults].enabled == states[start.state].enabled &&
 			 states[flag->defaults].value == states[start.state].value)
 		start.confidence = FSW_CONFIRMED;
 
 	stretch = begin_stretch(carry, 0, -1, start.state, start.confidence, start.cause, start.evidence);
 	stretch->initial = true;
-	stretch->from = flag->born;
-	if (flag->born == FSW_NEVER)
+	stretch->from = flag->created_at;
+	if (flag->created_at == FSW_NEVER)
 	{
 		stretch->from = FSW_FOREVER;
 		for (int i = 0; i < carry->set.nversions; i++)
@@ -631,7 +631,7 @@ write_scope(const Carry *carry, int scope)
 		if (piece->kind == FSW_EV_STATE_DELETED && piece->scope == scope && piece->at >= carry->set.begin)
 			fsw_timeline_cut(all, 0, scope, piece->at, FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
 	}
-	if (flag->scopes[scope].ended < flag->gone)
+	if (flag->scopes[scope].ended < flag->deleted_at)
 		fsw_timeline_cut(all, 0, scope, flag->scopes[scope].ended, FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
 	return all;
 }
@@ -674,7 +674,7 @@ fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope)
 	for (int i = 0; i < carry.set.nused; i++)
 		per_scope[carry.set.used[i]] = write_scope(&carry, carry.set.used[i]);
 	/* a version of which nothing came yet could have made one */
-	fsw_timeline_lower(carry.others, 0, flag->news, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_VERSION_LIST);
+	fsw_timeline_lower(carry.others, 0, flag->latest_audit_at, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_VERSION_LIST);
 	timeline->versions = memcpy(palloc(sizeof(FswVersions)), &carry.set, sizeof(FswVersions));
 	timeline->others = carry.others;
 	timeline->nreorders = carry.nreorders;

@@ -194,7 +194,7 @@ gather_events(Match *match, int first, int last)
 		FswEvidence *piece = &flag->evidence[i];
 
 		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 ||
-			(flag->born != FSW_NEVER && piece->at <= fsw_after(flag->born, CREATION)))
+			(flag->created_at != FSW_NEVER && piece->at <= fsw_after(flag->created_at, CREATION)))
 			continue;
 		group->events[group->nevents++] = i;
 		group->deleted = true;
@@ -623,7 +623,7 @@ has_single_saves(const FswFlag *flag, int64 until)
 			continue;
 		/* without audit entries, an event without a list says the same */
 		if (piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR ||
-			piece->kind == FSW_EV_REMOVAL || (piece->kind == FSW_EV_BODY && flag->news == FSW_NEVER))
+			piece->kind == FSW_EV_REMOVAL || (piece->kind == FSW_EV_BODY && flag->latest_audit_at == FSW_NEVER))
 			return true;
 	}
 	return false;

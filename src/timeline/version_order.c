@@ -557,7 +557,7 @@ static void
 drop_never(FswVersions *set)
 {
 	const FswFlag *flag = set->flag;
-	bool		told = set->seed[0] != FSW_NOT_SEEN || (flag->defaults >= 0 && flag->news != FSW_NEVER);
+	bool		told = set->seed[0] != FSW_NOT_SEEN || (flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER);
 
 	for (int i = 0; i < set->nversions && !told; i++)
 	{

@@ -88,7 +88,7 @@ sure_until(const Writing *writing)
 		return FSW_NEVER;
 	if (!writing->chained && stretch->untold_after >= 0)
 		sure = Min(Max(writing->versions[stretch->untold_after].earliest, stretch->from), sure);
-	return Max(Min(sure, writing->flag->news), Min(writing->to, stretch->last_listed));
+	return Max(Min(sure, writing->flag->latest_audit_at), Min(writing->to, stretch->last_listed));
 }
 
 /* Was the flag made as something else than what is told of its beginning? */

@@ -291,16 +291,16 @@ read_fact(Piece *piece, const char *word)
 	FswFlag    *flag = &story->flag;
 
 	if (strcmp(word, "born") == 0)
-		flag->born = take_time(piece);
+		flag->created_at = take_time(piece);
 	else if (strcmp(word, "gone") == 0)
 	{
-		flag->gone = take_time(piece);
-		flag->gone_exactly = take_word(piece, "exactly");
-		flag->gone_with = take_word(piece, "environment") ? FSW_CAUSE_ENVIRONMENT_DELETED :
+		flag->deleted_at = take_time(piece);
+		flag->deleted_exactly = take_word(piece, "exactly");
+		flag->deleted_with = take_word(piece, "environment") ? FSW_CAUSE_ENVIRONMENT_DELETED :
 			FSW_CAUSE_FEATURE_DELETED;
 	}
 	else if (strcmp(word, "news") == 0)
-		flag->news = take_time(piece);
+		flag->latest_audit_at = take_time(piece);
 	else if (strcmp(word, "defaults") == 0)
 	{
 		flag->defaults = take_state(piece);
@@ -467,7 +467,7 @@ find_news(FswFlag *flag)
 		const FswEvidence *piece = &flag->evidence[i];
 
 		if (piece->kind >= FSW_EV_STATE && piece->kind != FSW_EV_LIST)
-			flag->news = Max(flag->news, piece->at);
+			flag->latest_audit_at = Max(flag->latest_audit_at, piece->at);
 	}
 }
 
@@ -480,10 +480,10 @@ story_read(const char *text, size_t len, Order order)
 	flag->states = palloc_array(FswState, MAX_STATES);
 	flag->scopes = palloc0_array(FswScope, MAX_SCOPES);
 	flag->evidence = palloc_array(FswEvidence, MAX_EVIDENCE);
-	flag->born = FSW_NEVER;
-	flag->gone = FSW_FOREVER;
-	flag->gone_with = FSW_CAUSE_FEATURE_DELETED;
-	flag->news = FSW_NEVER;
+	flag->created_at = FSW_NEVER;
+	flag->deleted_at = FSW_FOREVER;
+	flag->deleted_with = FSW_CAUSE_FEATURE_DELETED;
+	flag->latest_audit_at = FSW_NEVER;
 	flag->defaults = FSW_NOT_TOLD;
 	flag->nscopes = 1;
 	flag->scopes[0].ended = FSW_FOREVER;
@@ -492,7 +492,7 @@ story_read(const char *text, size_t len, Order order)
 	read_pieces(story, text, len, AS_WRITTEN, PASS_FACTS);
 	read_pieces(story, text, len, order, PASS_EVIDENCE);
 	for (int i = 0; i < flag->nscopes; i++)
-		flag->scopes[i].born = flag->born;
+		flag->scopes[i].created_at = flag->created_at;
 	find_news(flag);
 	return story;
 }

@@ -69,11 +69,11 @@ check_form(const FswFlag *flag, const FswTimeline *timeline)
 			   "equal periods are one");
 	}
 	/* what is gone stays gone */
-	for (int i = 0; i < timeline->nperiods && flag->gone != FSW_FOREVER; i++)
+	for (int i = 0; i < timeline->nperiods && flag->deleted_at != FSW_FOREVER; i++)
 	{
 		const FswPeriod *period = &timeline->periods[i];
 
-		expect(period->from < flag->gone || period->state == FSW_NOT_LIVE, "nothing lives after its end");
+		expect(period->from < flag->deleted_at || period->state == FSW_NOT_LIVE, "nothing lives after its end");
 	}
 }
 
@@ -213,16 +213,16 @@ check_steps(const FswFlag *flag, const FswTimeline *timeline)
 		 * name
 		 */
 		if (flag->versioned || flag->evidence[i].kind == FSW_EV_DELETED ||
-			flag->evidence[i].at < fsw_after(flag->born, -LIFE_SPREAD) ||
-			flag->evidence[i].at > fsw_after(flag->gone, LIFE_SPREAD))
+			flag->evidence[i].at < fsw_after(flag->created_at, -LIFE_SPREAD) ||
+			flag->evidence[i].at > fsw_after(flag->deleted_at, LIFE_SPREAD))
 			return;
 		if (flag->evidence[i].kind == FSW_EV_STATE_DELETED && flag->evidence[i].scope == 0)
 			removals[facts.nremovals++] = flag->evidence[i].at;
 	}
 	facts.first_before = -1;
 	facts.from_start = true;
-	facts.born = flag->born;
-	facts.gone = flag->gone;
+	facts.created_at = flag->created_at;
+	facts.deleted_at = flag->deleted_at;
 	facts.default_enabled = flag->defaults < 0 ? -1 : flag->states[flag->defaults].enabled;
 	facts.removals = removals;
 	facts.source = unconstify(FswFlag *, flag);
