@@ -14,6 +14,7 @@ static const struct
 	int			status;			/* 0: no answer was given */
 	const char *word;
 }			answer_table[ANSWER_COUNT] =
+
 {
 	[ANSWER_NONE] = {0, "none"},
 	[ANSWER_STORED] = {200, "stored"},

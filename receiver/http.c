@@ -79,7 +79,7 @@ struct Peer
 
 static struct MHD_Daemon *http_daemon;
 static int	listener = -1;
-static struct MHD_Response *responses[2][ANSWER_COUNT];	/* [1]: and close */
+static struct MHD_Response *responses[2][ANSWER_COUNT]; /* [1]: and close */
 static atomic_uint_fast64_t body_memory;
 
 /*
@@ -235,6 +235,7 @@ on_connection(void *cls, struct MHD_Connection *connection, void **context,
 
 		pthread_mutex_lock(&peers_lock);
 		peer_append(peer);
+
 		/*
 		 * When connections run short, the one that has been silent longest
 		 * makes room, so that a crowd of idle ones locks nobody out.

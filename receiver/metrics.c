@@ -22,6 +22,7 @@ static const struct
 	const char *help;
 	const char *label;			/* value of the label "result", NULL: none */
 }			event_table[EVENT_COUNT] =
+
 {
 	[EVENT_SPOOL_WRITTEN] = {"spool_written", "Deliveries written to the spool.", NULL},
 	[EVENT_SPOOL_DRAINED] = {"spool_drained", "Deliveries of the spool that are in the database.", NULL},

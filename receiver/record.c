@@ -137,10 +137,22 @@ record_write(int fd, const Delivery *delivery)
 	put32(header + 36, ~crc);
 	put32(header + 4, ~crc_add(UINT32_MAX, header + 8, RECORD_HEADER_SIZE - 8));
 
-	iov[0] = (struct iovec) {header, RECORD_HEADER_SIZE};
-	iov[1] = (struct iovec) {(void *) delivery->webhook, name_len};
-	iov[2] = (struct iovec) {(void *) delivery->signature, signature_len};
-	iov[3] = (struct iovec) {(void *) delivery->body, delivery->body_len};
+	iov[0] = (struct iovec)
+	{
+		header, RECORD_HEADER_SIZE
+	};
+	iov[1] = (struct iovec)
+	{
+		(void *) delivery->webhook, name_len
+	};
+	iov[2] = (struct iovec)
+	{
+		(void *) delivery->signature, signature_len
+	};
+	iov[3] = (struct iovec)
+	{
+		(void *) delivery->body, delivery->body_len
+	};
 
 	while (left > 0)
 	{

@@ -357,7 +357,7 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at,
 	for (int i = 0; i < nfound; i++)
 	{
 		const FswPair *meant = &pairs[found[i]];
-		FswFlagFacts    *flag_facts = fsw_flag_facts_read(reader, fsw_environment(meant, reader->known_at), &meant->feature);
+		FswFlagFacts *flag_facts = fsw_flag_facts_read(reader, fsw_environment(meant, reader->known_at), &meant->feature);
 		FswHistory *one;
 		const FswPeriod *period;
 
@@ -583,7 +583,7 @@ fsw_environment_flags(PG_FUNCTION_ARGS)
 	caller = MemoryContextSwitchTo(work);
 	for (int i = 0; i < nfeatures; i++)
 	{
-		FswFlagFacts    *flag_facts = fsw_flag_facts_read(reader, environment, &features[i]);
+		FswFlagFacts *flag_facts = fsw_flag_facts_read(reader, environment, &features[i]);
 		FswHistory *history = fsw_history_read(reader, flag_facts, &asked, &at);
 		const FswPeriod *period = fsw_timeline_at(history->timeline, 0, at);
 

@@ -421,13 +421,21 @@ show_before(Showing *showing)
 		return;
 	if (showing->entry != NULL)
 		at = showing->entry->at;
-	/* the time of a draft, or of the last edit before a deletion, says nothing */
+
+	/*
+	 * the time of a draft, or of the last edit before a deletion, says
+	 * nothing
+	 */
 	for (int i = 0; i < line->nevents && (showing->entry == NULL || !showing->entry->by_system); i++)
 		at = Min(at, line->events[i]->deleted ? line->events[i]->arrived : line->events[i]->at);
 	if (at == FSW_FOREVER)
 		return;
 	show(showing, LINE_before_at, TimestampTzGetDatum(fsw_after(at, -BEFORE)));
-	/* of a feature that was deleted as a whole, what was there is known where that was one flag */
+
+	/*
+	 * of a feature that was deleted as a whole, what was there is known where
+	 * that was one flag
+	 */
 	if (is_shown(showing, LINE_environment_id))
 		show(showing, LINE_before_environment_id, showing->values[LINE_environment_id]);
 	else if (showing->event != NULL && is_of_one_environment(line))

@@ -87,7 +87,11 @@ cache_reset(Cache *cache, const SnapshotData *snapshot)
 	cache->subxcnt = snapshot->subxcnt;
 	cache->suboverflowed = snapshot->suboverflowed;
 	cache->during_recovery = snapshot->takenDuringRecovery;
-	/* where there are none, the pointer may be NULL, which memcpy() must not get */
+
+	/*
+	 * where there are none, the pointer may be NULL, which memcpy() must not
+	 * get
+	 */
 	if (snapshot->xcnt > 0)
 		memcpy(cache->xids, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
 	if (snapshot->subxcnt > 0)

@@ -37,7 +37,7 @@ typedef struct Entry
 	int64		lookups;
 	int			npairs;			/* what the names mean, until it is whole */
 	FswPair    *pairs;
-	FswFlagFacts   **flag_facts;
+	FswFlagFacts **flag_facts;
 	char		names[FLEXIBLE_ARRAY_MEMBER];	/* environment, feature */
 } Entry;
 
@@ -65,7 +65,8 @@ typedef struct Cache
 {
 	MemoryContext entries_mcxt;
 	MemoryContext probe_mcxt;
-	bool		values;			/* get_feature_value(), not is_feature_enabled() */
+	bool		values;			/* get_feature_value(), not
+								 * is_feature_enabled() */
 	bool		told;			/* that a name is not known */
 	TimestampTz known_at;		/* what was stored later does not count */
 	int64		nheld;			/* steps in all entries */

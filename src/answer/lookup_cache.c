@@ -38,7 +38,7 @@ copy_array(const void *array, Size size)
 static FswFlagFacts *
 copy_flag_facts(const FswFlagFacts *flag_facts, const FswPair *pair, TimestampTz known_at)
 {
-	FswFlagFacts    *copy = copy_array(flag_facts, sizeof(FswFlagFacts));
+	FswFlagFacts *copy = copy_array(flag_facts, sizeof(FswFlagFacts));
 
 	copy->environment = fsw_environment(pair, known_at);
 	copy->feature = pair->feature;
@@ -57,7 +57,7 @@ copy_flag_facts(const FswFlagFacts *flag_facts, const FswPair *pair, TimestampTz
 static FswQuestion
 question_of(const text *environment, const text *feature)
 {
-	FswQuestion question = {.environment = environment, .feature = feature};
+	FswQuestion question = {.environment = environment,.feature = feature};
 	const char *at = VARDATA_ANY(environment);
 	int			length = VARSIZE_ANY_EXHDR(environment);
 
@@ -84,7 +84,7 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
 	FswQuestion question = question_of(environment, feature);
 	FswPair    *pairs;
 	int			npairs = fsw_question_pairs(reader, &question, &pairs);
-	FswFlagFacts   **flag_facts = palloc_array(FswFlagFacts *, npairs + 1);
+	FswFlagFacts **flag_facts = palloc_array(FswFlagFacts *, npairs + 1);
 
 	if (npairs == 0 && !cache->told)
 	{
@@ -281,6 +281,7 @@ static void
 read_whole(Cache *cache, Entry *entry, FswReader *reader)
 {
 	FswSteps  **steps = palloc_array(FswSteps *, entry->npairs + 1);
+
 	/* the rest is for names, which come first */
 	Size		allowed = get_hash_memory_limit() / 4 * 3;
 	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);

@@ -216,7 +216,7 @@ find_candidates(const FswHistory *history, const FswAsked *asked, int64 at, Cand
  */
 const FswPeriod *
 fsw_choose_override(const FswHistory *history, const FswAsked *asked, int64 at, const FswPeriod *otherwise,
-			FswConfidence *lowest)
+					FswConfidence *lowest)
 {
 	Candidate  *candidates = palloc_array(Candidate, history->flag.nscopes);
 	int			n;

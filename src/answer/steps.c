@@ -225,7 +225,7 @@ build_steps(StepsReading *reading, bool from_start)
 	{
 		reading->creation = fsw_creation_read(reading->reader, flag_facts);
 		reading->facts.created_at = fsw_flag_created_at(reading->reader, flag_facts, flag_facts->created != FSW_NEVER ?
-											flag_facts->created : reading->creation.created);
+														flag_facts->created : reading->creation.created);
 		reading->facts.default_enabled = reading->creation.has_defaults ? reading->creation.enabled : -1;
 	}
 	return fsw_steps_build(reading->steps, &reading->facts);

@@ -28,6 +28,6 @@ extern void fsw_tell_unknown(FswReader *reader, const FswQuestion *question);
 pg_noreturn extern void fsw_raise_unknown(FswReader *reader, const FswQuestion *question);
 pg_noreturn extern void fsw_raise_null(const char *what);
 pg_noreturn extern void fsw_raise_ambiguous(FswReader *reader, const FswQuestion *question, const FswPair *pairs,
-							const int *found, int nfound, int64 at);
+											const int *found, int nfound, int64 at);
 
 #endif							/* FSW_UNKNOWN_H */

@@ -83,7 +83,10 @@ add_effects(FswEvent *event, const FswRow *audit, const FswLog *log)
 		else if (split->identity != NULL)
 			fsw_row_set(row, EFFECT_scope_hash, name_hash("identity:", split->identity));
 
-		/* related_object_id means something else for each type: docs/flagsmith.md */
+		/*
+		 * related_object_id means something else for each type:
+		 * docs/flagsmith.md
+		 */
 		if (!audit->nulls[AUDIT_related_object_id])
 		{
 			if (fsw_column_is(audit, AUDIT_related_object_type, "FEATURE") ||
@@ -133,8 +136,8 @@ add_message_names(FswEvent *event, const FswRow *row, const FswLog *log)
 	if (kind == NULL || name == NULL)
 		return;
 	added = fsw_add_name(event, kind,
-					 psprintf(INT64_FORMAT, DatumGetInt64(row->values[AUDIT_related_object_id])),
-					 CStringGetTextDatum(name), row, AUDIT_project_id);
+						 psprintf(INT64_FORMAT, DatumGetInt64(row->values[AUDIT_related_object_id])),
+						 CStringGetTextDatum(name), row, AUDIT_project_id);
 	added->exact = !fsw_column_is(row, AUDIT_related_object_type, "FEATURE") &&
 		!fsw_column_is(row, AUDIT_related_object_type, "FEATURE_STATE") && added->has_existed;
 	added->seen_at = added->existed_at;
@@ -148,7 +151,7 @@ char *
 fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int ordinal, FswExtra *outer)
 {
 	FswRow	   *row = fsw_row_create(FSW_TABLE_AUDIT_LOG, ordinal);
-	FswExtra		extra = {NULL, 0, 0};
+	FswExtra	extra = {NULL, 0, 0};
 	char	   *reason;
 	char	   *message;
 	FswLog	   *log;
@@ -161,12 +164,12 @@ fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int
 	fsw_row_set_extra(row, AUDIT_extra, &extra);
 	fsw_row_set_cstring(row, AUDIT_origin, event->is_import ? "import" : "webhook");
 	fsw_row_set(row, AUDIT_is_test,
-			BoolGetDatum(row->nulls[AUDIT_audit_id] &&
-						 fsw_column_is(row, AUDIT_project, "Test Project") &&
-						 fsw_column_is_one(row, AUDIT_project_id) &&
-						 fsw_column_is_one(row, AUDIT_environment_id) &&
-						 fsw_column_is_one(row, AUDIT_author_id) &&
-						 fsw_column_is_one(row, AUDIT_related_object_id)));
+				BoolGetDatum(row->nulls[AUDIT_audit_id] &&
+							 fsw_column_is(row, AUDIT_project, "Test Project") &&
+							 fsw_column_is_one(row, AUDIT_project_id) &&
+							 fsw_column_is_one(row, AUDIT_environment_id) &&
+							 fsw_column_is_one(row, AUDIT_author_id) &&
+							 fsw_column_is_one(row, AUDIT_related_object_id)));
 
 	message = TextDatumGetCString(row->values[AUDIT_log]);
 	log = fsw_parse_log(message, strlen(message),

@@ -256,6 +256,7 @@ read_member(Reader *r, bool object, Member *member)
 		return false;
 	member->name = name.data;
 	member->text = text.data;
+
 	skip_blanks(r);
 	return r->at < r->end;
 }

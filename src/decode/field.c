@@ -54,6 +54,7 @@ integer_value(const JsonbValue *value, int64 *result)
 		return false;
 	text = DatumGetCString(DirectFunctionCall1(numeric_out,
 											   NumericGetDatum(value->val.numeric)));
+
 	errno = 0;
 	*result = strtoi64(text, &end, 10);
 	if (errno != 0 || end == text || *end != '\0')
@@ -222,7 +223,7 @@ decode_field(JsonbValue *value, const FswField *field, const FswPath *path, FswR
  */
 char *
 fsw_decode_object(JsonbContainer *object, const FswField *fields, const FswPath *path,
-			  FswRow *row, FswExtra *extra)
+				  FswRow *row, FswExtra *extra)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbValue	key;
@@ -248,7 +249,7 @@ fsw_decode_object(JsonbContainer *object, const FswField *fields, const FswPath 
 		else
 		{
 			FswPath		here = {path, field->key};
-			FswExtra		nested = {NULL, 0, 0};
+			FswExtra	nested = {NULL, 0, 0};
 			bool		keep = false;
 			char	   *reason;
 			JsonbValue	rest;

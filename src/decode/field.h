@@ -16,7 +16,8 @@ typedef enum FswFieldKind
 	FIELD_BIGINT,
 	FIELD_BOOL,
 	FIELD_TEXT,
-	FIELD_TIME,					/* text that is kept in extra where it is no time */
+	FIELD_TIME,					/* text that is kept in extra where it is no
+								 * time */
 	FIELD_JSON,					/* jsonb of any type, JSON null included */
 	FIELD_ARRAY,				/* jsonb array */
 	FIELD_IDENTITY,				/* number: core; string: edge */

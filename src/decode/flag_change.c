@@ -172,9 +172,9 @@ fsw_add_flag_names(FswEvent *event, const FswRow *row)
 	fsw_add_row_name(event, "segment", row, FLAG_segment_id, FLAG_segment, FLAG_project_id);
 	if (!row->nulls[FLAG_identity] && !row->nulls[FLAG_identity_identifier])
 		fsw_add_name(event, "identity",
-				 psprintf("%s:%s", TextDatumGetCString(row->values[FLAG_identity_kind]),
-						  TextDatumGetCString(row->values[FLAG_identity])),
-				 row->values[FLAG_identity_identifier], row, FLAG_project_id);
+					 psprintf("%s:%s", TextDatumGetCString(row->values[FLAG_identity_kind]),
+							  TextDatumGetCString(row->values[FLAG_identity])),
+					 row->values[FLAG_identity_identifier], row, FLAG_project_id);
 }
 
 /* Keys of the data beside the two states, which have columns and extras of their own. */
@@ -210,8 +210,14 @@ find_states(States *states, JsonbContainer *data, const FswPath *path)
 	JsonbValue *new_value = fsw_json_key(data, "new_state");
 	JsonbValue *previous_value = fsw_json_key(data, "previous_state");
 
-	states->new_path = (FswPath) {path, "new_state"};
-	states->previous_path = (FswPath) {path, "previous_state"};
+	states->new_path = (FswPath)
+	{
+		path, "new_state"
+	};
+	states->previous_path = (FswPath)
+	{
+		path, "previous_state"
+	};
 	states->new_state = fsw_json_object(new_value);
 	states->previous_state = fsw_json_object(previous_value);
 	if (new_value == NULL)

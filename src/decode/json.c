@@ -52,25 +52,32 @@ reason_for(int sqlerrcode)
 	{
 		case ERRCODE_CHARACTER_NOT_IN_REPERTOIRE:
 			text = "invalid byte sequence for encoding \"UTF8\"";
+
 			break;
 		case ERRCODE_INVALID_TEXT_REPRESENTATION:
 			text = "invalid input syntax for type json";
+
 			break;
 		case ERRCODE_UNTRANSLATABLE_CHARACTER:
 		case ERRCODE_FEATURE_NOT_SUPPORTED:
 			text = "unsupported Unicode escape sequence";
+
 			break;
 		case ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE:
 			text = "number is out of range";
+
 			break;
 		case ERRCODE_STATEMENT_TOO_COMPLEX:
 			text = psprintf("webhook payload is nested more than %d levels deep", MAX_DEPTH);
+
 			break;
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
 			text = "webhook payload has too many values";
+
 			break;
 		default:
 			text = "webhook payload could not be parsed";
+
 			break;
 	}
 	return psprintf("%s %s", unpack_sql_state(sqlerrcode), text);

@@ -92,7 +92,8 @@ typedef struct StatesPage
 {
 	FswEvent   *event;
 	FswRow	   *wrapper;		/* at, environment and project */
-	List	   *segments;		/* of JsonbContainer, the feature-segments rows */
+	List	   *segments;		/* of JsonbContainer, the feature-segments
+								 * rows */
 	int			nrows;
 } StatesPage;
 

@@ -68,7 +68,7 @@ fsw_row_set_cstring(FswRow *row, int column, const char *value)
  */
 FswName *
 fsw_add_name(FswEvent *event, const char *kind, const char *id, Datum name,
-		 const FswRow *row, int project_column)
+			 const FswRow *row, int project_column)
 {
 	FswName    *result = palloc0(sizeof(FswName));
 
@@ -92,11 +92,11 @@ fsw_add_name(FswEvent *event, const char *kind, const char *id, Datum name,
 /* The name in one column for the id in another, where a row has both. */
 void
 fsw_add_row_name(FswEvent *event, const char *kind, const FswRow *row,
-			 int id_column, int name_column, int project_column)
+				 int id_column, int name_column, int project_column)
 {
 	if (!row->nulls[id_column] && !row->nulls[name_column])
 		fsw_add_name(event, kind, psprintf(INT64_FORMAT, DatumGetInt64(row->values[id_column])),
-				 row->values[name_column], row, project_column);
+					 row->values[name_column], row, project_column);
 }
 
 bool

@@ -35,7 +35,7 @@ char *
 fsw_decode_version(FswEvent *event, JsonbContainer *data, const FswPath *path, FswExtra *outer)
 {
 	FswRow	   *row = fsw_row_create(FSW_TABLE_VERSION_PUBLISHED, 1);
-	FswExtra		extra = {NULL, 0, 0};
+	FswExtra	extra = {NULL, 0, 0};
 	char	   *reason = fsw_decode_object(data, version_fields, path, row, &extra);
 
 	if (reason != NULL)

@@ -68,7 +68,8 @@ typedef struct TileWriter
 /* The tiles of all levels that were read last. */
 typedef struct TileReader
 {
-	bool		read_only;		/* under the caller's snapshot, else a fresh one */
+	bool		read_only;		/* under the caller's snapshot, else a fresh
+								 * one */
 	Tile		levels[TREE_LEVELS];
 } TileReader;
 

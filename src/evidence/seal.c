@@ -38,10 +38,11 @@ typedef struct Sealing
 {
 	Seal		last;
 	Seal		seal;
-	int64		oldest;			/* transaction that was running at the beginning */
+	int64		oldest;			/* transaction that was running at the
+								 * beginning */
 	int64		own;			/* the caller's transaction then, or 0 */
 	int64		appended;
-	IdSet	   *sealed[LEAF_KINDS];	/* what has a leaf already */
+	IdSet	   *sealed[LEAF_KINDS]; /* what has a leaf already */
 	TileWriter	writer;
 } Sealing;
 
@@ -175,7 +176,7 @@ fsw_sealed_ids(const Seal *last, bool read_only, IdSet **sets)
 {
 	static const Oid types[] = {INT8OID};
 	Datum		first = Int64GetDatum(settled_size(last, read_only) >> TILE_BITS);
-	LeafRef	   *refs = palloc_array(LeafRef, TILE_WIDTH);
+	LeafRef    *refs = palloc_array(LeafRef, TILE_WIDTH);
 	FswCursor	tiles;
 
 	for (int kind = 0; kind < LEAF_KINDS; kind++)

@@ -88,8 +88,8 @@ fsw_undecoded_reason(const FswEvent *event)
 {
 	if (event->unrecognized)
 		return fsw_sqlstate_reason(ERRCODE_FSW_WARNING_UNRECOGNIZED_EVENT,
-							   psprintf("unrecognized webhook event type \"%s\"",
-										fsw_shown_type(event->event_type)));
+								   psprintf("unrecognized webhook event type \"%s\"",
+											fsw_shown_type(event->event_type)));
 	return event->reason;
 }
 
@@ -176,7 +176,10 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 {
 	bytea	   *digest = palloc(VARHDRSZ + FSW_DIGEST_LENGTH);
 
-	/* Before any id: which of them can still come is known by it, src/evidence/seal.c. */
+	/*
+	 * Before any id: which of them can still come is known by it,
+	 * src/evidence/seal.c.
+	 */
 	(void) GetTopTransactionId();
 	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
 	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));

@@ -187,16 +187,16 @@ find_environment(text *argument, int64 page_environment)
 
 	SPI_connect();
 	fsw_execute(fsw_plan(FSW_PLAN_ENVIRONMENT,
-							  "SELECT e.source, e.id, e.name, e.project_id, p.name"
-							  " FROM (SELECT n.source, n.id, max(n.project_id)::pg_catalog.text AS project_id,"
-							  "  flagsmith._name(n.source, 'environment', n.id) AS name"
-							  "  FROM flagsmith.name n WHERE n.kind = 'environment'"
-							  "  GROUP BY n.source, n.id OFFSET 0) e"
-							  " CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'project', e.project_id) AS name) p"
-							  " WHERE $1 IN (e.name, p.name || '/' || e.name, e.source || '/' || p.name || '/' || e.name)"
-							  " ORDER BY e.id IS NOT DISTINCT FROM $2 DESC",
-							  2, types),
-					 args, page_environment == 0 ? " n" : "  ", true, 0);
+						 "SELECT e.source, e.id, e.name, e.project_id, p.name"
+						 " FROM (SELECT n.source, n.id, max(n.project_id)::pg_catalog.text AS project_id,"
+						 "  flagsmith._name(n.source, 'environment', n.id) AS name"
+						 "  FROM flagsmith.name n WHERE n.kind = 'environment'"
+						 "  GROUP BY n.source, n.id OFFSET 0) e"
+						 " CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'project', e.project_id) AS name) p"
+						 " WHERE $1 IN (e.name, p.name || '/' || e.name, e.source || '/' || p.name || '/' || e.name)"
+						 " ORDER BY e.id IS NOT DISTINCT FROM $2 DESC",
+						 2, types),
+				args, page_environment == 0 ? " n" : "  ", true, 0);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -282,7 +282,11 @@ fsw_import_feature_states(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("at must be an instant in the past"),
 				 errhidestmt(true)));
-	/* Each text must be JSON by itself, or the wrapper could be something else. */
+
+	/*
+	 * Each text must be JSON by itself, or the wrapper could be something
+	 * else.
+	 */
 	parsed = parse_page(page);
 	environment = PG_ARGISNULL(4) ?
 		find_environment(PG_GETARG_TEXT_PP(1), fsw_page_environment(parsed)) :

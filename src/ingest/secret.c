@@ -260,7 +260,11 @@ fsw_add_secret(PG_FUNCTION_ARGS)
 	values[SECRET_secret] = PointerGetDatum(secret);
 	values[SECRET_valid_from] = PG_GETARG_DATUM(2);
 	values[SECRET_valid_until] = PG_GETARG_DATUM(3);
-	/* Not earlier than the registration that it belongs to, whatever the clock does. */
+
+	/*
+	 * Not earlier than the registration that it belongs to, whatever the
+	 * clock does.
+	 */
 	values[SECRET_created_at] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), registered_at));
 	isnull[SECRET_ended_at] = true;
 	insert_secret(relid, values, isnull);

@@ -60,7 +60,7 @@ fsw_arrival(const Request *request, const Webhook *webhook, TimestampTz now)
  */
 bool
 fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, bytea **body,
-	   int64 *secret_id)
+		   int64 *secret_id)
 {
 	uint8		expected[FSW_DIGEST_LENGTH];
 	Size		size = toast_raw_datum_size(request->body) - VARHDRSZ;
@@ -69,8 +69,8 @@ fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, by
 	if (size > (Size) fsw_max_body_size)
 	{
 		request->reason = fsw_sqlstate_reason(ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-										  psprintf("webhook body is too large: %zu bytes, at most %d are accepted",
-												   size, fsw_max_body_size));
+											  psprintf("webhook body is too large: %zu bytes, at most %d are accepted",
+													   size, fsw_max_body_size));
 		return false;
 	}
 	*body = DatumGetByteaPP(request->body);
@@ -80,14 +80,14 @@ fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, by
 		if (webhook->allow_unsigned)
 			return true;
 		request->reason = fsw_sqlstate_reason(ERRCODE_FSW_SIGNATURE_MISSING,
-										  "webhook signature is missing");
+											  "webhook signature is missing");
 		return false;
 	}
 	if (!fsw_signature_parse(VARDATA_ANY(request->signature),
 							 VARSIZE_ANY_EXHDR(request->signature), expected))
 	{
 		request->reason = fsw_sqlstate_reason(ERRCODE_FSW_SIGNATURE_MALFORMED,
-										  "webhook signature is not 64 hexadecimal digits");
+											  "webhook signature is not 64 hexadecimal digits");
 		return false;
 	}
 
@@ -108,7 +108,7 @@ fsw_verify(Request *request, const Webhook *webhook, TimestampTz received_at, by
 	if (*secret_id == 0)
 	{
 		request->reason = fsw_sqlstate_reason(ERRCODE_FSW_SIGNATURE_MISMATCH,
-										  "webhook signature does not match the request body");
+											  "webhook signature does not match the request body");
 		return false;
 	}
 	return true;

@@ -86,14 +86,14 @@ read_webhook(MemoryContext mcxt, text *name)
 	Datum		value;
 
 	fsw_execute(fsw_plan(FSW_PLAN_WEBHOOK,
-							  "SELECT w.source, w.enabled, w.allow_unsigned, w.notify, w.rejected_limit, w.max_spool_age,"
-							  " w.environment_id, s.id, coalesce(s.valid_from, '-infinity'),"
-							  " coalesce(s.valid_until, 'infinity'), s.secret"
-							  " FROM flagsmith.webhook w LEFT JOIN flagsmith.webhook_secret s ON s.webhook = w.name"
-							  " AND s.secret <> '' AND s.ended_at IS NULL AND s.created_at >= w.created_at"
-							  " WHERE w.name = $1 AND w.removed_at IS NULL ORDER BY s.id DESC NULLS LAST",
-							  1, types),
-					 args, NULL, false, 0);
+						 "SELECT w.source, w.enabled, w.allow_unsigned, w.notify, w.rejected_limit, w.max_spool_age,"
+						 " w.environment_id, s.id, coalesce(s.valid_from, '-infinity'),"
+						 " coalesce(s.valid_until, 'infinity'), s.secret"
+						 " FROM flagsmith.webhook w LEFT JOIN flagsmith.webhook_secret s ON s.webhook = w.name"
+						 " AND s.secret <> '' AND s.ended_at IS NULL AND s.created_at >= w.created_at"
+						 " WHERE w.name = $1 AND w.removed_at IS NULL ORDER BY s.id DESC NULLS LAST",
+						 1, types),
+				args, NULL, false, 0);
 	if (SPI_processed == 0)
 		fsw_raise_no_webhook(name);
 

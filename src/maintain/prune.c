@@ -223,6 +223,7 @@ static const struct
 	const char *name;
 	const char *sql;
 }			victim_tables[VICTIM_TABLES] =
+
 {
 	{"audit_log", DELETE_VICTIMS("audit_log", "")},
 	{"flag_change", DELETE_VICTIMS("flag_change", "")},

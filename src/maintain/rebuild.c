@@ -360,7 +360,11 @@ compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 		nulls[2] = 'n';
 	else
 		values[2] = CStringGetTextDatum(reason);
-	/* One without a time of its own took that of its arrival, as it was claimed. */
+
+	/*
+	 * One without a time of its own took that of its arrival, as it was
+	 * claimed.
+	 */
 	values[3] = event->has_time ? TimestampTzGetDatum(event->event_at) : cursor->values[BODY_event_at];
 
 	if (delivery_differs(cursor, BODY_event_at, TIMESTAMPTZOID, values[3], false))

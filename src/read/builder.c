@@ -717,7 +717,7 @@ read_around(FswHistoryReading *reading)
 		segments = find_asked_segments(reading, &nsegments);
 	for (int i = 0; i < nsegments; i++)
 	{
-		FswOverride override = {.is_segment = true, .segment_id = segments[i]};
+		FswOverride override = {.is_segment = true,.segment_id = segments[i]};
 
 		read_scope(reading, &override, least);
 	}
@@ -910,12 +910,15 @@ fsw_history_build(FswHistoryReading *reading)
 FswHistory *
 fsw_history_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, const int64 *near)
 {
-	FswHistoryReading reading = {.reader = reader, .flag_facts = flag_facts};
+	FswHistoryReading reading = {.reader = reader,.flag_facts = flag_facts};
 	FswHistory *history = NULL;
 	FswOverride *overrides = NULL;
 	int			noverrides = 0;
 
-	/* of a few overrides each can be read by itself, but for those of versions */
+	/*
+	 * of a few overrides each can be read by itself, but for those of
+	 * versions
+	 */
 	if (near != NULL && asked->everything)
 	{
 		overrides = find_overrides(&reading, &noverrides);

@@ -51,10 +51,12 @@ typedef struct FswHistoryReading
 	int			nbuckets;		/* a power of two */
 	int		   *buckets;		/* of the overrides' keys: a scope, or 0 */
 	uint64	   *scope_keys;		/* by scope */
-	FswNameSince **scope_names; /* by scope: hashes, as in audit_effect.scope_hash */
+	FswNameSince **scope_names; /* by scope: hashes, as in
+								 * audit_effect.scope_hash */
 	int		   *nscope_names;
-	int64		created_at;			/* of the feature, as far as it was read */
-	int64		first;			/* near an instant of versions: all from here is read */
+	int64		created_at;		/* of the feature, as far as it was read */
+	int64		first;			/* near an instant of versions: all from here
+								 * is read */
 	int			noverrides;		/* to be read near the instant */
 	FswOverride *overrides;
 } FswHistoryReading;

@@ -217,7 +217,7 @@ static FswPieceEntry *
 find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *facts, FswExplains wanted,
 		   int64 from, int64 anchor, int64 to)
 {
-	Candidates	candidates = {.event = facts, .wanted = wanted, .anchor = anchor};
+	Candidates	candidates = {.event = facts,.wanted = wanted,.anchor = anchor};
 
 	for (int of_override = 0; of_override < 2; of_override++)
 	{
@@ -284,7 +284,7 @@ static void
 find_deletions(FswReader *reader, const FswPieceEvent *event, bool of_project, int64 from, int64 anchor, int64 to,
 			   Candidates *candidates)
 {
-	FswSearch	search = {.index = FSW_INDEX_EFFECT_LIFE, .at_column = EFFECT_occurred_at};
+	FswSearch	search = {.index = FSW_INDEX_EFFECT_LIFE,.at_column = EFFECT_occurred_at};
 
 	fsw_search_key(&search, Int64GetDatum(event->feature_hash), false);
 	fsw_search_key(&search, hash_any_extended((const unsigned char *) VARDATA_ANY(event->source),

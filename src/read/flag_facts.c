@@ -336,7 +336,7 @@ has_version(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
 /* Room for the arrays of a life, while its entries are read. */
 typedef struct LifeReading
 {
-	FswFlagFacts    *flag_facts;
+	FswFlagFacts *flag_facts;
 	int			maxremovals;
 	int			maxupdates;
 	bool		any_version;
@@ -346,7 +346,7 @@ typedef struct LifeReading
 static void
 read_entry(LifeReading *reading, FswScan *scan)
 {
-	FswFlagFacts    *flag_facts = reading->flag_facts;
+	FswFlagFacts *flag_facts = reading->flag_facts;
 	int64		environment_id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
 	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
 
@@ -493,15 +493,15 @@ read_announcements(FswReader *reader, FswFlagFacts *flag_facts)
 			continue;
 		flag_facts->deleted = true;
 		flag_facts->deleted_at = Min(flag_facts->deleted_at,
-						 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
-										   fsw_scan_int64(scan, FLAG_received_at, 0)));
+									 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
+													   fsw_scan_int64(scan, FLAG_received_at, 0)));
 	}
 }
 
 FswFlagFacts *
 fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment, const FswFeature *feature)
 {
-	FswFlagFacts    *flag_facts = palloc0_object(FswFlagFacts);
+	FswFlagFacts *flag_facts = palloc0_object(FswFlagFacts);
 
 	flag_facts->environment = environment;
 	flag_facts->feature = *feature;

@@ -364,7 +364,10 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 	line->row = first->row;
 	if (first->by_system && first->author == NULL)
 	{
-		/* the event bears the time of a draft, so the entry stands for it all the same */
+		/*
+		 * the event bears the time of a draft, so the entry stands for it all
+		 * the same
+		 */
 		if (person_of(line) != NULL || (line->nevents > 0 && first->feature == NULL))
 			line->kind = FSW_PIECE_REQUEST;
 	}
@@ -443,7 +446,10 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 							   true, environment_id);
 	fsw_search_around(reader, &search, fsw_after(list->received_at, -FSW_VERSION_LATE), list->received_at,
 					  fsw_after(list->received_at, FSW_SAVE_REACH), fsw_find_row, &found, &found.n);
-	search = (FswSearch) {.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at};
+	search = (FswSearch)
+	{
+		.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at
+	};
 	fsw_search_key(&search, Int64GetDatum(list->feature_id), false);
 	for (int i = 0; i < found.n; i++)
 	{

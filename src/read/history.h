@@ -102,7 +102,8 @@ typedef struct FswPieceEvent
 	bool		has_state;
 	bool		enabled;
 	const uint8 *digest;		/* as of an entry */
-	bool		is_asked;		/* the entry is known, NULL if none explains it */
+	bool		is_asked;		/* the entry is known, NULL if none explains
+								 * it */
 	FswPieceEntry *entry;
 } FswPieceEvent;
 

@@ -451,7 +451,7 @@ are_shared(FswReader *reader, Datum source)
 void
 fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64 until)
 {
-	Walk		walk = {.reader = reader, .environment = environment};
+	Walk		walk = {.reader = reader,.environment = environment};
 	int64		pruned = FSW_NEVER;
 	bool		known = false;	/* what was pruned */
 

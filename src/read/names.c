@@ -346,7 +346,7 @@ compare_names(const void *a, const void *b)
 void
 fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names)
 {
-	NameReading reading = {.reader = reader, .source = source, .kind = kind, .id = id, .existed = FSW_FOREVER};
+	NameReading reading = {.reader = reader,.source = source,.kind = kind,.id = id,.existed = FSW_FOREVER};
 	FswNaming  *namings;
 
 	reading.thing = fsw_thing_hash(source, kind, id);

@@ -628,7 +628,7 @@ read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *
 {
 	for (int i = 0; i < (int) lengthof(tries); i++)
 	{
-		Window		window = {.at = at, .before = tries[i].before, .after = tries[i].after, .full = tries[i].full};
+		Window		window = {.at = at,.before = tries[i].before,.after = tries[i].after,.full = tries[i].full};
 		FswHistory *history;
 
 		CHECK_FOR_INTERRUPTS();

@@ -42,7 +42,7 @@ fsw_search_key(FswSearch *search, Datum value, bool isnull)
 FswSearch
 fsw_search_events(FswIndex index, int at_column, int64 feature_hash, bool has_environment, int64 environment_id)
 {
-	FswSearch	search = {.index = index, .at_column = at_column};
+	FswSearch	search = {.index = index,.at_column = at_column};
 
 	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
 	fsw_search_key(&search, Int64GetDatum(environment_id), !has_environment);
@@ -54,7 +54,7 @@ FswSearch
 fsw_search_effects(const text *source, int64 feature_hash, bool has_environment, int64 environment_id,
 				   bool has_scope, int64 scope_hash)
 {
-	FswSearch	search = {.index = FSW_INDEX_EFFECT_FEATURE, .at_column = EFFECT_occurred_at};
+	FswSearch	search = {.index = FSW_INDEX_EFFECT_FEATURE,.at_column = EFFECT_occurred_at};
 	int64		source_hash = DatumGetInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(source),
 															  VARSIZE_ANY_EXHDR(source), 0));
 
@@ -69,7 +69,7 @@ fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
 FswSearch
 fsw_search_requests(const FswPieceEntry *entry)
 {
-	FswSearch	search = {.index = FSW_INDEX_AUDIT_REQUEST, .at_column = AUDIT_created_date};
+	FswSearch	search = {.index = FSW_INDEX_AUDIT_REQUEST,.at_column = AUDIT_created_date};
 
 	fsw_search_key(&search, PointerGetDatum(entry->source), false);
 	fsw_search_key(&search, Int64GetDatum(entry->environment_id), !entry->has_environment);
@@ -141,7 +141,10 @@ fsw_search_around(FswReader *reader, const FswSearch *search, int64 from, int64 
 	int			rows = 0;
 	FswScan    *scan;
 
-	/* mostly they are few: then all of them are within reach, and one search is enough */
+	/*
+	 * mostly they are few: then all of them are within reach, and one search
+	 * is enough
+	 */
 	scan = fsw_search_begin(reader, search, from, to, ForwardScanDirection);
 	while (rows <= FSW_NEIGHBOURS && fsw_scan_next(scan))
 	{

@@ -68,12 +68,12 @@ typedef struct FswEnvironment
 	int64		project_id;
 	TimestampTz known_at;		/* what was stored later does not count */
 	bool		has_facts;		/* the rest is read when it is needed */
-	int64		latest_audit_at;			/* latest audit entry of the project */
+	int64		latest_audit_at;	/* latest audit entry of the project */
 	int64		created_at;
 	FswEntry	creation;		/* the audit entry that told it */
 	bool		clone;			/* made as a copy of another environment */
 	bool		has_end;		/* gone is read */
-	int64		deleted_at;			/* deleted; FSW_FOREVER */
+	int64		deleted_at;		/* deleted; FSW_FOREVER */
 	int			nsiblings;		/* environments of the project */
 	int64	   *siblings;
 	bool		has_holes;		/* in the audit ids, between two instants */
@@ -111,9 +111,9 @@ typedef struct FswFlagFacts
 	text	  **webhooks;		/* NULL: without one */
 	int64		created;		/* as an audit entry tells; FSW_NEVER */
 	FswEntry	creation;
-	int64		deleted_at;			/* the feature was deleted; FSW_FOREVER */
+	int64		deleted_at;		/* the feature was deleted; FSW_FOREVER */
 	bool		deleted_exactly;	/* an audit entry tells gone */
-	FswCause	deleted_with;		/* the feature, or the environment */
+	FswCause	deleted_with;	/* the feature, or the environment */
 	bool		deleted;		/* there are announcements of the deletion */
 	bool		drafts;			/* saved one by one, and some events bear the
 								 * time of a draft */
@@ -174,7 +174,8 @@ typedef struct FswStateTable
 	int			maxstates;
 	int			nbuckets;		/* a power of two */
 	int		   *buckets;		/* index of a state + 1 */
-	uint64	   *hashes;			/* by state: of its value, equal for equal ones */
+	uint64	   *hashes;			/* by state: of its value, equal for equal
+								 * ones */
 } FswStateTable;
 
 extern Jsonb *fsw_shown_variants(Jsonb *sent);
@@ -283,7 +284,7 @@ extern int	fsw_entry_setting(FswReader *reader, const FswEntry *entry,
 extern bool fsw_entry_has_action(FswReader *reader, const FswEntry *entry, const char *action);
 extern bool fsw_flag_facts_is_copy(FswReader *reader, const FswFlagFacts *flag_facts, int64 created);
 extern FswFlagFacts *fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment,
-							  const FswFeature *feature);
+										 const FswFeature *feature);
 extern FswCreation fsw_creation_read(FswReader *reader, const FswFlagFacts *flag_facts);
 extern bool fsw_flag_facts_has(const FswFlagFacts *flag_facts, int64 created, int64 at);
 extern int64 fsw_flag_created_at(FswReader *reader, const FswFlagFacts *flag_facts, int64 created);

@@ -112,11 +112,14 @@ PG_FUNCTION_INFO_V1(fsw_index_statements);
  * a search compares these several times faster than texts.
  */
 static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
-	/* a thing is found by its name, and a name by the thing, from one sighting to the next */
+	/*
+	 * a thing is found by its name, and a name by the thing, from one
+	 * sighting to the next
+	 */
 	[FSW_INDEX_NAME_HASH] = {"name_name_idx", FSW_READ_NAME, NAME_HASH ", " THING_HASH ", seen_at", NULL, NULL},
 	[FSW_INDEX_NAME_THING] = {"name_thing_idx", FSW_READ_NAME, THING_HASH ", " NAME_HASH ", seen_at", NULL, NULL},
 	[FSW_INDEX_NAME_EXISTED] = {"name_existed_idx", FSW_READ_NAME, THING_HASH ", existed_at", NULL,
-		"existed_at IS NOT NULL"},
+	"existed_at IS NOT NULL"},
 	[FSW_INDEX_NAME_PROJECT] = {"name_project_idx", FSW_READ_NAME, "project_id, kind, source, id", NULL, NULL},
 
 	/*
@@ -125,47 +128,59 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	 * enabled, so that a join over millions of rows does not read the table.
 	 */
 	[FSW_INDEX_DEFAULT] = {"flag_change_default_idx", FSW_READ_FLAG_CHANGE,
-		FLAG_KEYS ", event_at, received_at", "enabled", OF_DEFAULT " AND NOT deleted AND NOT is_test"},
+	FLAG_KEYS ", event_at, received_at", "enabled", OF_DEFAULT " AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_DELETED] = {"flag_change_deletion_idx", FSW_READ_FLAG_CHANGE,
-		FLAG_KEYS ", received_at", NULL, OF_DEFAULT " AND deleted AND NOT is_test"},
+	FLAG_KEYS ", received_at", NULL, OF_DEFAULT " AND deleted AND NOT is_test"},
 	[FSW_INDEX_OVERRIDE] = {"flag_change_override_idx", FSW_READ_FLAG_CHANGE,
 		FLAG_KEYS ", segment_id, " HASH("identity") ", event_at, received_at", NULL,
-		"(segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test"},
-	/* retries and schedules come late, and deletions have the time of the last edit */
+	"(segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test"},
+
+	/*
+	 * retries and schedules come late, and deletions have the time of the
+	 * last edit
+	 */
 	[FSW_INDEX_LATE] = {"flag_change_late_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
 		"identity IS NULL AND pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
 		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '1 minute'::pg_catalog.interval"
-		" AND NOT deleted AND NOT is_test"},
+	" AND NOT deleted AND NOT is_test"},
 	/* a time after the arrival is not believed, so these are found by arrival */
 	[FSW_INDEX_AHEAD] = {"flag_change_ahead_idx", FSW_READ_FLAG_CHANGE,
 		FLAG_KEYS ", segment_id, " HASH("identity") ", received_at", NULL,
 		"pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
 		" AND event_at OPERATOR(pg_catalog.-) received_at OPERATOR(pg_catalog.>) '5 minutes'::pg_catalog.interval"
-		" AND NOT is_test"},
-	/* of change requests and schedules: without an author, at the time of the draft */
+	" AND NOT is_test"},
+
+	/*
+	 * of change requests and schedules: without an author, at the time of the
+	 * draft
+	 */
 	[FSW_INDEX_DRAFT] = {"flag_change_draft_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
 		OF_DEFAULT " AND changed_by OPERATOR(pg_catalog.=) ''"
 		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '3 seconds'::pg_catalog.interval"
-		" AND NOT deleted AND NOT is_test"},
+	" AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_EFFECT_FEATURE] = {"audit_effect_feature_hash_idx", FSW_READ_AUDIT_EFFECT,
-		"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL, NULL},
-	/* when the feature came and went, whether it has versions, what changed for all environments */
+	"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL, NULL},
+
+	/*
+	 * when the feature came and went, whether it has versions, what changed
+	 * for all environments
+	 */
 	[FSW_INDEX_EFFECT_LIFE] = {"audit_effect_life_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, " HASH("source") ", kind, environment_id, occurred_at", NULL,
 		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'version'])"
-		" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
+	" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
 	[FSW_INDEX_EFFECT_SEGMENT] = {"audit_effect_segment_idx", FSW_READ_AUDIT_EFFECT, "source, segment_id, occurred_at", NULL,
-		"kind OPERATOR(pg_catalog.=) 'segment_deleted'"},
+	"kind OPERATOR(pg_catalog.=) 'segment_deleted'"},
 	[FSW_INDEX_EFFECT_ENVIRONMENT] = {"audit_effect_environment_idx", FSW_READ_AUDIT_EFFECT, "source, environment_id, kind, occurred_at", NULL,
-		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['environment_created', 'feature_deleted']) AND environment_id IS NOT NULL"},
+	"kind OPERATOR(pg_catalog.=) ANY (ARRAY['environment_created', 'feature_deleted']) AND environment_id IS NOT NULL"},
 	[FSW_INDEX_EFFECT_VERSION] = {"audit_effect_version_idx", FSW_READ_AUDIT_EFFECT, HASH("version"), NULL, "version IS NOT NULL"},
 	[FSW_INDEX_EFFECT] = {"audit_effect_pkey", FSW_READ_AUDIT_EFFECT, "delivery, ordinal, split", NULL, NULL},
 	[FSW_INDEX_VERSION_FEATURE] = {"version_published_feature_idx", FSW_READ_VERSION_PUBLISHED,
-		"source, feature_id, webhook, received_at", NULL, NULL},
+	"source, feature_id, webhook, received_at", NULL, NULL},
 	[FSW_INDEX_AUDIT] = {"audit_log_pkey", FSW_READ_AUDIT_LOG, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_AUDIT_PROJECT] = {"audit_log_project_idx", FSW_READ_AUDIT_LOG,
-		"source, project_id, created_date", NULL, "NOT is_test"},
+	"source, project_id, created_date", NULL, "NOT is_test"},
 	[FSW_INDEX_DELIVERY_WEBHOOK] = {"delivery_webhook_idx", FSW_READ_DELIVERY, "webhook, received_at", NULL, NULL},
 	[FSW_INDEX_REPEAT] = {"delivery_repeat_key", FSW_READ_REPEAT, "delivery, webhook", NULL, NULL},
 	[FSW_INDEX_WEBHOOK] = {"webhook_pkey", FSW_READ_WEBHOOK, "name", NULL, NULL},
@@ -179,15 +194,15 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	 * entries have: for history
 	 */
 	[FSW_INDEX_CHANGE_NEAR] = {"flag_change_near_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", event_at", NULL,
-		"NOT deleted AND NOT is_test"},
+	"NOT deleted AND NOT is_test"},
 	[FSW_INDEX_CHANGE_ARRIVAL] = {"flag_change_arrival_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", received_at", NULL,
 		"pg_catalog.isfinite(event_at) AND pg_catalog.isfinite(received_at)"
 		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '2 seconds'::pg_catalog.interval"
-		" AND NOT deleted AND NOT is_test"},
+	" AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_CHANGE_DELETED] = {"flag_change_deleted_flag_idx", FSW_READ_FLAG_CHANGE, NAMED_FLAG_KEYS ", received_at", NULL,
-		"deleted AND NOT is_test"},
+	"deleted AND NOT is_test"},
 	[FSW_INDEX_AUDIT_REQUEST] = {"audit_log_request_idx", FSW_READ_AUDIT_LOG, "source, environment_id, created_date", NULL,
-		"related_object_type OPERATOR(pg_catalog.=) ANY (ARRAY['CHANGE_REQUEST', 'EF_VERSION']) OR is_system_event"},
+	"related_object_type OPERATOR(pg_catalog.=) ANY (ARRAY['CHANGE_REQUEST', 'EF_VERSION']) OR is_system_event"},
 	[FSW_INDEX_VERSION] = {"version_published_pkey", FSW_READ_VERSION_PUBLISHED, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_VERSION_UUID] = {"version_published_uuid_idx", FSW_READ_VERSION_PUBLISHED, HASH("uuid"), NULL, NULL},
 	[FSW_INDEX_VERSION_NEAR] = {"version_published_near_idx", FSW_READ_VERSION_PUBLISHED, "feature_id, received_at", NULL, NULL},

@@ -369,7 +369,7 @@ fsw_only_source(FswReader *reader)
 FswPair *
 fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id, const int64 *feature_id)
 {
-	Thing		environment = {.source = source, .id = environment_id};
+	Thing		environment = {.source = source,.id = environment_id};
 	Thing		feature = {.source = source};
 
 	read_names(reader, "environment", &environment);
@@ -390,8 +390,8 @@ FswPair *
 fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id, int64 feature_id)
 {
 	FswPair    *pair = palloc0_object(FswPair);
-	Thing		environment = {.source = source, .id = environment_id};
-	Thing		feature = {.source = source, .id = feature_id};
+	Thing		environment = {.source = source,.id = environment_id};
+	Thing		feature = {.source = source,.id = feature_id};
 	FswSpan		always = {FSW_NEVER, FSW_FOREVER};
 
 	read_names(reader, "environment", &environment);
@@ -465,7 +465,7 @@ fsw_resolve_features(FswReader *reader, const FswPair *environment, int64 at, Fs
 	*features = palloc_array(FswFeature, Max(nfound, 1));
 	for (int i = 0; i < nfound; i = next)
 	{
-		Thing		thing = {.source = environment->source, .id = found[i].id};
+		Thing		thing = {.source = environment->source,.id = found[i].id};
 		bool		renamed = false;
 
 		CHECK_FOR_INTERRUPTS();

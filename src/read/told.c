@@ -77,7 +77,7 @@ bool
 fsw_id_of_name(FswReader *reader, Datum source, const char *kind, const text *name, int64 project_id,
 			   int64 at, int64 *id)
 {
-	const FswEnvironment environment = {.source = source, .has_project = true, .project_id = project_id};
+	const FswEnvironment environment = {.source = source,.has_project = true,.project_id = project_id};
 	int64		hash = fsw_name_hash(kind, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 	FswScan    *scan;
 	bool		begun = false;

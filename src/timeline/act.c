@@ -400,8 +400,8 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
 
 		/*
 		 * Of the previous state, only enabled is to be trusted here, and
-		 * whether there was one: an override without is a new one, so the
-		 * one before it was removed without a word.
+		 * whether there was one: an override without is a new one, so the one
+		 * before it was removed without a word.
 		 */
 		if (next_told && next->before != FSW_NOT_TOLD &&
 			(next->before < 0 ? kind != FSW_SCOPE_DEFAULT :

@@ -56,7 +56,7 @@ typedef enum FswExplains
 #define FSW_VERSION_EARLY	INT64CONST(300000)
 #define FSW_VERSION_LATE	(5 * INT64CONST(60000000))
 #define FSW_REQUEST_EARLY	INT64CONST(10000000)	/* before the arrival */
-#define FSW_REQUEST_LATE	INT64CONST(2000000)	/* after it */
+#define FSW_REQUEST_LATE	INT64CONST(2000000) /* after it */
 #define FSW_DRAFT_AGE		INT64CONST(2000000)
 
 /* A committed change request is so near to the entry of what it changed. */

@@ -144,7 +144,8 @@ typedef struct FswEvidence
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */
-	bool		settled;		/* what came with it is not read: no part in any order */
+	bool		settled;		/* what came with it is not read: no part in
+								 * any order */
 } FswEvidence;
 
 typedef enum FswScopeKind
@@ -157,7 +158,7 @@ typedef enum FswScopeKind
 typedef struct FswScope
 {
 	FswScopeKind kind;
-	int64		created_at;			/* as of the flag, if the evidence about the
+	int64		created_at;		/* as of the flag, if the evidence about the
 								 * scope begins there */
 	int64		ended;			/* when its segment was deleted */
 	bool		silent;			/* of an experiment: changes without a word */
@@ -168,16 +169,16 @@ typedef struct FswScope
 typedef struct FswFlag FswFlag;
 struct FswFlag
 {
-	int64		created_at;			/* feature and environment both exist from
+	int64		created_at;		/* feature and environment both exist from
 								 * here; FSW_NEVER if not known */
-	int64		deleted_at;			/* the feature was deleted; FSW_FOREVER */
+	int64		deleted_at;		/* the feature was deleted; FSW_FOREVER */
 	bool		deleted_exactly;	/* an audit entry tells gone to the
-								 * microsecond */
-	FswCause	deleted_with;		/* the feature or the environment */
+									 * microsecond */
+	FswCause	deleted_with;	/* the feature or the environment */
 	bool		versioned;		/* published in versions */
 	bool		near;			/* of its versions, those near an instant */
 	bool		partly;			/* and of overrides, nothing from before them */
-	int64		latest_audit_at;			/* latest audit entry of the project */
+	int64		latest_audit_at;	/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */
 	bool		creation_told;	/* every option since can have been told */
@@ -224,7 +225,11 @@ typedef struct FswTimeline
 	int			nperiods;
 	int			maxperiods;
 	FswPeriod  *periods;
-	/* that there is no segment override but those told; NULL: reported at best */
+
+	/*
+	 * that there is no segment override but those told; NULL: reported at
+	 * best
+	 */
 	struct FswTimeline *others;
 	int			nreorders;		/* versions that may have moved priorities */
 	int64	   *reorders;
@@ -263,7 +268,8 @@ typedef struct FswNear
 	int64		last;			/* FSW_FOREVER: to the end */
 	bool		begun;			/* the first list of all is there */
 	bool		full;			/* and the last events of all overrides */
-	int			at_last;		/* where no later event is: what the last list of all says */
+	int			at_last;		/* where no later event is: what the last list
+								 * of all says */
 	bool		since;			/* result: the run began at a settled event, */
 	bool		until;			/* ended at one */
 	int			begin;			/* result: periods of the run */

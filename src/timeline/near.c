@@ -268,7 +268,11 @@ has_end(const FswFlag *flag, const FswTimeline *timeline, int64 end, FswNear *ne
 		settled |= flag->evidence[i].settled && flag->evidence[i].scope == last->scope &&
 			flag->evidence[i].at > near->last;
 	}
-	/* the last list of all says that it is so, but not in which of them a variant was */
+
+	/*
+	 * the last list of all says that it is so, but not in which of them a
+	 * variant was
+	 */
 	if (!settled)
 		return (last->to == FSW_FOREVER || last->to == flag->deleted_at) && near->at_last == last->state &&
 			fsw_timeline_first(flag->options, flag->noptions, near->first) == flag->noptions;

@@ -30,7 +30,7 @@ typedef struct FswStepsFacts
 	int			first_before;	/* enabled before the events of the first
 								 * time: 0, 1, -1 if not told, 2 if they do
 								 * not agree */
-	int64		created_at;			/* as FswFlag */
+	int64		created_at;		/* as FswFlag */
 	int64		deleted_at;
 	int			default_enabled;	/* by the feature's defaults: 0, 1, -1 if
 									 * not told */

@@ -26,7 +26,7 @@ typedef struct Carry
 	int		   *current;		/* state of each scope */
 	int		   *nstretches;
 	int		   *maxstretches;
-	FswStretch   **stretches;
+	FswStretch **stretches;
 	bool		suspect;		/* an event of the version does not fit, so
 								 * that it may not have been live */
 	FswTimeline *others;		/* that there is no override but those told */
@@ -615,7 +615,7 @@ write_scope(const Carry *carry, int scope)
 	{
 		FSW_INTERRUPT();
 		fsw_version_write(&carry->set, timeline, scope, &carry->stretches[scope][i],
-					  i + 1 < carry->nstretches[scope] ? &carry->stretches[scope][i + 1] : NULL);
+						  i + 1 < carry->nstretches[scope] ? &carry->stretches[scope][i + 1] : NULL);
 	}
 	timeline = fsw_version_doubt(&carry->set, timeline);
 	if (flag->scopes[scope].silent)
@@ -643,7 +643,7 @@ write_scope(const Carry *carry, int scope)
 void
 fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope)
 {
-	Carry		carry = {.others = palloc0_object(FswTimeline), .complete = FSW_NEVER};
+	Carry		carry = {.others = palloc0_object(FswTimeline),.complete = FSW_NEVER};
 
 	carry.set.flag = flag;
 	carry.current = palloc_array(int, flag->nscopes);

@@ -48,7 +48,8 @@ typedef struct FswVersion
 	bool		never;			/* announced, but never live */
 	bool		scheduled;		/* told of late, though its entry came at once */
 	bool		moved;
-	bool		fits;			/* it says what was carried, and what its events changed */
+	bool		fits;			/* it says what was carried, and what its
+								 * events changed */
 	int64		time;
 	int64		entry;			/* time of the audit entry, FSW_NEVER */
 	int64		entry_arrived;
@@ -76,7 +77,8 @@ typedef struct FswVersions
 	int		   *seed;			/* state of each scope before the first */
 	int64		begin;			/* saved state by state before; FSW_NEVER */
 	int			ndropped;		/* were never live */
-	bool		depends;		/* on when a state began that is read near an instant */
+	bool		depends;		/* on when a state began that is read near an
+								 * instant */
 } FswVersions;
 
 /* What a version's list says about a segment override. */
@@ -121,6 +123,7 @@ typedef struct FswStretch
 extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
+
 /* For qsort() of indexes. */
 static inline int
 fsw_compare_int(const void *a, const void *b)

@@ -550,7 +550,7 @@ last_single_save(const FswFlag *flag)
 void
 fsw_version_collect(FswVersions *set)
 {
-	Match		match = {.set = set, .flag = set->flag};
+	Match		match = {.set = set,.flag = set->flag};
 	FswFlag    *flag = set->flag;
 	int			n;
 

@@ -119,7 +119,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 		int			state = held[i].state;
 		int			same = 0;
 		int			have = 0;
-		FswVerdict		verdict;
+		FswVerdict	verdict;
 
 		FSW_INTERRUPT();
 		for (; j < nlisted && listed[j] < state; j++)
@@ -644,7 +644,7 @@ place_version(Search *search, int index)
 void
 fsw_version_order(FswVersions *set)
 {
-	Search		search = {.set = set, .nscopes = set->flag->nscopes};
+	Search		search = {.set = set,.nscopes = set->flag->nscopes};
 
 	drop_never(set);
 	search.current = palloc_array(int, (size_t) (BACK + 1) * search.nscopes);

@@ -234,8 +234,8 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 				  const FswStretch *stretch, const FswStretch *next)
 {
 	const FswFlag *flag = set->flag;
-	Writing		writing = {.flag = flag, .versions = set->versions, .timeline = timeline,
-		.first = timeline->nperiods, .scope = scope, .stretch = stretch, .next = next};
+	Writing		writing = {.flag = flag,.versions = set->versions,.timeline = timeline,
+	.first = timeline->nperiods,.scope = scope,.stretch = stretch,.next = next};
 	bool		told;
 
 	writing.to = next != NULL ? next->from : FSW_FOREVER;

@@ -235,7 +235,11 @@ find_among(const char *kind, int form, long flip, long flip_a)
 		offset = record.end;
 		free(record.parts);
 	}
-	/* a damaged body is read once, and searched once where its header is damaged */
+
+	/*
+	 * a damaged body is read once, and searched once where its header is
+	 * damaged
+	 */
 	strcat(found, result != RECORD_END ? "not the end" :
 		   bytes_read <= 2 * size + 1000 ? "end" : "read too much");
 	return found;
@@ -335,7 +339,11 @@ check_search(const uint8_t *data, size_t size)
 		free(record.parts);
 	}
 	require(result == RECORD_END);
-	/* a search for a header reads up to 256 bytes where a small record is next */
+
+	/*
+	 * a search for a header reads up to 256 bytes where a small record is
+	 * next
+	 */
 	require(bytes_read <= 8 * size + 500);
 }
 
