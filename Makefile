@@ -52,6 +52,7 @@ OBJS = \
 	src/timeline/version_match.o \
 	src/timeline/version_order.o \
 	src/timeline/version_write.o \
+	src/read/around.o \
 	src/read/audit.o \
 	src/read/builder.o \
 	src/read/explained.o \
@@ -66,6 +67,7 @@ OBJS = \
 	src/read/relation.o \
 	src/read/resolve.o \
 	src/read/scan.o \
+	src/read/scope.o \
 	src/read/single_save.o \
 	src/read/state_set.o \
 	src/read/told.o \

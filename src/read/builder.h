@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * src/read/builder.h
- *	  What builder.c and audit.c share while they read a history.
+ *	  What the files that read a history share meanwhile.
  *
  *-------------------------------------------------------------------------
  */
@@ -71,10 +71,18 @@ extern void fsw_history_begin(FswHistoryReading *reading, FswReader *reader, con
 							  const FswAsked *asked, const int64 *near);
 extern FswHistory *fsw_history_build(FswHistoryReading *reading);
 extern void fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope);
-extern int	fsw_override_scope(FswHistoryReading *reading, FswScan *scan);
-extern int64 *fsw_find_segments(FswHistoryReading *reading, int *n);
+
+/* scope.c */
+extern int	fsw_add_scope(FswHistoryReading *reading, FswScopeKind kind, uint64 key);
 extern int	fsw_segment_scope(FswHistoryReading *reading, int64 segment_id);
 extern int	fsw_nameless_scope(FswHistoryReading *reading, const char *identifier);
+extern int	fsw_override_scope(FswHistoryReading *reading, FswScan *scan);
+
+/* around.c */
+extern FswScan *fsw_scan_scope(FswHistoryReading *reading, const FswOverride *override);
+extern int64 *fsw_find_segments(FswHistoryReading *reading, int *n);
+extern FswOverride *fsw_find_overrides(FswHistoryReading *reading, int *n);
+extern void fsw_read_around(FswHistoryReading *reading);
 
 /* told.c */
 extern void fsw_read_told_scopes(FswHistoryReading *reading);

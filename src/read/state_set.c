@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/read/read.h"
 
@@ -75,17 +76,6 @@ fsw_shown_variants(Jsonb *sent)
 	return found ? JsonbValueToJsonb(fsw_jsonb_push(&state, WJB_END_OBJECT, NULL)) : NULL;
 }
 
-static void *
-grow(const FswStateTable *table, void *array, int old, int max, size_t size)
-{
-	if (array == NULL)
-		return MemoryContextAllocExtended(table->mcxt, max * size,
-										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	array = repalloc_huge(array, max * size);
-	memset((char *) array + old * size, 0, (max - old) * size);
-	return array;
-}
-
 /* A hash of the very bytes, which tells -1 from 1: for what must not depend on luck. */
 static uint64
 hash_content(Datum value)
@@ -139,14 +129,15 @@ static void
 make_room(FswStateTable *table)
 {
 	FswHistory *history = table->history;
-	int			max = Max(16, table->maxstates * 2);
+	int			n = history->flag.nstates;
+	int			max[2] = {table->maxstates, table->maxstates};
+	MemoryContext old = MemoryContextSwitchTo(table->mcxt);
 
-	if (history->flag.nstates < table->maxstates)
-		return;
-	history->shown_states = grow(table, history->shown_states, table->maxstates, max, sizeof(FswShownState));
-	history->flag.states = grow(table, history->flag.states, table->maxstates, max, sizeof(FswState));
-	table->hashes = grow(table, table->hashes, table->maxstates, max, sizeof(uint64));
-	table->maxstates = max;
+	history->shown_states = fsw_grow(history->shown_states, n, &max[0], sizeof(FswShownState));
+	history->flag.states = fsw_grow(history->flag.states, n, &max[1], sizeof(FswState));
+	table->hashes = fsw_grow(table->hashes, n, &table->maxstates, sizeof(uint64));
+	memset(&history->shown_states[n], 0, sizeof(FswShownState));
+	MemoryContextSwitchTo(old);
 }
 
 /* The index of a state, with its value and variants as they are shown, or 0. */

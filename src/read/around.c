@@ -1,0 +1,417 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/around.c
+ *	  The flag events around one instant: of each scope that is asked about, to
+ *	  the next other state on either side.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
+#include "src/base/array.h"
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/builder.h"
+
+/* So many segments are searched one by one. */
+#define FEW_SEGMENTS	4
+
+/* Where the entries of the indexes have event_at. */
+#define DEFAULT_EVENT_AT	3
+#define OVERRIDE_EVENT_AT	5
+
+/* The flag and the scope, as an index of all scopes has them. */
+static void
+scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const FswOverride *override)
+{
+	fsw_scan_flag(scan, reading->flag_facts);
+	if (override != NULL && override->is_segment)
+		fsw_scan_equal(scan, Int64GetDatum(override->segment_id));
+	else
+		fsw_scan_key_null(scan, true);
+	if (override != NULL && !override->is_segment)
+		fsw_scan_equal(scan, Int64GetDatum(override->identity));
+	else
+		fsw_scan_key_null(scan, true);
+}
+
+/* Begin a search for the events of a scope: NULL for the environment default. */
+FswScan *
+fsw_scan_scope(FswHistoryReading *reading, const FswOverride *override)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader,
+								   override == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
+
+	if (override == NULL)
+		fsw_scan_flag(scan, reading->flag_facts);
+	else
+		scan_scope_keys(reading, scan, override);
+	return scan;
+}
+
+/*
+ * The states under the time nearest to an instant, one unless it was torn.
+ * More than there is room for are as good as all.
+ */
+typedef struct Nearest
+{
+	int			n;
+	int			states[4];
+} Nearest;
+
+static bool
+is_nearest(const Nearest *nearest, int state)
+{
+	if (nearest->n > (int) lengthof(nearest->states))
+		return true;
+	for (int i = 0; i < nearest->n; i++)
+	{
+		if (nearest->states[i] == state)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The events of a scope around an instant, in one direction: at least so
+ * many, and up to a time with one state that is another than the nearest.
+ * The neighbours of an act are all that its confidence depends on; more are
+ * read only to know since when and until when the state is the same.
+ */
+static void
+read_near(FswHistoryReading *reading, const FswOverride *override, bool before, int least,
+		  Nearest *nearest)
+{
+	FswScan    *scan = fsw_scan_scope(reading, override);
+	FswFlag    *flag = &reading->history->flag;
+	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
+	int			received_at = event_at + 1;
+	bool		first = nearest->n == 0;
+	int			n = 0;			/* events */
+	int			ntimes = 0;
+	int			scope = 0;
+	int64		last_at = 0;
+	int			last_state = FSW_NOT_SEEN;
+	bool		torn = false;	/* the time last seen */
+	bool		whole = true;
+	Datum		values[FSW_ENTRY_COLUMNS];
+	bool		nulls[FSW_ENTRY_COLUMNS];
+
+	fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+				 TimestampTzGetDatum(*reading->near));
+	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+	while (fsw_scan_next_entry(scan, values, nulls))
+	{
+		int64		at = nulls[event_at] ? 0 : DatumGetTimestampTz(values[event_at]);
+		const FswEvidence *piece;
+
+		if (!nulls[received_at] && fsw_is_ahead(at, DatumGetTimestampTz(values[received_at])))
+			continue;
+		if (n > 0 && at != last_at)
+		{
+			if (++ntimes >= FSW_WINDOW ||
+				(n >= least && !torn && last_state != FSW_NOT_SEEN && !is_nearest(nearest, last_state)))
+			{
+				whole = false;
+				break;
+			}
+			first = first && last_state == FSW_NOT_SEEN;
+			torn = false;
+			last_state = FSW_NOT_SEEN;
+		}
+		fsw_scan_fetch(scan);
+		if (!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
+			continue;
+		if (override != NULL)
+			scope = fsw_override_scope(reading, scan);
+		fsw_read_change(reading, scan, scope);
+		last_at = at;
+		n++;
+		piece = &flag->evidence[flag->nevidence - 1];
+		if (piece->kind == FSW_EV_DELETED)
+			continue;
+		if (last_state != FSW_NOT_SEEN && piece->state != last_state)
+		{
+			torn = true;
+			reading->ranges[scope].torn = true;
+		}
+		last_state = piece->state;
+		if (first && !is_nearest(nearest, piece->state) &&
+			nearest->n++ < (int) lengthof(nearest->states))
+			nearest->states[nearest->n - 1] = piece->state;
+	}
+	if (whole || n == 0)
+		return;
+	if (before)
+		reading->ranges[scope].from = last_at;
+	else
+		reading->ranges[scope].to = last_at;
+}
+
+/* Around an instant: what came much later than the time it tells, too. */
+static void
+read_late(FswHistoryReading *reading)
+{
+	FswRange   *range = &reading->ranges[0];
+
+	for (int before = 0; before < 2; before++)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_LATE);
+		int			n = 0;
+
+		fsw_scan_flag(scan, reading->flag_facts);
+		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+					 TimestampTzGetDatum(*reading->near));
+		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+		while (n < FSW_WINDOW && fsw_scan_next(scan))
+		{
+			int64		at = fsw_scan_int64(scan, FLAG_event_at, 0);
+
+			if ((at >= range->from && at <= range->to) || !fsw_scan_is_null(scan, FLAG_segment_id) ||
+				!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
+				continue;
+			fsw_read_change(reading, scan, 0);
+			n++;
+		}
+	}
+}
+
+/* Around an instant: the events of a scope whose time is not believed. */
+static void
+read_ahead(FswHistoryReading *reading, const FswOverride *override)
+{
+	if (fsw_index_is_empty(reading->reader, FSW_INDEX_AHEAD))
+		return;
+	for (int before = 0; before < 2; before++)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_AHEAD);
+		int			n = 0;
+
+		scan_scope_keys(reading, scan, override);
+		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
+					 TimestampTzGetDatum(*reading->near));
+		fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
+		while (n < FSW_WINDOW && fsw_scan_next(scan))
+		{
+			int			scope = override == NULL ? 0 : fsw_override_scope(reading, scan);
+			int64		at = fsw_scan_int64(scan, FLAG_received_at, 0);
+
+			/* deletions of the default are read by themselves */
+			if ((scope == 0 && fsw_scan_bool(scan, FLAG_deleted)) ||
+				at < reading->ranges[scope].from || at > reading->ranges[scope].to ||
+				!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
+				continue;
+			fsw_read_change(reading, scan, scope);
+			n++;
+		}
+	}
+}
+
+/* The first segment from one on that ever had an override of the flag. */
+static bool
+next_segment(FswHistoryReading *reading, const int64 *from, int64 *segment)
+{
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, reading->flag_facts);
+	if (from != NULL)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, Int64GetDatum(*from));
+	else
+		fsw_scan_key_null(scan, false);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		return false;
+	*segment = fsw_scan_int64(scan, FLAG_segment_id, 0);
+	return true;
+}
+
+/* The segments that ever had an override of the flag. */
+int64 *
+fsw_find_segments(FswHistoryReading *reading, int *n)
+{
+	int			max = 0;
+	int64	   *segments = NULL;
+	int64		from;
+	int64		segment;
+
+	*n = 0;
+	while (next_segment(reading, *n > 0 ? &from : NULL, &segment))
+	{
+		FSW_PUSH(segments, *n, max) = segment;
+		if (segment == PG_INT64_MAX)
+			break;
+		from = segment + 1;
+	}
+	return segments;
+}
+
+/*
+ * Those of the segments asked about that ever had one.  Of many, most have
+ * none, and a search for each would take longer than one from each that has
+ * to the next.
+ */
+static int64 *
+find_asked_segments(FswHistoryReading *reading, int *n)
+{
+	const FswAsked *asked = reading->asked;
+	int			max = 0;
+	int64	   *segments = NULL;
+	int			i = 0;
+
+	*n = 0;
+	while (i < asked->nsegments)
+	{
+		int64		segment;
+		int			low = i;
+		int			high = asked->nsegments;
+
+		if (!next_segment(reading, &asked->segments[i], &segment))
+			break;
+		/* the first asked about that is not before it */
+		while (low < high)
+		{
+			int			middle = low + (high - low) / 2;
+
+			if (asked->segments[middle] < segment)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		i = low;
+		if (i == asked->nsegments || asked->segments[i] != segment)
+			continue;
+		FSW_PUSH(segments, *n, max) = segment;
+		i++;
+	}
+	return segments;
+}
+
+/* The events of one scope around the instant. */
+static void
+read_scope(FswHistoryReading *reading, const FswOverride *override, int least)
+{
+	Nearest		nearest = {0};
+
+	read_near(reading, override, true, least, &nearest);
+	if (*reading->near != FSW_FOREVER)
+		read_near(reading, override, false, least, &nearest);
+	read_ahead(reading, override);
+}
+
+/* The overrides of the identities that are asked about. */
+static void
+read_identity_near(FswHistoryReading *reading)
+{
+	const FswAsked *asked = reading->asked;
+	FswOverride override = {0};
+	int			n = asked->nidentities;
+	int64	   *hashes = palloc_array(int64, n + 1);
+
+	for (int i = 0; i < n; i++)
+	{
+		char	   *key = strchr(asked->identities[i], ':') + 1;
+
+		hashes[i] = DatumGetInt64(hash_any_extended((unsigned char *) key, strlen(key), 0));
+	}
+	if (n == 0)
+		hashes[n++] = DatumGetInt64(hash_any_extended((const unsigned char *) asked->identity,
+													  strlen(asked->identity), 0));
+	for (int i = 0; i < n; i++)
+	{
+		bool		found = false;
+
+		for (int j = 0; j < i && !found; j++)
+			found = hashes[j] == hashes[i];
+		override.identity = hashes[i];
+		if (!found)
+			read_scope(reading, &override, 1);
+	}
+}
+
+/* The hash of the identity in the row of a scan, as the index has it. */
+static int64
+hash_of_identity(FswScan *scan)
+{
+	const text *identity = fsw_scan_text(scan, FLAG_identity);
+
+	return DatumGetInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(identity),
+										   VARSIZE_ANY_EXHDR(identity), 0));
+}
+
+/* The next override that the flag ever had, by segment and then by identity. */
+static bool
+next_override(FswHistoryReading *reading, FswOverride *override, bool begun)
+{
+	FswScan    *scan;
+	int64		from = override->segment_id + 1;
+
+	if ((!begun || (override->is_segment && override->segment_id < PG_INT64_MAX)) &&
+		next_segment(reading, begun ? &from : NULL, &override->segment_id))
+	{
+		override->is_segment = true;
+		return true;
+	}
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_OVERRIDE);
+	fsw_scan_flag(scan, reading->flag_facts);
+	fsw_scan_key_null(scan, true);
+	if (begun && !override->is_segment)
+		fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(override->identity));
+	else
+		fsw_scan_key_null(scan, false);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		return false;
+	override->is_segment = false;
+	override->identity = hash_of_identity(scan);
+	return true;
+}
+
+/* All overrides that the flag ever had; NULL where these are many. */
+FswOverride *
+fsw_find_overrides(FswHistoryReading *reading, int *n)
+{
+	FswOverride *overrides = palloc_array(FswOverride, FSW_WINDOW);
+	FswOverride override = {0};
+
+	for (*n = 0; next_override(reading, &override, *n > 0); (*n)++)
+	{
+		if (*n == FSW_WINDOW)
+			return NULL;
+		overrides[*n] = override;
+	}
+	return overrides;
+}
+
+/* What is around the instant, of the scopes that are asked about. */
+void
+fsw_read_around(FswHistoryReading *reading)
+{
+	const FswAsked *asked = reading->asked;
+	bool		versioned = reading->flag_facts->versioned;
+	int			nsegments = asked->nsegments;
+	const int64 *segments = asked->segments;
+	int			least = versioned || reading->flag_facts->drafts ? FSW_WINDOW : 1;
+
+	read_scope(reading, NULL, least);
+	if (versioned || reading->flag_facts->drafts)
+		read_late(reading);
+	if (versioned)
+	{
+		segments = fsw_find_segments(reading, &nsegments);
+	}
+	else if (nsegments > FEW_SEGMENTS)
+		segments = find_asked_segments(reading, &nsegments);
+	for (int i = 0; i < nsegments; i++)
+	{
+		FswOverride override = {.is_segment = true,.segment_id = segments[i]};
+
+		read_scope(reading, &override, least);
+	}
+	if (asked->identity != NULL)
+		read_identity_near(reading);
+	for (int i = 0; i < reading->noverrides; i++)
+		read_scope(reading, &reading->overrides[i], least);
+}
