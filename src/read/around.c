@@ -75,6 +75,48 @@ is_nearest(const Nearest *nearest, int state)
 	return false;
 }
 
+/* A walk over the events of a scope, by their times. */
+typedef struct Walk
+{
+	Nearest    *nearest;
+	bool		first;			/* the nearest time is not behind yet */
+	int			n;				/* events */
+	int			ntimes;
+	int64		at;				/* the time last seen, */
+	int			state;			/* its state, */
+	bool		torn;			/* and whether it has another */
+} Walk;
+
+/* Is enough read where a time begins: events, and one state that is another than the nearest? */
+static bool
+is_enough(Walk *walk, int64 at, int least)
+{
+	if (walk->n == 0 || at == walk->at)
+		return false;
+	if (++walk->ntimes >= FSW_WINDOW ||
+		(walk->n >= least && !walk->torn && walk->state != FSW_NOT_SEEN && !is_nearest(walk->nearest, walk->state)))
+		return true;
+	walk->first = walk->first && walk->state == FSW_NOT_SEEN;
+	walk->torn = false;
+	walk->state = FSW_NOT_SEEN;
+	return false;
+}
+
+/* An event more of the time last seen; returns whether that has two states. */
+static bool
+add_event(Walk *walk, const FswEvidence *piece)
+{
+	Nearest    *nearest = walk->nearest;
+
+	if (piece->kind == FSW_EV_DELETED)
+		return walk->torn;
+	walk->torn = walk->torn || (walk->state != FSW_NOT_SEEN && piece->state != walk->state);
+	walk->state = piece->state;
+	if (walk->first && !is_nearest(nearest, piece->state) && nearest->n++ < (int) lengthof(nearest->states))
+		nearest->states[nearest->n - 1] = piece->state;
+	return walk->torn;
+}
+
 /*
  * The events of a scope around an instant, in one direction: at least so
  * many, and up to a time with one state that is another than the nearest.
@@ -89,13 +131,8 @@ read_near(FswHistoryReading *reading, const FswOverride *override, bool before, 
 	FswFlag    *flag = &reading->history->flag;
 	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
 	int			received_at = event_at + 1;
-	bool		first = nearest->n == 0;
-	int			n = 0;			/* events */
-	int			ntimes = 0;
+	Walk		walk = {.nearest = nearest,.first = nearest->n == 0,.state = FSW_NOT_SEEN};
 	int			scope = 0;
-	int64		last_at = 0;
-	int			last_state = FSW_NOT_SEEN;
-	bool		torn = false;	/* the time last seen */
 	bool		whole = true;
 	Datum		values[FSW_ENTRY_COLUMNS];
 	bool		nulls[FSW_ENTRY_COLUMNS];
@@ -106,21 +143,13 @@ read_near(FswHistoryReading *reading, const FswOverride *override, bool before, 
 	while (fsw_scan_next_entry(scan, values, nulls))
 	{
 		int64		at = nulls[event_at] ? 0 : DatumGetTimestampTz(values[event_at]);
-		const FswEvidence *piece;
 
 		if (!nulls[received_at] && fsw_is_ahead(at, DatumGetTimestampTz(values[received_at])))
 			continue;
-		if (n > 0 && at != last_at)
+		if (is_enough(&walk, at, least))
 		{
-			if (++ntimes >= FSW_WINDOW ||
-				(n >= least && !torn && last_state != FSW_NOT_SEEN && !is_nearest(nearest, last_state)))
-			{
-				whole = false;
-				break;
-			}
-			first = first && last_state == FSW_NOT_SEEN;
-			torn = false;
-			last_state = FSW_NOT_SEEN;
+			whole = false;
+			break;
 		}
 		fsw_scan_fetch(scan);
 		if (!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
@@ -128,27 +157,17 @@ read_near(FswHistoryReading *reading, const FswOverride *override, bool before, 
 		if (override != NULL)
 			scope = fsw_override_scope(reading, scan);
 		fsw_read_change(reading, scan, scope);
-		last_at = at;
-		n++;
-		piece = &flag->evidence[flag->nevidence - 1];
-		if (piece->kind == FSW_EV_DELETED)
-			continue;
-		if (last_state != FSW_NOT_SEEN && piece->state != last_state)
-		{
-			torn = true;
+		walk.at = at;
+		walk.n++;
+		if (add_event(&walk, &flag->evidence[flag->nevidence - 1]))
 			reading->ranges[scope].torn = true;
-		}
-		last_state = piece->state;
-		if (first && !is_nearest(nearest, piece->state) &&
-			nearest->n++ < (int) lengthof(nearest->states))
-			nearest->states[nearest->n - 1] = piece->state;
 	}
-	if (whole || n == 0)
+	if (whole || walk.n == 0)
 		return;
 	if (before)
-		reading->ranges[scope].from = last_at;
+		reading->ranges[scope].from = walk.at;
 	else
-		reading->ranges[scope].to = last_at;
+		reading->ranges[scope].to = walk.at;
 }
 
 /* Around an instant: what came much later than the time it tells, too. */
