@@ -106,17 +106,25 @@ is_word(const text *content, const char *word)
 		memcmp(VARDATA_ANY(content), word, strlen(word)) == 0;
 }
 
-/* A column of the row that a scan found, as it is; unless shown already. */
+/* A column of the row that a scan found, unless that is NULL or another value is shown already. */
+static bool
+has_more(const Showing *showing, int column, FswScan *scan, int from, Datum *value)
+{
+	bool		isnull;
+
+	if (is_shown(showing, column))
+		return false;
+	*value = fsw_scan_column(scan, from, &isnull);
+	return !isnull;
+}
+
+/* It is shown as it is. */
 static void
 show_column(Showing *showing, int column, FswScan *scan, int from)
 {
-	bool		isnull;
 	Datum		value;
 
-	if (is_shown(showing, column))
-		return;
-	value = fsw_scan_column(scan, from, &isnull);
-	if (!isnull)
+	if (has_more(showing, column, scan, from, &value))
 		show(showing, column, value);
 }
 
@@ -124,26 +132,20 @@ show_column(Showing *showing, int column, FswScan *scan, int from)
 static void
 show_varlena(Showing *showing, int column, FswScan *scan, int from)
 {
-	bool		isnull;
 	Datum		value;
 
-	if (is_shown(showing, column))
-		return;
-	value = fsw_scan_column(scan, from, &isnull);
-	if (!isnull)
+	if (has_more(showing, column, scan, from, &value))
 		show(showing, column, PointerGetDatum(PG_DETOAST_DATUM_COPY(value)));
 }
 
+/* The row of a flag event, which was read before by the same snapshot. */
 static FswScan *
-scan_row(FswReader *reader, FswIndex index, FswEntry row)
+row_of_event(const Showing *showing, const FswPieceEvent *event)
 {
-	FswScan    *scan = fsw_scan_of(reader, index);
+	FswScan    *scan = fsw_scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, event->row.delivery, event->row.ordinal);
 
-	fsw_scan_equal(scan, Int64GetDatum(row.delivery));
-	fsw_scan_equal(scan, Int32GetDatum(row.ordinal));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	if (!fsw_scan_next(scan))
-		elog(ERROR, "could not find a row of delivery " INT64_FORMAT, row.delivery);
+	if (scan == NULL)
+		elog(ERROR, "could not find a row of delivery " INT64_FORMAT, event->row.delivery);
 	return scan;
 }
 
@@ -229,7 +231,7 @@ static void
 show_event(Showing *showing)
 {
 	const FswPieceEvent *event = showing->event;
-	FswScan    *scan = scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, event->row);
+	FswScan    *scan = row_of_event(showing, event);
 
 	show_column(showing, LINE_project_id, scan, FLAG_project_id);
 	show_varlena(showing, LINE_project, scan, FLAG_project);
@@ -392,7 +394,7 @@ show_told_before(Showing *showing)
 	FswJsonbBuild build = {0};
 	bool		isnull;
 	const FswPieceEvent *event = showing->event;
-	FswScan    *scan = event == NULL ? NULL : scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, event->row);
+	FswScan    *scan = event == NULL ? NULL : row_of_event(showing, event);
 	bool		told = scan != NULL && !fsw_scan_is_null(scan, FLAG_enabled_before);
 
 	if (event != NULL && !told && !event->has_segment && event->identity == NULL)

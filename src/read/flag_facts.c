@@ -73,12 +73,7 @@ fsw_entry_of(FswScan *scan)
 static FswScan *
 scan_entry(FswReader *reader, const FswEntry *entry)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT);
-
-	fsw_scan_equal(scan, Int64GetDatum(entry->delivery));
-	fsw_scan_equal(scan, Int32GetDatum(entry->ordinal));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	return entry->delivery != 0 && fsw_scan_next(scan) ? scan : NULL;
+	return entry->delivery == 0 ? NULL : fsw_scan_row(reader, FSW_INDEX_AUDIT, entry->delivery, entry->ordinal);
 }
 
 /* Is that what the entry's message says was done? */

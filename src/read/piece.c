@@ -47,18 +47,6 @@ copy_id(FswScan *scan, int column, int64 *id)
 	return !fsw_scan_is_null(scan, column);
 }
 
-/* Begin to read one row of a typed table; NULL if it is not there. */
-static FswScan *
-scan_row(FswReader *reader, FswIndex index, FswEntry row)
-{
-	FswScan    *scan = fsw_scan_of(reader, index);
-
-	fsw_scan_equal(scan, Int64GetDatum(row.delivery));
-	fsw_scan_equal(scan, Int32GetDatum(row.ordinal));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	return fsw_scan_next(scan) ? scan : NULL;
-}
-
 /* The digest of a delivery's body, which does not depend on what was stored first. */
 const uint8 *
 fsw_piece_digest(FswReader *reader, int64 delivery)
@@ -297,7 +285,7 @@ is_copy(FswReader *reader, FswPieceEntry *entry)
 static FswPieceEntry *
 read_entry(FswReader *reader, FswEntry row)
 {
-	FswScan    *scan = scan_row(reader, FSW_INDEX_AUDIT, row);
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_AUDIT, row.delivery, row.ordinal);
 	FswPieceEntry *entry;
 
 	if (scan == NULL || fsw_scan_bool(scan, AUDIT_is_test))
@@ -426,7 +414,7 @@ scope_hash(FswScan *scan, int64 *hash)
 static FswPieceEvent *
 read_event(FswReader *reader, FswEntry row)
 {
-	FswScan    *scan = scan_row(reader, FSW_INDEX_FLAG_CHANGE, row);
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_FLAG_CHANGE, row.delivery, row.ordinal);
 	FswPieceEvent *event;
 	int64		shown;
 
@@ -479,7 +467,7 @@ fsw_piece_event(FswReader *reader, FswEntry row)
 Jsonb *
 fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 {
-	FswScan    *scan = scan_row(reader, FSW_INDEX_FLAG_CHANGE, event->row);
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_FLAG_CHANGE, event->row.delivery, event->row.ordinal);
 	bool		isnull = true;
 	Datum		value = scan == NULL ? (Datum) 0 : fsw_scan_column(scan, FLAG_value, &isnull);
 	Jsonb	   *result = isnull ? NULL : DatumGetJsonbPCopy(value);
@@ -496,7 +484,7 @@ fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 FswPieceList *
 fsw_piece_list(FswReader *reader, FswEntry row)
 {
-	FswScan    *scan = scan_row(reader, FSW_INDEX_VERSION, row);
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_VERSION, row.delivery, row.ordinal);
 	FswPieceList *list;
 	Datum		states;
 	bool		isnull;
@@ -524,7 +512,7 @@ fsw_piece_list(FswReader *reader, FswEntry row)
 int64
 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list)
 {
-	FswScan    *scan = scan_row(reader, FSW_INDEX_VERSION, list->row);
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_VERSION, list->row.delivery, list->row.ordinal);
 
 	return scan == NULL ? -1 : fsw_list_environment(reader, scan, PointerGetDatum(list->source));
 }

@@ -243,6 +243,18 @@ fsw_scan_next(FswScan *scan)
 	return found;
 }
 
+/* The row of a typed table by its key, found; NULL if it is not there. */
+FswScan *
+fsw_scan_row(FswReader *reader, FswIndex index, int64 delivery, int32 ordinal)
+{
+	FswScan    *scan = fsw_scan_of(reader, index);
+
+	fsw_scan_equal(scan, Int64GetDatum(delivery));
+	fsw_scan_equal(scan, Int32GetDatum(ordinal));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan) ? scan : NULL;
+}
+
 /*
  * The next entry whose row the snapshot sees, by the index alone where the
  * visibility map says that all see the row.  Of the row's other columns

@@ -180,6 +180,7 @@ extern void fsw_scan_key(FswScan *scan, StrategyNumber strategy, Datum value);
 extern void fsw_scan_key_null(FswScan *scan, bool is_null);
 extern void fsw_scan_begin(FswScan *scan, ScanDirection direction);
 extern bool fsw_scan_next(FswScan *scan);
+extern FswScan *fsw_scan_row(FswReader *reader, FswIndex index, int64 delivery, int32 ordinal);
 extern bool fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull);
 extern void fsw_scan_fetch(FswScan *scan);
 

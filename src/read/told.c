@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/builder.h"
@@ -223,12 +224,9 @@ find_entry(FswHistoryReading *reading, int64 feature_name, int64 scope_hash, Fsw
 static char *
 read_name(FswReader *reader, const FswEntry *entry, int column)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT);
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_AUDIT, entry->delivery, entry->ordinal);
 
-	fsw_scan_equal(scan, Int64GetDatum(entry->delivery));
-	fsw_scan_equal(scan, Int32GetDatum(entry->ordinal));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	return fsw_scan_next(scan) ? fsw_scan_cstring(scan, column) : NULL;
+	return scan == NULL ? NULL : fsw_scan_cstring(scan, column);
 }
 
 /* Make the scope of an override that entries alone tell, where it is none yet. */
@@ -273,16 +271,6 @@ make_scope(FswHistoryReading *reading, int64 feature_name, int64 scope_hash)
 		(void) fsw_nameless_scope(reading, identifier);
 }
 
-static int
-compare_int64(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	CHECK_FOR_INTERRUPTS();
-	return x < y ? -1 : x > y;
-}
-
 /* The hashes of the identifiers of the identities that events tell of, in order. */
 static int64 *
 known_identities(FswHistoryReading *reading, int *n)
@@ -299,7 +287,7 @@ known_identities(FswHistoryReading *reading, int *n)
 		if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY && identifier != NULL)
 			hashes[(*n)++] = fsw_hash("identity:", identifier, strlen(identifier));
 	}
-	qsort(hashes, *n, sizeof(int64), compare_int64);
+	qsort(hashes, *n, sizeof(int64), fsw_compare_int64);
 	return hashes;
 }
 
@@ -324,7 +312,7 @@ make_all(FswHistoryReading *reading, int64 feature_name, const int64 *known, int
 			return;
 		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
 		begun = true;
-		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), compare_int64) == NULL)
+		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), fsw_compare_int64) == NULL)
 			make_scope(reading, feature_name, hash);
 	}
 }
@@ -340,7 +328,7 @@ make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, i
 	{
 		int64		hash = fsw_hash("identity:", asked->identity, strlen(asked->identity));
 
-		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), compare_int64) == NULL)
+		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), fsw_compare_int64) == NULL)
 			make_scope(reading, feature_name, hash);
 	}
 	for (int i = 0; i < asked->nsegments && !reading->flag_facts->versioned; i++)
