@@ -151,8 +151,7 @@ BEGIN
             EXECUTE format('ALTER TABLE flagsmith.%I ENABLE ALWAYS TRIGGER %I', guard.relation, guard.name);
         END IF;
         -- Not where events come by logical replication: an id made here would be one of the publisher's.
-        IF to_regclass('flagsmith.evidence_event') IS NOT NULL
-            AND NOT EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = to_regclass('flagsmith.evidence_event')) THEN
+        IF to_regclass('flagsmith.evidence_event') IS NOT NULL AND NOT flagsmith._is_subscriber() THEN
             INSERT INTO flagsmith.evidence_event (kind, detail)
                 VALUES ('guard armed', format('%s of %s was: %s', guard.name, guard.relation, guard.fault));
         END IF;

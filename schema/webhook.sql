@@ -71,7 +71,7 @@ DECLARE
     another boolean;
 BEGIN
     -- Where events come by logical replication, an id made here would be one of the publisher's.
-    IF EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = 'flagsmith.evidence_event'::regclass) THEN
+    IF flagsmith._is_subscriber() THEN
         RETURN NULL;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until)

@@ -186,16 +186,22 @@ fsw_copy_check(Snapshot snapshot)
 	}
 }
 
+/* fsw_is_subscriber() - does logical replication write the history here? */
+bool
+fsw_is_subscriber(void)
+{
+	refresh();
+	return copy.nsubscribed > 0;
+}
+
 /*
- * fsw_refuse_on_subscriber() - raise 55000 where logical replication writes
- * the history: a row of our own would meet the publisher's, and then nothing
- * more arrives.
+ * fsw_refuse_on_subscriber() - raise 55000 on a subscriber: a row of our own
+ * would meet the publisher's, and then nothing more arrives.
  */
 void
 fsw_refuse_on_subscriber(void)
 {
-	refresh();
-	if (copy.nsubscribed > 0)
+	if (fsw_is_subscriber())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot change the flag history of a subscriber"),
@@ -262,6 +268,16 @@ fsw_whole(PG_FUNCTION_ARGS)
 			fsw_raise_not_ours(tables[i], FSW_DISTRIBUTED);
 	}
 	PG_RETURN_BOOL(true);
+}
+
+PG_FUNCTION_INFO_V1(fsw_is_subscriber_here);
+
+/* _is_subscriber() returns boolean - for what SQL functions leave out there */
+Datum
+fsw_is_subscriber_here(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	PG_RETURN_BOOL(fsw_is_subscriber());
 }
 
 PG_FUNCTION_INFO_V1(fsw_refuse_here);

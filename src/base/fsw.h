@@ -55,6 +55,7 @@ extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *n
 #define FSW_DISTRIBUTED "It was distributed: its rows are on other nodes, and what is here may be none or old."
 
 extern void fsw_copy_check(Snapshot snapshot);
+extern bool fsw_is_subscriber(void);
 extern void fsw_refuse_on_subscriber(void);
 extern bool fsw_is_distributed(Oid relid);
 pg_noreturn extern void fsw_raise_not_ours(const char *table, const char *fault);

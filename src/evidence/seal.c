@@ -48,13 +48,12 @@ typedef struct Sealing
 
 /* ---- the table of seals ---- */
 
-static void
-read_ids(HeapTuple tuple, TupleDesc desc, int column, int64 *ids)
+/* fsw_seal_ids() - an id for each kind of leaf, of an array that may have been made for fewer. */
+void
+fsw_seal_ids(Datum array, int64 *ids)
 {
-	bool		isnull;
 	Datum	   *elements;
 	int			count;
-	Datum		array = SPI_getbinval(tuple, desc, column, &isnull);
 
 	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 					  TYPALIGN_DOUBLE, &elements, NULL, &count);
@@ -81,8 +80,8 @@ read_seal(Seal *seal)
 		root = DatumGetByteaPP(SPI_getbinval(tuple, desc, 3, &isnull));
 		if (VARSIZE_ANY_EXHDR(root) == sizeof(TreeHash))
 			memcpy(&seal->root, VARDATA_ANY(root), sizeof(TreeHash));
-		read_ids(tuple, desc, 4, seal->highest);
-		read_ids(tuple, desc, 5, seal->settled);
+		fsw_seal_ids(SPI_getbinval(tuple, desc, 4, &isnull), seal->highest);
+		fsw_seal_ids(SPI_getbinval(tuple, desc, 5, &isnull), seal->settled);
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -256,6 +255,7 @@ settle(Sealing *sealing, int64 next_xid)
 {
 	static const Oid types[] = {INT8OID, INT8OID};
 	Datum		values[] = {Int64GetDatum(sealing->oldest), Int64GetDatum((int64) GetSystemIdentifier())};
+	bool		isnull;
 	int64		seen[LEAF_KINDS];
 	int64		own = (int64) U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 
@@ -272,7 +272,7 @@ settle(Sealing *sealing, int64 next_xid)
 				values, NULL, false, 0);
 	if (SPI_processed == 1)
 	{
-		read_ids(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, seen);
+		fsw_seal_ids(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull), seen);
 		for (int kind = 0; kind < LEAF_KINDS; kind++)
 			sealing->seal.settled[kind] = Max(sealing->seal.settled[kind], seen[kind]);
 	}

@@ -243,18 +243,6 @@ check_pending(Verify *verify)
 
 /* ---- seals ---- */
 
-static void
-read_numbers(Datum array, int64 *numbers)
-{
-	Datum	   *elements;
-	int			count;
-
-	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &elements, NULL, &count);
-	for (int kind = 0; kind < LEAF_KINDS; kind++)
-		numbers[kind] = kind < count ? DatumGetInt64(elements[kind]) : 0;
-}
-
 /* The seal that the cursor stands on, whose size the edge has reached or passed. */
 static void
 check_seal(Verify *verify)
@@ -274,8 +262,8 @@ check_seal(Verify *verify)
 		(verify->edge_whole && (VARSIZE_ANY_EXHDR(root) != sizeof(computed) ||
 								memcmp(VARDATA_ANY(root), &computed, sizeof(computed)) != 0)))
 		report(verify, "changed", "seal", id, -1, "its size and root are not those of the tree");
-	read_numbers(values[3], highest);
-	read_numbers(values[4], settled);
+	fsw_seal_ids(values[3], highest);
+	fsw_seal_ids(values[4], settled);
 	for (int kind = 0; kind < LEAF_KINDS; kind++)
 		ids_right = ids_right && settled[kind] <= highest[kind] &&
 			(verify->from > 0 || !verify->edge_whole || highest[kind] == verify->highest[kind]);
@@ -447,20 +435,14 @@ check_added(Verify *verify)
 
 /* Columns of delivery that a publication leaves out are not there to be verified. */
 static bool
-is_subscriber(void)
+lacks_deliveries(void)
 {
-	bool		found;
-
-	if (SPI_execute("SELECT FROM pg_catalog.pg_subscription_rel"
-					" WHERE srrelid = 'flagsmith.delivery'::pg_catalog.regclass", true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look for subscriptions");
-	found = SPI_processed > 0;
-	SPI_freetuptable(SPI_tuptable);
-	if (found)
-		ereport(NOTICE,
-				(errmsg("leaves of deliveries are not computed again"),
-				 errdetail("Deliveries come by a subscription here, without the signatures that are part of their leaves.")));
-	return found;
+	if (!fsw_is_subscriber())
+		return false;
+	ereport(NOTICE,
+			(errmsg("leaves of deliveries are not computed again"),
+			 errdetail("Deliveries come by a subscription here, without the signatures that are part of their leaves.")));
+	return true;
 }
 
 /* The deliveries whose body was pruned, by whoever did it under a record. */
@@ -538,7 +520,7 @@ fsw_verify_seals(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there are no leaves from %lld to %lld", (long long) verify->from, (long long) verify->to),
 				 errdetail("%lld are sealed.", (long long) last.size)));
-	verify->subscriber = is_subscriber();
+	verify->subscriber = lacks_deliveries();
 	verify->pruned = read_pruned();
 	fsw_progress_begin(&verify->progress, "verify_seals", NULL);
 	verify_leaves(verify);

@@ -27,14 +27,15 @@ fsw_record_secret_added(text *webhook, int64 id, TimestampTz valid_from, Timesta
 	TimestampTzGetDatum(valid_until)};
 	FswOwner	saved;
 
+	if (fsw_is_subscriber())
+		return;
 	/* Before the id, as of every row that is sealed: src/evidence/seal.c. */
 	(void) GetTopTransactionId();
 	SPI_connect();
 	saved = fsw_enter_owner();
 	fsw_execute(fsw_plan(FSW_PLAN_EVENT_SECRET,
 						 "INSERT INTO flagsmith.evidence_event (kind, webhook, subject, valid_from, valid_until)"
-						 " SELECT 'secret added', $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel"
-						 "  WHERE srrelid = 'flagsmith.evidence_event'::pg_catalog.regclass)",
+						 " VALUES ('secret added', $1, $2, $3, $4)",
 						 lengthof(types), types),
 				values, NULL, false, 0);
 	fsw_leave_owner(saved);
