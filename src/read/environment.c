@@ -107,28 +107,34 @@ read_birth(FswReader *reader, FswEnvironment *environment)
 	environment->clone = is_clone(reader, environment);
 }
 
+/*
+ * The next thing of a kind in the project, by its id as text, and where it was
+ * sighted; NULL behind the last.  By leaps, since a thing is seen each hour.
+ */
+static char *
+next_thing(FswReader *reader, const FswEnvironment *environment, const char *kind, const char *last, FswScan **scan)
+{
+	*scan = fsw_scan_names_in(reader, kind, environment->source, true, environment->project_id);
+	if (last != NULL)
+		fsw_scan_key(*scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
+	fsw_scan_begin(*scan, ForwardScanDirection);
+	return fsw_scan_next(*scan) ? fsw_scan_cstring(*scan, NAME_id) : NULL;
+}
+
 /* The environments of the project. */
 static void
 read_siblings(FswReader *reader, FswEnvironment *environment)
 {
+	FswScan    *scan;
 	char	   *last = NULL;
 	int			max = 16;
 
 	/* the facts live as long as the environment */
 	environment->siblings = MemoryContextAlloc(GetMemoryChunkContext(environment), max * sizeof(int64));
-	for (;;)
+	while ((last = next_thing(reader, environment, "environment", last, &scan)) != NULL)
 	{
-		/* by leaps, since an environment is seen each hour */
-		FswScan    *scan = fsw_scan_names_in(reader, "environment", environment->source, true,
-											 environment->project_id);
 		int64		id;
 
-		if (last != NULL)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			break;
-		last = fsw_scan_cstring(scan, NAME_id);
 		if (!fsw_scan_id(scan, NAME_id, &id))
 			continue;
 		if (environment->nsiblings == max)
@@ -246,18 +252,10 @@ fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 					  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
 		return FSW_FOREVER;
 
-	for (int n = 0; n < FSW_WINDOW;)
+	for (int n = 0; n < FSW_WINDOW && (last = next_thing(reader, environment, "feature", last, &scan)) != NULL;)
 	{
-		int64		ended;
+		int64		ended = find_end(reader, environment, last, at);
 
-		scan = fsw_scan_names_in(reader, "feature", environment->source, true, environment->project_id);
-		if (last != NULL)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			break;
-		last = fsw_scan_cstring(scan, NAME_id);
-		ended = find_end(reader, environment, last, at);
 		if (ended == FSW_FOREVER)
 			return FSW_FOREVER;
 		if (ended == FSW_NEVER)

@@ -428,26 +428,39 @@ read_settled(Window *window, const int64 *segment, int64 at, bool before)
 	return flag->nevidence > first;
 }
 
+/*
+ * Of each webhook a few lists, the first or the last of all, as evidence from
+ * begin on.  Returns which of these pieces is the earliest or latest.
+ */
+static int
+read_outermost(Window *window, bool last, int few, int begin)
+{
+	FswFlag    *flag = window->flag;
+	int			best = begin;
+
+	for (int i = 0; i < window->reading.flag_facts->nwebhooks; i++)
+	{
+		FswScan    *scan = scan_lists(window, i, NULL, last);
+
+		for (int n = 0; n < few && fsw_scan_next(scan);)
+			n += fsw_read_list(&window->reading, scan);
+	}
+	for (int i = begin; i < flag->nevidence; i++)
+	{
+		if (last ? flag->evidence[i].at > flag->evidence[best].at : flag->evidence[i].at < flag->evidence[best].at)
+			best = i;
+	}
+	return best;
+}
+
 /* The first list of all; false if others came too near to it. */
 static bool
 read_first(Window *window)
 {
 	FswFlag    *flag = window->flag;
 	int			begin = flag->nevidence;
-	int			best = begin;
+	int			best = read_outermost(window, false, 2, begin);
 
-	for (int i = 0; i < window->reading.flag_facts->nwebhooks; i++)
-	{
-		FswScan    *scan = scan_lists(window, i, NULL, false);
-
-		for (int n = 0; n < 2 && fsw_scan_next(scan);)
-			n += fsw_read_list(&window->reading, scan);
-	}
-	for (int i = begin; i < flag->nevidence; i++)
-	{
-		if (flag->evidence[i].at < flag->evidence[best].at)
-			best = i;
-	}
 	for (int i = begin; i < flag->nevidence; i++)
 	{
 		if (i != best && fsw_apart(flag->evidence[i].at, flag->evidence[best].at) < 2 * LATE)
@@ -466,21 +479,9 @@ find_last(Window *window)
 {
 	FswFlag    *flag = window->flag;
 	int			begin = flag->nevidence;
-	int			best = begin;
+	int			best = read_outermost(window, true, 1, begin);
 	int			state = FSW_NOT_TOLD;
 
-	for (int i = 0; i < window->reading.flag_facts->nwebhooks; i++)
-	{
-		FswScan    *scan = scan_lists(window, i, NULL, true);
-
-		for (int n = 0; n < 1 && fsw_scan_next(scan);)
-			n += fsw_read_list(&window->reading, scan);
-	}
-	for (int i = begin; i < flag->nevidence; i++)
-	{
-		if (flag->evidence[i].at > flag->evidence[best].at)
-			best = i;
-	}
 	if (best < flag->nevidence && flag->evidence[best].nlist > 0)
 		state = flag->evidence[best].list[0];
 	flag->nevidence = begin;
