@@ -51,35 +51,13 @@ for (1 .. 3)
 	$node->safe_psql('postgres', "SELECT flagsmith.import_feature_states('[$page]', 'near/Shop/env 2', '" . at(int(rand(60000e6))) . "')");
 }
 
-$node->safe_psql('postgres', <<'SQL');
-VACUUM ANALYZE;
-CREATE TABLE period AS
-SELECT p.*, min(p."from") OVER r AS since, NULLIF(max(COALESCE(p."to", 'infinity')) OVER r, 'infinity') AS until
-FROM (SELECT p.*, count(*) FILTER (WHERE p.changed) OVER s AS run
-      FROM (SELECT f.environment_id, f.feature_id, p.*, COALESCE(p.segment_id::text, 'identity ' || p.identity, '') AS scope,
-                (p.enabled, p.value, p.variants, p.removed) IS DISTINCT FROM (lag(p.enabled) OVER s, lag(p.value) OVER s,
-                    lag(p.variants) OVER s, lag(p.removed) OVER s) AS changed
-            FROM flagsmith._flag f, LATERAL flagsmith._flag_periods(f.source, f.environment_id, f.feature_id) p
-            WINDOW s AS (PARTITION BY f.environment_id, f.feature_id, p.segment_id, p.identity ORDER BY p."from")) p
-      WINDOW s AS (PARTITION BY p.environment_id, p.feature_id, p.scope ORDER BY p."from")) p
-WINDOW r AS (PARTITION BY p.environment_id, p.feature_id, p.scope, p.run);
-CREATE INDEX ON period (feature_id, scope, "from");
-SQL
-
-sub check
-{
-	my ($what, $sql, $least) = @_;
-	my ($n, $bad, $first) = split(/\|/, $node->safe_psql('postgres', $sql));
-
-	cmp_ok($n, '>=', $least, "$what: $n");
-	is($bad, 0, "$what: none differs") or diag($first);
-}
+keep_periods($node);
 
 foreach my $name (sort keys %flag)
 {
 	my $feature = $flag{$name}[0];
 
-	check("the default of a $name history", <<"SQL", 20);
+	none_differs($node, "the default of a $name history", <<"SQL", 20);
 SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
 FROM (SELECT b.at, s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
           (p.enabled, p.value, p.variants, p.confidence, p.cause, p.since, p.until, p.changed_by, p.delivery_id) AS bad

@@ -6,8 +6,9 @@ use warnings;
 
 use Exporter 'import';
 use JSON::PP;
+use Test::More;
 
-our @EXPORT = qw(at entry state event history number take_in);
+our @EXPORT = qw(at entry state event history keep_periods none_differs number take_in);
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $audit_id = 0;
@@ -211,6 +212,39 @@ sub take_in
 	}
 	$sql .= "\\.\nINSERT INTO flagsmith.inbox (webhook, body, received_at) SELECT webhook, convert_to(body, 'UTF8'), at FROM spool ORDER BY n;\n";
 	$node->safe_psql('postgres', $sql);
+}
+
+# Keep all periods in a table, with the time over which the state stays the same.
+sub keep_periods
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', <<'SQL');
+VACUUM ANALYZE;
+CREATE TABLE period AS
+SELECT p.*, min(p."from") OVER r AS since, NULLIF(max(COALESCE(p."to", 'infinity')) OVER r, 'infinity') AS until
+FROM (SELECT p.*, count(*) FILTER (WHERE p.changed) OVER s AS run
+      FROM (SELECT f.project_id, f.environment_id, f.feature_id, p.*, COALESCE(p.segment_id::text, 'identity ' || p.identity, '') AS scope,
+                (p.enabled, p.value, p.variants, p.removed) IS DISTINCT FROM (lag(p.enabled) OVER s, lag(p.value) OVER s,
+                    lag(p.variants) OVER s, lag(p.removed) OVER s) AS changed
+            FROM flagsmith._flag f, LATERAL flagsmith._flag_periods(f.source, f.environment_id, f.feature_id) p
+            WINDOW s AS (PARTITION BY f.environment_id, f.feature_id, p.segment_id, p.identity ORDER BY p."from")) p
+      WINDOW s AS (PARTITION BY p.environment_id, p.feature_id, p.scope ORDER BY p."from")) p
+WINDOW r AS (PARTITION BY p.environment_id, p.feature_id, p.scope, p.run);
+CREATE INDEX ON period (environment_id, feature_id, scope, "from");
+SQL
+	return;
+}
+
+# Of a query that gives how many were compared, how many differ and one of these.
+sub none_differs
+{
+	my ($node, $what, $sql, $least) = @_;
+	my ($n, $bad, $first) = split(/\|/, $node->safe_psql('postgres', $sql));
+
+	cmp_ok($n, '>=', $least, "$what: $n");
+	is($bad, 0, "$what: none differs") or diag($first);
+	return;
 }
 
 1;
