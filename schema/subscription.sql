@@ -190,7 +190,7 @@ BEGIN
             AND NOT EXISTS (SELECT FROM flagsmith.webhook_secret s WHERE s.webhook = w.name AND s.ended_at IS NULL)
         ORDER BY w.name
     LOOP
-        RETURN NEXT format('Webhook "%s" has no secret here and rejects every delivery: add it with tools/add-secret, then send receivers here.', item.name);
+        RETURN NEXT format('Webhook "%s" has no secret here and rejects every delivery: add it with flagsmith-add-secret, then send receivers here.', item.name);
     END LOOP;
 END;
 $function$;

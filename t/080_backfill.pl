@@ -301,7 +301,11 @@ for my $what ([ 'all' ], [ 'audit', 1 ], [ 'states', 7, 'Shop/Production' ])
 	like($stderr, qr/^backfill: \S+ was answered with 401: Flagsmith does not know the key\.  It takes a master API key/, "$first: 401 says which key it takes");
 }
 ($ok, $stdout, $stderr) = backfill('all');
-like($stderr, qr/^tools\/backfill all URL/, 'how it is called');
+like($stderr, qr/^backfill all URL/, 'how it is called');
+# Installed, it is called flagsmith-backfill.
+symlink("$FindBin::Bin/../tools/backfill", "$tmp/flagsmith-backfill") or die "could not make a link: $!";
+IPC::Run::run([ "$tmp/flagsmith-backfill", 'all' ], '2>', \my $usage);
+is(join(' ', $usage =~ /^(\S+ \S+) URL/mg), join(' ', map { "flagsmith-backfill $_" } qw(all audit missing states)), 'its usage names it as it was called');
 unlike(slurp_body($node->logfile), qr/\Q$key\E/, 'and is in no log');
 
 $node->stop;

@@ -218,7 +218,7 @@ my $lines = $subscriber->safe_psql('postgres', "SET client_min_messages = error;
 is($lines, join("\n",
 	'Subscription "subscriber" is dropped. If the publisher is still there, it keeps its WAL for the slot: run SELECT pg_drop_replication_slot(\'subscriber\') there.',
 	'Ids continue behind the highest that arrived.',
-	'Webhook "signed" has no secret here and rejects every delivery: add it with tools/add-secret, then send receivers here.'), 'promote_subscriber() says what is left to do');
+	'Webhook "signed" has no secret here and rejects every delivery: add it with flagsmith-add-secret, then send receivers here.'), 'promote_subscriber() says what is left to do');
 is(answers($subscriber, %asked), $expected, 'it answers as before');
 is(health($subscriber, '*'), '', 'and is a node by itself');
 my ($status, undef, $err) = $subscriber->psql('postgres', 'DROP EXTENSION flagsmith_webhook');
