@@ -19,17 +19,18 @@
  *
  * Answers go the other way.  src/answer/ has the functions.  src/read/ turns names
  * into ids, finds when a flag existed, and reads what is known of it, by index
- * alone (scan.c).  src/timeline/, a pure function over that evidence, makes
- * periods of it.
+ * alone (scan.c), all of it or what is near an instant.  src/timeline/, pure
+ * functions over that evidence, makes periods of it, and says which pieces are
+ * one act of the view history.
  *
  * A room uses only the rooms before it:
  *
- *	src/base/		plans, rights, guards, OpenSSL
+ *	src/base/		plans, rights, guards, copies of the history, progress, OpenSSL
  *	src/decode/		pure: the bytes of a body to rows
- *	src/timeline/	pure: arrays of evidence to periods
- *	src/read/		tables to arrays of evidence
+ *	src/timeline/	pure: arrays of evidence to periods, names and acts
+ *	src/read/		tables to arrays of evidence, and to lines of history
  *	src/ingest/		deliveries and pages into the tables
- *	src/answer/		the functions that answer
+ *	src/answer/		the functions that answer, and draw
  *	src/maintain/	rebuilding and pruning
  *	src/evidence/	what was sealed, and that it is still so
  *
@@ -53,8 +54,8 @@ FSW_MODULE_MAGIC;
 int			fsw_max_body_size = 4 * 1024 * 1024;
 
 /*
- * flagsmith_webhook.unknown_name: what is_feature_enabled() and
- * get_feature_value() do besides returning NULL where a name is not known.
+ * flagsmith_webhook.unknown_name: what the scalar lookups do besides returning
+ * NULL where a name or an id is not known.
  */
 int			fsw_unknown_name = FSW_UNKNOWN_NAME_NOTICE;
 

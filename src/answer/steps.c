@@ -4,8 +4,8 @@
  *	  The states of an environment default alone, for millions of lookups.
  *
  * state_steps.c makes them, of what is read here: for enabled alone, the index
- * has it all.  Where it is not so simple, the whole timeline is built and its
- * states are taken.
+ * has it all.  Where it is not so simple, a timeline is built, of all evidence or
+ * of what is near the instant, and its states are taken.
  *
  *-------------------------------------------------------------------------
  */

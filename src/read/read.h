@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/read/read.h
- *	  The history of one flag, read from the tables: interface of builder.c.
+ *	  Names, facts and the history of one flag, read from the tables: interface
+ *	  of this room but for what scan.h and history.h have.
  *
  *-------------------------------------------------------------------------
  */
@@ -242,7 +243,8 @@ typedef struct FswStepsLimit
 /*
  * With versions, the states of all scopes are carried from one to the next,
  * so a part of the history can be told differently than all of it where
- * versions overlap: up to this, all of it is read for any instant.
+ * versions overlap: up to this, all of it is read for any instant for which
+ * near_versions.c did not find enough.
  */
 #define FSW_LONG_VERSIONED 2000
 

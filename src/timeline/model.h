@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/model.h
- *	  From evidence to a timeline: interface of timeline.c and version.c.
+ *	  From evidence to a timeline: interface of timeline.c, version.c, near.c,
+ *	  holes.c and cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
