@@ -1,4 +1,4 @@
--- Roles: what each of the three grants gives, as the whole matrix of role, object and verb out of the catalogs, and that
+-- Roles: what the grants to receivers, callers and readers give, as the whole matrix of role, object and verb out of the catalogs, and that
 -- each role can do its work and nothing beside.
 SET TimeZone = 'UTC';
 \set SHOW_CONTEXT never

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of what needs no server, t/unit: parsers, names and timelines."""
+"""Coverage-guided fuzzing of what needs no server, t/unit: parsers, names, timelines and the Merkle tree."""
 import glob
 import os
 import re
