@@ -59,11 +59,11 @@ sub entry
 
 sub body
 {
-	my ($at, $enabled, $value, $received) = @_;
+	my ($at, $enabled, $value, $received, %other) = @_;
 
 	deliver({ changed_by => 'zoe@example.com', timestamp => $at, new_state => { feature => { id => 14, name => 'old_banner', type => 'STANDARD',
-		project => { id => 1, name => 'Shop' } }, environment => { id => 2, name => 'Production' }, identity => undef, identity_identifier => undef,
-		feature_segment => undef, enabled => $enabled, feature_state_value => $value, multivariate_feature_state_values => [] } }, 'FLAG_UPDATED', $received // $at);
+		project => { id => 1, name => 'Shop' }, %{ $other{feature} // {} } }, environment => { id => 2, name => 'Production' }, identity => undef, identity_identifier => undef,
+		feature_segment => undef, enabled => $enabled, feature_state_value => $value, multivariate_feature_state_values => [] } }, $other{type} // 'FLAG_UPDATED', $received // $at);
 	return;
 }
 
@@ -88,5 +88,8 @@ is_deeply({ export() }, {}, 'and then nothing');
 my (undef, $csv) = $node->psql('postgres', "SET ROLE exporter; $given", extra_params => [ '--csv', '-P', 'tuples_only=off' ]);
 like($csv, qr/^act,at,actor,actor_type,action,.*\n[^\n]*,2025-01-01T10:00:00\+00:00,zoe\@example\.com,user,updated,feature state,Shop,Production,new_cart,[^\n]*\n?\z/m,
 	'what was given last, as CSV') or diag($csv);
+a_day_later();
+body('2026-11-13T08:00:00.000000Z', JSON::PP::true, 'newer', undef, type => 'FLAG_MOVED', feature => { id => 16, name => 'moved' });
+is(join(' ', map { $_->{at} } values %{ { export() } }), '2026-11-13T08:00:00+00:00', 'an event of a type that is not known is given, too');
 $node->stop;
 done_testing();
