@@ -1,7 +1,7 @@
 /* flagsmith_webhook_client.sql: what a database without the extension needs to read another's history by postgres_fdw */
 
 -- For managed services that allow no C extension.  Run it once, with psql, then as docs/distributed.md has it:
---   IMPORT FOREIGN SCHEMA flagsmith LIMIT TO (history, flag_timeline, current_state) FROM SERVER flags INTO flagsmith;
+--   IMPORT FOREIGN SCHEMA flagsmith LIMIT TO (history, flag_timeline, current_state, ...) FROM SERVER flags INTO flagsmith;
 -- No IF NOT EXISTS: a schema that is there already may be that of the extension, which needs none of this.
 
 CREATE SCHEMA flagsmith;

@@ -1,5 +1,5 @@
-# What a publication carries: the list in docs/operations.md no secret, body or signature, one of the whole schema all of them,
-# as documented.  Reads the documents, so no regress test.
+# What a publication carries: the one that docs/operations.md makes no secret, body or signature, one of the whole schema all of
+# them, as documented.  Reads the documents, so no regress test.
 use strict;
 use warnings;
 
