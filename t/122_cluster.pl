@@ -235,6 +235,11 @@ $standby->reload;
 is($standby->safe_psql($db, $lookup), $publisher->safe_psql($db, $lookup), 'and is answered then');
 my (undef, undef, $err) = $standby->psql($db, "\\set VERBOSITY verbose\n" . insert_sql('load', undef, '{}'));
 like($err, qr/ERROR:  25006: cannot execute INSERT in a read-only transaction/, 'a standby takes no delivery');
+foreach my $call ('import_audit_log(\'{"count": 0, "next": null, "previous": null, "results": []}\')', 'prune_bodies(now(), 1)')
+{
+	(undef, undef, $err) = $standby->psql($db, "\\set VERBOSITY verbose\nSELECT flagsmith.$call");
+	like($err, qr/ERROR:  25006: cannot execute (?:INSERT|UPDATE) in a read-only transaction/, "nor does it change anything by $call");
+}
 caught_up();
 $seen = $publisher->safe_psql($db, $views . $questions);
 

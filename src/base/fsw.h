@@ -131,6 +131,7 @@ extern void fsw_xact_init(void);
 extern uint64 fsw_xact_counter(void);
 extern void fsw_xact_counter_reset(uint64 counter);
 extern void fsw_xact_on_commit(void (*called) (uint64 counter));
+extern void fsw_xact_assign_id(void);
 extern FswOwner fsw_enter_owner(void);
 extern void fsw_leave_owner(FswOwner saved);
 extern int	fsw_execute(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only,

@@ -80,6 +80,19 @@ fsw_xact_on_commit(void (*called) (uint64 counter))
 }
 
 /*
+ * The transaction has its id from here on.  It must before a row that it
+ * stores is given an id or a time: which ids can still come is known by it,
+ * src/evidence/seal.c, and so is which times, mark_position().  Where nothing
+ * may be written, the statement that does says so.
+ */
+void
+fsw_xact_assign_id(void)
+{
+	if (!XactReadOnly)
+		(void) GetTopTransactionId();
+}
+
+/*
  * Take back what a subtransaction of our own raised, which neither read nor
  * wrote anything.
  */

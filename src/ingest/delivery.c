@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -29,16 +28,13 @@ set_text(Datum *value, char *isnull, const char *text_or_null)
 }
 
 /*
- * fsw_storing_time() - the clock, for stored_at.  The transaction has its id
- * before: so whatever was stored by an instant is of a transaction whose id is
- * lower than one given out later, which is what mark_position() counts on.
+ * fsw_storing_time() - the clock, for stored_at of a delivery that is about to
+ * be stored.
  */
 TimestampTz
 fsw_storing_time(void)
 {
-	/* else the statement that writes says what is wrong */
-	if (!XactReadOnly)
-		(void) GetCurrentTransactionId();
+	fsw_xact_assign_id();
 	return GetCurrentTimestamp();
 }
 
@@ -176,11 +172,6 @@ fsw_store_delivery(FswDelivery *delivery, FswEvent *event, bytea *body, text *si
 {
 	bytea	   *digest = palloc(VARHDRSZ + FSW_DIGEST_LENGTH);
 
-	/*
-	 * Before any id: which of them can still come is known by it,
-	 * src/evidence/seal.c.
-	 */
-	(void) GetTopTransactionId();
 	SET_VARSIZE(digest, VARHDRSZ + FSW_DIGEST_LENGTH);
 	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), (uint8 *) VARDATA(digest));
 	if (insert_delivery(delivery, event, body, digest, signature, secret_id))

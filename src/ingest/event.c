@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "utils/builtins.h"
 
@@ -29,8 +28,7 @@ fsw_record_secret_added(text *webhook, int64 id, TimestampTz valid_from, Timesta
 
 	if (fsw_is_subscriber())
 		return;
-	/* Before the id, as of every row that is sealed: src/evidence/seal.c. */
-	(void) GetTopTransactionId();
+	fsw_xact_assign_id();
 	SPI_connect();
 	saved = fsw_enter_owner();
 	fsw_execute(fsw_plan(FSW_PLAN_EVENT_SECRET,

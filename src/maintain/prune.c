@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "lib/qunique.h"
 #include "miscadmin.h"
@@ -171,8 +170,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	fsw_refuse_on_subscriber();
 	values[0] = PG_GETARG_DATUM(0);
 	values[2] = BoolGetDatum(!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
-	/* Before the id of the record: src/evidence/seal.c. */
-	(void) GetTopTransactionId();
+	fsw_xact_assign_id();
 	SPI_connect();
 	fsw_progress_begin(&progress, "prune_bodies", NULL);
 	do
@@ -384,7 +382,7 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 		Datum		holes;
 
 		fsw_refuse_on_subscriber();
-		(void) GetTopTransactionId();
+		fsw_xact_assign_id();
 		holes = read_holes(values[0], &no_holes);
 		prune_history(values, types, &pruned);
 		total = record("history", values[0], &pruned, holes, no_holes);
