@@ -165,6 +165,7 @@ extern void fsw_key_sign(FswKey *key, const uint8 *body, size_t len, uint8 *mac)
 extern bool fsw_key_is(const FswKey *key, const char *secret, size_t len);
 extern bool fsw_digest_equal(const uint8 *a, const uint8 *b);
 extern void fsw_sha256(const uint8 *body, size_t len, uint8 *digest);
+extern bool fsw_digest_is_of(const bytea *digest, const bytea *body);
 extern void fsw_sha256_prefixed(uint8 prefix, const uint8 *data, size_t len, uint8 *digest);
 
 /* ---- hash.c: what stands for a text in stored columns and indexes ---- */

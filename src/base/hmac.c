@@ -253,6 +253,17 @@ fsw_sha256(const uint8 *body, size_t len, uint8 *digest)
 		openssl_failed("compute SHA-256");
 }
 
+/* fsw_digest_is_of() - is a digest, as it is stored, that of a body? */
+bool
+fsw_digest_is_of(const bytea *digest, const bytea *body)
+{
+	uint8		computed[FSW_DIGEST_LENGTH];
+
+	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), computed);
+	return VARSIZE_ANY_EXHDR(digest) == sizeof(computed) &&
+		memcmp(VARDATA_ANY(digest), computed, sizeof(computed)) == 0;
+}
+
 /*
  * fsw_sha256_prefixed() - SHA-256 of one byte and len bytes behind it, as the
  * hashes of a Merkle tree have it.  The context is kept: making one costs as

@@ -103,7 +103,6 @@ verify_signature(Verdict *verdict, text *signature, bytea *body, int64 secret_id
 static void
 verify_row(Verdict *verdict, HeapTuple tuple, TupleDesc desc)
 {
-	uint8		digest[FSW_DIGEST_LENGTH];
 	bool		unsigned_delivery;
 	bool		no_body;
 	bool		isnull;
@@ -119,8 +118,7 @@ verify_row(Verdict *verdict, HeapTuple tuple, TupleDesc desc)
 		return;
 	}
 	body = DatumGetByteaPP(value);
-	fsw_sha256((uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), digest);
-	if (VARSIZE_ANY_EXHDR(stored) != sizeof(digest) || memcmp(VARDATA_ANY(stored), digest, sizeof(digest)) != 0)
+	if (!fsw_digest_is_of(stored, body))
 		not_verified(verdict, true, "its body is not the one of its digest");
 	else if (unsigned_delivery)
 		not_verified(verdict, false, "it was not signed");

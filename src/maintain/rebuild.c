@@ -388,18 +388,6 @@ compare_delivery(Rebuild *rebuild, int64 id, const FswEvent *event)
 							   values, nulls);
 }
 
-/* Whether a body is the one that its delivery's digest was made of. */
-static bool
-body_is_sound(const FswCursor *cursor, const bytea *body)
-{
-	bytea	   *stored = DatumGetByteaPP(cursor->values[BODY_digest]);
-	uint8		digest[FSW_DIGEST_LENGTH];
-
-	fsw_sha256((const uint8 *) VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body), digest);
-	return VARSIZE_ANY_EXHDR(stored) == FSW_DIGEST_LENGTH &&
-		memcmp(VARDATA_ANY(stored), digest, FSW_DIGEST_LENGTH) == 0;
-}
-
 /* Every typed row of a delivery against what its body decodes to. */
 static void
 compare_rows(Rebuild *rebuild, const FswDelivery *delivery, FswEvent *event)
@@ -493,7 +481,7 @@ sound_body(Rebuild *rebuild)
 		return NULL;
 	}
 	body = DatumGetByteaPP(cursor->values[BODY_body]);
-	if (body_is_sound(cursor, body))
+	if (fsw_digest_is_of(DatumGetByteaPP(cursor->values[BODY_digest]), body))
 		return body;
 	report(rebuild, "delivery", delivery_key(DatumGetInt64(cursor->values[BODY_id])),
 		   "damaged", column_names(&column, 1));
