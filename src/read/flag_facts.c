@@ -33,20 +33,41 @@ fsw_is_known(FswScan *scan, int column, const FswEnvironment *environment)
 		fsw_scan_int64(scan, column, DT_NOEND) <= environment->known_at;
 }
 
-/* The earliest arrival of a delivery, over all webhooks that brought it. */
+/*
+ * The earliest arrival of a delivery, over all webhooks that brought it; and
+ * of those repeats alone that tell its type, which one does that was
+ * understood then.
+ */
 int64
-fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
+fsw_first_arrivals(FswReader *reader, int64 delivery, int64 received_at, const char *event_type, int64 *understood)
 {
 	FswScan    *scan;
+	int64		first = received_at;
 
+	*understood = received_at;
 	if (fsw_index_is_empty(reader, FSW_INDEX_REPEAT))
-		return received_at;
+		return first;
 	scan = fsw_scan_of(reader, FSW_INDEX_REPEAT);
 	fsw_scan_equal(scan, Int64GetDatum(delivery));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
-		received_at = Min(received_at, fsw_scan_int64(scan, REPEAT_first_received_at, received_at));
-	return received_at;
+	{
+		int64		arrived = fsw_scan_int64(scan, REPEAT_first_received_at, received_at);
+
+		first = Min(first, arrived);
+		if (event_type != NULL && fsw_scan_is(scan, REPEAT_event_type, event_type))
+			*understood = Min(*understood, arrived);
+	}
+	return first;
+}
+
+/* The earliest arrival alone. */
+int64
+fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
+{
+	int64		understood;
+
+	return fsw_first_arrivals(reader, delivery, received_at, NULL, &understood);
 }
 
 /* The first columns of the indexes of flag_change: which flag. */

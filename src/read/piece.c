@@ -368,30 +368,6 @@ fsw_piece_entry(FswReader *reader, FswEntry row)
 
 /* ---- flag events ---- */
 
-/*
- * The earliest arrival of a body, and the one that the view has: of a repeat
- * only where it tells the type, which one does that was understood then.
- */
-static int64
-first_arrival(FswReader *reader, int64 delivery, int64 received_at, const char *event_type, int64 *shown)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_REPEAT);
-	int64		first = received_at;
-
-	*shown = received_at;
-	fsw_scan_equal(scan, Int64GetDatum(delivery));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		int64		arrived = fsw_scan_int64(scan, REPEAT_first_received_at, received_at);
-
-		first = Min(first, arrived);
-		if (fsw_scan_is(scan, REPEAT_event_type, event_type))
-			*shown = Min(*shown, arrived);
-	}
-	return first;
-}
-
 static int64
 feature_hash(const text *feature)
 {
@@ -437,7 +413,8 @@ read_event(FswReader *reader, FswEntry row)
 	event->changed_by = copy_text(scan, FLAG_changed_by);
 	event->has_state = !fsw_scan_is_null(scan, FLAG_enabled);
 	event->enabled = fsw_scan_bool(scan, FLAG_enabled);
-	event->arrived = first_arrival(reader, row.delivery, event->received_at, "FLAG_DELETED", &shown);
+	/* the view has the arrival of those repeats alone that were understood */
+	event->arrived = fsw_first_arrivals(reader, row.delivery, event->received_at, "FLAG_DELETED", &shown);
 	if (event->deleted)
 		event->at = shown;
 	return event;
@@ -504,7 +481,7 @@ fsw_piece_list(FswReader *reader, FswEntry row)
 	states = fsw_scan_column(scan, VERSION_states, &isnull);
 	list->has_states = !isnull;
 	list->states = isnull ? (Datum) 0 : PointerGetDatum(DatumGetJsonbPCopy(states));
-	list->arrived = first_arrival(reader, row.delivery, list->received_at, "NEW_VERSION_PUBLISHED", &list->at);
+	list->arrived = fsw_first_arrivals(reader, row.delivery, list->received_at, "NEW_VERSION_PUBLISHED", &list->at);
 	return list;
 }
 

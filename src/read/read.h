@@ -291,6 +291,8 @@ extern FswCreation fsw_creation_read(FswReader *reader, const FswFlagFacts *flag
 extern bool fsw_flag_facts_has(const FswFlagFacts *flag_facts, int64 created, int64 at);
 extern int64 fsw_flag_created_at(FswReader *reader, const FswFlagFacts *flag_facts, int64 created);
 extern bool fsw_is_known(FswScan *scan, int column, const FswEnvironment *environment);
+extern int64 fsw_first_arrivals(FswReader *reader, int64 delivery, int64 received_at,
+								const char *event_type, int64 *understood);
 extern int64 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at);
 extern void fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts);
 extern FswScan *fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name,
