@@ -199,10 +199,8 @@ fsw_is_ambiguous(FswHistoryReading *reading, int64 delivery, int ordinal, int sp
 static bool
 is_of_request(FswHistoryReading *reading, FswScan *scan)
 {
-	FswEntry	entry;
+	FswEntry	entry = fsw_entry_of(scan);
 
-	entry.delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
-	entry.ordinal = fsw_scan_int32(scan, EFFECT_ordinal);
 	return fsw_entry_has_action(reading->reader, &entry, "committed") ||
 		fsw_entry_has_action(reading->reader, &entry, "went live");
 }

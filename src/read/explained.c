@@ -94,7 +94,7 @@ add_candidate(FswScan *scan, void *argument)
 	if (how_explains(&effect, candidates->wanted == FSW_EXPLAINS_REQUEST, candidates->event) != candidates->wanted)
 		return;
 	added = &FSW_PUSH(candidates->all, candidates->n, candidates->max);
-	added->row = fsw_row_of(scan);
+	added->row = fsw_entry_of(scan);
 	added->effect = effect;
 	added->distance = fsw_distance(effect.at, candidates->anchor);
 }
@@ -274,7 +274,7 @@ add_deletion(FswScan *scan, void *argument)
 	Candidate  *added;
 
 	added = &FSW_PUSH(candidates->all, candidates->n, candidates->max);
-	added->row = fsw_row_of(scan);
+	added->row = fsw_entry_of(scan);
 	added->effect = fsw_read_effect(scan);
 	added->distance = fsw_distance(added->effect.at, candidates->anchor);
 }

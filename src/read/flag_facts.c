@@ -79,14 +79,14 @@ fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts)
 	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 }
 
-/* The audit entry of an effect that a scan found. */
+/* The row of a typed table that a scan found; of an effect, that of its audit entry. */
 FswEntry
 fsw_entry_of(FswScan *scan)
 {
 	FswEntry	entry;
 
-	entry.delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
-	entry.ordinal = fsw_scan_int32(scan, EFFECT_ordinal);
+	entry.delivery = fsw_scan_int64(scan, ROW_delivery, 0);
+	entry.ordinal = fsw_scan_int32(scan, ROW_ordinal);
 	return entry;
 }
 

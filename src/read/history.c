@@ -79,7 +79,7 @@ neighbour_of(FswScan *scan)
 {
 	Neighbour	found;
 
-	found.row = fsw_row_of(scan);
+	found.row = fsw_entry_of(scan);
 	found.split = fsw_scan_int32(scan, EFFECT_split);
 	found.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
 	return found;

@@ -200,7 +200,6 @@ extern bool fsw_same_actor(const FswPieceEntry *entry, const text *changed_by);
 extern FswReadEffect fsw_read_effect(FswScan *scan);
 
 /* neighbour.c */
-extern FswEntry fsw_row_of(FswScan *scan);
 extern void fsw_search_key(FswSearch *search, Datum value, bool isnull);
 extern FswSearch fsw_search_events(FswIndex index, int at_column, int64 feature_hash,
 								   bool has_environment, int64 environment_id);

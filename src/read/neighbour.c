@@ -19,17 +19,6 @@
 #include "src/decode/row.h"
 #include "src/read/history.h"
 
-/* The row that a search of a typed table found. */
-FswEntry
-fsw_row_of(FswScan *scan)
-{
-	FswEntry	row;
-
-	row.delivery = fsw_scan_int64(scan, ROW_delivery, 0);
-	row.ordinal = fsw_scan_int32(scan, ROW_ordinal);
-	return row;
-}
-
 /* The next column of the index is this, or NULL. */
 void
 fsw_search_key(FswSearch *search, Datum value, bool isnull)
@@ -182,5 +171,5 @@ fsw_find_row(FswScan *scan, void *found)
 {
 	FswFound   *kept = found;
 
-	FSW_PUSH(kept->rows, kept->n, kept->max) = fsw_row_of(scan);
+	FSW_PUSH(kept->rows, kept->n, kept->max) = fsw_entry_of(scan);
 }

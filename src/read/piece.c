@@ -263,7 +263,7 @@ is_copy(FswReader *reader, FswPieceEntry *entry)
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		FswEntry	row = fsw_row_of(scan);
+		FswEntry	row = fsw_entry_of(scan);
 		bool		imported = fsw_scan_is(scan, AUDIT_origin, "import");
 
 		if (fsw_same_row(row, entry->row) || fsw_scan_bool(scan, AUDIT_is_test))

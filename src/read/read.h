@@ -52,7 +52,7 @@ typedef struct FswHistory
 	bool		whole;			/* all of it was read */
 } FswHistory;
 
-/* An audit entry; none without delivery. */
+/* A row of a typed table, mostly an audit entry; none without delivery. */
 typedef struct FswEntry
 {
 	int64		delivery;
