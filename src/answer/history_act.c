@@ -89,13 +89,11 @@ typedef struct Deliveries
 	int64	   *ids;
 	FswEntry	first;
 	const FswPieceEntry *entry; /* which piece that is */
-	const FswPieceEvent *event;
-	const FswPieceList *list;
+	const FswPieceEvent *event; /* neither: a list */
 } Deliveries;
 
 static void
-add_delivery(Deliveries *deliveries, FswEntry row, const FswPieceEntry *entry, const FswPieceEvent *event,
-			 const FswPieceList *list)
+add_delivery(Deliveries *deliveries, FswEntry row, const FswPieceEntry *entry, const FswPieceEvent *event)
 {
 	FSW_PUSH(deliveries->ids, deliveries->n, deliveries->max) = row.delivery;
 	if (deliveries->n > 1 && (row.delivery > deliveries->first.delivery ||
@@ -104,16 +102,15 @@ add_delivery(Deliveries *deliveries, FswEntry row, const FswPieceEntry *entry, c
 	deliveries->first = row;
 	deliveries->entry = entry;
 	deliveries->event = event;
-	deliveries->list = list;
 }
 
 /* The deliveries of an entry in all its copies. */
 static void
 add_entry_deliveries(const FswPieceEntry *entry, Deliveries *deliveries)
 {
-	add_delivery(deliveries, entry->row, entry, NULL, NULL);
+	add_delivery(deliveries, entry->row, entry, NULL);
 	for (int i = 0; i < entry->ncopies; i++)
-		add_delivery(deliveries, entry->copies[i], entry, NULL, NULL);
+		add_delivery(deliveries, entry->copies[i], entry, NULL);
 }
 
 /* An instant in a key: microseconds as Unix counts them. */
@@ -177,9 +174,9 @@ fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *sourc
 	for (int i = 0; i < line->nentries + line->ncommits; i++)
 		add_entry_deliveries(nth_entry(line, i), &deliveries);
 	for (int i = 0; i < line->nevents; i++)
-		add_delivery(&deliveries, line->events[i]->row, NULL, line->events[i], NULL);
+		add_delivery(&deliveries, line->events[i]->row, NULL, line->events[i]);
 	for (int i = 0; i < line->nlists; i++)
-		add_delivery(&deliveries, line->lists[i]->row, NULL, NULL, line->lists[i]);
+		add_delivery(&deliveries, line->lists[i]->row, NULL, NULL);
 	*act = key_of(reader, &deliveries, source);
 
 	qsort(deliveries.ids, deliveries.n, sizeof(int64), fsw_compare_int64);

@@ -150,7 +150,6 @@ typedef struct FswProgress
 
 extern void fsw_progress_begin(FswProgress *progress, const char *call, const char *at_first);
 extern bool fsw_progress_is_due(const FswProgress *progress);
-extern void fsw_progress_show(FswProgress *progress, const char *text);
 extern void fsw_progress_tell(FswProgress *progress, const char *text);
 extern void fsw_progress_end(FswProgress *progress);
 

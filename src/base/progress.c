@@ -27,28 +27,9 @@ show_activity(const char *text)
 	pgstat_report_query_id(query_id, true);
 }
 
-/* A call begins: what it does at first is shown at once, where it is told. */
-void
-fsw_progress_begin(FswProgress *progress, const char *call, const char *at_first)
-{
-	progress->call = call;
-	progress->told_at = GetCurrentTimestamp();
-	progress->shown = false;
-	if (at_first != NULL)
-		fsw_progress_show(progress, at_first);
-}
-
-/* Is it time to tell?  Asked at every step, so it costs a look at the clock. */
-bool
-fsw_progress_is_due(const FswProgress *progress)
-{
-	return fsw_progress_interval >= 0 &&
-		TimestampDifferenceExceeds(progress->told_at, GetCurrentTimestamp(), fsw_progress_interval);
-}
-
 /* In pg_stat_activity alone. */
-void
-fsw_progress_show(FswProgress *progress, const char *text)
+static void
+show_progress(FswProgress *progress, const char *text)
 {
 	char	   *activity;
 
@@ -61,10 +42,29 @@ fsw_progress_show(FswProgress *progress, const char *text)
 	progress->shown = true;
 }
 
+/* A call begins: what it does at first is shown at once, where it is told. */
+void
+fsw_progress_begin(FswProgress *progress, const char *call, const char *at_first)
+{
+	progress->call = call;
+	progress->told_at = GetCurrentTimestamp();
+	progress->shown = false;
+	if (at_first != NULL)
+		show_progress(progress, at_first);
+}
+
+/* Is it time to tell?  Asked at every step, so it costs a look at the clock. */
+bool
+fsw_progress_is_due(const FswProgress *progress)
+{
+	return fsw_progress_interval >= 0 &&
+		TimestampDifferenceExceeds(progress->told_at, GetCurrentTimestamp(), fsw_progress_interval);
+}
+
 void
 fsw_progress_tell(FswProgress *progress, const char *text)
 {
-	fsw_progress_show(progress, text);
+	show_progress(progress, text);
 	ereport(NOTICE, (errmsg_internal("%s", text)));
 	progress->told_at = GetCurrentTimestamp();
 }

@@ -9,7 +9,6 @@
 #define FSW_EVIDENCE_H
 
 #include "lib/stringinfo.h"
-#include "utils/portal.h"
 
 #include "src/evidence/tree.h"
 #include "src/maintain/cursor.h"
@@ -25,8 +24,6 @@ typedef enum LeafKind
 	LEAF_EVENT,
 	LEAF_KINDS
 } LeafKind;
-
-#define LEAF_MAX_FIELDS 16
 
 /* The row that a leaf is made of. */
 typedef struct LeafRef

@@ -11,7 +11,6 @@
 #include "catalog/pg_type_d.h"
 #include "funcapi.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 
 #include "src/evidence/evidence.h"
 

@@ -28,7 +28,6 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -40,7 +39,6 @@ typedef struct Sealing
 	Seal		seal;
 	int64		oldest;			/* transaction that was running at the
 								 * beginning */
-	int64		own;			/* the caller's transaction then, or 0 */
 	int64		appended;
 	IdSet	   *sealed[LEAF_KINDS]; /* what has a leaf already */
 	TileWriter	writer;
@@ -232,7 +230,7 @@ seal_kind(Sealing *sealing, LeafKind kind)
 	MemoryContextDelete(mcxt);
 }
 
-/* The oldest transaction that is running, and the caller's own if it has an id. */
+/* The oldest transaction that is running. */
 static void
 note_running(Sealing *sealing)
 {
@@ -242,7 +240,6 @@ note_running(Sealing *sealing)
 		elog(ERROR, "could not read the snapshot");
 	sealing->oldest = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_freetuptable(SPI_tuptable);
-	sealing->own = (int64) U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 }
 
 /*

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "utils/builtins.h"
 
 #include "src/evidence/evidence.h"
 

@@ -8,9 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "src/base/fsw.h"

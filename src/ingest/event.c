@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type_d.h"
-#include "utils/builtins.h"
 
 #include "src/ingest/ingest.h"
 

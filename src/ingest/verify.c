@@ -9,7 +9,6 @@
 
 #include "access/detoast.h"
 #include "common/int.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "src/base/fsw.h"

@@ -20,8 +20,8 @@
 
 #include "src/maintain/canonical.h"
 
-void
-fsw_append_plain(StringInfo out, const char *bytes, int len)
+static void
+append_plain(StringInfo out, const char *bytes, int len)
 {
 	char		digits[MAXINT8LEN + 1];
 
@@ -30,8 +30,8 @@ fsw_append_plain(StringInfo out, const char *bytes, int len)
 	appendBinaryStringInfo(out, bytes, len);
 }
 
-void
-fsw_append_hex(StringInfo out, const uint8 *bytes, int len)
+static void
+append_hex(StringInfo out, const uint8 *bytes, int len)
 {
 	static const char digits[] = "0123456789abcdef";
 	char		length[MAXINT8LEN + 1];
@@ -52,16 +52,16 @@ append_number(StringInfo out, int64 number)
 {
 	char		digits[MAXINT8LEN + 1];
 
-	fsw_append_plain(out, digits, pg_lltoa(number, digits));
+	append_plain(out, digits, pg_lltoa(number, digits));
 }
 
 static void
 append_instant(StringInfo out, TimestampTz at)
 {
 	if (TIMESTAMP_IS_NOBEGIN(at))
-		fsw_append_plain(out, "-infinity", 9);
+		append_plain(out, "-infinity", 9);
 	else if (TIMESTAMP_IS_NOEND(at))
-		fsw_append_plain(out, "infinity", 8);
+		append_plain(out, "infinity", 8);
 	else
 		append_number(out, at + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
 }
@@ -81,12 +81,12 @@ append_varlena(StringInfo out, Oid type, Datum value, bool hashed)
 	if (hashed)
 	{
 		fsw_sha256((const uint8 *) utf8, len, digest);
-		fsw_append_hex(out, digest, sizeof(digest));
+		append_hex(out, digest, sizeof(digest));
 	}
 	else if (type == BYTEAOID)
-		fsw_append_hex(out, (const uint8 *) utf8, len);
+		append_hex(out, (const uint8 *) utf8, len);
 	else
-		fsw_append_plain(out, utf8, len);
+		append_plain(out, utf8, len);
 	if (utf8 != bytes)
 		pfree(utf8);
 	if ((Pointer) packed != DatumGetPointer(value))
@@ -113,7 +113,7 @@ fsw_append_canonical(StringInfo out, Oid type, Datum value)
 			append_number(out, DatumGetInt32(value));
 			break;
 		case BOOLOID:
-			fsw_append_plain(out, DatumGetBool(value) ? "t" : "f", 1);
+			append_plain(out, DatumGetBool(value) ? "t" : "f", 1);
 			break;
 		case TIMESTAMPTZOID:
 			append_instant(out, DatumGetTimestampTz(value));

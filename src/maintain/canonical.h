@@ -12,8 +12,6 @@
 
 #include "src/base/fsw.h"
 
-extern void fsw_append_plain(StringInfo out, const char *bytes, int len);
-extern void fsw_append_hex(StringInfo out, const uint8 *bytes, int len);
 extern void fsw_append_canonical(StringInfo out, Oid type, Datum value);
 extern void fsw_append_digest(StringInfo out, Oid type, Datum value);
 

@@ -116,7 +116,6 @@ typedef struct FswPieceList
 	int64		received_at;
 	int64		arrived;
 	text	   *uuid;
-	text	   *webhook;
 	bool		has_feature;
 	int64		feature_id;
 	text	   *feature;

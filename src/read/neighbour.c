@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "miscadmin.h"
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"

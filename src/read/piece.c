@@ -7,9 +7,7 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "src/base/array.h"
@@ -474,7 +472,6 @@ fsw_piece_list(FswReader *reader, FswEntry row)
 	list->source = copy_text(scan, VERSION_source);
 	list->received_at = fsw_scan_int64(scan, VERSION_received_at, 0);
 	list->uuid = copy_text(scan, VERSION_uuid);
-	list->webhook = copy_text(scan, VERSION_webhook);
 	list->has_feature = copy_id(scan, VERSION_feature_id, &list->feature_id);
 	list->feature = copy_text(scan, VERSION_feature);
 	list->publisher = copy_text(scan, VERSION_published_by_email);

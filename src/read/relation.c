@@ -349,7 +349,6 @@ fsw_table_open(const FswReader *reader, FswReadTable id)
 typedef struct Definition
 {
 	List	   *keys;			/* of Expr */
-	int			nincluded;
 	List	   *included;		/* of Var */
 	List	   *condition;		/* of Expr, all of which must hold */
 } Definition;

@@ -56,7 +56,6 @@ typedef struct Group
 
 typedef struct Match
 {
-	FswVersions *set;
 	FswFlag    *flag;
 	FswVersion *versions;
 	int			nversions;		/* told by an entry or a list */
@@ -550,7 +549,7 @@ last_single_save(const FswFlag *flag)
 void
 fsw_version_collect(FswVersions *set)
 {
-	Match		match = {.set = set,.flag = set->flag};
+	Match		match = {.flag = set->flag};
 	FswFlag    *flag = set->flag;
 	int			n;
 
