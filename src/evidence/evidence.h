@@ -62,21 +62,19 @@ typedef struct TileWriter
 	Tile		levels[TREE_LEVELS];
 } TileWriter;
 
-/* The tiles of all levels that were read last. */
+/* The tiles of all levels that were read last, under the caller's snapshot. */
 typedef struct TileReader
 {
-	bool		read_only;		/* under the caller's snapshot, else a fresh
-								 * one */
 	Tile		levels[TREE_LEVELS];
 } TileReader;
 
 extern void fsw_tiles_begin(TileWriter *writer, int64 size);
 extern void fsw_tiles_append(TileWriter *writer, LeafRef ref, const TreeHash *leaf);
 extern void fsw_tiles_end(TileWriter *writer, TreeHash *root);
-extern TileReader *fsw_tiles_open(bool read_only);
+extern TileReader *fsw_tiles_open(void);
 extern bool fsw_tiles_look(TileReader *reader, int level, int64 entry, int count, TreeHash *hashes);
 extern void fsw_tiles_read(void *arg, int level, int64 entry, int count, TreeHash *hashes);
-extern bool fsw_tile_find(TileReader *reader, int level, int64 number, Tile *tile);
+extern bool fsw_tile_find(bool read_only, int level, int64 number, Tile *tile);
 extern int	fsw_refs_decode(const uint8 *bytes, int len, LeafRef *refs);
 pg_noreturn extern void fsw_tree_damaged(int level, int64 tile);
 

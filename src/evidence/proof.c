@@ -62,7 +62,7 @@ fsw_consistency_proof(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TreeProof  *proof = palloc(sizeof(TreeProof));
-	Tree		tree = {fsw_tiles_read, fsw_tiles_open(true)};
+	Tree		tree = {fsw_tiles_read, fsw_tiles_open()};
 	Seal		seal;
 	int64		from;
 	int64		to;
@@ -89,7 +89,6 @@ find_leaf(int64 delivery, TreeHash *hash)
 	Datum		id = Int64GetDatum(delivery);
 	int64		leaf = -1;
 	Tile	   *tile = palloc(sizeof(Tile));
-	TileReader *reader = fsw_tiles_open(true);
 	SPITupleTable *candidates;
 	uint64		count;
 	bool		isnull;
@@ -104,7 +103,7 @@ find_leaf(int64 delivery, TreeHash *hash)
 	{
 		int64		number = DatumGetInt64(SPI_getbinval(candidates->vals[i], candidates->tupdesc, 1, &isnull));
 
-		if (!fsw_tile_find(reader, 0, number, tile))
+		if (!fsw_tile_find(true, 0, number, tile))
 			fsw_tree_damaged(0, number);
 		for (int j = 0; j < tile->count && leaf < 0; j++)
 		{
@@ -158,7 +157,7 @@ fsw_inclusion_proof(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	TreeProof  *proof = palloc(sizeof(TreeProof));
-	Tree		tree = {fsw_tiles_read, fsw_tiles_open(true)};
+	Tree		tree = {fsw_tiles_read, fsw_tiles_open()};
 	TupleDesc	desc;
 	Datum		values[4];
 	bool		nulls[4] = {0};

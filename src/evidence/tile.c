@@ -109,9 +109,12 @@ fsw_refs_decode(const uint8 *bytes, int len, LeafRef *refs)
 
 /* ---- reading ---- */
 
-/* fsw_tile_find() - a tile as it is stored; false where it is missing or not whole. */
+/*
+ * fsw_tile_find() - a tile as it is stored, under the caller's snapshot or a
+ * fresh one; false where it is missing or not whole.
+ */
 bool
-fsw_tile_find(TileReader *reader, int level, int64 number, Tile *tile)
+fsw_tile_find(bool read_only, int level, int64 number, Tile *tile)
 {
 	static const Oid types[] = {INT2OID, INT8OID};
 	Datum		key[] = {Int16GetDatum(level), Int64GetDatum(number)};
@@ -123,7 +126,7 @@ fsw_tile_find(TileReader *reader, int level, int64 number, Tile *tile)
 	fsw_execute(fsw_plan(FSW_PLAN_TILE,
 						 "SELECT hashes, refs FROM flagsmith.tree_tile WHERE level = $1 AND tile = $2",
 						 2, types),
-				key, NULL, reader->read_only, 0);
+				key, NULL, read_only, 0);
 	tile->number = number;
 	tile->count = 0;
 	if (SPI_processed == 1)
@@ -145,13 +148,12 @@ fsw_tile_find(TileReader *reader, int level, int64 number, Tile *tile)
 	return whole;
 }
 
-/* fsw_tiles_open() - to read tiles under the caller's snapshot or a fresh one. */
+/* fsw_tiles_open() - to read tiles, of which none was read yet. */
 TileReader *
-fsw_tiles_open(bool read_only)
+fsw_tiles_open(void)
 {
 	TileReader *reader = palloc0(sizeof(TileReader));
 
-	reader->read_only = read_only;
 	for (int level = 0; level < TREE_LEVELS; level++)
 		reader->levels[level].number = -1;
 	return reader;
@@ -165,7 +167,7 @@ fsw_tiles_look(TileReader *reader, int level, int64 entry, int count, TreeHash *
 	int64		number = entry >> TILE_BITS;
 	int			first = entry & (TILE_WIDTH - 1);
 
-	if (tile->number != number && !fsw_tile_find(reader, level, number, tile))
+	if (tile->number != number && !fsw_tile_find(true, level, number, tile))
 	{
 		tile->number = -1;
 		return false;
@@ -243,8 +245,6 @@ store_tile(int level, const Tile *tile)
 void
 fsw_tiles_begin(TileWriter *writer, int64 size)
 {
-	TileReader	reader = {0};
-
 	writer->size = size;
 	for (int level = 0; level < TREE_LEVELS; level++)
 	{
@@ -256,7 +256,7 @@ fsw_tiles_begin(TileWriter *writer, int64 size)
 		tile->count = 0;
 		if (count == 0)
 			continue;
-		if (!fsw_tile_find(&reader, level, tile->number, tile) || tile->count != count)
+		if (!fsw_tile_find(false, level, tile->number, tile) || tile->count != count)
 			fsw_tree_damaged(level, entries >> TILE_BITS);
 	}
 }

@@ -306,7 +306,7 @@ check_tile(Verify *verify, int level, int64 number, Tile *tile)
 	TreeHash	over;
 	TreeHash	kept;
 
-	if (!fsw_tile_find(verify->tiles, level, number, tile) ||
+	if (!fsw_tile_find(true, level, number, tile) ||
 		tile->count != due_entries(verify->size, level, number))
 	{
 		report_tile(verify, tile->count == 0 ? "missing" : "changed", level, number, "it is not whole");
@@ -500,7 +500,7 @@ fsw_verify_seals(PG_FUNCTION_ARGS)
 	verify->result = rsinfo->setResult;
 	verify->desc = rsinfo->setDesc;
 	verify->pending = palloc_array(Pending, BATCH_SIZE);
-	verify->tiles = fsw_tiles_open(true);
+	verify->tiles = fsw_tiles_open();
 	verify->edge_whole = true;
 	verify->mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook verify", ALLOCSET_DEFAULT_SIZES);
 	verify->row_mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook leaf", ALLOCSET_DEFAULT_SIZES);
