@@ -16,6 +16,7 @@ PGFILEDESC = "flagsmith_webhook - verified Flagsmith webhooks and flag history"
 
 OBJS = \
 	flagsmith_webhook.o \
+	src/base/array.o \
 	src/base/copy.o \
 	src/base/guard.o \
 	src/base/hash.o \

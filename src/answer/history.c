@@ -461,8 +461,8 @@ show_line(Showing *showing)
 	show_words(showing, LINE_actor_type, actor_type(showing));
 	show_text(showing, LINE_log, fsw_history_log(showing->line));
 	show(showing, LINE_delivery_ids,
-		 PointerGetDatum(fsw_history_deliveries(showing->reader, showing->line,
-												(text *) DatumGetPointer(showing->values[LINE_source]), &act)));
+		 fsw_history_deliveries(showing->reader, showing->line,
+								(text *) DatumGetPointer(showing->values[LINE_source]), &act));
 	show_text(showing, LINE_act, act);
 	show_ids(showing);
 	show_before(showing);

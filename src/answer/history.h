@@ -8,14 +8,12 @@
 #ifndef FSW_ANSWER_HISTORY_H
 #define FSW_ANSWER_HISTORY_H
 
-#include "utils/array.h"
-
 #include "src/base/fsw.h"
 #include "src/read/history.h"
 
 /* history_act.c */
 extern text *fsw_history_log(const FswLine *line);
-extern ArrayType *fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *source, text **act);
+extern Datum fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *source, text **act);
 
 /* history_state.c */
 extern void fsw_push_bool(FswJsonbBuild *build, const char *key, bool value);

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type_d.h"
 #include "lib/qunique.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -165,11 +164,10 @@ key_of(FswReader *reader, const Deliveries *deliveries, const text *source)
 }
 
 /* All deliveries that tell of the line, and its key. */
-ArrayType *
+Datum
 fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *source, text **act)
 {
 	Deliveries	deliveries = {0};
-	Datum	   *elements;
 
 	for (int i = 0; i < line->nentries + line->ncommits; i++)
 		add_entry_deliveries(nth_entry(line, i), &deliveries);
@@ -181,8 +179,5 @@ fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *sourc
 
 	qsort(deliveries.ids, deliveries.n, sizeof(int64), fsw_compare_int64);
 	deliveries.n = qunique(deliveries.ids, deliveries.n, sizeof(int64), fsw_compare_int64);
-	elements = palloc_array(Datum, deliveries.n);
-	for (int i = 0; i < deliveries.n; i++)
-		elements[i] = Int64GetDatum(deliveries.ids[i]);
-	return construct_array(elements, deliveries.n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	return fsw_int8_array(deliveries.ids, deliveries.n);
 }

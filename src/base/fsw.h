@@ -46,6 +46,10 @@ typedef enum FswUnknownName
 extern int	fsw_unknown_name;
 extern int	fsw_progress_interval;
 
+/* ---- array.c: numbers as an array of SQL ---- */
+
+extern Datum fsw_int8_array(const int64 *numbers, int n);
+
 /* ---- guard.c: append-only tables, and the one way around ---- */
 
 extern void fsw_execute_on_history(SPIPlanPtr plan, Datum *values, const char *nulls);

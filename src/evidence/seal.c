@@ -107,17 +107,6 @@ fsw_seal_at(Seal *seal, int64 size)
 	read_seal(seal);
 }
 
-static Datum
-ids_array(const int64 *ids)
-{
-	Datum		elements[LEAF_KINDS];
-
-	for (int kind = 0; kind < LEAF_KINDS; kind++)
-		elements[kind] = Int64GetDatum(ids[kind]);
-	return PointerGetDatum(construct_array(elements, LEAF_KINDS, INT8OID, sizeof(int64),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 static void
 store_seal(const Seal *seal, int64 next_xid)
 {
@@ -130,8 +119,8 @@ store_seal(const Seal *seal, int64 next_xid)
 	values[0] = Int64GetDatum(seal->id);
 	values[1] = Int64GetDatum(seal->size);
 	values[2] = PointerGetDatum(root);
-	values[3] = ids_array(seal->highest);
-	values[4] = ids_array(seal->settled);
+	values[3] = fsw_int8_array(seal->highest, LEAF_KINDS);
+	values[4] = fsw_int8_array(seal->settled, LEAF_KINDS);
 	values[5] = Int64GetDatum(next_xid);
 	values[6] = Int64GetDatum((int64) GetSystemIdentifier());
 	fsw_execute(fsw_plan(FSW_PLAN_SEAL_STORE,
@@ -148,7 +137,7 @@ static int64
 settled_size(const Seal *last, bool read_only)
 {
 	static const Oid types[] = {INT8ARRAYOID};
-	Datum		settled = ids_array(last->settled);
+	Datum		settled = fsw_int8_array(last->settled, LEAF_KINDS);
 	int64		size = 0;
 	bool		isnull;
 

@@ -87,14 +87,9 @@ read_holes(Datum before, bool *isnull)
 static Datum
 sort_deliveries(Pruned *pruned)
 {
-	Datum	   *elements;
-
 	qsort(pruned->deliveries, pruned->ndeliveries, sizeof(int64), fsw_compare_int64);
 	pruned->ndeliveries = qunique(pruned->deliveries, pruned->ndeliveries, sizeof(int64), fsw_compare_int64);
-	elements = palloc_extended(pruned->ndeliveries * sizeof(Datum), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < pruned->ndeliveries; i++)
-		elements[i] = Int64GetDatum(pruned->deliveries[i]);
-	return PointerGetDatum(construct_array(elements, pruned->ndeliveries, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return fsw_int8_array(pruned->deliveries, pruned->ndeliveries);
 }
 
 /*
@@ -238,11 +233,10 @@ typedef struct Victims
 	Datum		splits[STEP];
 } Victims;
 
-/* Sort the rows of a step by their tables; returns their deliveries, in all. */
-static ArrayType *
+/* Sort the rows of a step by their tables. */
+static void
 sort_victims(Victims *victims, SPITupleTable *rows)
 {
-	Datum	   *deliveries = palloc_array(Datum, rows->numvals);
 	bool		isnull;
 
 	for (int t = 0; t < VICTIM_TABLES; t++)
@@ -258,18 +252,15 @@ sort_victims(Victims *victims, SPITupleTable *rows)
 		if (t == VICTIM_TABLES)
 			elog(ERROR, "could not prune a row of \"%s\"", table);
 		of = &victims[t];
-		deliveries[i] = SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull);
-		deliveries[i] = Int64GetDatum(DatumGetInt64(deliveries[i]));
-		of->deliveries[of->n] = deliveries[i];
+		of->deliveries[of->n] = SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull);
 		of->ordinals[of->n] = SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull);
 		of->splits[of->n++] = SPI_getbinval(rows->vals[i], rows->tupdesc, 4, &isnull);
 	}
-	return construct_array(deliveries, rows->numvals, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
 }
 
 /* Remove the rows of a step, and the bodies that they came from. */
 static void
-remove_victims(Victims *victims, ArrayType *deliveries, int64 *counts)
+remove_victims(Victims *victims, Datum deliveries, int64 *counts)
 {
 	static const Oid types[] = {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID};
 	Datum		values[3];
@@ -286,7 +277,7 @@ remove_victims(Victims *victims, ArrayType *deliveries, int64 *counts)
 		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY + t, victim_tables[t].sql, 3, types), values, NULL);
 		counts[t + 1] += SPI_processed;
 	}
-	values[0] = PointerGetDatum(deliveries);
+	values[0] = deliveries;
 	fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY_BODIES,
 									"UPDATE flagsmith.delivery SET body = NULL WHERE body IS NOT NULL AND id = ANY ($1)",
 									1, types),
@@ -319,6 +310,7 @@ prune_history(Datum *values, const Oid *types, Pruned *pruned)
 	{
 		SPITupleTable *rows;
 		MemoryContext old;
+		int			before = pruned->ndeliveries;
 
 		SPI_cursor_fetch(portal, true, STEP);
 		rows = SPI_tuptable;
@@ -332,7 +324,8 @@ prune_history(Datum *values, const Oid *types, Pruned *pruned)
 				DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
 		}
 		old = MemoryContextSwitchTo(step);
-		remove_victims(victims, sort_victims(victims, rows), pruned->counts);
+		sort_victims(victims, rows);
+		remove_victims(victims, fsw_int8_array(pruned->deliveries + before, pruned->ndeliveries - before), pruned->counts);
 		if (fsw_progress_is_due(&progress))
 			fsw_progress_tell(&progress, psprintf("removed %lld rows",
 												  (long long) (counts[1] + counts[2] + counts[3] + counts[4])));

@@ -17,7 +17,6 @@
 #include "catalog/pg_type_d.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/multirangetypes.h"
 #include "utils/rangetypes.h"
@@ -99,14 +98,10 @@ static void
 read_table(const FswTable *table, const int64 *deliveries, int count, StringInfoData *texts, bool read_only)
 {
 	static Oid	types[] = {INT8ARRAYOID};
-	Datum	   *elements = palloc(count * sizeof(Datum));
-	Datum		ids;
+	Datum		ids = fsw_int8_array(deliveries, count);
 	StringInfoData sql;
 	MemoryContext caller = CurrentMemoryContext;
 
-	for (int i = 0; i < count; i++)
-		elements[i] = Int64GetDatum(deliveries[i]);
-	ids = PointerGetDatum(construct_array(elements, count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	for (int i = 0; i < table->ncolumns; i++)
