@@ -29,7 +29,7 @@
 #include "src/maintain/canonical.h"
 
 /* What of a call goes into flagsmith.pruning, in the order of its columns. */
-#define PRUNED_COUNTS 5
+#define PRUNED_COUNTS (1 + FSW_TABLE_COUNT)
 
 /* How many rows are chosen, or bodies forgotten, between two looks at the clock. */
 #define STEP 1000
@@ -209,22 +209,15 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	"DELETE FROM flagsmith." table " AS c USING unnest($1, $2, $3) AS v (delivery, ordinal, split)" \
 	" WHERE c.delivery = v.delivery AND c.ordinal = v.ordinal" split
 
-/* The typed tables, in the order in which flagsmith.pruning counts them. */
-#define VICTIM_TABLES 4
-static const struct
-{
-	const char *name;
-	const char *sql;
-}			victim_tables[VICTIM_TABLES] =
-
-{
-	{"audit_log", DELETE_VICTIMS("audit_log", "")},
-	{"flag_change", DELETE_VICTIMS("flag_change", "")},
-	{"audit_effect", DELETE_VICTIMS("audit_effect", " AND c.split = v.split")},
-	{"version_published", DELETE_VICTIMS("version_published", "")}
+/* Of each typed table, in whose order flagsmith.pruning counts them, too. */
+static const char *const deletions[FSW_TABLE_COUNT] = {
+	[FSW_TABLE_AUDIT_LOG] = DELETE_VICTIMS("audit_log", ""),
+	[FSW_TABLE_FLAG_CHANGE] = DELETE_VICTIMS("flag_change", ""),
+	[FSW_TABLE_AUDIT_EFFECT] = DELETE_VICTIMS("audit_effect", " AND c.split = v.split"),
+	[FSW_TABLE_VERSION_PUBLISHED] = DELETE_VICTIMS("version_published", "")
 };
 
-/* The rows of one of them that may go, by their keys. */
+/* The rows of one table that may go, by their keys. */
 typedef struct Victims
 {
 	int			n;
@@ -239,7 +232,7 @@ sort_victims(Victims *victims, SPITupleTable *rows)
 {
 	bool		isnull;
 
-	for (int t = 0; t < VICTIM_TABLES; t++)
+	for (int t = 0; t < FSW_TABLE_COUNT; t++)
 		victims[t].n = 0;
 	for (uint64 i = 0; i < rows->numvals; i++)
 	{
@@ -247,9 +240,9 @@ sort_victims(Victims *victims, SPITupleTable *rows)
 		Victims    *of;
 		int			t = 0;
 
-		while (t < VICTIM_TABLES && strcmp(victim_tables[t].name, table) != 0)
+		while (t < FSW_TABLE_COUNT && strcmp(fsw_tables[t].name, table) != 0)
 			t++;
-		if (t == VICTIM_TABLES)
+		if (t == FSW_TABLE_COUNT)
 			elog(ERROR, "could not prune a row of \"%s\"", table);
 		of = &victims[t];
 		of->deliveries[of->n] = SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull);
@@ -265,7 +258,7 @@ remove_victims(Victims *victims, Datum deliveries, int64 *counts)
 	static const Oid types[] = {INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID};
 	Datum		values[3];
 
-	for (int t = 0; t < VICTIM_TABLES; t++)
+	for (int t = 0; t < FSW_TABLE_COUNT; t++)
 	{
 		Victims    *of = &victims[t];
 
@@ -274,7 +267,7 @@ remove_victims(Victims *victims, Datum deliveries, int64 *counts)
 		values[0] = PointerGetDatum(construct_array(of->deliveries, of->n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 		values[1] = PointerGetDatum(construct_array(of->ordinals, of->n, INT4OID, 4, true, TYPALIGN_INT));
 		values[2] = PointerGetDatum(construct_array(of->splits, of->n, INT4OID, 4, true, TYPALIGN_INT));
-		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY + t, victim_tables[t].sql, 3, types), values, NULL);
+		fsw_execute_on_history(fsw_plan(FSW_PLAN_PRUNE_HISTORY + t, deletions[t], 3, types), values, NULL);
 		counts[t + 1] += SPI_processed;
 	}
 	values[0] = deliveries;
@@ -293,7 +286,7 @@ remove_victims(Victims *victims, Datum deliveries, int64 *counts)
 static void
 prune_history(Datum *values, const Oid *types, Pruned *pruned)
 {
-	Victims    *victims = palloc_array(Victims, VICTIM_TABLES);
+	Victims    *victims = palloc_array(Victims, FSW_TABLE_COUNT);
 	const int64 *counts = pruned->counts;
 	MemoryContext step = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook prune",
 											   ALLOCSET_DEFAULT_SIZES);
