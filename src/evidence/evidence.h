@@ -9,6 +9,7 @@
 #define FSW_EVIDENCE_H
 
 #include "lib/stringinfo.h"
+#include "nodes/execnodes.h"
 
 #include "src/evidence/tree.h"
 #include "src/maintain/cursor.h"
@@ -93,5 +94,10 @@ extern void fsw_seal_last(Seal *seal, bool read_only);
 extern void fsw_seal_ids(Datum array, int64 *ids);
 extern void fsw_seal_at(Seal *seal, int64 size);
 extern void fsw_sealed_ids(const Seal *last, bool read_only, IdSet **sets);
+
+/* ---- verify.c: what differs from what was sealed ---- */
+
+extern void fsw_report_finding(ReturnSetInfo *rsinfo, const char *finding, const char *relation, int64 id,
+							   int64 leaf, const char *detail);
 
 #endif							/* FSW_EVIDENCE_H */

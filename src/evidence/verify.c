@@ -42,8 +42,7 @@ typedef struct Verify
 	int64		to;
 	int64		size;			/* of the whole tree */
 	TileReader *tiles;
-	Tuplestorestate *result;
-	TupleDesc	desc;
+	ReturnSetInfo *rsinfo;
 	TreeEdge	edge;
 	bool		edge_whole;		/* no tile was missing */
 	FswCursor	seals;
@@ -62,8 +61,10 @@ typedef struct Verify
 
 /* ---- findings ---- */
 
-static void
-report(Verify *verify, const char *finding, const char *relation, int64 id, int64 leaf, const char *detail)
+/* fsw_report_finding() - a row of verify_seals(); leaf is -1 for none, and detail NULL. */
+void
+fsw_report_finding(ReturnSetInfo *rsinfo, const char *finding, const char *relation, int64 id, int64 leaf,
+				   const char *detail)
 {
 	Datum		values[5];
 	bool		nulls[5] = {0};
@@ -76,7 +77,13 @@ report(Verify *verify, const char *finding, const char *relation, int64 id, int6
 	nulls[4] = detail == NULL;
 	if (detail != NULL)
 		values[4] = CStringGetTextDatum(detail);
-	tuplestore_putvalues(verify->result, verify->desc, values, nulls);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static void
+report(Verify *verify, const char *finding, const char *relation, int64 id, int64 leaf, const char *detail)
+{
+	fsw_report_finding(verify->rsinfo, finding, relation, id, leaf, detail);
 	verify->findings++;
 }
 
@@ -492,13 +499,11 @@ PG_FUNCTION_INFO_V1(fsw_verify_seals);
 Datum
 fsw_verify_seals(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Verify	   *verify = palloc0(sizeof(Verify));
 	Seal		last;
 
 	InitMaterializedSRF(fcinfo, 0);
-	verify->result = rsinfo->setResult;
-	verify->desc = rsinfo->setDesc;
+	verify->rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	verify->pending = palloc_array(Pending, BATCH_SIZE);
 	verify->tiles = fsw_tiles_open();
 	verify->edge_whole = true;

@@ -11,22 +11,10 @@
 #include "postgres.h"
 
 #include "funcapi.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/tuplestore.h"
 
 #include "src/evidence/evidence.h"
 #include "src/maintain/canonical.h"
-
-static void
-report(ReturnSetInfo *rsinfo, const char *finding, const char *relation, int64 id, const char *detail)
-{
-	Datum		values[] = {CStringGetTextDatum(finding), CStringGetTextDatum(relation), Int64GetDatum(id),
-	(Datum) 0, CStringGetTextDatum(detail)};
-	bool		nulls[] = {false, false, false, true, false};
-
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
 
 /* The deliveries of one pruning, but for those that a later one touched. */
 static void
@@ -41,7 +29,7 @@ check_pruning(ReturnSetInfo *rsinfo, IdSet *seen, int64 pruning, Datum ranges, c
 
 	if (VARSIZE_ANY_EXHDR(digests) != (Size) count * FSW_DIGEST_LENGTH)
 	{
-		report(rsinfo, "changed", "pruning", pruning, "its digests are not those of its deliveries");
+		fsw_report_finding(rsinfo, "changed", "pruning", pruning, -1, "its digests are not those of its deliveries");
 		return;
 	}
 	for (int i = 0; i < count; i++)
@@ -56,8 +44,8 @@ check_pruning(ReturnSetInfo *rsinfo, IdSet *seen, int64 pruning, Datum ranges, c
 	{
 		if (memcmp(VARDATA_ANY(computed) + (Size) i * FSW_DIGEST_LENGTH,
 				   VARDATA_ANY(digests) + (Size) places[i] * FSW_DIGEST_LENGTH, FSW_DIGEST_LENGTH) != 0)
-			report(rsinfo, "changed", "delivery", last[i],
-				   "its typed rows are not those that were left when it was pruned");
+			fsw_report_finding(rsinfo, "changed", "delivery", last[i], -1,
+							   "its typed rows are not those that were left when it was pruned");
 	}
 }
 
