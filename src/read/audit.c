@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -36,13 +35,6 @@ add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, con
 	added->since = since;
 	added->hash = fsw_hash(prefix, name, length);
 	added->shared = false;
-}
-
-static uint64
-hash_text(const text *content)
-{
-	return DatumGetUInt64(hash_any_extended((unsigned char *) VARDATA_ANY(content),
-											VARSIZE_ANY_EXHDR(content), 0));
 }
 
 /* Is it the segment that an experiment made for itself?  Nothing tells of what it does. */
@@ -212,7 +204,7 @@ read_version(FswHistoryReading *reading, FswScan *scan, int64 at, int64 arrived)
 	text	   *uuid = fsw_scan_text(scan, EFFECT_version);
 	FswEvidence *piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
 
-	piece->version = uuid == NULL ? 0 : hash_text(uuid);
+	piece->version = uuid == NULL ? 0 : DatumGetUInt64(fsw_text_hash(uuid));
 	piece->row = fsw_read_row(reading, fsw_scan_int64(scan, EFFECT_delivery, 0), NULL, false, 0);
 }
 
@@ -504,7 +496,7 @@ fsw_read_list(FswHistoryReading *reading, FswScan *scan)
 	piece = fsw_read_evidence(reading, FSW_EV_LIST, 0, arrived, arrived);
 	index = reading->history->flag.nevidence - 1;
 	uuid = fsw_scan_text(scan, VERSION_uuid);
-	piece->version = uuid == NULL ? 0 : hash_text(uuid);
+	piece->version = uuid == NULL ? 0 : DatumGetUInt64(fsw_text_hash(uuid));
 	piece->digest = piece->version;
 	piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
 	value = fsw_scan_column(scan, VERSION_states, &isnull);

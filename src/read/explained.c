@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -139,7 +138,7 @@ fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_VERSION_UUID);
 
-	fsw_scan_equal(scan, hash_any_extended((const unsigned char *) VARDATA_ANY(uuid), VARSIZE_ANY_EXHDR(uuid), 0));
+	fsw_scan_equal(scan, fsw_text_hash(uuid));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
@@ -287,8 +286,7 @@ find_deletions(FswReader *reader, const FswPieceEvent *event, bool of_project, i
 	FswSearch	search = {.index = FSW_INDEX_EFFECT_LIFE,.at_column = EFFECT_occurred_at};
 
 	fsw_search_key(&search, Int64GetDatum(event->feature_hash), false);
-	fsw_search_key(&search, hash_any_extended((const unsigned char *) VARDATA_ANY(event->source),
-											  VARSIZE_ANY_EXHDR(event->source), 0), false);
+	fsw_search_key(&search, fsw_text_hash(event->source), false);
 	fsw_search_key(&search, CStringGetTextDatum("feature_deleted"), false);
 	fsw_search_key(&search, Int64GetDatum(event->environment_id), of_project);
 	candidates->anchor = anchor;
@@ -390,8 +388,7 @@ entry_of_list(FswReader *reader, const FswPieceList *list)
 	if (list->uuid == NULL)
 		return NULL;
 	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_VERSION);
-	fsw_scan_equal(scan, hash_any_extended((const unsigned char *) VARDATA_ANY(list->uuid),
-										   VARSIZE_ANY_EXHDR(list->uuid), 0));
+	fsw_scan_equal(scan, fsw_text_hash(list->uuid));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{

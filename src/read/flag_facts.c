@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -164,8 +163,7 @@ environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_VERSION);
 	int64		result = -1;
 
-	fsw_scan_equal(scan, hash_any_extended((unsigned char *) VARDATA_ANY(uuid),
-										   VARSIZE_ANY_EXHDR(uuid), 0));
+	fsw_scan_equal(scan, fsw_text_hash(uuid));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{

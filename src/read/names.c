@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -64,6 +65,13 @@ fsw_name_hash(const char *kind, const char *name, size_t length)
 
 	snprintf(prefix, sizeof(prefix), "%s:", kind);
 	return fsw_hash(prefix, name, length);
+}
+
+/* A text as hashtextextended() hashes it, which indexes have in its place. */
+Datum
+fsw_text_hash(const text *content)
+{
+	return hash_any_extended((const unsigned char *) VARDATA_ANY(content), VARSIZE_ANY_EXHDR(content), 0);
 }
 
 /* The hash of a thing, as the indexes of flagsmith.name have it. */

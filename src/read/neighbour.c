@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
-
 #include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -43,12 +41,10 @@ fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
 				   bool has_scope, int64 scope_hash)
 {
 	FswSearch	search = {.index = FSW_INDEX_EFFECT_FEATURE,.at_column = EFFECT_occurred_at};
-	int64		source_hash = DatumGetInt64(hash_any_extended((const unsigned char *) VARDATA_ANY(source),
-															  VARSIZE_ANY_EXHDR(source), 0));
 
 	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
 	fsw_search_key(&search, Int64GetDatum(environment_id), !has_environment);
-	fsw_search_key(&search, Int64GetDatum(source_hash), false);
+	fsw_search_key(&search, fsw_text_hash(source), false);
 	fsw_search_key(&search, Int64GetDatum(scope_hash), !has_scope);
 	return search;
 }

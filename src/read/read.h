@@ -251,6 +251,7 @@ typedef struct FswStepsLimit
 /* names.c */
 extern FswScan *fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length);
 extern int64 fsw_name_hash(const char *kind, const char *name, size_t length);
+extern Datum fsw_text_hash(const text *content);
 extern int64 fsw_thing_hash(Datum source, const char *kind, const char *id);
 extern bool fsw_name_is_of(FswScan *scan, Datum source, const char *kind, const char *id);
 extern void fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id,
