@@ -18,7 +18,6 @@ CREATE TABLE flagsmith.audit_effect (
     CONSTRAINT audit_effect_kind_check CHECK (kind IN ('state', 'value', 'override', 'removal', 'variant', 'version', 'feature_created',
         'feature_updated', 'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled'))
 );
-CREATE INDEX audit_effect_feature_id_idx ON flagsmith.audit_effect (source, feature_id, occurred_at) WHERE feature_id IS NOT NULL;
 COMMENT ON TABLE flagsmith.audit_effect IS 'Each thing that an audit entry says may have changed, one row for each way to split an ambiguous message.';
 COMMENT ON COLUMN flagsmith.audit_effect.delivery IS 'The delivery of the audit entry.';
 COMMENT ON COLUMN flagsmith.audit_effect.ordinal IS 'The ordinal of the audit entry.';
