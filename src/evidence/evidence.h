@@ -92,7 +92,7 @@ typedef struct Seal
 
 extern void fsw_seal_last(Seal *seal, bool read_only);
 extern void fsw_seal_ids(Datum array, int64 *ids);
-extern void fsw_seal_at(Seal *seal, int64 size);
+extern void fsw_seal_at(Seal *seal, int64 size, bool read_only);
 extern void fsw_sealed_ids(const Seal *last, bool read_only, IdSet **sets);
 
 /* ---- verify.c: what differs from what was sealed ---- */

@@ -84,27 +84,25 @@ read_seal(Seal *seal)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-#define SEAL_QUERY "SELECT id, size, root, highest, settled FROM flagsmith.seal"
+/* fsw_seal_at() - the newest seal of at most so many leaves; of size 0 where there is none. */
+void
+fsw_seal_at(Seal *seal, int64 size, bool read_only)
+{
+	static const Oid types[] = {INT8OID};
+	Datum		at_most = Int64GetDatum(size);
+
+	fsw_execute(fsw_plan(FSW_PLAN_SEAL_AT,
+						 "SELECT id, size, root, highest, settled FROM flagsmith.seal"
+						 " WHERE size <= $1 ORDER BY id DESC LIMIT 1", 1, types),
+				&at_most, NULL, read_only, 0);
+	read_seal(seal);
+}
 
 /* fsw_seal_last() - the newest seal; of size 0 where nothing was sealed. */
 void
 fsw_seal_last(Seal *seal, bool read_only)
 {
-	fsw_execute(fsw_plan(FSW_PLAN_SEAL_LAST, SEAL_QUERY " ORDER BY id DESC LIMIT 1", 0, NULL),
-				NULL, NULL, read_only, 0);
-	read_seal(seal);
-}
-
-/* fsw_seal_at() - the newest seal of at most so many leaves. */
-void
-fsw_seal_at(Seal *seal, int64 size)
-{
-	static const Oid types[] = {INT8OID};
-	Datum		at_most = Int64GetDatum(size);
-
-	fsw_execute(fsw_plan(FSW_PLAN_SEAL_AT, SEAL_QUERY " WHERE size <= $1 ORDER BY id DESC LIMIT 1", 1, types),
-				&at_most, NULL, true, 0);
-	read_seal(seal);
+	fsw_seal_at(seal, PG_INT64_MAX, read_only);
 }
 
 static void

@@ -406,9 +406,9 @@ check_added(Verify *verify)
 	Seal		before;
 	Seal		upto;
 
-	fsw_seal_at(&upto, verify->to);
+	fsw_seal_at(&upto, verify->to, true);
 	if (verify->from > 0)
-		fsw_seal_at(&before, verify->from);
+		fsw_seal_at(&before, verify->from, true);
 	else
 		memset(&before, 0, sizeof(before));
 	fsw_sealed_ids(&before, true, sealed);
