@@ -35,6 +35,14 @@ const FswTable fsw_tables[FSW_TABLE_COUNT] = {
 	{"version_published", FSW_PLAN_VERSION, VERSION_COUNT, version_columns, version_types},
 };
 
+/* fsw_append_columns() - what a statement reads or writes of a typed table, each name behind a prefix. */
+void
+fsw_append_columns(StringInfo sql, const FswTable *table, const char *prefix)
+{
+	for (int i = 0; i < table->ncolumns; i++)
+		appendStringInfo(sql, "%s%s%s", i > 0 ? ", " : "", prefix, table->columns[i]);
+}
+
 FswRow *
 fsw_row_create(FswTableId id, int ordinal)
 {

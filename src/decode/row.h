@@ -13,6 +13,7 @@
 #define FSW_ROW_H
 
 #include "catalog/pg_type_d.h"
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
@@ -168,6 +169,7 @@ typedef struct FswTable
 } FswTable;
 
 extern const FswTable fsw_tables[FSW_TABLE_COUNT];
+extern void fsw_append_columns(StringInfo sql, const FswTable *table, const char *prefix);
 
 /* One row of a typed table; what comes from the delivery is not yet set. */
 typedef struct FswRow

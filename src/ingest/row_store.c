@@ -87,8 +87,7 @@ fsw_insert_row(const FswRow *row)
 
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "INSERT INTO flagsmith.%s (", table->name);
-		for (int i = 0; i < table->ncolumns; i++)
-			appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", table->columns[i]);
+		fsw_append_columns(&sql, table, "");
 		appendStringInfoString(&sql, ") VALUES (");
 		for (int i = 0; i < table->ncolumns; i++)
 			appendStringInfo(&sql, "%s$%d", i > 0 ? ", " : "", i + 1);

@@ -97,8 +97,7 @@ table_query(const FswTable *table, bool undecoded_only)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < table->ncolumns; i++)
-		appendStringInfo(&sql, "%st.%s", i > 0 ? ", " : "", table->columns[i]);
+	fsw_append_columns(&sql, table, "t.");
 	if (undecoded_only)
 		appendStringInfo(&sql, " FROM (SELECT id FROM flagsmith.delivery WHERE undecoded_reason IS NOT NULL"
 						 " AND id BETWEEN $1 AND $2 OFFSET 0) d"

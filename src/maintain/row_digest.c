@@ -104,8 +104,7 @@ read_table(const FswTable *table, const int64 *deliveries, int count, StringInfo
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < table->ncolumns; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", table->columns[i]);
+	fsw_append_columns(&sql, table, "");
 	appendStringInfo(&sql, " FROM flagsmith.%s WHERE delivery = ANY ($1) ORDER BY delivery, ordinal%s", table->name,
 					 table == &fsw_tables[FSW_TABLE_AUDIT_EFFECT] ? ", split" : "");
 	if (SPI_execute_with_args(sql.data, 1, types, &ids, NULL, read_only, 0) != SPI_OK_SELECT)
