@@ -49,6 +49,7 @@ OBJS = \
 	src/timeline/period.o \
 	src/timeline/state_steps.o \
 	src/timeline/timeline.o \
+	src/timeline/variant.o \
 	src/timeline/version.o \
 	src/timeline/version_match.o \
 	src/timeline/version_order.o \

@@ -213,13 +213,16 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 	return intern_shown(table, enabled, shown);
 }
 
-/* The index of a state that is the one but for the variants of the other. */
+/*
+ * The index of a state that is the one but for the variants of the other, or
+ * without any for FSW_NOT_LIVE.
+ */
 int
 fsw_combine_state(FswFlag *flag, int state, int variants)
 {
 	FswStateTable *table = flag->combine_with;
 	FswShownState shown = table->history->shown_states[state];
 
-	shown.variants = table->history->shown_states[variants].variants;
+	shown.variants = variants < 0 ? (Datum) 0 : table->history->shown_states[variants].variants;
 	return intern_shown(table, flag->states[state].enabled, shown);
 }

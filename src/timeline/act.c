@@ -16,6 +16,9 @@
 /* Nothing is read for an act that is older than this. */
 #define TASK_REACH			INT64CONST(15000000)
 
+/* How much the clocks of sender and receiver may differ. */
+#define CLOCKS				INT64CONST(1000000)
+
 /* The first entry of a scope that is not earlier than an instant. */
 static int
 entry_from(const FswScopeEvidence *scope, int64 at)
@@ -49,18 +52,27 @@ doubt(FswAct *act, FswConfidence at_most, FswCause cause)
  * Of bodies[first .. last), the one that tells the state after the act.
  *
  * Several states under one time are a torn read: a task read between the two
- * saves of a request.  What arrived before the next act began is right;
- * without such a body, the last reading is the most complete one.
+ * saves of a request.  What arrived before the next act began is right, and of
+ * that the last reading the most complete one.  Clocks differ: what arrived
+ * about then may be the next act's as well.  *sure is whether nothing is.
  */
 static FswEvidence *
-choose_body(const FswScopeEvidence *scope, int first, int last)
+choose_body(const FswScopeEvidence *scope, int first, int last, bool *sure)
 {
 	FswEvidence *body = scope->bodies[last - 1];
 	int			next = entry_from(scope, fsw_after(body->at, FSW_SAME_ACT + 1));
-	int64		next_at = next < scope->nentries ? scope->entries[next]->at : FSW_NEVER;
+	int64		next_at = next < scope->nentries ? scope->entries[next]->at : FSW_FOREVER;
 
-	if (body->arrived <= next_at)
-		return body;
+	if (last < scope->nbodies)
+		next_at = Min(next_at, scope->bodies[last]->at);
+	*sure = true;
+	for (int i = last - 1; i >= first; i--)
+	{
+		FSW_INTERRUPT();
+		if (next_at == FSW_FOREVER || fsw_after(scope->bodies[i]->arrived, CLOCKS) < next_at)
+			return scope->bodies[i];
+	}
+	*sure = false;
 	for (int i = last - 1; i >= first; i--)
 	{
 		FSW_INTERRUPT();
@@ -124,6 +136,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	FswAct		act = {0};
 	bool		torn = false;
 	bool		imported = false;
+	bool		sure;
 
 	act.at = body->at;
 	act.arrived = body->arrived;
@@ -147,12 +160,13 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	body = scope->bodies[last - 1];
 	if (torn)
 	{
-		body = choose_body(scope, first, last);
-		act.confidence = FSW_REPORTED;
+		body = choose_body(scope, first, last, &sure);
+		act.confidence = sure && flag->latest_audit_at != FSW_NEVER ? FSW_REPORTED : FSW_INFERRED;
 		act.cause = FSW_CAUSE_TORN;
 	}
 	act.state = body->state;
 	act.before = body->before;
+	act.read = torn ? body->arrived : act.arrived;
 	act.evidence = body - flag->evidence;
 	if (imported)
 		act.cause = FSW_CAUSE_IMPORT;
@@ -190,6 +204,7 @@ act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEviden
 	memset(act, 0, sizeof(FswAct));
 	act->at = entry->at;
 	act->arrived = entry->at;
+	act->read = entry->at;
 	act->before = FSW_NOT_TOLD;
 	act->first_entry = entry->at;
 	act->first_part = FSW_FOREVER;
@@ -278,6 +293,7 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 		return nacts;
 	start.at = scope->created_at;
 	start.arrived = scope->created_at;
+	start.read = scope->created_at;
 	start.before = FSW_NOT_TOLD;
 	start.first_entry = FSW_FOREVER;
 	start.first_part = FSW_FOREVER;
@@ -332,9 +348,14 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	if (next != NULL && !next->told && next->about_part && act->arrived > next->at)
 		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 
-	/* the time is a draft's, and no entry says when it took effect */
-	if (act->by_nobody && act->first_entry == FSW_FOREVER &&
-		fsw_apart(act->arrived, act->at) > TASK_REACH)
+	/*
+	 * The time is a draft's, and no entry says when it took effect; or it is
+	 * that of an act before, which changed nothing, and the state was read in
+	 * the middle of a later one.
+	 */
+	if (!act->exact && !act->value_told && !act->share_told && fsw_apart(act->arrived, act->at) > TASK_REACH &&
+		((act->by_nobody && act->first_entry == FSW_FOREVER) || (next != NULL && flag->latest_audit_at > act->at &&
+							fsw_after(act->arrived, CLOCKS) >= next->first_entry)))
 		doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 

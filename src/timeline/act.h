@@ -20,7 +20,8 @@
 typedef struct FswAct
 {
 	int64		at;
-	int64		arrived;
+	int64		arrived;		/* the first that tells of it, */
+	int64		read;			/* and what tells its state */
 	int			state;
 	int			before;			/* FSW_NOT_TOLD where nothing says */
 	FswConfidence confidence;

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/model.h
- *	  From evidence to a timeline: interface of timeline.c, version.c, near.c,
- *	  holes.c and cause.c.
+ *	  From evidence to a timeline: interface of timeline.c, variant.c,
+ *	  version.c, near.c, holes.c and cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
@@ -194,10 +194,15 @@ struct FswFlag
 	int			noptions;		/* the builder's: times of FSW_EV_OPTION */
 	int64	   *options;
 	int		   *option_steps;
+	int			nremoved;		/* of these, the times of what was removed: an */
+	int64	   *removed;		/* override gets no variant that is added */
 	int			nupdates;		/* and of FSW_EV_UPDATED */
 	int64	   *updates;
 	bool		last_edit_unclear;	/* FLAG_DELETED told others than known */
-	/* the state that is the one but for the other's variants; moves states */
+	/*
+	 * the state that is the one but for the other's variants, or without any
+	 * for FSW_NOT_LIVE; moves states
+	 */
 	int			(*combine) (FswFlag *flag, int state, int variants);
 	void	   *combine_with;	/* the caller's */
 };
@@ -256,6 +261,14 @@ extern void fsw_timeline_end(FswTimeline *timeline, int first, int scope,
 							 FswCause cause);
 extern FswTimeline *fsw_timeline_before(FswFlag *flag, int scope, int64 until);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
+
+/* variant.c */
+extern void fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to,
+							  int state, int evidence);
+extern void fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope,
+								   int64 read_from, int64 read_until, int state, int64 to);
+
+/* version.c */
 extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope);
 
 /*

@@ -16,59 +16,87 @@
 #define ARRIVAL_SPREAD		(2 * FSW_TASK_DELAY)
 
 /*
- * Variants that were added or removed for the whole project change every
- * state of the feature, and no event says so.  A state that was told was read
- * at some instant up to its arrival: how many variants it has says between
- * which of these entries, where all since the creation can have been told.
- * What lies on the other side of an entry is a guess: before one that was
- * seen, and from the first one on that was not.
+ * An override has those variants alone that were given to it: one that is
+ * added to the feature comes to the environment defaults, one that is removed
+ * goes from all states.  Unless the override has more than there were before.
+ */
+static bool
+is_about(const FswFlag *flag, int scope, int option, int count, int nvariants)
+{
+	return scope == 0 || flag->option_steps[option] <= 0 || count < nvariants;
+}
+
+/*
+ * What may have changed a state after it was read, from the entry begin on.  An
+ * override without variants has none to lose.
  */
 static void
-doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act,
-			  int state, int nbefore, int64 to)
+doubt_later(const FswFlag *flag, FswTimeline *timeline, int first, int scope, int begin,
+			int nvariants, int64 to)
 {
-	int64		read_until = act->evidence < 0 ? act->at : fsw_after(act->arrived, ARRIVAL_SPREAD);
+	if (scope > 0 && begin < flag->noptions && flag->options[begin] < to)
+		fsw_timeline_lower(timeline, first, flag->options[begin], to, FSW_REPORTED, FSW_CAUSE_VARIANTS);
+	while (begin < flag->noptions && !is_about(flag, scope, begin, nvariants, nvariants))
+		begin++;
+	if (begin < flag->noptions && flag->options[begin] < to && (scope == 0 || nvariants > 0))
+		fsw_timeline_lower(timeline, first, flag->options[begin], to, FSW_INFERRED, FSW_CAUSE_VARIANTS);
+}
+
+/*
+ * Variants that were added or removed for the whole project change states of
+ * the feature, and no event says so.  A state that was told was read at some
+ * instant up to its arrival: how many variants it has says between which of
+ * these entries, where all since the creation can have been told.  What lies
+ * on the other side of an entry is a guess: before one that was seen, and from
+ * the first one on that was not.
+ */
+static void
+doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
+			  const FswAct *act, int state, int nbefore, int64 to)
+{
+	int64		read_until = act->evidence < 0 ? act->at : fsw_after(act->read, ARRIVAL_SPREAD);
+	int			nvariants = flag->states[state].nvariants;
 	int			count = 0;
-	int			seen = -1;		/* entries in the time of the reading that it
-								 * has seen */
+	int			seen = -1;		/* behind the last entry that the reading has
+								 * seen */
 	int			nseen = 0;		/* ways to count so many */
 	int			begin = fsw_timeline_first(flag->options, flag->noptions, fsw_after(act->at, 1));
 	int			end = fsw_timeline_first(flag->options, flag->noptions, fsw_after(read_until, 1));
-	int64		last_at = FSW_NEVER;
+	int			last = begin;	/* behind the last entry in the time of the
+								 * reading */
 
 	for (int i = 0; i < end; i++)
 	{
+		bool		about = is_about(flag, scope, i, count, nvariants);
+
 		FSW_INTERRUPT();
-		if (i == begin && count == flag->states[state].nvariants)
+		if (i == begin && (scope == 0 ? count == nvariants : count >= nvariants))
 		{
-			seen = 0;
+			seen = i;
 			nseen++;
 		}
 		/* one entry can have come by webhook and by import */
-		if (flag->options[i] != last_at)
+		if (i == 0 || flag->options[i] != flag->options[i - 1])
 			count += flag->option_steps[i];
-		last_at = flag->options[i];
-		if (i >= begin && count == flag->states[state].nvariants)
+		if (i < begin || !about)
+			continue;
+		last = i + 1;
+		if (scope == 0 ? count == nvariants : count >= nvariants)
 		{
-			seen = i - begin + 1;
+			seen = i + 1;
 			nseen++;
 		}
 	}
 	if (!flag->creation_told || nseen != 1)
 		seen = -1;
 	/* entries tell of less than was read: when it came is not known */
-	if (act->evidence >= 0 && count < flag->states[state].nvariants && nbefore < flag->states[state].nvariants)
+	if (act->evidence >= 0 && count < nvariants && nbefore < nvariants)
 		fsw_timeline_lower(timeline, first, act->at, Min(to, read_until), FSW_INFERRED, FSW_CAUSE_VARIANTS);
 
-	if (end > begin && seen != 0)
-		fsw_timeline_lower(timeline, first, act->at,
-						   Min(to, flag->options[seen > 0 ? begin + seen - 1 : end - 1]),
+	if (last > begin && seen != begin)
+		fsw_timeline_lower(timeline, first, act->at, Min(to, flag->options[Max(seen, 0) > begin ? seen - 1 : last - 1]),
 						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
-	if (seen > 0)
-		begin += seen;
-	if (begin < flag->noptions && flag->options[begin] < to)
-		fsw_timeline_lower(timeline, first, flag->options[begin], to,
-						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+	doubt_later(flag, timeline, first, scope, Max(begin, seen), nvariants, to);
 }
 
 /*
@@ -80,37 +108,14 @@ static void
 tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int state, const FswAct *next)
 {
 	int			before = fsw_timeline_first(flag->options, flag->noptions, next->at);
-	int			last = timeline->nperiods;
-	int64		from;
-	FswPeriod  *old;
-	int			told;
 
 	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told ||
 		next->cause != FSW_CAUSE_EVENT || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)))
 		return;
-	from = flag->options[before - 1];
-	told = flag->combine(flag, state, next->state);
-	old = palloc_array(FswPeriod, last - first + 1);
-	memcpy(old, timeline->periods + first, (last - first) * sizeof(FswPeriod));
-	timeline->nperiods = first;
-	for (int i = 0; i < last - first; i++)
-	{
-		FswPeriod  *period = &old[i];
-		int64		a = Max(from, period->from);
-		int64		b = Min(next->first_entry, period->to);
-
-		FSW_INTERRUPT();
-		if (period->cause != FSW_CAUSE_VARIANTS || a >= b)
-			a = b = period->to;
-		fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
-						 period->confidence, period->cause, period->evidence);
-		fsw_timeline_add(timeline, period->scope, a, b, told, FSW_REPORTED, period->cause, next->evidence);
-		fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
-	}
-	pfree(old);
+	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry,
+					  flag->combine(flag, state, next->state), next->evidence);
 }
 
 /*
@@ -175,7 +180,9 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 						   FSW_INFERRED, FSW_CAUSE_CROWDED);
 	if (held >= 0)
 	{
-		doubt_options(flag, timeline, start, act, held, nbefore, to);
+		doubt_options(flag, timeline, start, index, act, held, nbefore, to);
+		fsw_variants_tell_none(flag, timeline, start, index, act->at,
+							   act->evidence < 0 ? act->at : fsw_after(act->read, ARRIVAL_SPREAD), held, to);
 		if (next != NULL)
 			tell_variants(flag, timeline, start, act, held, next);
 		doubt_updates(flag, timeline, start, act, to);

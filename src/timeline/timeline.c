@@ -28,6 +28,9 @@
 /* A change request's event arrives this long after its draft was saved, at least. */
 #define DRAFT_DELAY			INT64CONST(3000000)
 
+/* How much the clocks of sender and receiver may differ. */
+#define CLOCKS				INT64CONST(1000000)
+
 void
 fsw_timeline_add(FswTimeline *timeline, int scope, int64 from, int64 to,
 				 int state, FswConfidence confidence, FswCause cause,
@@ -307,7 +310,7 @@ place_requests(FswFlag *flag)
 
 			FSW_INTERRUPT();
 			if (piece->kind == FSW_EV_BODY && piece->scope == entry->scope && piece->by_nobody &&
-				piece->at < entry->at && piece->arrived >= entry->at &&
+				piece->at < entry->at && fsw_after(piece->arrived, CLOCKS) >= entry->at &&
 				fsw_apart(piece->arrived, piece->at) > DRAFT_DELAY &&
 				(body == NULL || piece->arrived < body->arrived ||
 				 (piece->arrived == body->arrived && piece->digest < body->digest)))
@@ -381,6 +384,7 @@ static void
 deal_evidence(FswFlag *flag, FswScopeEvidence *scopes, bool only_count)
 {
 	flag->noptions = 0;
+	flag->nremoved = 0;
 	flag->nupdates = 0;
 	for (int i = 0; i < flag->nevidence; i++)
 	{
@@ -412,8 +416,11 @@ deal_evidence(FswFlag *flag, FswScopeEvidence *scopes, bool only_count)
 				{
 					flag->options[flag->noptions] = piece->at;
 					flag->option_steps[flag->noptions] = piece->step;
+					if (piece->step <= 0)
+						flag->removed[flag->nremoved] = piece->at;
 				}
 				flag->noptions++;
+				flag->nremoved += piece->step <= 0;
 				break;
 			case FSW_EV_UPDATED:
 				if (!only_count)
@@ -437,6 +444,7 @@ sort_by_scope(FswFlag *flag)
 	deal_evidence(flag, scopes, true);
 	flag->options = palloc_array(int64, flag->noptions);
 	flag->option_steps = palloc_array(int, flag->noptions);
+	flag->removed = palloc_array(int64, flag->nremoved);
 	flag->updates = palloc_array(int64, flag->nupdates);
 	for (int i = 0; i < flag->nscopes; i++)
 	{

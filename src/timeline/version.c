@@ -397,8 +397,16 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 	const FswVersion *version = &carry->set.versions[index];
 	FswStretch *stretch = last_stretch(carry, scope);
 	bool		told_now = stretch->version == index;
+	int64		ended = carry->set.flag->scopes[scope].ended;
 
-	if (verdict == FSW_LISTED)
+	/* the list was made when its segment was gone, perhaps */
+	if (verdict != FSW_LISTED && ended > version->live && ended <= fsw_after(version->latest, FSW_CLOCKS))
+	{
+		carry->current[scope] = FSW_NOT_LIVE;
+		begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_INFERRED, FSW_CAUSE_OVERRIDE_REMOVED,
+					  version->list_index);
+	}
+	else if (verdict == FSW_LISTED)
 	{
 		if (nlost > 0 || extra > 0)
 			stretch->weak = true;

@@ -15,8 +15,18 @@
 /* How many versions a list that came late may be put before. */
 #define BACK				16
 
-/* How long before the version after it such a list's version may have been. */
+/*
+ * How long before the version after it such a list's version may have been,
+ * and after its time what was not scheduled is told of.
+ */
 #define LATE				INT64CONST(10000000)
+
+/*
+ * Entries of versions are written in the order in which these were published,
+ * unless they lie nearer than this: a queue that stood still is worked off in
+ * any order.
+ */
+#define IN_ORDER			INT64CONST(60000000)
 
 static int
 compare_held(const void *a, const void *b)
@@ -304,7 +314,9 @@ share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
 
 /*
  * A version got its place by what chains, which says nothing of those that
- * tell of other scopes: it may have been live before them.
+ * tell of other scopes: it may have been live before them.  One that was told
+ * of at once was not scheduled: if it follows what was published after it,
+ * that may have been given an instant of effect before it.
  */
 static void
 begin_where_chained(FswVersions *set, int index)
@@ -317,7 +329,8 @@ begin_where_chained(FswVersions *set, int index)
 	while (before >= 0 && before > index - BACK && set->versions[before].live > version->time &&
 		   !share_scope(set->flag, version, &set->versions[before]))
 		before--;
-	if (before >= 0 && set->versions[before].live > version->time)
+	if (before >= 0 && set->versions[before].live > version->time &&
+		fsw_apart(version->latest, version->time) > LATE)
 		version->earliest = Min(version->earliest, set->versions[before].live);
 	else
 		version->earliest = Min(version->earliest, version->time);
@@ -384,6 +397,20 @@ try_arrival(Search *search, int first, int last)
 	return false;
 }
 
+/* A version was moved behind others: it went live after them, by what chains. */
+static void
+time_later(FswVersions *set, int index)
+{
+	FswVersion *version = &set->versions[index];
+
+	version->earliest = version[-1].live;
+	version->live = Max(version->latest, fsw_after(version[-1].live, 1));
+	if (index + 1 < set->nversions && version->live >= version[1].live)
+		version->live = Max(version->earliest, fsw_after(version[1].live, -1));
+	version->moved = true;
+	begin_where_chained(set, index);
+}
+
 /* Move a version behind those before whose end it was told, if that fits better. */
 static bool
 try_later(Search *search, int first, int last)
@@ -410,16 +437,7 @@ try_later(Search *search, int first, int last)
 	}
 	move_version(versions, last, best);
 	if (best > first)
-	{
-		FswVersion *version = &versions[best];
-
-		version->earliest = versions[best - 1].live;
-		version->live = Max(version->latest, fsw_after(versions[best - 1].live, 1));
-		if (best + 1 < set->nversions && version->live >= versions[best + 1].live)
-			version->live = Max(version->earliest, fsw_after(versions[best + 1].live, -1));
-		version->moved = true;
-		begin_where_chained(set, best);
-	}
+		time_later(set, best);
 	return best > first;
 }
 
@@ -458,6 +476,25 @@ changes_untold(Search *search, int index, bool *missing)
 }
 
 /*
+ * A list alone got a place before another version: it went live before that,
+ * and not long before its entry.
+ */
+static void
+place_list(FswVersions *set, int index)
+{
+	FswVersion *version = &set->versions[index];
+	int64		least = index > 0 ? set->versions[index - 1].live : FSW_NEVER;
+
+	version->latest = version[1].live;
+	version->live = fsw_after(version->latest, -1);
+	version->earliest = fsw_after(version->live, -LATE);
+	if (version->entry != FSW_NEVER)
+		version->earliest = Min(version->earliest, fsw_after(version->entry, -LATE));
+	version->earliest = Min(Max(least, version->earliest), version->live);
+	version->moved = true;
+}
+
+/*
  * A list that came late and would change what no event tells stands earlier:
  * a version that changes a state sends one.  So does a version that seems to
  * have been scheduled but was only told of late, if what follows its time
@@ -479,7 +516,9 @@ try_earlier(Search *search, int index)
 
 	if (!changes_untold(search, index, &missing))
 		return index;
-	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least)
+	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
+		   (versions[index].entry == FSW_NEVER || versions[first - 1].entry == FSW_NEVER ||
+			fsw_apart(versions[index].entry, versions[first - 1].entry) <= IN_ORDER))
 		first--;
 	fewest = try_range(search, first, end);
 	if (missing)
@@ -508,16 +547,7 @@ try_earlier(Search *search, int index)
 		version->moved = true;
 	}
 	else if (best < index)
-	{
-		FswVersion *version = &versions[best];
-
-		version->latest = versions[best + 1].live;
-		version->live = fsw_after(version->latest, -1);
-		version->earliest = best > 0 ? Max(versions[best - 1].live, fsw_after(version->live, -LATE)) :
-			fsw_after(version->live, -LATE);
-		version->earliest = Min(version->earliest, version->live);
-		version->moved = true;
-	}
+		place_list(set, best);
 	return best;
 }
 
@@ -537,6 +567,31 @@ try_never(Search *search, int index)
 	return own > 0 && after > 0 && end > index + 1 &&
 		set->versions[index].nevents > 0 && !set->versions[index].imported &&
 		try_skipped(search, index, end) < after;
+}
+
+/*
+ * What does not fit between its neighbours may follow the next one, although
+ * that was published after it: as near to each other as clocks differ, or with
+ * an instant of effect that was given.
+ */
+static bool
+try_exchange(Search *search, int index)
+{
+	FswVersions *set = search->set;
+	FswVersion *version = &set->versions[index];
+	int			end = Min(set->nversions, index + 4);
+
+	if (!version->has_events || !version[1].has_events || version->imported || version[1].imported ||
+		version[1].live > fsw_after(version->latest, FSW_CLOCKS))
+		return false;
+	move_version(set->versions, index, index + 1);
+	if (try_range(search, index, end) == 0)
+	{
+		time_later(set, index + 1);
+		return true;
+	}
+	move_version(set->versions, index, index + 1);
+	return false;
 }
 
 /* Leave a version out. */
@@ -660,7 +715,7 @@ fsw_version_order(FswVersions *set)
 	for (int i = 0; i < set->nversions;)
 	{
 		FSW_INTERRUPT();
-		if (try_never(&search, i))
+		if (try_never(&search, i) && !try_exchange(&search, i))
 			drop_version(set, i);
 		else
 			step_over(&search, i++);

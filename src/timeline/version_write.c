@@ -17,7 +17,7 @@
 /* How a stretch is written: to where, and what the next event says of it. */
 typedef struct Writing
 {
-	const FswFlag *flag;
+	FswFlag    *flag;
 	const FswVersion *versions;
 	FswTimeline *timeline;
 	int			first;			/* index of its first period */
@@ -26,7 +26,10 @@ typedef struct Writing
 	const FswStretch *next;		/* NULL for none */
 	int64		to;
 	bool		chained;		/* the next event's previous state is this one */
-	int			option;			/* the first change of the variants in it, */
+	const int64 *options;		/* changes of the variants that are about the
+								 * scope, */
+	int			nalloptions;
+	int			option;			/* the first of them in it, */
 	int			noptions;		/* and how many there are */
 } Writing;
 
@@ -43,7 +46,7 @@ write_broken(const Writing *writing)
 {
 	const FswStretch *stretch = writing->stretch;
 	const FswStretch *next = writing->next;
-	int			option = fsw_timeline_first(writing->flag->options, writing->flag->noptions,
+	int			option = fsw_timeline_first(writing->options, writing->nalloptions,
 											fsw_after(stretch->latest, 1));
 	int			noptions = Max(0, writing->option + writing->noptions - option);
 	int			nchanges = stretch->nuntold + noptions;
@@ -62,7 +65,7 @@ write_broken(const Writing *writing)
 	if (stretch->nuntold > 0)
 		changed = writing->versions[stretch->first_untold].live;
 	if (noptions > 0)
-		changed = Min(changed, writing->flag->options[option]);
+		changed = Min(changed, writing->options[option]);
 	changed = Min(Max(changed, from), to);
 	write_period(writing, from, changed, stretch->state, Min(FSW_REPORTED, stretch->confidence),
 				 stretch->cause, stretch->evidence);
@@ -193,31 +196,51 @@ lower_start(const Writing *writing)
 }
 
 /*
- * Variants that are added or removed change every state, and no event says
- * so.  A state that was read after such an entry says nothing of the time
- * before it, and one that was read before it nothing of the time after.
+ * From the first of some changes of the variants in a stretch on, nothing is
+ * surer than at_most, up to where what is told has seen the last of them.
+ */
+static void
+lower_from(const Writing *writing, int64 first, int64 last, int64 to, FswConfidence at_most)
+{
+	const FswStretch *stretch = writing->stretch;
+
+	/* perhaps it was read only after that */
+	if (stretch->initial || first <= stretch->latest)
+		first = stretch->from;
+	if (writing->chained || stretch->last_listed > last)
+		to = Min(to, last);
+	fsw_timeline_lower(writing->timeline, writing->first, first, to, at_most, FSW_CAUSE_VARIANTS);
+}
+
+/*
+ * Variants that are added change every environment default, those that are
+ * removed every state, and no event says so.  A state that was read after such
+ * an entry says nothing of the time before it, and one that was read before it
+ * nothing of the time after.
  */
 static void
 lower_variants(const Writing *writing)
 {
 	const FswStretch *stretch = writing->stretch;
-	const FswFlag *flag = writing->flag;
-	int64		first;
-	int64		last;
+	FswFlag    *flag = writing->flag;
+	int			option = fsw_timeline_first(flag->options, flag->noptions, fsw_after(stretch->latest, 1));
 	int			update;
 
 	if (stretch->initial && stretch->state >= 0 && stretch->evidence >= 0)
 		lower_start(writing);
+	/* an override has those alone that were given to it */
+	if (writing->scope > 0 && stretch->state >= 0 && option < flag->noptions && flag->options[option] < writing->to)
+		lower_from(writing, flag->options[option],
+				   flag->options[fsw_timeline_first(flag->options, flag->noptions, writing->to) - 1], writing->to, FSW_REPORTED);
 	if (writing->noptions > 0 && stretch->state >= 0)
 	{
-		first = flag->options[writing->option];
-		last = flag->options[writing->option + writing->noptions - 1];
-		/* perhaps it was read only after that */
-		if (stretch->initial || first <= stretch->latest)
-			first = stretch->from;
-		fsw_timeline_lower(writing->timeline, writing->first, first,
-						   writing->chained || stretch->last_listed > last ? last : writing->to,
-						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+		/* one without any has none to lose after it was read */
+		bool		none = writing->scope > 0 && flag->states[stretch->state].nvariants == 0;
+
+		lower_from(writing, writing->options[writing->option], writing->options[writing->option + writing->noptions - 1],
+				   none ? Min(writing->to, stretch->latest) : writing->to, FSW_INFERRED);
+		fsw_variants_tell_none(flag, writing->timeline, writing->first, writing->scope, stretch->from,
+							   stretch->latest, stretch->state, writing->to);
 	}
 
 	/* all that is left of a change of the variants, perhaps */
@@ -233,7 +256,7 @@ void
 fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 				  const FswStretch *stretch, const FswStretch *next)
 {
-	const FswFlag *flag = set->flag;
+	FswFlag    *flag = set->flag;
 	Writing		writing = {.flag = flag,.versions = set->versions,.timeline = timeline,
 	.first = timeline->nperiods,.scope = scope,.stretch = stretch,.next = next};
 	bool		told;
@@ -244,9 +267,11 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 
 	told = next != NULL && next->before != FSW_NOT_SEEN && next->before != FSW_NOT_TOLD;
 	writing.chained = told && next->before == stretch->state && stretch->confidence > FSW_UNKNOWN;
-	writing.option = fsw_timeline_first(flag->options, flag->noptions, fsw_after(stretch->from, 1));
-	while (writing.option + writing.noptions < flag->noptions &&
-		   flag->options[writing.option + writing.noptions] < writing.to)
+	writing.options = scope == 0 ? flag->options : flag->removed;
+	writing.nalloptions = scope == 0 ? flag->noptions : flag->nremoved;
+	writing.option = fsw_timeline_first(writing.options, writing.nalloptions, fsw_after(stretch->from, 1));
+	while (writing.option + writing.noptions < writing.nalloptions &&
+		   writing.options[writing.option + writing.noptions] < writing.to)
 	{
 		FSW_INTERRUPT();
 		writing.noptions++;
@@ -281,7 +306,10 @@ compare_by_earliest(const void *a, const void *b)
 	return x->latest < y->latest ? -1 : x->latest > y->latest;
 }
 
-/* While a version is being published, nothing is certain. */
+/*
+ * While a version is being published, nothing is certain, and of one whose
+ * place was found by what chains, it is a guess.
+ */
 FswTimeline *
 fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 {
@@ -289,6 +317,7 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 	FswVersion **versions = palloc_array(FswVersion *, set->nversions);
 	int			v = 0;
 	int64		busy = FSW_NEVER;	/* until then, by the versions before v */
+	int64		moved = FSW_NEVER;	/* and by those that were moved */
 
 	for (int i = 0; i < set->nversions; i++)
 		versions[i] = &set->versions[i];
@@ -301,23 +330,27 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 
 		while (at < period->to)
 		{
-			int64		to;
-			bool		publishing;
+			int64		to = period->to;
+			FswConfidence at_most = FSW_CONFIRMED;
 
 			FSW_INTERRUPT();
 			for (; v < set->nversions && versions[v]->earliest <= at; v++)
+			{
 				busy = Max(busy, versions[v]->latest);
-			publishing = busy > at;
-			to = publishing ? busy : period->to;
+				if (versions[v]->moved)
+					moved = Max(moved, versions[v]->latest);
+			}
+			if (busy > at)
+			{
+				at_most = moved > at ? FSW_INFERRED : FSW_REPORTED;
+				to = Min(to, moved > at ? moved : busy);
+			}
 			if (v < set->nversions)
 				to = Min(to, versions[v]->earliest);
-			to = Min(to, period->to);
-			if (publishing && period->confidence == FSW_CONFIRMED)
-				fsw_timeline_add(result, period->scope, at, to, period->state,
-								 FSW_REPORTED, FSW_CAUSE_PUBLISHING, period->evidence);
-			else
-				fsw_timeline_add(result, period->scope, at, to, period->state,
-								 period->confidence, period->cause, period->evidence);
+			fsw_timeline_add(result, period->scope, at, to, period->state,
+							 Min(period->confidence, at_most),
+							 period->confidence > at_most ? FSW_CAUSE_PUBLISHING : period->cause,
+							 period->evidence);
 			at = to;
 		}
 	}

@@ -108,34 +108,28 @@ take_times(Piece *piece, int64 *to)
 	return from;
 }
 
-/* on or off, with =VALUE and /VARIANT,VARIANT; - for none, ? for not told. */
+/* The index of a state as it is written; FSW_NOT_TOLD where that can't be read. */
 static int
-take_state(Piece *piece)
+find_state(Story *story, const char *word)
 {
-	const char *word = take(piece);
-	FswFlag    *flag = &piece->story->flag;
+	FswFlag    *flag = &story->flag;
 	FswState	state = {0};
 	const char *rest;
 	const char *variants;
 	const uint64 seed = UINT64CONST(0xcbf29ce484222325);
 
-	if (strcmp(word, "-") == 0 || strcmp(word, "?") == 0)
-		return *word == '-' ? FSW_NOT_LIVE : FSW_NOT_TOLD;
 	for (int i = 0; i < flag->nstates; i++)
 	{
-		if (strcmp(word, piece->story->states[i]) == 0)
+		if (strcmp(word, story->states[i]) == 0)
 			return i;
 	}
 	state.enabled = strncmp(word, "on", 2) == 0;
 	rest = word + (state.enabled ? 2 : 3);
 	if (flag->nstates == MAX_STATES)
-		piece->story->full = true;
+		story->full = true;
 	if ((!state.enabled && strncmp(word, "off", 3) != 0) || strchr("=/", *rest) == NULL ||
 		flag->nstates == MAX_STATES)
-	{
-		piece->wrong = true;
 		return FSW_NOT_TOLD;
-	}
 	variants = strchr(rest, '/');
 	state.has_variants = variants != NULL;
 	for (const char *p = variants; p != NULL; p = strchr(p + 1, ','))
@@ -143,9 +137,43 @@ take_state(Piece *piece)
 	state.value = hash_bytes(seed, rest, variants == NULL ? strlen(rest) : (size_t) (variants - rest));
 	state.rest = hash_bytes(seed, rest, strlen(rest));
 	state.content = hash_bytes(seed, word, strlen(word));
-	piece->story->states[flag->nstates] = pnstrdup(word, strlen(word));
+	story->states[flag->nstates] = pnstrdup(word, strlen(word));
 	flag->states[flag->nstates] = state;
 	return flag->nstates++;
+}
+
+/* on or off, with =VALUE and /VARIANT,VARIANT; - for none, ? for not told. */
+static int
+take_state(Piece *piece)
+{
+	const char *word = take(piece);
+	int			state;
+
+	if (strcmp(word, "-") == 0 || strcmp(word, "?") == 0)
+		return *word == '-' ? FSW_NOT_LIVE : FSW_NOT_TOLD;
+	state = find_state(piece->story, word);
+	piece->wrong |= state < 0;
+	return state;
+}
+
+/* As src/read/state_set.c has it: a state with the variants of another, or without any. */
+static int
+combine(FswFlag *flag, int state, int variants)
+{
+	Story	   *story = flag->combine_with;
+	const char *word = story->states[state];
+	const char *end = strchr(word, '/');
+	const char *more = variants < 0 ? NULL : strchr(story->states[variants], '/');
+	size_t		len = end == NULL ? strlen(word) : (size_t) (end - word);
+	size_t		more_len = more == NULL ? 0 : strlen(more);
+	char	   *both = palloc0(len + more_len + 1);
+	int			found;
+
+	memcpy(both, word, len);
+	memcpy(both + len, more == NULL ? "" : more, more_len);
+	found = find_state(story, both);
+	/* without room for it, what is written means nothing any more */
+	return found < 0 ? state : found;
 }
 
 /* default, s and a digit for a segment's override, i and a digit for an identity's. */
@@ -478,6 +506,8 @@ story_read(const char *text, size_t len, Order order)
 	FswFlag    *flag = &story->flag;
 
 	flag->states = palloc_array(FswState, MAX_STATES);
+	flag->combine = combine;
+	flag->combine_with = story;
 	flag->scopes = palloc0_array(FswScope, MAX_SCOPES);
 	flag->evidence = palloc_array(FswEvidence, MAX_EVIDENCE);
 	flag->created_at = FSW_NEVER;

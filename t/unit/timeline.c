@@ -191,10 +191,15 @@ read_steps(const FswFlag *flag, FswStateSteps *steps, FswStepsFacts *facts)
 	}
 }
 
-/* What a lookup says of a state: nothing where it is not live or not told. */
+/* What a lookup says of a state, but for its variants: nothing where it is not live or not told. */
 static int
-shown(int state)
+shown(const FswFlag *flag, int state)
 {
+	for (int i = 0; i < state; i++)
+	{
+		if (flag->states[i].enabled == flag->states[state].enabled && flag->states[i].value == flag->states[state].value)
+			return i;
+	}
 	return Max(state, -1);
 }
 
@@ -237,15 +242,15 @@ check_steps(const FswFlag *flag, const FswTimeline *timeline)
 	{
 		const FswPeriod *period = &timeline->periods[i];
 
-		expect(shown(fsw_steps_at(&steps, period->from)) == shown(period->state) &&
-			   shown(fsw_steps_at(&steps, period->to - 1)) == shown(period->state),
+		expect(shown(flag, fsw_steps_at(&steps, period->from)) == shown(flag, period->state) &&
+			   shown(flag, fsw_steps_at(&steps, period->to - 1)) == shown(flag, period->state),
 			   "the short form has the state of a period");
 	}
 	for (int i = 0; i < steps.n; i++)
 	{
 		const FswPeriod *period = fsw_timeline_at(timeline, 0, steps.from[i]);
 
-		expect(shown(fsw_steps_at(&steps, steps.from[i])) == (period == NULL ? -1 : shown(period->state)),
+		expect(shown(flag, fsw_steps_at(&steps, steps.from[i])) == (period == NULL ? -1 : shown(flag, period->state)),
 			   "the timeline has the state of a step");
 	}
 }

@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/variant.c
+ *	  Variants of which no event of the scope tells, but entries or a later
+ *	  event do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/model.h"
+
+/*
+ * What was a guess in [from, to) because of the variants is known after all:
+ * of the periods from index first on, those have this state.
+ */
+void
+fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to, int state, int evidence)
+{
+	int			last = timeline->nperiods;
+	FswPeriod  *old = palloc_array(FswPeriod, last - first + 1);
+
+	memcpy(old, timeline->periods + first, (last - first) * sizeof(FswPeriod));
+	timeline->nperiods = first;
+	for (int i = 0; i < last - first; i++)
+	{
+		FswPeriod  *period = &old[i];
+		int64		a = Max(from, period->from);
+		int64		b = Min(to, period->to);
+
+		FSW_INTERRUPT();
+		if (period->cause != FSW_CAUSE_VARIANTS || period->confidence != FSW_INFERRED || a >= b)
+			a = b = period->to;
+		fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
+						 period->confidence, period->cause, period->evidence);
+		fsw_timeline_add(timeline, period->scope, a, b, state, FSW_REPORTED, period->cause,
+						 evidence >= 0 ? evidence : period->evidence);
+		fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
+						 period->confidence, period->cause, period->evidence);
+	}
+	pfree(old);
+}
+
+/* The entry is another than the one before: it can have come by webhook and by import. */
+static bool
+is_another(const FswFlag *flag, int option)
+{
+	return option == 0 || flag->options[option] != flag->options[option - 1];
+}
+
+/*
+ * Do the entries count as many variants as were read of a scope between two
+ * instants, at any of these?  An override can have less.
+ */
+static bool
+agrees(const FswFlag *flag, int scope, int64 read_from, int64 read_until, int nvariants)
+{
+	int			count = 0;
+	bool		found = false;
+
+	for (int i = 0; i <= flag->noptions; i++)
+	{
+		int64		from = i > 0 ? flag->options[i - 1] : FSW_NEVER;
+		int64		to = i < flag->noptions ? flag->options[i] : FSW_FOREVER;
+
+		FSW_INTERRUPT();
+		if (to > read_from && from <= read_until)
+			found = found || (scope == 0 ? count == nvariants : count >= nvariants);
+		if (i < flag->noptions && is_another(flag, i))
+			count += flag->option_steps[i];
+		if (count < 0)
+			return false;
+	}
+	return found;
+}
+
+/*
+ * Where all entries since the creation were told and count no variant, no
+ * state of the feature has any: one that was read before has lost them.
+ */
+void
+fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope, int64 read_from,
+					   int64 read_until, int state, int64 to)
+{
+	int			count = 0;
+
+	if (flag->combine == NULL || !flag->creation_told ||
+		!agrees(flag, scope, read_from, read_until, flag->states[state].nvariants))
+		return;
+	for (int i = 0; i <= flag->noptions; i++)
+	{
+		int64		from = i > 0 ? flag->options[i - 1] : FSW_NEVER;
+		int64		until = i < flag->noptions ? flag->options[i] : FSW_FOREVER;
+
+		FSW_INTERRUPT();
+		from = Max(from, read_until);
+		until = Min(until, to);
+		if (count == 0 && from < until && flag->noptions > 0)
+			fsw_variants_tell(timeline, first, from, until, flag->combine(flag, state, FSW_NOT_LIVE), -1);
+		if (i < flag->noptions && is_another(flag, i))
+			count += flag->option_steps[i];
+	}
+}
