@@ -151,7 +151,11 @@ class Judge:
         right = (shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)) if claimed else \
             shown is None and confidence != 'unknown'
         told, act = ('told', act) if right else self.blame(scope, at, claim if claimed else None, act)
-        if not right and claimed and self.never_live(scope, at, claim):
+        if not right and act is None and shown is None:
+            # that there is nothing may have been told by nothing: an environment without flags goes without a word
+            reason, by = self.dead(scope[0], scope[1], at)
+            told = 'told' if by is None or self.dead_told(reason, by) else 'silent'
+        if not right and claim is not None and self.never_live(scope, at, claim):
             told = 'announced'
         version, kind = self.version_of(scope[0], at), scope_kind(scope)
         self.counts[version, kind, where, confidence, right, told] += 1
@@ -202,11 +206,15 @@ class Judge:
         return self.told[acts[0]], acts[0]
 
     def never_live(self, scope, at, claim):
-        """Does a claim take a version for live that was announced with an instant of effect in the past?  Nothing tells that."""
+        """
+        Does a claim take a version for live, by what it has or what it lacks, that was announced with an instant of effect
+        in the past?  Nothing tells that.
+        """
         for version in self.sim.versions.get(scope[:2], ()):
             state = version.states.get(scope[2:])
-            if version.published_at is not None and version.live_from < version.published_at <= at and state is not None and \
-                    same(claim['enabled'], claim['value'], claim['variants'], state.shown()) and \
+            claimed = state is None if claim['enabled'] is None else \
+                state is not None and same(claim['enabled'], claim['value'], claim['variants'], state.shown())
+            if version.published_at is not None and version.live_from < version.published_at <= at and claimed and \
                     not any(row[2] == version.act.n for s, rows in self.truth.items() if s[:2] == scope[:2] for row in rows):
                 return True
         return False
