@@ -38,6 +38,7 @@ FROM flagsmith.history h"""
 
 TOLD = """
 SELECT json_build_object('delivery', d.id, 'type', d.event_type, 'feature', coalesce(a.feature, f.feature), 'author', a.author_email,
+    'told_id', CASE WHEN a.related_object_type = 'FEATURE' OR a.log LIKE 'Multivariate value changed %' THEN a.related_object_id END,
     'at', (extract(epoch FROM a.created_date) * 1000000)::bigint, 'project', a.project_id, 'environment_id', f.environment_id, 'feature_id', f.feature_id, 'segment_id', f.segment_id,
     'segment', f.segment, 'identity', f.identity, 'identifier', f.identity_identifier, 'deleted', f.deleted)
 FROM flagsmith.delivery d
@@ -381,8 +382,10 @@ class Doors:
 
     def judge_line(self, row, line):
         if row['feature'] is not None:
+            # a message that can be split in another way is read wrongly, where the id that comes with it is not
+            feature = self.names.feature.get(row['told_id'], row['feature'])
             self.count('history', row['environment_id'], 'feature of ' + row['type'],
-                       'right' if line['feature'] == row['feature'] else 'line of another feature', (row['delivery'], line['feature']))
+                       'right' if line['feature'] == feature else 'line of another feature', (row['delivery'], line['feature']))
         if row['type'] == 'AUDIT_LOG_CREATED' and row['author'] is not None:
             self.count('history', row['environment_id'], 'author of the entry',
                        'right' if line['actor'] == row['author'] else 'another actor', (row['delivery'], line['actor']))
