@@ -79,12 +79,44 @@ is_asked(const FswHistory *history, int scope, const FswAsked *asked)
 		bsearch(&shown->segment_id, asked->segments, asked->nsegments, sizeof(int64), fsw_compare_int64) != NULL;
 }
 
-static int64
-priority_of(const FswHistory *history, const FswPeriod *period)
+/*
+ * The priority of an override at an instant, and when it was told: by what told
+ * its state, or where that came only later, by what came last before.
+ */
+static void
+tell_priority(const FswHistory *history, int64 at, Candidate *candidate)
 {
+	const FswPeriod *period = candidate->period;
 	const FswShownRow *row = fsw_history_row(history, period);
+	int			i = period->evidence;
 
-	return row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
+	candidate->told = i < 0 ? FSW_NEVER : history->flag.evidence[i].at;
+	for (; i >= 0 && candidate->told > at; i--)
+	{
+		const FswEvidence *piece = &history->flag.evidence[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (piece->scope != period->scope || piece->at > at || piece->row < 0 ||
+			(piece->kind != FSW_EV_BODY && piece->kind != FSW_EV_IMPORT) ||
+			!history->shown_rows[piece->row].has_priority)
+			continue;
+		candidate->told = piece->at;
+		row = &history->shown_rows[piece->row];
+	}
+	candidate->priority = row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
+}
+
+/* Were the overrides of states that are saved one by one put in another order within (after, at]? */
+static bool
+is_moved(const FswFlag *flag, int64 after, int64 at)
+{
+	for (int i = 0; i < flag->nmoves; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (flag->moves[i] > after && flag->moves[i] <= at)
+			return true;
+	}
+	return false;
 }
 
 /* Was an override put before others, or were they moved, within (after, at]? */
@@ -112,7 +144,8 @@ is_reordered(const FswHistory *history, int64 after, int64 at, int64 priority)
 }
 
 /*
- * How sure is it which of several segment overrides wins?  With versions, a
+ * How sure is it which of several segment overrides wins?  An entry may say
+ * that they were put in another order, but not in which.  With versions, a
  * new override moves those behind it without a word, which leaves those told
  * of together in their order, and so does a version that changes nothing but
  * the order.
@@ -134,6 +167,8 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 		latest = Max(latest, candidates[i].told);
 		priority = Max(priority, candidates[i].priority);
 	}
+	if (nlive >= 2 && is_moved(&history->flag, earliest, at))
+		return FSW_INFERRED;
 	if (nlive < 2 || !history->flag.versioned)
 		return FSW_CONFIRMED;
 	/* those that a list alone tells of have none */
@@ -199,10 +234,10 @@ find_candidates(const FswHistory *history, const FswAsked *asked, int64 at, Cand
 			(*n)++;
 		}
 		candidate->period = override;
+		tell_priority(history, at, candidate);
 		/* one that is absent had to be looked at before any other */
-		candidate->priority = override->state < 0 ? -1 : priority_of(history, override);
-		candidate->told = override->evidence < 0 ? FSW_NEVER :
-			history->flag.evidence[override->evidence].at;
+		if (override->state < 0)
+			candidate->priority = -1;
 	}
 	nwanted -= *n;
 	qsort(candidates, *n, sizeof(Candidate), compare_candidates);

@@ -31,7 +31,8 @@
 	X(FEATURE_DELETED, "feature_deleted") \
 	X(ENVIRONMENT_CREATED, "environment_created") \
 	X(SEGMENT_DELETED, "segment_deleted") \
-	X(SCHEDULED, "scheduled")
+	X(SCHEDULED, "scheduled") \
+	X(REORDERED, "reordered")
 
 #define FSW_EFFECT_ENUM(kind, name) FSW_EFFECT_##kind,
 

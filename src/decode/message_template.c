@@ -106,7 +106,7 @@ const FswLogTemplate fsw_log_templates[] = {
 	{"Remote config updated for segment override on feature '{feature}' and segment '{segment}'.",
 	OF_FEATURE_STATE, "updated", "segment override", FSW_EFFECT_VALUE},
 	{"Segment overrides re-ordered for feature '{feature}'.",
-	OF_FEATURE, "reordered", "segment override", FSW_EFFECT_NONE},
+	OF_FEATURE, "reordered", "segment override", FSW_EFFECT_REORDERED},
 	{"Feature override created for feature '{feature}' and identity '{identity}'",
 	OF_EDGE_IDENTITY, "created", "identity override", FSW_EFFECT_OVERRIDE},
 	{"Feature override updated for feature '{feature}' and identity '{identity}'",

@@ -13,12 +13,14 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/builder.h"
+#include "src/read/history.h"
 #include "src/read/read.h"
 
 /* A piece of evidence more, of which all else is to be said. */
@@ -291,6 +293,50 @@ read_events(FswHistoryReading *reading)
 		read_deletions(reading);
 }
 
+/* Of two deliveries that tell the same of the same instant, which is first does not depend on what was stored first. */
+static int
+order_rows(const FswFlag *flag, int row, int other)
+{
+	FswHistoryReading *reading = flag->order_with;
+	const FswShownRow *rows = reading->history->shown_rows;
+
+	if (rows[row].delivery == rows[other].delivery)
+		return row < other ? -1 : 1;
+	return memcmp(fsw_piece_digest(reading->reader, rows[row].delivery),
+				  fsw_piece_digest(reading->reader, rows[other].delivery), FSW_DIGEST_LENGTH);
+}
+
+/* When overrides by segment were put in another order: of that before an instant, the latest. */
+static void
+read_moves(FswHistoryReading *reading)
+{
+	const FswFlagFacts *flag_facts = reading->flag_facts;
+	FswFlag    *flag = &reading->history->flag;
+	int			max = 0;
+
+	for (int i = 0; i < flag_facts->feature.nnames; i++)
+	{
+		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_LIFE);
+
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.names[i]));
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
+		fsw_scan_equal(scan, CStringGetTextDatum("reordered"));
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+		if (reading->near != NULL && *reading->near != FSW_FOREVER)
+			fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(*reading->near));
+		fsw_scan_begin(scan, BackwardScanDirection);
+		while (fsw_scan_next(scan))
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (!fsw_entry_is_of(scan, flag_facts))
+				continue;
+			FSW_PUSH(flag->moves, flag->nmoves, max) = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
+			if (reading->near != NULL)
+				break;
+		}
+	}
+}
+
 /* Build the history of which the flag events are read. */
 FswHistory *
 fsw_history_build(FswHistoryReading *reading)
@@ -315,8 +361,12 @@ fsw_history_build(FswHistoryReading *reading)
 	fsw_read_entries(reading);
 	if (flag_facts->versioned && !flag->near)
 		fsw_read_versions(reading);
+	if (reading->asked->nsegments > 1)
+		read_moves(reading);
 	flag->combine = fsw_combine_state;
 	flag->combine_with = &reading->states;
+	flag->order = order_rows;
+	flag->order_with = reading;
 	history->timeline = fsw_timeline_build(flag);
 	history->whole = reading->near == NULL;
 	if (!reading->asked->state_alone)

@@ -410,7 +410,7 @@ read_entries_of(FswReader *reader, LifeReading *reading, int64 name)
 			reading->any_version = true;
 			break;
 		}
-		if (fsw_entry_is_of(scan, reading->flag_facts))
+		if (!fsw_scan_is(scan, EFFECT_kind, "reordered") && fsw_entry_is_of(scan, reading->flag_facts))
 			read_entry(reading, scan);
 	}
 }

@@ -168,7 +168,7 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	 */
 	[FSW_INDEX_EFFECT_LIFE] = {"audit_effect_life_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, " HASH("source") ", kind, environment_id, occurred_at", NULL,
-		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'version'])"
+		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'reordered', 'version'])"
 	" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
 	[FSW_INDEX_EFFECT_SEGMENT] = {"audit_effect_segment_idx", FSW_READ_AUDIT_EFFECT, "source, segment_id, occurred_at", NULL,
 	"kind OPERATOR(pg_catalog.=) 'segment_deleted'"},

@@ -198,6 +198,8 @@ struct FswFlag
 	int64	   *removed;		/* override gets no variant that is added */
 	int			nupdates;		/* and of FSW_EV_UPDATED */
 	int64	   *updates;
+	int			nmoves;			/* when the overrides saved one by one were put */
+	int64	   *moves;			/* in another order, the latest near an instant */
 	bool		last_edit_unclear;	/* FLAG_DELETED told others than known */
 	/*
 	 * the state that is the one but for the other's variants, or without any
@@ -205,6 +207,9 @@ struct FswFlag
 	 */
 	int			(*combine) (FswFlag *flag, int state, int variants);
 	void	   *combine_with;	/* the caller's */
+	/* of two rows that nothing else tells apart, which is first; NULL: as read */
+	int			(*order) (const FswFlag *flag, int row, int other);
+	void	   *order_with;
 };
 
 typedef struct FswPeriod

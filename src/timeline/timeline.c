@@ -268,10 +268,11 @@ end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 
 /* By time, arrival and content, never by the order of insertion. */
 static int
-compare_evidence(const void *a, const void *b)
+compare_evidence(const void *a, const void *b, void *argument)
 {
 	const FswEvidence *x = a;
 	const FswEvidence *y = b;
+	const FswFlag *flag = argument;
 
 	FSW_INTERRUPT();
 	if (x->at != y->at)
@@ -284,7 +285,9 @@ compare_evidence(const void *a, const void *b)
 		return x->kind < y->kind ? -1 : 1;
 	if (x->scope != y->scope)
 		return x->scope < y->scope ? -1 : 1;
-	/* the same but for the delivery: as they were read */
+	/* the same but for the delivery */
+	if (flag->order != NULL && x->row != y->row && x->row >= 0 && y->row >= 0)
+		return flag->order(flag, x->row, y->row);
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
@@ -321,7 +324,7 @@ place_requests(FswFlag *flag)
 		if (body != NULL)
 			body->at = entry->at;
 	}
-	qsort(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence);
+	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 }
 
 /* Did an event of the same time tell the state, too? */
@@ -468,7 +471,7 @@ fsw_timeline_build(FswFlag *flag)
 	FswTimeline **versioned = NULL;
 	FswScopeEvidence *scopes;
 
-	qsort(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence);
+	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	place_requests(flag);
 	if (!flag->versioned)
 		take_deletions(flag);
