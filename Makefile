@@ -189,6 +189,7 @@ REGRESS = \
 	doubt \
 	pruned_hole \
 	question \
+	priority \
 	day \
 	draw \
 	bootstrap \

@@ -1,0 +1,56 @@
+-- Which of several overrides by segment wins: what says that their order changed makes it a guess.
+SET TimeZone = 'UTC';
+\set SHOW_CONTEXT never
+BEGIN;
+SELECT count(flagsmith.add_webhook(name, source => 'priority', allow_unsigned => true, max_spool_age => NULL)) FROM unnest(ARRAY['priority']) AS name;
+CREATE FUNCTION pg_temp.override(environment int, segment int, priority int, value text, at text, before text DEFAULT NULL, feature int DEFAULT 41) RETURNS text LANGUAGE sql AS $$
+    WITH flag AS (
+        SELECT jsonb_build_object('multivariate_feature_state_values', '[]'::jsonb, 'identity', NULL, 'identity_identifier', NULL,
+            'feature_segment', jsonb_build_object('priority', priority, 'segment', jsonb_build_object('id', segment, 'name', 'segment ' || segment)),
+            'environment', jsonb_build_object('id', environment, 'name', 'env ' || environment),
+            'feature', jsonb_build_object('id', feature, 'name', 'flag ' || feature, 'project', '{"id": 40, "name": "Ranks"}'::jsonb), 'enabled', true) AS state)
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'priority', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_strip_nulls(jsonb_build_object('changed_by', 'ada@example.com',
+        'timestamp', at, 'new_state', state || jsonb_build_object('feature_state_value', value),
+        'previous_state', CASE WHEN before IS NOT NULL THEN state || jsonb_build_object('feature_state_value', before) END)))::text, 'UTF8'), at::timestamptz + interval '1 s'
+    FROM flag
+    RETURNING outcome $$;
+CREATE FUNCTION pg_temp.entry(id int, environment int, type text, log text, at text, uuid text DEFAULT NULL, object int DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('priority', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object('id', id, 'created_date', at, 'log', log,
+        'author', '{"id": 1, "email": "ada@example.com", "first_name": "", "last_name": ""}'::jsonb,
+        'environment', jsonb_build_object('id', environment, 'name', 'env ' || environment), 'project', '{"id": 40, "name": "Ranks"}'::jsonb,
+        'related_object_id', object, 'related_object_type', type, 'related_object_uuid', uuid, 'is_system_event', false))::text, 'UTF8'), at::timestamptz + interval '2 s')
+    RETURNING outcome $$;
+CREATE FUNCTION pg_temp.answers(environment int, feature int, VARIADIC at timestamptz[]) RETURNS TABLE (at timestamptz, segment_id bigint, value jsonb, confidence flagsmith.confidence) LANGUAGE sql AS $$
+    SELECT a, s.segment_id, s.value, s.confidence FROM unnest(at) a, flagsmith.feature_state(environment, feature, a, '{7,8}', source => 'priority') s $$;
+
+-- Saved one by one: an entry says that they were put in another order, and not in which, until each was told anew.
+SELECT pg_temp.override(401, 7, 0, 'seven', '2026-03-01T10:00:00Z'),
+    pg_temp.entry(1, 401, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 41'' and segment ''segment 7''', '2026-03-01T10:00:00Z'),
+    pg_temp.override(401, 8, 1, 'eight', '2026-03-01T11:00:00Z'),
+    pg_temp.entry(2, 401, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 41'' and segment ''segment 8''', '2026-03-01T11:00:00Z'),
+    pg_temp.entry(3, 401, 'FEATURE', 'Segment overrides re-ordered for feature ''flag 41''.', '2026-03-01T12:00:00Z', NULL, 41),
+    -- of another environment, and of another feature of this name
+    pg_temp.entry(4, 402, 'FEATURE', 'Segment overrides re-ordered for feature ''flag 41''.', '2026-03-01T11:30:00Z', NULL, 41),
+    pg_temp.entry(5, 401, 'FEATURE', 'Segment overrides re-ordered for feature ''flag 41''.', '2026-03-01T11:40:00Z', NULL, 49),
+    pg_temp.override(401, 7, 1, 'seven again', '2026-03-01T13:00:00Z', 'seven'),
+    pg_temp.entry(6, 401, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 41'' and segment ''segment 7''', '2026-03-01T13:00:00Z'),
+    pg_temp.override(401, 8, 0, 'eight again', '2026-03-01T14:00:00Z', 'eight'),
+    pg_temp.entry(7, 401, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 41'' and segment ''segment 8''', '2026-03-01T14:00:00Z'),
+    pg_temp.entry(8, 401, 'ENVIRONMENT', 'Environment updated: env 401', '2026-03-01T20:00:00Z');
+SELECT * FROM pg_temp.answers(401, 41, '2026-03-01 11:50Z', '2026-03-01 12:00Z', '2026-03-01 12:30Z', '2026-03-01 13:30Z', '2026-03-01 14:30Z');
+-- one override alone has no order
+SELECT segment_id, value, confidence FROM flagsmith.feature_state(401, 41, '2026-03-01 12:30Z', '{8}', source => 'priority');
+SELECT kind, count(*) FROM flagsmith.audit_effect WHERE source = 'priority' GROUP BY 1 ORDER BY 1;
+SELECT action, object, feature FROM flagsmith.history WHERE source = 'priority' AND action = 'reordered' AND environment = 'env 401' ORDER BY at;
+
+-- In versions: what a later event says of a state between tells no priority of that time.
+SELECT pg_temp.override(403, 7, 0, 'seven', '2026-03-02T10:00:00Z', NULL, 42), pg_temp.override(403, 8, 1, 'eight', '2026-03-02T10:00:00Z', NULL, 42),
+    pg_temp.entry(9, 403, 'EF_VERSION', 'New version published for feature: flag 42', '2026-03-02T10:00:00.3Z', 'a'),
+    -- a version of which nothing came changed a value
+    pg_temp.entry(10, 403, 'EF_VERSION', 'New version published for feature: flag 42', '2026-03-02T11:00:00.3Z', 'b'),
+    pg_temp.override(403, 8, 0, 'eight at last', '2026-03-02T12:00:00Z', 'eight between', 42), pg_temp.override(403, 7, 1, 'seven at last', '2026-03-02T12:00:00Z', 'seven', 42),
+    pg_temp.entry(11, 403, 'EF_VERSION', 'New version published for feature: flag 42', '2026-03-02T12:00:00.3Z', 'c');
+SELECT at, segment_id, value FROM pg_temp.answers(403, 42, '2026-03-02 10:30Z', '2026-03-02 11:30Z', '2026-03-02 12:30Z');
+ROLLBACK;
