@@ -10,8 +10,9 @@
  * trusted; the list of all states, without naming segments; and an audit
  * entry.  Here they are put together to versions, the versions are put in
  * the order in which they went live, and the state of every scope is carried
- * from each to the next, comparing as it goes.  version_match.c,
- * version_order.c and version_write.c have the steps before and after.
+ * from each to the next, comparing as it goes (version_list.c).
+ * version_match.c, version_order.c and version_write.c have the steps before
+ * and after.
  *
  *-------------------------------------------------------------------------
  */

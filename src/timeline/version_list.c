@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_list.c
+ *	  What a version's list says of the overrides that are known.
+ *
+ * It has the states of all overrides by segment, and does not say whose they
+ * are.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+static int
+compare_held(const void *a, const void *b)
+{
+	const FswHeld *x = a;
+	const FswHeld *y = b;
+
+	FSW_INTERRUPT();
+	if (x->state != y->state)
+		return x->state < y->state ? -1 : 1;
+	return x->scope < y->scope ? -1 : x->scope > y->scope;
+}
+
+/*
+ * Which override is meant by a list was lost: it is known again by a list
+ * that shows exactly what all overrides were told last.  Returns whether it
+ * does.
+ */
+bool
+fsw_version_find(const FswVersions *set, int *current, const FswEvidence *list)
+{
+	int		   *told = palloc_array(int, set->nused);
+	int			n = 0;
+	bool		lost = false;
+	bool		found;
+
+	for (int i = 0; i < set->nused; i++)
+	{
+		int			state = set->used[i] == 0 ? FSW_NOT_LIVE : current[set->used[i]];
+
+		FSW_INTERRUPT();
+		lost = lost || fsw_is_lost(state);
+		if (state >= 0 || state < FSW_LOST)
+			told[n++] = state >= 0 ? state : FSW_LOST - 1 - state;
+		else if (state == FSW_LOST)
+			n = set->nused;		/* not known at all */
+		if (n == set->nused)
+			break;
+	}
+	found = lost && n < set->nused && n == list->nlist - 1;
+	if (found)
+	{
+		int		   *listed = memcpy(palloc_array(int, n + 1), list->list + 1, n * sizeof(int));
+
+		qsort(told, n, sizeof(int), fsw_compare_int);
+		qsort(listed, n, sizeof(int), fsw_compare_int);
+		found = n == 0 || memcmp(told, listed, n * sizeof(int)) == 0;
+		pfree(listed);
+	}
+	for (int i = 0; found && i < set->nused; i++)
+	{
+		int		   *state = &current[set->used[i]];
+
+		if (set->used[i] != 0 && fsw_is_lost(*state))
+			*state = FSW_LOST - 1 - *state;
+	}
+	pfree(told);
+	return found;
+}
+
+/*
+ * Compare the overrides thought to be live with a version's list.  Returns
+ * how many overrides are known; verdicts are in the order of held.  *extra is
+ * the number of listed states that no known override has, *nlost the number
+ * of overrides whose state is lost.
+ */
+int
+fsw_version_compare(const FswVersions *set, const int *current, const FswEvidence *list,
+					FswHeld *held, FswVerdict *verdicts, int *extra, int *nlost)
+{
+	int		   *listed = palloc_array(int, list->nlist);
+	int			nlisted = list->nlist - 1;
+	int			nheld = 0;
+	int			j = 0;
+
+	*extra = 0;
+	*nlost = 0;
+	for (int i = 0; i < set->nused; i++)
+	{
+		int			scope = set->used[i];
+
+		FSW_INTERRUPT();
+		if (scope == 0)
+			continue;
+		if (fsw_is_lost(current[scope]))
+			(*nlost)++;
+		else if (current[scope] >= 0)
+		{
+			held[nheld].state = current[scope];
+			held[nheld].scope = scope;
+			nheld++;
+		}
+	}
+	qsort(held, nheld, sizeof(FswHeld), compare_held);
+	memcpy(listed, list->list + 1, nlisted * sizeof(int));
+	qsort(listed, nlisted, sizeof(int), fsw_compare_int);
+
+	for (int i = 0; i < nheld;)
+	{
+		int			state = held[i].state;
+		int			same = 0;
+		int			have = 0;
+		FswVerdict	verdict;
+
+		FSW_INTERRUPT();
+		for (; j < nlisted && listed[j] < state; j++)
+			(*extra)++;
+		while (i + same < nheld && held[i + same].state == state)
+			same++;
+		while (j + have < nlisted && listed[j + have] == state)
+			have++;
+		*extra += Max(0, have - same);
+		verdict = have >= same ? FSW_LISTED : have == 0 ? FSW_NOT_LISTED : FSW_CANNOT_TELL;
+		for (int k = 0; k < same; k++)
+			verdicts[i + k] = verdict;
+		i += same;
+		j += have;
+	}
+	*extra += nlisted - j;
+	pfree(listed);
+	return nheld;
+}
