@@ -19,6 +19,9 @@
 /* How much the clocks of sender and receiver may differ. */
 #define CLOCKS				INT64CONST(1000000)
 
+/* Of two readings, the later one can arrive so much before the other. */
+#define OVERTAKEN			INT64CONST(2000000)
+
 /* The first entry of a scope that is not earlier than an instant. */
 static int
 entry_from(const FswScopeEvidence *scope, int64 at)
@@ -54,7 +57,8 @@ doubt(FswAct *act, FswConfidence at_most, FswCause cause)
  * Several states under one time are a torn read: a task read between the two
  * saves of a request.  What arrived before the next act began is right, and of
  * that the last reading the most complete one.  Clocks differ: what arrived
- * about then may be the next act's as well.  *sure is whether nothing is.
+ * about then may be the next act's as well.  Nor is the last to arrive the last
+ * reading where another came soon before it.  *sure is whether neither is so.
  */
 static FswEvidence *
 choose_body(const FswScopeEvidence *scope, int first, int last, bool *sure)
@@ -69,8 +73,13 @@ choose_body(const FswScopeEvidence *scope, int first, int last, bool *sure)
 	for (int i = last - 1; i >= first; i--)
 	{
 		FSW_INTERRUPT();
-		if (next_at == FSW_FOREVER || fsw_after(scope->bodies[i]->arrived, CLOCKS) < next_at)
-			return scope->bodies[i];
+		if (next_at != FSW_FOREVER && fsw_after(scope->bodies[i]->arrived, CLOCKS) >= next_at)
+			continue;
+		body = scope->bodies[i];
+		for (int j = i - 1; j >= first && *sure; j--)
+			*sure = scope->bodies[j]->state == body->state ||
+				fsw_apart(body->arrived, scope->bodies[j]->arrived) > OVERTAKEN;
+		return body;
 	}
 	*sure = false;
 	for (int i = last - 1; i >= first; i--)

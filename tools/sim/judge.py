@@ -196,7 +196,7 @@ class Judge:
         before = next((i for i in range(index - 1, -2, -1) if claimed(i)), None)
         after = next((i for i in range(index + 1, len(rows)) if claimed(i)), None)
         if before is not None and (claim is not None or after is None):
-            acts = [row[2] for row in rows[before + 1:index + 1]]
+            acts = self.missed(rows, before, index) or [row[2] for row in rows[before + 1:index + 1]]
         elif after is not None:
             acts = [row[2] for row in rows[index + 1:after + 1]]
         else:
@@ -204,6 +204,16 @@ class Judge:
         order = ('told', 'hole', 'silent', 'lost')
         acts.sort(key=lambda n: order.index(self.told[n]))
         return self.told[acts[0]], acts[0]
+
+    @staticmethod
+    def missed(rows, before, index):
+        """The acts since a state that is claimed which changed that of it in which the true one differs."""
+        then, now = (rows[i][1] if i >= 0 else None for i in (before, index))
+        if then is None or now is None:
+            return []
+        parts = [i for i in range(3) if then[i] != now[i]]
+        return [rows[i][2] for i in range(before + 1, index + 1)
+                if rows[i][1] is None or rows[i - 1][1] is None or any(rows[i][1][part] != rows[i - 1][1][part] for part in parts)]
 
     def never_live(self, scope, at, claim):
         """
