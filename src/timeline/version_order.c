@@ -319,11 +319,25 @@ try_later(Search *search, int first, int last)
 	return best > first;
 }
 
+/* Has a version an event that knows what was there before it? */
+static bool
+knows_before(const FswFlag *flag, const FswVersion *version)
+{
+	for (int i = 0; i < version->nevents; i++)
+	{
+		if (flag->evidence[version->events[i]].before >= 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Would a version, at its place, change what no event tells?  That an override
- * is missing from its list is no such change: a removal sends none.  But where
- * the list alone came late, the version may be from before the override: then
- * *missing is set, and others have to speak for that.
+ * is missing from its list is no such change: a removal sends none, and what
+ * was scheduled restores what was there when it was drafted.  But where the
+ * list alone came late, or events that know nothing of what was before them,
+ * the version may be from before the override: then *missing is set, and
+ * others have to speak for that.
  */
 static bool
 changes_untold(Search *search, int index, bool *missing)
@@ -338,15 +352,17 @@ changes_untold(Search *search, int index, bool *missing)
 	int			nheld;
 
 	*missing = false;
-	if (version->has_events)
+	if (version->has_events && (version->list == NULL || version->list->nlist == 0 || !knows_before(set->flag, version)))
 		return try_range(search, index, index + 1) > 0;
 	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
+	if (version->has_events && try_events(set, current, version) > 0)
+		return true;
 	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
 		return true;
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
 	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
-	for (int i = 0; i < nheld && version->scheduled && extra <= nlost; i++)
+	for (int i = 0; i < nheld && version->scheduled && !version->has_events && extra <= nlost; i++)
 		*missing |= verdicts[i] != FSW_LISTED;
 	pfree(held);
 	pfree(verdicts);

@@ -40,6 +40,23 @@ write_period(const Writing *writing, int64 from, int64 to, int state, FswConfide
 	fsw_timeline_add(writing->timeline, writing->scope, from, to, state, confidence, cause, evidence);
 }
 
+/* While its version is being published.  Returns when that is over, at the latest to before an instant. */
+static int64
+write_publishing(const Writing *writing, int64 stop)
+{
+	const FswStretch *stretch = writing->stretch;
+	bool		prompt = fsw_apart(stretch->latest, stretch->earliest) <= PROMPT && stretch->state != FSW_NOT_LIVE;
+	int64		at = Min(Max(stretch->latest, stretch->from), stop);
+
+	if (stretch->version < 0)
+		return stretch->from;
+	/* scheduled ones and removals have no instant of their own */
+	write_period(writing, stretch->from, at, stretch->state,
+				 Min(prompt && stretch->earliest == stretch->from ? FSW_REPORTED : FSW_INFERRED, stretch->confidence),
+				 FSW_CAUSE_PUBLISHING, stretch->evidence);
+	return at;
+}
+
 /* The next event's previous state is another one: what changed it, and when? */
 static void
 write_broken(const Writing *writing)
@@ -67,6 +84,7 @@ write_broken(const Writing *writing)
 	if (noptions > 0)
 		changed = Min(changed, writing->options[option]);
 	changed = Min(Max(changed, from), to);
+	from = write_publishing(writing, changed);
 	write_period(writing, from, changed, stretch->state, Min(FSW_REPORTED, stretch->confidence),
 				 stretch->cause, stretch->evidence);
 	write_period(writing, changed, to, after, one ? FSW_REPORTED : FSW_UNKNOWN,
@@ -126,17 +144,7 @@ write_held(const Writing *writing)
 					 stretch->evidence);
 	else
 	{
-		if (stretch->version >= 0)
-		{
-			bool		prompt = fsw_apart(stretch->latest, stretch->earliest) <= PROMPT &&
-				state != FSW_NOT_LIVE;
-
-			/* scheduled ones and removals have no instant of their own */
-			at = Min(Max(stretch->latest, at), stop);
-			write_period(writing, stretch->from, at, state,
-						 prompt && stretch->earliest == stretch->from ? FSW_REPORTED : FSW_INFERRED,
-						 FSW_CAUSE_PUBLISHING, stretch->evidence);
-		}
+		at = write_publishing(writing, stop);
 		/* one piece of evidence does not tell what was before it */
 		if (stretch->initial && stretch->confidence < FSW_CONFIRMED && stretch->listed)
 		{
