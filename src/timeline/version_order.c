@@ -352,17 +352,17 @@ changes_untold(Search *search, int index, bool *missing)
 	int			nheld;
 
 	*missing = false;
-	if (version->has_events && (version->list == NULL || version->list->nlist == 0 || !knows_before(set->flag, version)))
+	if (version->has_events && !knows_before(set->flag, version))
 		return try_range(search, index, index + 1) > 0;
 	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
-	if (version->has_events && try_events(set, current, version) > 0)
-		return true;
+	if (version->has_events)
+		return try_events(set, current, version) > 0;
 	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
 		return true;
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
 	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
-	for (int i = 0; i < nheld && version->scheduled && !version->has_events && extra <= nlost; i++)
+	for (int i = 0; i < nheld && version->scheduled && extra <= nlost; i++)
 		*missing |= verdicts[i] != FSW_LISTED;
 	pfree(held);
 	pfree(verdicts);
