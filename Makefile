@@ -53,6 +53,7 @@ OBJS = \
 	src/timeline/version.o \
 	src/timeline/version_list.o \
 	src/timeline/version_match.o \
+	src/timeline/version_never.o \
 	src/timeline/version_order.o \
 	src/timeline/version_write.o \
 	src/read/around.o \

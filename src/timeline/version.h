@@ -13,6 +13,9 @@
 /* How many versions an event may be compared with, to find its own. */
 #define FSW_VERSION_REACH	64
 
+/* How many versions behind one say whether it was live. */
+#define FSW_WITNESSES		3
+
 /*
  * An entry is written by a task, this long after its version at most.  Nothing
  * that tells of a version by itself is taken to be later.
@@ -138,6 +141,13 @@ fsw_compare_int(const void *a, const void *b)
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);
+
+/* version_never.c */
+extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
+extern int	fsw_version_contradictions(const FswVersions *versions, int index);
+extern bool fsw_version_never(const FswVersions *versions, int index, const int *before);
+
+/* version_list.c */
 extern bool fsw_version_find(const FswVersions *versions, int *current, const FswEvidence *list);
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,

@@ -28,22 +28,6 @@
  */
 #define IN_ORDER			INT64CONST(60000000)
 
-/*
- * Are two states the same but for variants, one of which was added or removed
- * when the event that tells one of them could be built?
- */
-static bool
-differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
-{
-	int			option;
-
-	if (was < 0 || event->before < 0 || flag->states[was].enabled != flag->states[event->before].enabled ||
-		flag->states[was].value != flag->states[event->before].value)
-		return false;
-	option = fsw_timeline_first(flag->options, flag->noptions, event->at);
-	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
-}
-
 /* Count what does not fit of a version's events, and carry their states. */
 static int
 try_events(const FswVersions *set, int *current, const FswVersion *version)
@@ -59,9 +43,7 @@ try_events(const FswVersions *set, int *current, const FswVersion *version)
 		FSW_INTERRUPT();
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
-		if (was != FSW_NOT_SEEN && !fsw_is_lost(was) && event->before != FSW_NOT_TOLD &&
-			was != event->before && !differ_by_option(flag, was, event))
-			misfits++;
+		misfits += fsw_version_misfits(flag, was, event);
 		current[event->scope] = event->state;
 	}
 	if (version->deleted >= 0)
@@ -133,18 +115,6 @@ try_range(Search *search, int first, int end)
 
 	memcpy(search->trial, states_before(search, first), search->nscopes * sizeof(int));
 	for (int i = first; i < end; i++)
-		misfits += try_version(search->set, search->trial, &search->set->versions[i]);
-	return misfits;
-}
-
-/* The same of those behind a version, as if that had not been. */
-static int
-try_skipped(Search *search, int index, int end)
-{
-	int			misfits = 0;
-
-	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
-	for (int i = index + 1; i < end; i++)
 		misfits += try_version(search->set, search->trial, &search->set->versions[i]);
 	return misfits;
 }
@@ -446,24 +416,6 @@ try_earlier(Search *search, int index)
 }
 
 /*
- * Was it announced and never live?  Then what comes after it does not know it.
- * That its own previous state does not fit is not enough: a version before it
- * can have been lost.
- */
-static bool
-try_never(Search *search, int index)
-{
-	FswVersions *set = search->set;
-	int			end = Min(set->nversions, index + 4);
-	int			own = try_range(search, index, index + 1);
-	int			after = try_range(search, index, end) - own;
-
-	return own > 0 && after > 0 && end > index + 1 &&
-		set->versions[index].nevents > 0 && !set->versions[index].imported &&
-		try_skipped(search, index, end) < after;
-}
-
-/*
  * What does not fit between its neighbours may follow the next one, although
  * that was published after it: as near to each other as clocks differ, or with
  * an instant of effect that was given.
@@ -609,7 +561,7 @@ fsw_version_order(FswVersions *set)
 	for (int i = 0; i < set->nversions;)
 	{
 		FSW_INTERRUPT();
-		if (try_never(&search, i) && !try_exchange(&search, i))
+		if (fsw_version_never(set, i, states_before(&search, i)) && !try_exchange(&search, i))
 			drop_version(set, i);
 		else
 			step_over(&search, i++);

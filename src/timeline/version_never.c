@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_never.c
+ *	  Which versions were announced and never live.
+ *
+ * Such a version sends its events and its list as others do; only what comes
+ * after it knows nothing of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+/* Of a scope of which the version in question tells nothing. */
+#define UNTOLD				PG_INT32_MIN
+
+/*
+ * Are two states the same but for variants, one of which was added or removed
+ * when the event that tells one of them could be built?
+ */
+static bool
+differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
+{
+	int			option;
+
+	if (was < 0 || event->before < 0 || flag->states[was].enabled != flag->states[event->before].enabled ||
+		flag->states[was].value != flag->states[event->before].value)
+		return false;
+	option = fsw_timeline_first(flag->options, flag->noptions, event->at);
+	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
+}
+
+/* Was something else carried than an event says was there before? */
+bool
+fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
+{
+	return was != FSW_NOT_SEEN && !fsw_is_lost(was) && event->before != FSW_NOT_TOLD &&
+		was != event->before && !differ_by_option(flag, was, event);
+}
+
+/* Of the scopes that a version tells of, what it tells, or what was held before it. */
+static void
+begin_told(const FswVersions *set, int index, const int *before, int *states)
+{
+	const FswVersion *version = &set->versions[index];
+
+	for (int i = 0; i < set->flag->nscopes; i++)
+		states[i] = UNTOLD;
+	if (version->list != NULL && version->list->nlist > 0)
+		states[0] = before != NULL ? before[0] : version->list->list[0];
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &set->flag->evidence[version->events[i]];
+
+		FSW_INTERRUPT();
+		states[event->scope] = before == NULL ? event->state :
+			before[event->scope] == FSW_NOT_SEEN && event->scope != 0 ? FSW_NOT_LIVE : before[event->scope];
+	}
+}
+
+/* Count the states that a list does not have; they are taken to be as it says. */
+static int
+count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
+{
+	int			n = 0;
+
+	if (states[0] != UNTOLD && states[0] != FSW_NOT_SEEN)
+	{
+		n += states[0] != list->list[0];
+		states[0] = list->list[0];
+	}
+	for (int i = 0; i < set->nused; i++)
+	{
+		int			scope = set->used[i];
+		bool		listed = false;
+
+		for (int j = 1; j < list->nlist && states[scope] >= 0; j++)
+			listed |= list->list[j] == states[scope];
+		FSW_INTERRUPT();
+		if (scope == 0 || states[scope] < 0 || listed)
+			continue;
+		n++;
+		states[scope] = UNTOLD;
+	}
+	return n;
+}
+
+/*
+ * How often do the versions from first to before end contradict what is held
+ * of some scopes: by an event with another previous state, or by a list
+ * without the state?
+ */
+static int
+count_contradictions(const FswVersions *set, int *states, int first, int end)
+{
+	int			n = 0;
+
+	for (int i = first; i < end; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		for (int j = 0; j < version->nevents; j++)
+		{
+			const FswEvidence *event = &set->flag->evidence[version->events[j]];
+
+			FSW_INTERRUPT();
+			if (states[event->scope] == UNTOLD)
+				continue;
+			n += fsw_version_misfits(set->flag, states[event->scope], event);
+			states[event->scope] = event->state;
+		}
+		if (version->list != NULL && version->list->nlist > 0)
+			n += count_unlisted(set, states, version->list);
+	}
+	return n;
+}
+
+/*
+ * How often do the next versions contradict what one tells, by themselves?
+ * What was held before it has no say.
+ */
+int
+fsw_version_contradictions(const FswVersions *set, int index)
+{
+	int		   *states = palloc_array(int, set->flag->nscopes);
+	int			n;
+
+	begin_told(set, index, NULL, states);
+	n = count_contradictions(set, states, index + 1, Min(set->nversions, index + 1 + FSW_WITNESSES));
+	pfree(states);
+	return n;
+}
+
+/*
+ * Was it announced and never live?  Then what comes after it does not know it.
+ * That its own previous state does not fit is not enough: a version before it
+ * can have been lost.  Only scopes of which it tells count: that a list shows
+ * other overrides than were thought to be live says nothing of this version.
+ * Before is what was held when it was published.
+ */
+bool
+fsw_version_never(const FswVersions *set, int index, const int *before)
+{
+	int		   *states;
+	int			after;
+	bool		never;
+
+	if (set->versions[index].nevents == 0 || set->versions[index].imported)
+		return false;
+	after = fsw_version_contradictions(set, index);
+	if (after == 0)
+		return false;
+	states = palloc_array(int, set->flag->nscopes);
+	begin_told(set, index, before, states);
+	never = count_contradictions(set, states, index, index + 1) > 0;
+	begin_told(set, index, before, states);
+	never = never && count_contradictions(set, states, index + 1, Min(set->nversions, index + 1 + FSW_WITNESSES)) < after;
+	pfree(states);
+	return never;
+}
