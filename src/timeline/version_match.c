@@ -29,6 +29,15 @@
 /* Farther away than this, an entry or a list is looked for only in need. */
 #define NEAR				INT64CONST(10000000)
 
+/*
+ * How many groups in a row may be given others for one that has none: near
+ * ones, and far ones.  So what is farther from an instant than twice the delay
+ * of an entry has no say in which events are whose, and what is nearer only
+ * where an event or a version is left over: near.c relies on it.
+ */
+#define NEAR_MOVES			FSW_VERSION_REACH
+#define FAR_MOVES			1
+
 /* What counts as much as a state of a list that the events do not explain. */
 #define UNEXPLAINED			INT64CONST(200000)
 
@@ -48,6 +57,7 @@ typedef struct Group
 	int			nevents;
 	int		   *events;			/* indexes of evidence, one for each scope */
 	int			version;		/* -1 */
+	int			start;			/* the first version that is not too early */
 	int			ncandidates;
 	int			maxcandidates;
 	int		   *candidates;		/* versions, the likeliest first */
@@ -300,40 +310,42 @@ add_candidate(Group *group, int version, int64 cost)
 	group->costs[i] = cost;
 }
 
-/*
- * The versions that a group can be, from the first on that is not too early:
- * those near, or all in reach.
- */
+/* The versions that a group can be: those near, or all in reach. */
 static void
-find_candidates(Match *match, Group *group, int first, bool all)
+find_candidates(Match *match, Group *group, bool far)
 {
 	int			tried = 0;
 
 	group->ncandidates = 0;
-	for (int i = first; i < match->nversions && tried < FSW_VERSION_REACH; i++)
+	for (int i = group->start; i < match->nversions && tried < FSW_VERSION_REACH; i++)
 	{
 		const FswVersion *version = &match->versions[i];
 		int64		told = version->entry != FSW_NEVER ? version->entry : version->list_arrived;
 		int64		cost;
 
 		FSW_INTERRUPT();
-		if (!all && fsw_apart(told, group->time) > NEAR)
+		if (!far && fsw_apart(told, group->time) > NEAR)
 			break;
 		if (group->deleted && match->owner[i] >= 0)
 			continue;
 		tried++;
 		cost = cost_of(match, group, version);
-		if (cost >= 0 && (all || cost <= 2 * NEAR))
+		if (cost >= 0 && (far || cost <= 2 * NEAR))
 			add_candidate(group, i, cost);
 	}
 }
 
-/* Give a group one of its versions, if need be by giving their groups others. */
+/*
+ * Give a group one of its versions, if need be by giving so many groups in a
+ * row others.
+ */
 static bool
-assign(Match *match, int index, int by, int depth)
+assign(Match *match, int index, int by, int moves, bool far)
 {
 	Group	   *group = &match->groups[index];
 
+	if (far)
+		find_candidates(match, group, true);
 	for (int i = 0; i < group->ncandidates; i++)
 	{
 		int			version = group->candidates[i];
@@ -343,12 +355,15 @@ assign(Match *match, int index, int by, int depth)
 		if (match->visited[version] == by)
 			continue;
 		match->visited[version] = by;
-		if (owner >= 0 && (depth == FSW_VERSION_REACH || !assign(match, owner, by, depth + 1)))
+		if (owner >= 0 && (moves == 0 || !assign(match, owner, by, moves - 1, far)))
 			continue;
 		match->owner[version] = index;
 		group->version = version;
 		return true;
 	}
+	/* what it has is near, and only near ones may be better */
+	if (far && group->version >= 0)
+		find_candidates(match, group, false);
 	return false;
 }
 
@@ -398,9 +413,9 @@ improve(Match *match, int index)
 	return false;
 }
 
-/* The versions that each group can be; of a deletion, those that no event has. */
+/* The near versions that each group can be; of a deletion, those that no event has. */
 static void
-find_all_candidates(Match *match, bool deleted, bool all)
+find_near_candidates(Match *match, bool deleted)
 {
 	int			start = 0;
 
@@ -413,36 +428,33 @@ find_all_candidates(Match *match, bool deleted, bool all)
 			   Max(match->versions[start].entry, match->versions[start].list_arrived) <
 			   fsw_after(group->time, -FSW_CLOCKS))
 			start++;
-		if (!group->imported && group->deleted == deleted && (!deleted || group->version < 0))
-			find_candidates(match, group, start, all);
+		group->start = start;
+		if (!group->imported && group->deleted == deleted)
+			find_candidates(match, group, false);
 	}
 }
 
 /*
  * Assign the groups of events, in a second turn those of deletions: near ones,
- * and as long as a group has none, those that are farther away.  Then another
- * one may have to give its own for one that is farther away, too.
+ * then to each group that has none one that is farther away, for which another
+ * one may have to give its own.
  */
 static void
 assign_groups(Match *match, bool deleted)
 {
 	int			turn = match->ngroups * 2 * deleted;
 
-	for (int all = 0; all < 2; all++)
+	find_near_candidates(match, deleted);
+	for (int far = 0; far < 2; far++)
 	{
-		bool		whole = true;
-
-		find_all_candidates(match, deleted, all);
 		for (int i = 0; i < match->ngroups; i++)
 		{
 			Group	   *group = &match->groups[i];
 
 			FSW_INTERRUPT();
 			if (!group->imported && group->deleted == deleted && group->version < 0)
-				whole &= assign(match, i, ++turn, 0);
+				(void) assign(match, i, ++turn, far ? FAR_MOVES : NEAR_MOVES, far);
 		}
-		if (whole)
-			break;
 	}
 	for (int pass = 0; pass < 4; pass++)
 	{
