@@ -20,19 +20,24 @@
 #include "src/decode/row.h"
 #include "src/read/builder.h"
 
-/* So long before and after a stretch nothing happened or arrived. */
-#define QUIET		INT64CONST(11000000)
+/*
+ * So long before and after a stretch nothing happened or arrived: no event is
+ * put together with what is told beyond that, but in need.
+ */
+#define QUIET		INT64CONST(21000000)
+
+/* Nor in need. */
+#define APART		(FSW_ENTRY_DELAY + 2 * FSW_CLOCKS)
 
 /* Events that came later than this are found by their arrival. */
 #define LATE		INT64CONST(60000000)
 
-/* Lists before and after the instant, for each try, and whether all overrides are read. */
+/* Lists before and after the instant, for each try. */
 static const struct
 {
 	int			before;
 	int			after;
-	bool		full;
-}			tries[] = {{3, 4, false}, {24, 24, true}, {2 * FSW_WINDOW, 2 * FSW_WINDOW, true}};
+}			tries[] = {{4, 8}, {16, 16}, {FSW_WINDOW, FSW_WINDOW}};
 
 /* So many changes under one name in an environment are read at most. */
 #define MANY_CHANGES	(16 * FSW_WINDOW)
@@ -59,7 +64,6 @@ typedef struct Window
 	int64		lists_to;
 	int64		from;			/* and events and entries */
 	int64		to;
-	bool		full;			/* with all overrides */
 } Window;
 
 /* The lists that one webhook brought, from an instant on in one direction. */
@@ -355,6 +359,70 @@ find_spans(const Window *window, int *n)
 }
 
 /*
+ * Where the stretch that is read begins, at the span of the result, and from
+ * when on it is certain which events are whose.  Returns n for nowhere.
+ */
+static int
+cut_before(const Window *window, const Span *spans, int n, FswNear *near)
+{
+	int64		quiet = Max(window->lists_from, fsw_after(window->from, LATE));
+	int			first = n;
+
+	near->exact_from = FSW_FOREVER;
+	for (int i = 0; i < n; i++)
+	{
+		int64		apart = fsw_apart(spans[i].from, quiet);
+
+		if (apart >= QUIET && first == n)
+		{
+			first = i;
+			near->first = spans[i].from;
+		}
+		if (apart >= APART || (apart >= QUIET && fsw_apart(spans[i].from, near->first) >= FSW_MATCH_REACH))
+		{
+			near->exact_from = spans[i].from;
+			break;
+		}
+		quiet = Max(quiet, spans[i].to);
+	}
+	return first;
+}
+
+/* The same of where it ends, before the span of the result; -1 for nowhere. */
+static int
+cut_behind(const Window *window, const Span *spans, int n, int first, FswNear *near)
+{
+	int64		quiet = near->first;
+	int64	   *ends = palloc_array(int64, n + 1);
+	int			end = -1;
+
+	near->last = near->exact_to = FSW_FOREVER;
+	if (window->to == FSW_FOREVER)
+		return n;
+	for (int i = first; i <= n; i++)
+	{
+		ends[i] = quiet;
+		if (fsw_apart(i < n ? Min(spans[i].from, window->to) : window->to, quiet) >= QUIET)
+		{
+			end = i;
+			near->last = quiet;
+		}
+		if (i < n)
+			quiet = Max(quiet, spans[i].to);
+	}
+	near->exact_to = FSW_NEVER;
+	for (int i = end; i > first && near->exact_to == FSW_NEVER; i--)
+	{
+		int64		apart = fsw_apart(i < n ? Min(spans[i].from, window->to) : window->to, ends[i]);
+
+		if (apart >= APART || (apart >= QUIET && fsw_apart(near->last, ends[i]) >= FSW_MATCH_REACH))
+			near->exact_to = ends[i];
+	}
+	pfree(ends);
+	return end;
+}
+
+/*
  * Take of what is read the longest stretch between two quiet times.  Returns
  * false if there is none around the instant.
  */
@@ -365,30 +433,13 @@ cut_stretch(Window *window, FswNear *near)
 	int			n;
 	Span	   *spans = find_spans(window, &n);
 	FswEvidence *kept = palloc_array(FswEvidence, n + 1);
-	int64		quiet = Max(window->lists_from, fsw_after(window->from, LATE));
-	int			first = 0;
-	int			end = -1;
+	int			first = cut_before(window, spans, n, near);
+	int			end;
 
-	for (; first < n && fsw_apart(spans[first].from, quiet) < QUIET; first++)
-		quiet = Max(quiet, spans[first].to);
-	if (first == n || spans[first].from >= window->at)
+	if (first == n || near->first >= window->at)
 		return false;
-	near->first = spans[first].from;
-	near->last = FSW_FOREVER;
-	quiet = near->first;
-	for (int i = first; i <= n && window->to != FSW_FOREVER; i++)
-	{
-		if (fsw_apart(i < n ? Min(spans[i].from, window->to) : window->to, quiet) >= QUIET)
-		{
-			end = i;
-			near->last = quiet;
-		}
-		if (i < n)
-			quiet = Max(quiet, spans[i].to);
-	}
-	if (window->to == FSW_FOREVER)
-		end = n;
-	if (end < 0 || near->last < fsw_after(window->at, QUIET))
+	end = cut_behind(window, spans, n, first, near);
+	if (end < 0 || near->last <= window->at)
 		return false;
 	for (int i = first; i < end; i++)
 		kept[i - first] = flag->evidence[spans[i].piece];
@@ -398,22 +449,17 @@ cut_stretch(Window *window, FswNear *near)
 }
 
 /*
- * The events of one time of the default, or of a segment, the nearest to an
+ * The events of one time of the environment default, the nearest to an
  * instant, settled; false for none.
  */
 static bool
-read_settled(Window *window, const int64 *segment, int64 at, bool before)
+read_settled(Window *window, int64 at, bool before)
 {
-	FswScan    *scan = fsw_scan_of(window->reading.reader, segment == NULL ? FSW_INDEX_DEFAULT : FSW_INDEX_OVERRIDE);
+	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_DEFAULT);
 	FswFlag    *flag = window->flag;
 	int			first = flag->nevidence;
 
 	fsw_scan_flag(scan, window->reading.flag_facts);
-	if (segment != NULL)
-	{
-		fsw_scan_equal(scan, Int64GetDatum(*segment));
-		fsw_scan_key_null(scan, true);
-	}
 	fsw_scan_key(scan, before ? BTLessStrategyNumber : BTGreaterStrategyNumber, TimestampTzGetDatum(at));
 	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
 	while (fsw_scan_next(scan))
@@ -492,21 +538,15 @@ find_last(Window *window)
 static bool
 read_far(Window *window, FswNear *near)
 {
-	int			nsegments = 0;
-	int64	   *segments = window->full ? fsw_find_segments(&window->reading, &nsegments) : NULL;
-
 	near->begun = false;
-	near->full = window->full;
-	for (int i = 0; i < nsegments; i++)
-		(void) read_settled(window, &segments[i], near->first, true);
-	if (!read_settled(window, NULL, near->first, true))
+	if (!read_settled(window, near->first, true))
 	{
 		if (!read_first(window))
 			return false;
 		near->begun = true;
 	}
 	near->at_last = FSW_NOT_TOLD;
-	if (near->last != FSW_FOREVER && !read_settled(window, NULL, near->last, false))
+	if (near->last != FSW_FOREVER && !read_settled(window, near->last, false))
 		near->at_last = find_last(window);
 	return true;
 }
@@ -590,7 +630,6 @@ try_near(Window *window, int depth)
 	int64		from;
 
 	window->flag->near = true;
-	window->flag->partly = !window->full;
 	read_lists(window);
 	/* no list before: what is near is the beginning */
 	if (window->lists_from == FSW_NEVER)
@@ -629,7 +668,7 @@ read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *
 {
 	for (int i = 0; i < (int) lengthof(tries); i++)
 	{
-		Window		window = {.at = at,.before = tries[i].before,.after = tries[i].after,.full = tries[i].full};
+		Window		window = {.at = at,.before = tries[i].before,.after = tries[i].after};
 		FswHistory *history;
 
 		CHECK_FOR_INTERRUPTS();

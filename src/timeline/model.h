@@ -28,6 +28,18 @@
 #define FSW_FOREVER		PG_INT64_MAX
 
 /*
+ * An entry is written by a task, this long after a version at most.  Nothing
+ * that tells of a version by itself is taken to be later.
+ */
+#define FSW_ENTRY_DELAY		INT64CONST(900000000)
+
+/* How much the clocks of sender and receiver may differ. */
+#define FSW_CLOCKS			INT64CONST(1000000)
+
+/* How far away those are of which another one can need theirs. */
+#define FSW_MATCH_REACH		(2 * FSW_ENTRY_DELAY + 2 * FSW_CLOCKS)
+
+/*
  * One request saves the state, its value and its percentages one after the
  * other; each save has an audit entry of its own instant.  Microseconds.
  */
@@ -177,8 +189,8 @@ struct FswFlag
 									 * microsecond */
 	FswCause	deleted_with;	/* the feature or the environment */
 	bool		versioned;		/* published in versions */
-	bool		near;			/* of its versions, those near an instant */
-	bool		partly;			/* and of overrides, nothing from before them */
+	bool		near;			/* of its versions, those near an instant, and
+								 * of overrides nothing from before them */
 	int64		latest_audit_at;	/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */
@@ -285,8 +297,9 @@ typedef struct FswNear
 	int64		at;
 	int64		first;
 	int64		last;			/* FSW_FOREVER: to the end */
+	int64		exact_from;		/* so far it is certain which events are whose */
+	int64		exact_to;
 	bool		begun;			/* the first list of all is there */
-	bool		full;			/* and the last events of all overrides */
 	int			at_last;		/* where no later event is: what the last list
 								 * of all says */
 	bool		since;			/* result: the run began at a settled event, */

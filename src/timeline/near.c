@@ -5,11 +5,14 @@
  *
  * The states of versions are carried from one to the next, so an answer could
  * depend on anything before.  A list begins anew: it tells all states of its
- * version.  From the first list read on, the order of versions and the events
- * they got are those of the whole history, unless versions overlap, were
- * scheduled, or are told of by a list or an entry alone: these can be moved,
- * or claimed by events far away.  Where anything like that is among them, the
- * answer here is no, and more has to be read.
+ * version.  Which events are whose is decided by what is near in time
+ * (version_match.c), so that is exact but for the margins of what was read.
+ * The order of versions and which of them were live are those of the whole
+ * history, too, where versions do not overlap, none was scheduled, each list
+ * shows what the one before it did but for its own events, and the next few
+ * versions know each of them: then what was held of overrides, which is not
+ * known here, has no say (version_order.c).  Where anything else is among
+ * them, the answer here is no, and more has to be read.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,18 +20,18 @@
 
 #include "src/timeline/version.h"
 
-/* So many versions behind those in question are looked at. */
-#define NEXT			4
-
 /* What an option added so long after an event can have had a say in it. */
 #define READ_LATE		INT64CONST(2000000)
 
-/* Is it among the versions of which all evidence is read? */
+/* So far before what tells of it a version may begin. */
+#define SPREAD			(5 * FSW_CLOCKS)
+
+/* Is it among the versions that are what they would be if all were read? */
 static bool
-is_whole(const FswVersion *version, const FswNear *near)
+is_exact(const FswVersion *version, const FswNear *near)
 {
-	return version->earliest >= fsw_after(near->first, -FSW_CLOCKS * 5) &&
-		(near->last == FSW_FOREVER || version->live <= near->last);
+	return version->earliest >= fsw_after(near->exact_from, -SPREAD) &&
+		(near->exact_to == FSW_FOREVER || version->latest <= fsw_after(near->exact_to, SPREAD));
 }
 
 static bool
@@ -96,132 +99,217 @@ follows(const FswFlag *flag, const FswVersion *version, const FswVersion *before
 	return result && (n == 0 || version->nevents == 0);
 }
 
-/* From when on the version can stand in the order, or be of events. */
-static int64
-reach_of(const FswVersion *version)
-{
-	if (version->has_events)
-		return version->time;
-	return fsw_after(version->entry != FSW_NEVER ? version->entry : version->list_arrived, -FSW_ENTRY_DELAY);
-}
-
-/* Can events claim the version that are not read, or it others' events? */
-static bool
-is_claimable(const FswVersion *version, const FswNear *near)
-{
-	if (version->deleted >= 0)
-		return true;
-	if (!version->has_events)
-		return reach_of(version) < near->first;
-	return version->entry == FSW_NEVER && version->list == NULL && near->last != FSW_FOREVER &&
-		version->time <= fsw_after(near->last, -FSW_ENTRY_DELAY) &&
-		fsw_after(version->shown, FSW_ENTRY_DELAY) > near->last;
-}
-
-/* Would another place before be tried for the version, given what was held? */
-static bool
-is_movable(const FswVersions *set, int index)
-{
-	const FswVersion *version = &set->versions[index];
-
-	if (version->moved || version->scheduled || version->deleted >= 0)
-		return true;
-	return !version->has_events && version->list != NULL &&
-		(index == 0 || !follows(set->flag, version, version - 1));
-}
-
-/* Does its place depend on what overrides were held? */
+/* Would another place be tried for the version, or has it to be shared with the next? */
 static bool
 is_disputed(const FswVersions *set, int index)
 {
 	const FswVersion *version = &set->versions[index];
 
-	return is_movable(set, index) || version->never ||
+	return version->moved || version->scheduled || version->never ||
 		(index + 1 < set->nversions && version->latest > version[1].live);
 }
 
-/* Are all versions behind one where they would be if more were read? */
+/* Does the version tell all states, and stand where it would if more were read? */
 static bool
-is_anchor(const FswFlag *flag, const FswVersions *set, int anchor, const FswNear *near)
+is_placed(const FswVersions *set, int index, const FswNear *near)
 {
-	const FswVersion *version = &set->versions[anchor];
+	const FswVersion *version = &set->versions[index];
 
-	if (version->imported || !is_whole(version, near) || version->list == NULL || version->list->nlist == 0 ||
-		version->latest >= near->at || is_disputed(set, anchor) || (near->full && !version->fits))
-		return false;
-	for (int i = 0; i < anchor; i++)
+	return is_exact(version, near) && !is_settled(set->flag, version) && !version->imported &&
+		version->list != NULL && version->list->nlist > 0 && !is_disputed(set, index);
+}
+
+/* From when on a version may be put, if what was held of overrides asks for it. */
+static int64
+reach_of(const FswVersion *version)
+{
+	if (version->has_events)
+		return Min(version->time, version->live);
+	return fsw_after(version->entry != FSW_NEVER ? version->entry : version->list_arrived, -FSW_ENTRY_DELAY);
+}
+
+/* Versions in a row of which each list follows from the one before. */
+typedef struct Chain
+{
+	int			anchor;			/* where it begins anew */
+	int			last;
+	int64		end;			/* so far it is certain that they were live */
+} Chain;
+
+/* Was the previous state of an event told by the event of the scope before it, from the anchor on? */
+static bool
+continues(const FswFlag *flag, const FswVersions *set, int anchor, int index, const FswEvidence *event)
+{
+	for (int i = index - 1; i >= anchor; i--)
 	{
+		for (int j = 0; j < set->versions[i].nevents; j++)
+		{
+			const FswEvidence *before = &flag->evidence[set->versions[i].events[j]];
+
+			FSW_INTERRUPT();
+			if (before->scope == event->scope)
+				return before->state == event->before;
+		}
+	}
+	return false;
+}
+
+/*
+ * Does the version fit, whatever was held of overrides before the anchor?
+ * Where an event of one does not, the version is suspect, and its list says
+ * nothing of the environment default.
+ */
+static bool
+is_beyond_doubt(const FswFlag *flag, const FswVersions *set, int anchor, int index)
+{
+	const FswVersion *version = &set->versions[index];
+
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[version->events[i]];
+
 		FSW_INTERRUPT();
-		if (set->versions[i].latest > version->earliest)
+		if (event->scope != 0 && !continues(flag, set, anchor, index, event))
 			return false;
 	}
-	for (int i = anchor; i < set->nversions; i++)
+	return true;
+}
+
+static bool
+has_default(const FswFlag *flag, const FswVersion *version)
+{
+	for (int i = 0; i < version->nevents; i++)
 	{
 		FSW_INTERRUPT();
-		if (is_settled(flag, &set->versions[i]) || !is_whole(&set->versions[i], near))
-			continue;
-		if (is_claimable(&set->versions[i], near) ||
-			(near->full ? is_movable(set, i) && reach_of(&set->versions[i]) <= version->live :
-			 is_disputed(set, i) || (i > anchor && !follows(flag, &set->versions[i], &set->versions[i - 1]))))
+		if (flag->evidence[version->events[i]].scope == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * How many of the versions behind one in a chain have a say in whether it was
+ * live.  One that fits with what was held before is, and a list tells anew what
+ * the environment default is; but an override, which it does not name, may be
+ * denied by several.
+ */
+static int
+count_witnesses(const FswFlag *flag, const FswVersions *set, const Chain *chain, int index)
+{
+	const FswVersion *version = &set->versions[index];
+
+	if (index > chain->anchor)
+		return is_beyond_doubt(flag, set, chain->anchor, index) ? 0 : FSW_WITNESSES;
+	return version->nevents > has_default(flag, version) ? FSW_WITNESSES : 1;
+}
+
+/* Up to when what the chain tells holds: no version that is not in it can be put before that. */
+static int64
+find_end(const FswFlag *flag, const FswVersions *set, const Chain *chain, const FswNear *near)
+{
+	bool		whole = near->exact_to == FSW_FOREVER && chain->last + 1 == set->nversions;
+	int64		end = near->exact_to;
+
+	for (int i = chain->anchor; i <= chain->last; i++)
+	{
+		int			witnesses = count_witnesses(flag, set, chain, i);
+
+		FSW_INTERRUPT();
+		if ((chain->last - i < witnesses && !whole) ||
+			(witnesses > 0 && fsw_version_contradictions(set, i) > 0))
+			return i == chain->anchor ? FSW_NEVER : set->versions[i].live;
+	}
+	for (int i = chain->last + 1; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (!is_settled(set->flag, &set->versions[i]))
+			end = Min(end, reach_of(&set->versions[i]));
+	}
+	return end;
+}
+
+/*
+ * Is no event and no version in the stretch left over?  Then none of them can
+ * be given to others for one beyond it, but where both of its ends are within
+ * reach of one event.
+ */
+static bool
+is_complete(const FswFlag *flag, const FswVersions *set, const FswNear *near)
+{
+	if (near->last != FSW_FOREVER && fsw_apart(near->last, near->first) < FSW_MATCH_REACH)
+		return false;
+	for (int i = 0; i < set->nversions + set->ndropped; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (!version->imported && !is_settled(flag, version) &&
+			(!version->has_events || (version->entry == FSW_NEVER && version->list == NULL)))
 			return false;
 	}
 	return true;
 }
 
 /*
- * Does a list behind that of the anchor say the same before the instant?  What
- * overrides were before the anchor is not known where only the default is
- * asked about; if an event of one does not fit, the anchor may not have been
- * live, and its list confirms nothing.
+ * The chain around the instant.  It begins at a list before which nothing is
+ * told that could have been live later.
  */
 static bool
-is_seconded(const FswFlag *flag, const FswVersions *set, int anchor, const FswNear *near)
+find_chain(const FswFlag *flag, const FswVersions *set, const FswNear *near, Chain *chain)
 {
-	const FswVersion *version = &set->versions[anchor];
-	bool		fits = true;
+	int			at = -1;
+	int64		latest = FSW_NEVER;
 
-	for (int i = 0; i < version->nevents && !near->full; i++)
+	while (at + 1 < set->nversions && set->versions[at + 1].live < near->at)
+		at++;
+	if (at < 0 || !is_placed(set, at, near))
+		return false;
+	chain->anchor = chain->last = at;
+	while (chain->anchor > 0 && is_placed(set, chain->anchor - 1, near) &&
+		   follows(flag, &set->versions[chain->anchor], &set->versions[chain->anchor - 1]))
+		chain->anchor--;
+	while (chain->last + 1 < set->nversions && is_placed(set, chain->last + 1, near) &&
+		   follows(flag, &set->versions[chain->last + 1], &set->versions[chain->last]))
+		chain->last++;
+	for (int i = 0; i < chain->anchor; i++)
+		latest = Max(latest, set->versions[i].latest);
+	while (chain->anchor < at && latest > set->versions[chain->anchor].earliest)
+		latest = Max(latest, set->versions[chain->anchor++].latest);
+	if (latest > set->versions[chain->anchor].earliest || set->versions[chain->anchor].latest >= near->at)
+		return false;
+	chain->end = find_end(flag, set, chain, near);
+	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
 	{
 		FSW_INTERRUPT();
-		fits &= flag->evidence[version->events[i]].scope == 0;
+		if (set->versions[i].latest >= set->versions[chain->anchor].earliest)
+			chain->end = Min(chain->end, set->versions[i].earliest);
 	}
-	return fits || (anchor + 1 < set->nversions && version[1].list != NULL && is_whole(&version[1], near) &&
-					!is_settled(flag, &version[1]) && version[1].latest < near->at);
+	return near->at < chain->end;
 }
 
 /*
- * The version to begin anew at: that of a list which was told before the
- * instant; -1 for none.  Where not all overrides are read, the first one.
+ * Is what the environment default was at the instant told twice, whatever was
+ * held of overrides: by a list beyond doubt, or by the next event of it?  The
+ * first list of all is, if there were no overrides yet.
  */
-static int
-find_anchor(const FswFlag *flag, const FswVersions *set, const FswNear *near)
+static bool
+is_seconded(const FswFlag *flag, const FswVersions *set, const Chain *chain, const FswNear *near)
 {
-	for (int i = 0; i < set->nversions && set->versions[i].live < near->at; i++)
+	int			first = chain->anchor;
+
+	for (int i = chain->anchor; i <= chain->last && set->versions[i].live <= near->at; i++)
+	{
+		if (has_default(flag, &set->versions[i]))
+			first = i;
+	}
+	for (int i = first; i <= chain->last; i++)
 	{
 		FSW_INTERRUPT();
-		if (is_anchor(flag, set, i, near) && is_seconded(flag, set, i, near))
-			return i;
+		if ((i > first && has_default(flag, &set->versions[i])) || is_beyond_doubt(flag, set, chain->anchor, i))
+			return true;
 	}
-	return -1;
-}
-
-/*
- * Up to when no version can be put that is not read, nor any of those there
- * because of them: what fits is tried with the next few.  FSW_NEVER for never.
- */
-static int64
-find_end(const FswVersions *set, int anchor, const FswNear *near)
-{
-	int			last = anchor;
-
-	if (near->last == FSW_FOREVER)
-		return FSW_FOREVER;
-	while (last + 1 < set->nversions && is_whole(&set->versions[last + 1], near))
-		last++;
-	if (last - NEXT <= anchor && near->full)
-		return FSW_NEVER;
-	return Min(near->full ? set->versions[last - NEXT].live : FSW_FOREVER,
-			   fsw_after(near->last, -FSW_ENTRY_DELAY));
+	return near->until || (near->begun && first == chain->anchor && !has_default(flag, &set->versions[first]) &&
+						   set->versions[0].list != NULL && set->versions[0].list->nlist == 1);
 }
 
 /* Is the first event of a run, which is settled, told as it would be among others? */
@@ -260,7 +348,7 @@ has_end(const FswFlag *flag, const FswTimeline *timeline, int64 end, FswNear *ne
 	const FswEvidence *told;
 	bool		settled = false;
 
-	if (near->last == FSW_FOREVER || last->to <= end)
+	if (end == FSW_FOREVER || last->to < end)
 		return true;
 	for (int i = 0; i < flag->nevidence; i++)
 	{
@@ -300,6 +388,19 @@ is_clear(const FswVersions *set, int anchor, int64 from, int64 to)
 	return true;
 }
 
+/* Is a version told by a FLAG_DELETED?  That one can be found for it anywhere behind it. */
+static bool
+tells_deletion(const FswVersions *set)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].deleted >= 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * fsw_near_is_sure() - is what the timeline tells of a scope at the instant
  * what it would if all evidence were read?  But for the instants of settled
@@ -310,17 +411,17 @@ fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope, Fs
 {
 	const FswVersions *set = timeline->versions;
 	const FswPeriod *period = fsw_timeline_at(timeline, scope, near->at);
-	int			anchor;
-	int64		end;
+	Chain		chain;
 
 	near->since = near->until = false;
-	if (period == NULL || set->ndropped > 0 || set->depends)
+	if (is_complete(flag, set, near))
+	{
+		near->exact_from = near->first;
+		near->exact_to = near->last;
+	}
+	if (period == NULL || set->depends || tells_deletion(set))
 		return false;
-	anchor = find_anchor(flag, set, near);
-	if (anchor < 0)
-		return false;
-	end = find_end(set, anchor, near);
-	if (near->at >= end && end != FSW_FOREVER)
+	if (!find_chain(flag, set, near, &chain))
 		return false;
 	near->begin = near->end = period - timeline->periods;
 	while (near->begin > 0 && timeline->periods[near->begin - 1].scope == scope &&
@@ -329,7 +430,8 @@ fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope, Fs
 	while (near->end + 1 < timeline->nperiods && timeline->periods[near->end + 1].scope == scope &&
 		   timeline->periods[near->end + 1].state == period->state)
 		near->end++;
-	return has_begin(flag, timeline, &set->versions[anchor], near) &&
-		has_end(flag, timeline, end, near) &&
-		is_clear(set, anchor, timeline->periods[near->begin].from, timeline->periods[near->end].to);
+	return has_begin(flag, timeline, &set->versions[chain.anchor], near) &&
+		has_end(flag, timeline, chain.end, near) &&
+		is_seconded(flag, set, &chain, near) &&
+		is_clear(set, chain.anchor, timeline->periods[near->begin].from, timeline->periods[near->end].to);
 }

@@ -321,7 +321,7 @@ carry_events(Carry *carry, int index)
 		}
 		current[event->scope] = event->state;
 		if (was == FSW_NOT_SEEN)
-			was = event->scope == 0 || flag->partly ? event->before : FSW_NOT_LIVE;
+			was = event->scope == 0 || flag->near ? event->before : FSW_NOT_LIVE;
 		misfit = is_misfit(carry, event, was, stretch);
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?

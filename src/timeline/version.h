@@ -17,15 +17,6 @@
 #define FSW_WITNESSES		3
 
 /*
- * An entry is written by a task, this long after its version at most.  Nothing
- * that tells of a version by itself is taken to be later.
- */
-#define FSW_ENTRY_DELAY		INT64CONST(900000000)
-
-/* How much the clocks of sender and receiver may differ. */
-#define FSW_CLOCKS			INT64CONST(1000000)
-
-/*
  * Carried between versions, beside what a state can be: told, but does not
  * fit.  What is less is the same of a state that was told last.
  */
@@ -79,7 +70,7 @@ typedef struct FswVersions
 	int		   *used;
 	int		   *seed;			/* state of each scope before the first */
 	int64		begin;			/* saved state by state before; FSW_NEVER */
-	int			ndropped;		/* were never live */
+	int			ndropped;		/* behind these, those that were never live */
 	bool		depends;		/* on when a state began that is read near an
 								 * instant */
 } FswVersions;

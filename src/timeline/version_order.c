@@ -440,14 +440,13 @@ try_exchange(Search *search, int index)
 	return false;
 }
 
-/* Leave a version out. */
+/* Leave a version out: it comes behind all others. */
 static void
 drop_version(FswVersions *set, int index)
 {
+	move_version(set->versions, index, set->nversions - 1);
 	set->nversions--;
 	set->ndropped++;
-	memmove(&set->versions[index], &set->versions[index + 1],
-			(set->nversions - index) * sizeof(FswVersion));
 }
 
 /*
