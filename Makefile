@@ -186,6 +186,7 @@ REGRESS = \
 	relation \
 	extreme \
 	maintenance \
+	import_event \
 	evidence \
 	gap \
 	doubt \

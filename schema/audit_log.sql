@@ -45,7 +45,7 @@ COMMENT ON COLUMN flagsmith.audit_log.ordinal IS 'Position within the delivery, 
 COMMENT ON COLUMN flagsmith.audit_log.source IS 'Which Flagsmith installation sent it.';
 COMMENT ON COLUMN flagsmith.audit_log.received_at IS 'The delivery''s received_at.';
 COMMENT ON COLUMN flagsmith.audit_log.stored_at IS 'The delivery''s stored_at.';
-COMMENT ON COLUMN flagsmith.audit_log.origin IS 'webhook, or import for a page of the REST API.';
+COMMENT ON COLUMN flagsmith.audit_log.origin IS 'webhook; import for a page of the REST API; database for one that was read from Flagsmith''s own database.';
 COMMENT ON COLUMN flagsmith.audit_log.is_test IS 'Made by the test button of Flagsmith.';
 COMMENT ON COLUMN flagsmith.audit_log.audit_id IS 'Flagsmith''s id of the entry; NULL before release 2.28 and in tests.';
 COMMENT ON COLUMN flagsmith.audit_log.created_date IS 'When the act happened, by Flagsmith''s clock; received_at where the entry has no time.';

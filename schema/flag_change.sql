@@ -44,7 +44,7 @@ COMMENT ON COLUMN flagsmith.flag_change.source IS 'Which Flagsmith installation 
 COMMENT ON COLUMN flagsmith.flag_change.event_at IS 'The body''s timestamp; received_at where that is empty. Of a deletion, the last edit before it. More than five minutes after received_at, it is not believed: then received_at counts.';
 COMMENT ON COLUMN flagsmith.flag_change.received_at IS 'The delivery''s received_at.';
 COMMENT ON COLUMN flagsmith.flag_change.stored_at IS 'The delivery''s stored_at.';
-COMMENT ON COLUMN flagsmith.flag_change.origin IS 'webhook; import for a page of the REST API; unknown_event for an event of a type that is not known, whose new_state has the shape of a state: never more than reported.';
+COMMENT ON COLUMN flagsmith.flag_change.origin IS 'webhook; import for a page of states of the REST API, or of that shape; database for an event that was read from Flagsmith''s own database; unknown_event for an event of a type that is not known, whose new_state has the shape of a state: never more than reported.';
 COMMENT ON COLUMN flagsmith.flag_change.is_test IS 'Made by the test button of Flagsmith; never part of a state.';
 COMMENT ON COLUMN flagsmith.flag_change.deleted IS 'The body reports a deletion (FLAG_DELETED).';
 COMMENT ON COLUMN flagsmith.flag_change.changed_by IS 'E-mail of a user, name of an API key, or empty, as sent.';

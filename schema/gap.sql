@@ -59,7 +59,7 @@ WHERE j.broken = 1 AND flagsmith._whole()
     AND NOT EXISTS (
         SELECT FROM flagsmith.audit_log below
         JOIN flagsmith.audit_log above ON above.delivery = below.delivery
-        WHERE below.source = j.source AND below.audit_id = j.audit_id AND below.origin = 'import'
+        WHERE below.source = j.source AND below.audit_id = j.audit_id AND below.origin <> 'webhook'
             AND above.source = j.source AND above.audit_id = j.next_id)
     -- What was pruned is not missing, although a page that was imported later has its neighbour.
     AND NOT EXISTS (SELECT FROM flagsmith.pruning p WHERE p.what = 'history' AND p.before > least(j.arrived, j.first_at))
@@ -79,7 +79,7 @@ WHERE p.holes IS NOT NULL AND flagsmith._whole()
     AND NOT EXISTS (
         SELECT FROM flagsmith.audit_log below
         JOIN flagsmith.audit_log above ON above.delivery = below.delivery
-        WHERE below.source = h.source AND below.audit_id = h.first_audit_id - 1 AND below.origin = 'import'
+        WHERE below.source = h.source AND below.audit_id = h.first_audit_id - 1 AND below.origin <> 'webhook'
             AND above.source = h.source AND above.audit_id = h.last_audit_id + 1);
 COMMENT ON VIEW flagsmith.missing_audit_entry IS 'Audit entries that never came, as the ids of the others show: what they told is not known. flagsmith-backfill missing fetches them.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.source IS 'Which Flagsmith installation it is of.';

@@ -4,7 +4,7 @@ CREATE FUNCTION flagsmith.import_audit_log(page text, source text DEFAULT 'defau
     OUT delivery_id bigint, OUT outcome text, OUT entries bigint)
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'fsw_import_audit_log';
-COMMENT ON FUNCTION flagsmith.import_audit_log(text, text) IS 'store a page of Flagsmith''s REST audit log, or one entry with its details, as received; entries that webhooks brought as well are one when read';
+COMMENT ON FUNCTION flagsmith.import_audit_log(text, text) IS 'store a page of Flagsmith''s REST audit log, or one entry with its details, as received; entries that webhooks brought as well are one when read; of a page from Flagsmith''s own database "flagsmith_import" is "database"';
 
 CREATE FUNCTION flagsmith.import_feature_states(page text, environment text, at timestamptz DEFAULT now(),
     segments text DEFAULT NULL, environment_id bigint DEFAULT NULL, project_id bigint DEFAULT NULL, project text DEFAULT NULL,
@@ -12,6 +12,12 @@ CREATE FUNCTION flagsmith.import_feature_states(page text, environment text, at 
     LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'fsw_import_feature_states';
 COMMENT ON FUNCTION flagsmith.import_feature_states(text, text, timestamptz, text, bigint, bigint, text, text) IS 'store what the REST API gave as the states of an environment at an instant; segments: the pages of feature segments that its overrides refer to; with environment_id it need not be known yet: environment is its name, project_id and project are where it is';
+
+CREATE FUNCTION flagsmith.import_event(event text, at timestamptz, source text DEFAULT 'default',
+    OUT delivery_id bigint, OUT outcome text, OUT entries bigint)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'fsw_import_event';
+COMMENT ON FUNCTION flagsmith.import_event(text, timestamptz, text) IS 'store an event that was read from Flagsmith''s own database, as a webhook would have brought it at that instant: {"flagsmith_import": "database", "event_type": "FLAG_UPDATED" or "NEW_VERSION_PUBLISHED", "data": {...}}';
 
 CREATE FUNCTION flagsmith.rebuild(dry_run boolean DEFAULT false, first bigint DEFAULT NULL, last bigint DEFAULT NULL,
     undecoded_only boolean DEFAULT false,

@@ -162,7 +162,7 @@ fsw_decode_audit(FswEvent *event, JsonbContainer *data, const FswPath *path, int
 	if (outer != NULL)
 		fsw_extra_add(&extra, "envelope", outer);
 	fsw_row_set_extra(row, AUDIT_extra, &extra);
-	fsw_row_set_cstring(row, AUDIT_origin, event->is_import ? "import" : "webhook");
+	fsw_row_set_cstring(row, AUDIT_origin, event->origin);
 	fsw_row_set(row, AUDIT_is_test,
 				BoolGetDatum(row->nulls[AUDIT_audit_id] &&
 							 fsw_column_is(row, AUDIT_project, "Test Project") &&

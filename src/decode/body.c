@@ -153,6 +153,34 @@ decode_bare(FswEvent *event, JsonbContainer *root)
 		event->reason = fsw_invalid_payload(&path, NULL);
 }
 
+/*
+ * fsw_decode_past() - an event that was read from Flagsmith's own database,
+ * in the shape that a webhook would have brought it in.  Returns NULL, or why
+ * it is not decoded.
+ */
+char *
+fsw_decode_past(FswEvent *event, JsonbContainer *root)
+{
+	JsonbValue *type = fsw_json_key(root, "event_type");
+	JsonbContainer *data = fsw_json_object(fsw_json_key(root, "data"));
+	FswPath		type_path = {NULL, "event_type"};
+	FswPath		path = {NULL, "data"};
+	FswExtra	outer = {NULL, 0, 0};
+
+	event->event_type = fsw_json_is_string(type) ?
+		pnstrdup(type->val.string.val, type->val.string.len) : pstrdup("");
+	find_event_time(event, root, data);
+	if (data == NULL)
+		return fsw_invalid_payload(&path, "be an object");
+	if (!event->has_time)
+		return fsw_invalid_payload(&path, "have a time");
+	if (strcmp(event->event_type, "FLAG_UPDATED") == 0)
+		return decode_flag_updated(event, data, &path, &outer);
+	if (strcmp(event->event_type, "NEW_VERSION_PUBLISHED") == 0)
+		return fsw_decode_version(event, data, &path, &outer);
+	return fsw_invalid_payload(&type_path, "be \"FLAG_UPDATED\" or \"NEW_VERSION_PUBLISHED\"");
+}
+
 /* A body that a webhook brought. */
 static void
 decode_webhook(FswEvent *event, JsonbContainer *root)
@@ -187,6 +215,7 @@ fsw_event_decode(Jsonb *body, bool is_import)
 	JsonbContainer *root = &body->root;
 
 	event->is_import = is_import;
+	event->origin = is_import ? FSW_ORIGIN_IMPORT : "webhook";
 	if (!JsonContainerIsObject(root))
 		event->reason = psprintf("%s webhook payload is not a JSON object",
 								 unpack_sql_state(ERRCODE_FSW_INVALID_PAYLOAD));

@@ -97,5 +97,6 @@ extern char *fsw_decode_version(FswEvent *event, JsonbContainer *data, const Fsw
 
 /* page.c */
 extern char *fsw_decode_page(FswEvent *event, JsonbContainer *root);
+extern char *fsw_decode_past(FswEvent *event, JsonbContainer *root);
 
 #endif							/* FSW_FIELD_H */

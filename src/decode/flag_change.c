@@ -290,7 +290,7 @@ fsw_decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path, bool
 	fsw_row_set_extra(row, FLAG_extra, &extra);
 
 	fsw_row_set(row, FLAG_deleted, BoolGetDatum(deleted));
-	fsw_row_set_cstring(row, FLAG_origin, "webhook");
+	fsw_row_set_cstring(row, FLAG_origin, event->origin);
 	fsw_row_set(row, FLAG_is_test, BoolGetDatum(is_test_flag(row)));
 	event->rows = lappend(event->rows, row);
 

@@ -17,6 +17,12 @@
  *
  * so that their typed rows, too, are a function of the bytes alone.
  *
+ * What was read from Flagsmith's own database says so: a page of the audit
+ * log, and one event in the shape of a webhook's,
+ *
+ *	  {"flagsmith_import": "database", "results": [...]}
+ *	  {"flagsmith_import": "database", "event_type": ..., "data": {...}}
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -348,7 +354,7 @@ decode_state(JsonbContainer *item, const FswPath *path, void *arg)
 	copy_column(row, page->wrapper, FLAG_environment);
 	copy_column(row, page->wrapper, FLAG_project_id);
 	copy_column(row, page->wrapper, FLAG_project);
-	fsw_row_set_cstring(row, FLAG_origin, "import");
+	fsw_row_set_cstring(row, FLAG_origin, page->event->origin);
 	fsw_row_set(row, FLAG_is_test, BoolGetDatum(false));
 	fsw_row_set(row, FLAG_deleted, BoolGetDatum(false));
 	if (state != item)
@@ -440,6 +446,16 @@ fsw_page_environment(Jsonb *page)
 	return row->nulls[FLAG_environment_id] ? 0 : DatumGetInt64(row->values[FLAG_environment_id]);
 }
 
+/* Was it read from Flagsmith's own database? */
+static bool
+is_of_database(JsonbContainer *root)
+{
+	JsonbValue *kind = fsw_json_key(root, "flagsmith_import");
+
+	return fsw_json_is_string(kind) && kind->val.string.len == (int) strlen(FSW_ORIGIN_DATABASE) &&
+		memcmp(kind->val.string.val, FSW_ORIGIN_DATABASE, strlen(FSW_ORIGIN_DATABASE)) == 0;
+}
+
 /*
  * fsw_decode_page() - an imported page into the rows of an event.  Returns
  * NULL, or why not.
@@ -453,8 +469,14 @@ fsw_decode_page(FswEvent *event, JsonbContainer *root)
 
 	if (fsw_json_key(root, "flagsmith_import") != NULL)
 	{
-		event->event_type = pstrdup(FSW_STATES_PAGE);
-		return decode_states(event, root);
+		if (!is_of_database(root))
+		{
+			event->event_type = pstrdup(FSW_STATES_PAGE);
+			return decode_states(event, root);
+		}
+		event->origin = FSW_ORIGIN_DATABASE;
+		if (results == NULL)
+			return fsw_decode_past(event, root);
 	}
 
 	/* Its content alone makes a page of the audit log what it is. */

@@ -207,6 +207,7 @@ typedef struct FswEvent
 	bool		unrecognized;	/* well-formed, of a type we do not know */
 	bool		by_shape;		/* of a type we do not know, read by its shape */
 	bool		is_import;
+	const char *origin;			/* of its rows */
 	List	   *rows;			/* of FswRow */
 	List	   *names;			/* of FswName */
 } FswEvent;
@@ -221,6 +222,8 @@ pg_noreturn extern void fsw_raise_reason(const char *reason, const char *detail)
 /* page.c */
 #define FSW_AUDIT_PAGE "audit_log_page"
 #define FSW_STATES_PAGE "feature_states_page"
+#define FSW_ORIGIN_IMPORT "import"
+#define FSW_ORIGIN_DATABASE "database"
 extern int64 fsw_page_environment(Jsonb *page);
 
 /* timestamp.c */

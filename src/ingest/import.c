@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/ingest/import.c
- *	  Back-fill: pages of the REST API into history.
+ *	  Back-fill: pages of the REST API, and events that were read from
+ *	  Flagsmith's own database, into history.
  *
  * A page is a delivery without a webhook, its text the body, so that there is
  * one path from bytes to typed rows.  Unlike the inbox, these functions refuse
@@ -64,9 +65,17 @@ import_result(FunctionCallInfo fcinfo, int64 delivery_id, bool stored, int64 ent
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
+static bool
+is_page(const FswEvent *event)
+{
+	return strcmp(event->event_type, FSW_AUDIT_PAGE) == 0 ||
+		strcmp(event->event_type, FSW_STATES_PAGE) == 0;
+}
+
 /*
  * Store a page and return (delivery_id, outcome, entries).  source and
- * received_at are what the typed rows take from the delivery.
+ * received_at are what the typed rows take from the delivery; expected is a
+ * kind of page, or NULL for an event.
  */
 static Datum
 import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
@@ -88,12 +97,18 @@ import_page(FunctionCallInfo fcinfo, const char *page, size_t len, text *source,
 	memcpy(VARDATA(body), utf8, len);
 
 	event = fsw_body_decode((const uint8 *) utf8, len, true);
-	if (event->reason != NULL)
-		fsw_raise_reason(event->reason, psprintf("The page has %zu bytes.", len));
-	if (strcmp(event->event_type, expected) != 0)
+	if (expected == NULL && event->origin != NULL && strcmp(event->origin, FSW_ORIGIN_DATABASE) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FSW_INVALID_PAYLOAD),
-				 errmsg("page is not one of the audit log"),
+				 errmsg("event was not read from Flagsmith's database"),
+				 errhint("One that was has \"flagsmith_import\": \"database\"."),
+				 errhidestmt(true)));
+	if (event->reason != NULL)
+		fsw_raise_reason(event->reason, psprintf("The page has %zu bytes.", len));
+	if (expected == NULL ? is_page(event) : strcmp(event->event_type, expected) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FSW_INVALID_PAYLOAD),
+				 expected == NULL ? errmsg("event is a page") : errmsg("page is not one of the audit log"),
 				 errhidestmt(true)));
 
 	delivery.source = source;
@@ -156,6 +171,40 @@ fsw_import_audit_log(PG_FUNCTION_ARGS)
 	check_source(PG_GETARG_TEXT_PP(1));
 	return import_page(fcinfo, VARDATA_ANY(page), VARSIZE_ANY_EXHDR(page),
 					   PG_GETARG_TEXT_PP(1), GetCurrentTimestamp(), FSW_AUDIT_PAGE);
+}
+
+static void
+check_instant(TimestampTz at)
+{
+	if (TIMESTAMP_NOT_FINITE(at) || at > GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("at must be an instant in the past"),
+				 errhidestmt(true)));
+}
+
+PG_FUNCTION_INFO_V1(fsw_import_event);
+
+/*
+ * import_event(event text, at timestamptz, source text) - an event that was
+ * read from Flagsmith's own database, as a webhook would have brought it at
+ * that instant.
+ *
+ * Raises 22004 for a NULL, 22023 for an instant that is not in the past and for
+ * a source that no webhook could have, 22W01 or the parser's code for what is
+ * no such event.
+ */
+Datum
+fsw_import_event(PG_FUNCTION_ARGS)
+{
+	text	   *event;
+
+	require_arguments(fcinfo, 3, "event, at and source");
+	event = PG_GETARG_TEXT_PP(0);
+	check_instant(PG_GETARG_TIMESTAMPTZ(1));
+	check_source(PG_GETARG_TEXT_PP(2));
+	return import_page(fcinfo, VARDATA_ANY(event), VARSIZE_ANY_EXHDR(event),
+					   PG_GETARG_TEXT_PP(2), PG_GETARG_TIMESTAMPTZ(1), NULL);
 }
 
 /* An environment as a page is wrapped with it. */
@@ -277,11 +326,7 @@ fsw_import_feature_states(PG_FUNCTION_ARGS)
 	require_arguments(fcinfo, 3, "page, environment and at");
 	page = PG_GETARG_TEXT_PP(0);
 	at = PG_GETARG_TIMESTAMPTZ(2);
-	if (TIMESTAMP_NOT_FINITE(at) || at > GetCurrentTimestamp())
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("at must be an instant in the past"),
-				 errhidestmt(true)));
+	check_instant(at);
 
 	/*
 	 * Each text must be JSON by itself, or the wrapper could be something

@@ -499,6 +499,8 @@ fsw_read_list(FswHistoryReading *reading, FswScan *scan)
 	piece->version = uuid == NULL ? 0 : DatumGetUInt64(fsw_text_hash(uuid));
 	piece->digest = piece->version;
 	piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
+	/* without a webhook, it was read from Flagsmith's database */
+	piece->punctual = fsw_scan_is_null(scan, VERSION_webhook);
 	value = fsw_scan_column(scan, VERSION_states, &isnull);
 	if (!isnull)
 		nstates = read_list(reading, DatumGetJsonbP(value), &states);

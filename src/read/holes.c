@@ -118,7 +118,7 @@ read_entry(const Walk *walk, int64 id, EntryOf *entry)
 		entry->first_at = Min(entry->first_at, at);
 		entry->last_at = Max(entry->last_at, at);
 		entry->received_at = Min(entry->received_at, fsw_scan_int64(scan, AUDIT_received_at, 0));
-		if (fsw_scan_is(scan, AUDIT_origin, "import") && entry->nimports < (int) lengthof(entry->imports))
+		if (!fsw_scan_is(scan, AUDIT_origin, "webhook") && entry->nimports < (int) lengthof(entry->imports))
 			entry->imports[entry->nimports++] = fsw_scan_int64(scan, AUDIT_delivery, 0);
 	}
 	return found;

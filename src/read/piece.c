@@ -262,7 +262,7 @@ is_copy(FswReader *reader, FswPieceEntry *entry)
 	while (fsw_scan_next(scan))
 	{
 		FswEntry	row = fsw_entry_of(scan);
-		bool		imported = fsw_scan_is(scan, AUDIT_origin, "import");
+		bool		imported = !fsw_scan_is(scan, AUDIT_origin, "webhook");
 
 		if (fsw_same_row(row, entry->row) || fsw_scan_bool(scan, AUDIT_is_test))
 			continue;
@@ -293,7 +293,7 @@ read_entry(FswReader *reader, FswEntry row)
 	entry->at = fsw_scan_int64(scan, AUDIT_created_date, 0);
 	entry->source = copy_text(scan, AUDIT_source);
 	entry->has_audit_id = copy_id(scan, AUDIT_audit_id, &entry->audit_id);
-	entry->imported = fsw_scan_is(scan, AUDIT_origin, "import");
+	entry->imported = !fsw_scan_is(scan, AUDIT_origin, "webhook");
 	entry->by_system = fsw_scan_bool(scan, AUDIT_is_system_event);
 	entry->system_known = !fsw_scan_is_null(scan, AUDIT_is_system_event);
 	entry->is_version = fsw_scan_is(scan, AUDIT_related_object_type, "EF_VERSION");

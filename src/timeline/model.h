@@ -157,6 +157,8 @@ typedef struct FswEvidence
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */
+	bool		punctual;		/* of a list: it arrived when its version went
+								 * live, neither earlier nor later */
 	bool		settled;		/* what came with it is not read: no part in
 								 * any order */
 } FswEvidence;

@@ -163,6 +163,13 @@ gather_versions(Match *match)
 			version->list_index = i;
 		}
 	}
+	/* an imported entry came long after it was made, but such a list says when the version went live */
+	for (int i = 0; i < n; i++)
+	{
+		FSW_INTERRUPT();
+		if (match->versions[i].list != NULL && match->versions[i].list->punctual)
+			match->versions[i].entry_arrived = match->versions[i].entry;
+	}
 	qsort(match->versions, n, sizeof(FswVersion), compare_by_time);
 	match->nversions = n;
 	pfree(uuids);
