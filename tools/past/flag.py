@@ -1,0 +1,126 @@
+"""All that Flagsmith's database has about one feature in one environment."""
+
+import collections
+import json
+
+from flagsmith import FOREVER, as_of
+
+# value as JSON, since to Python true is 1
+State = collections.namedtuple("State", "enabled value variants")
+
+
+class Component:
+    """The history of rows of one kind by the state they belong to, each row's in order; and what they are now."""
+
+    def __init__(self, history, now, owner, key):
+        self.by_owner = collections.defaultdict(lambda: collections.defaultdict(list))
+        self.now = collections.defaultdict(dict)
+        for row in sorted(history, key=lambda row: (row.history_date, row.history_id)):
+            self.by_owner[getattr(row, owner)][getattr(row, key)].append(row)
+        for row in now:
+            self.now[getattr(row, owner)][getattr(row, key, None)] = row
+
+
+def is_gone(row):
+    return row.history_type == "-" or getattr(row, "deleted_at", None) is not None
+
+
+def value_of(row):
+    return {"int": row.integer_value, "bool": row.boolean_value}.get(row.type, row.string_value)
+
+
+class Flag:
+    """All that Flagsmith's database has about one feature in one environment."""
+
+    def __init__(self, flagsmith, environment, feature):
+        self.environment = environment
+        self.feature = feature
+        keys = [environment.id, feature.id]
+        where = "t.environment_id = %s AND t.feature_id = %s"
+        history = flagsmith.rows("features_historicalfeaturestate", where, keys, "ORDER BY t.history_date, t.history_id")
+        self.states = collections.defaultdict(list)
+        for row in history:
+            self.states[row.id].append(row)
+        self.now = {row.id: row for row in flagsmith.rows("features_featurestate", where, keys)}
+        ids = [list(self.states.keys() | self.now.keys())]
+        owned = "t.feature_state_id = ANY(%s)"
+        self.values = Component(
+            [row for row in flagsmith.rows("features_historicalfeaturestatevalue", owned, ids) if row.history_type != "-"],
+            flagsmith.rows("features_featurestatevalue", owned, ids), "feature_state_id", "feature_state_id")
+        self.shares = Component(
+            flagsmith.rows("multivariate_historicalmultivariatefeaturestatevalue", owned, ids),
+            flagsmith.rows("multivariate_multivariatefeaturestatevalue", owned, ids), "feature_state_id", "id")
+        options = {row.multivariate_feature_option_id for rows in self.shares.now.values() for row in rows.values()}
+        self.options = {row.id: row.default_percentage_allocation for row in flagsmith.rows(
+            "multivariate_multivariatefeatureoption", "t.id = ANY(%s)", [list(options)])}
+        self.read_overrides(flagsmith)
+        self.versions = sorted(
+            (row for row in flagsmith.rows("feature_versioning_environmentfeatureversion", where + " AND t.published_at IS NOT NULL", keys)),
+            key=lambda row: (row.live_from or row.published_at, row.published_at))
+
+        self.made_in = collections.defaultdict(list)
+        for state in sorted(self.states.keys() | self.now.keys()):
+            self.made_in[self.version_of(state)].append(state)
+
+    def read_overrides(self, flagsmith):
+        rows = [row for rows in self.states.values() for row in rows] + list(self.now.values())
+        ids = [list({row.feature_segment_id for row in rows if row.feature_segment_id is not None})]
+        history = flagsmith.rows("features_historicalfeaturesegment", "t.id = ANY(%s)", ids, "ORDER BY t.history_date, t.history_id")
+        self.segments = collections.defaultdict(list)
+        for row in history:
+            self.segments[row.id].append(row)
+        self.segments_now = {row.id: row for row in flagsmith.rows("features_featuresegment", "t.id = ANY(%s)", ids)}
+        identities = [list({row.identity_id for row in rows if row.identity_id is not None})]
+        self.identities = {row.id: row.identifier for row in flagsmith.rows("environments_identity", "t.id = ANY(%s)", identities)}
+
+    def scope_of(self, state):
+        """(segment, identity) of a state; None if nothing says which segment it was for."""
+        row = self.states[state][-1] if self.states.get(state) else self.now[state]
+        if row.feature_segment_id is None:
+            return None, row.identity_id
+        known = self.segments[row.feature_segment_id]
+        segment = known[-1] if known else self.segments_now.get(row.feature_segment_id)
+        return None if segment is None else (segment.segment_id, None)
+
+    def is_of_identity(self, state):
+        return (self.states[state][-1] if self.states.get(state) else self.now[state]).identity_id is not None
+
+    def priority_of(self, state, at):
+        row = self.states[state][-1] if self.states.get(state) else self.now[state]
+        then = as_of(self.segments[row.feature_segment_id], at) or self.segments_now.get(row.feature_segment_id)
+        return then and then.priority
+
+    def version_of(self, state):
+        """The uuid of the version that a state was made in."""
+        rows = self.states.get(state, []) + ([self.now[state]] if state in self.now else [])
+        return next((str(row.environment_feature_version_id) for row in reversed(rows) if row.environment_feature_version_id), None)
+
+    def removed_at(self, state):
+        return next((row.history_date for row in self.states.get(state, []) if is_gone(row)),
+                    FOREVER if state not in self.now or self.now[state].deleted_at is None else self.now[state].deleted_at)
+
+    def variants_at(self, state, at):
+        """{option: percentage}, or None where that cannot be known any more."""
+        result = {}
+        for key in self.shares.by_owner[state].keys() | self.shares.now[state].keys():
+            rows = self.shares.by_owner[state][key]
+            now = self.shares.now[state].get(key)
+            then = as_of(rows, at)
+            if then is not None:
+                if then.history_type != "-":
+                    result[then.multivariate_feature_option_id] = then.percentage_allocation
+            elif not rows:
+                result[now.multivariate_feature_option_id] = now.percentage_allocation
+            elif rows[0].history_type != "+":
+                # made in bulk with its state, which leaves no history: as its option says, unless it is an override's
+                option = rows[0].multivariate_feature_option_id
+                if option not in self.options or self.scope_of(state) != (None, None):
+                    return None
+                result[option] = self.options[option]
+        return result
+
+    def state_at(self, state, at):
+        """What a row of Flagsmith's states said at an instant."""
+        row = as_of(self.states.get(state, []), at) or self.now.get(state) or self.states[state][0]
+        value = as_of(self.values.by_owner[state][state], at) or self.values.now[state].get(state)
+        return State(row.enabled, json.dumps(value and value_of(value)), self.variants_at(state, at))
