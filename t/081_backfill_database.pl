@@ -151,6 +151,14 @@ is(answer("SELECT at, actor, actor_type, enabled_before, value_before, enabled, 
 	'2025-01-06 00:00:00+00|CI deploy key|api key|f|1|f|true', 'what was before, and what then, by which key');
 is(answer("SELECT count(*) FROM flagsmith.delivery WHERE convert_from(body, 'UTF8') ~ 'nobody may see|client side key'"), 0, 'no secret of Flagsmith is in it');
 
+# What is made later, in an environment with versions without a word.
+$node->safe_psql('flagsmith', "SELECT make_feature('2025-02-01Z', 4105, 77, 'late', true, 'x', 21)");
+($rc, $stdout, $stderr) = past($reader);
+like($stdout, qr/^audit log: 2 entries stored, $entries were there\nenvironment 1 of 3: Shop\/Production: 1 changes, 0 versions, 4 states stored;.*\nenvironment 2 of 3: Shop\/Versions: 0 changes, 0 versions, 4 states stored;/,
+	'what was made since') or diag($stderr);
+is(answer("SELECT environment, enabled, value FROM flagsmith.current_state WHERE source = 'default' AND feature = 'late' ORDER BY 1"), "Production|t|\"x\"\nVersions|t|\"x\"", 'is live');
+$entries += 2;
+
 # Webhooks of one environment began in between, of which some came before the first one that was stored.
 $node->safe_psql('postgres', "SELECT flagsmith.add_webhook('hooks', source => 'hooks', allow_unsigned => true, max_spool_age => NULL)");
 $node->safe_psql('postgres', "INSERT INTO flagsmith.inbox (webhook, body, received_at)"
@@ -163,9 +171,9 @@ my $by_webhooks = answer("SELECT count(*) FROM flagsmith.flag_change WHERE sourc
 ($rc, $stdout, $stderr) = past($reader, 'hooks');
 is($rc, 0, 'where webhooks have begun') or diag($stderr);
 is(answer("SELECT origin, count(*) FROM flagsmith.flag_change WHERE source = 'hooks' AND environment_id = 512 AND origin <> 'import' GROUP BY 1 ORDER BY 1"),
-	'database|' . (19 - $by_webhooks - 1) . "\nwebhook|$by_webhooks", 'the time before them is filled, and nothing after');
+	'database|' . (20 - $by_webhooks - 1) . "\nwebhook|$by_webhooks", 'the time before them is filled, and nothing after');
 is(answer("SELECT count(*), count(DISTINCT (feature_id, segment_id, identity, event_at)) FROM flagsmith.flag_change WHERE source = 'hooks' AND environment_id = 512 AND origin <> 'import'"),
-	'18|18', 'no change is there twice');
+	'19|19', 'no change is there twice');
 is(answer("SELECT count(*), count(DISTINCT audit_id) FROM flagsmith.audit_log WHERE source = 'hooks'"), "$entries|$entries", 'and no entry');
 is(answer(sprintf("$compare AND identity IS DISTINCT FROM 'bob'", literal($truth), 'hooks')), '', 'the answers are right all the same');
 

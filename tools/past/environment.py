@@ -57,6 +57,7 @@ class EnvironmentFill:
             versions.run(self.flagsmith.now)
             told = self.history.told(self.environment.id, feature.id)
             listed = self.history.listed(feature.id)
+            self.last = max(self.last, flag.last_change(self.flagsmith.now))
             events = []
             for event, arrived, scope, at in saves.events + versions.events:
                 self.last = max(self.last, arrived)

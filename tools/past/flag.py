@@ -3,7 +3,7 @@
 import collections
 import json
 
-from flagsmith import FOREVER, as_of
+from flagsmith import AGES_AGO, FOREVER, as_of
 
 # value as JSON, since to Python true is 1
 State = collections.namedtuple("State", "enabled value variants")
@@ -72,6 +72,14 @@ class Flag:
         self.segments_now = {row.id: row for row in flagsmith.rows("features_featuresegment", "t.id = ANY(%s)", ids)}
         identities = [list({row.identity_id for row in rows if row.identity_id is not None})]
         self.identities = {row.id: row.identifier for row in flagsmith.rows("environments_identity", "t.id = ANY(%s)", identities)}
+
+    def last_change(self, now):
+        """When anything of it changed last, told or not."""
+        saved = [row.history_date for rows in self.states.values() for row in rows]
+        for component in (self.values, self.shares):
+            saved += [row.history_date for histories in component.by_owner.values() for rows in histories.values() for row in rows]
+        begun = [begin for row in [*self.versions, *self.now.values()] for begin in (row.live_from,) if begin is not None and begin <= now]
+        return max(saved + begun, default=AGES_AGO)
 
     def scope_of(self, state):
         """(segment, identity) of a state; None if nothing says which segment it was for."""
