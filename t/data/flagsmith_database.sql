@@ -253,6 +253,9 @@ DECLARE
     state int := make_state(at, environment, feature, on_, value, author);
     f features_feature := (SELECT x FROM features_feature x WHERE x.id = feature);
 BEGIN
+    UPDATE multivariate_multivariatefeaturestatevalue m SET percentage_allocation = o.percentage_allocation
+        FROM multivariate_multivariatefeaturestatevalue o WHERE m.feature_state_id = state AND o.feature_state_id = default_of(feature, environment)
+            AND o.multivariate_feature_option_id = m.multivariate_feature_option_id;
     UPDATE features_featurestate SET version = NULL, live_from = NULL, change_request_id = 1 WHERE id = state;
     UPDATE features_historicalfeaturestate SET version = NULL, live_from = NULL, change_request_id = 1 WHERE id = state;
     UPDATE features_featurestate SET live_from = live, version = 2 WHERE id = state;
@@ -351,6 +354,9 @@ SELECT save('2025-01-07Z', default_of(4101, 512), true, '"007"', 21);
 SELECT save('2025-01-07 00:00:00.2Z', default_of(4101, 512), false, '"008"', 21);
 SELECT save_share('2025-01-04Z', default_of(4102, 512), 31, 45, 21);
 SELECT save_share('2025-01-05Z', default_of(4102, 512), 32, 5, 21);
+-- a change request of it, whose percentages are edited when it is live
+SELECT schedule('2025-01-06Z', '2025-01-08Z', 512, 4102, false, '"changed"', 22, 'February');
+SELECT save_share('2025-01-10Z', (SELECT max(id) FROM features_featurestate WHERE feature_id = 4102 AND environment_id = 512), 31, 1, 21);
 SELECT override_segment('2025-01-08Z', 512, 4101, 5, true, '"for vip"', 21) AS vip \gset
 SELECT override_segment('2025-01-08 01:00Z', 512, 4101, 6, true, '"for beta"', 21) AS beta \gset
 SELECT save('2025-01-09Z', :vip, false, '"for vip"', 22);

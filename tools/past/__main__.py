@@ -2,7 +2,7 @@
 
 Reads Flagsmith's tables as of one instant, in one transaction that can only read, and stores through a second connection, the
 one that the PG* variables lead to: the audit log, as pages of it; each change of a flag since its creation, as the event that a
-webhook would have brought; and what is live where, as a page of states.  What is there already, whoever brought it, is
+webhook would have brought; and what is live where, as pages of states.  What is there already, whoever brought it, is
 not sent again, and nothing of an environment from its first webhook on: so the same command goes on where it stopped, and
 adds nothing the second time.
 """

@@ -4,7 +4,7 @@ import collections
 import json
 import time
 
-from events import SECOND, Entries, Saves, Versions, variants
+from events import Entries, Saves, Versions, variants
 from flag import Flag
 from flagsmith import AGES_AGO
 from report import EVERY, say
@@ -31,7 +31,8 @@ class EnvironmentFill:
         self.entries = Entries(flagsmith, environment)
         self.last = AGES_AGO
         self.live = []
-        self.segments = {}
+        self.held = {}
+        self.segments = []
 
     def features(self):
         ids = {row.feature_id for table in ("features_historicalfeaturestate", "features_featurestate") for row in
@@ -69,40 +70,52 @@ class EnvironmentFill:
                 counts["lists" if scope is None else "events"] += 1
                 events.append((event, arrived))
             self.history.import_events(events)
+            for at, states in versions.pages:
+                page = self.page(flag, versions, states, at)
+                if at < self.cut and page[0] and self.history.import_states(self.environment, at, *page):
+                    counts["states"] += len(page[0])
             if getattr(feature, "deleted_at", None) is None:
                 self.add_live(flag, saves, versions)
-        if self.environment.deleted_at is None and self.live:
-            at = min(self.last + SECOND, self.flagsmith.now)
-            if self.history.import_states(self.environment, at, self.live, list(self.segments.values())):
-                counts["states"] += len(self.live)
+        if self.environment.deleted_at is None and self.live and self.held != self.history.live_since(self.environment.id, self.last):
+            self.history.import_states(self.environment, self.flagsmith.now, self.live, self.segments)
+            counts["states"] += len(self.live)
         return counts
 
     def add_live(self, flag, saves, versions):
-        """What is live of a flag now, as the REST API shows it."""
+        """What is live of a flag now."""
         now = self.flagsmith.now
         states = {}
         for scope, rows in saves.scopes().items():
             row = saves.live(rows, now)
             if row is not None:
-                states[scope] = row, flag.state_at(row, now)
+                states[scope] = row, flag.state_now(row)
         published = [v for v in flag.versions if (v.live_from or v.published_at) <= now and v.deleted_at is None]
         if published:
             states = {scope: state for scope, state in states.items() if scope[1] is not None}
-            states.update(versions.states_of(published[-1], now))
+            states.update({scope: (row, flag.state_now(row)) for scope, (row, state) in versions.states_of(published[-1], now).items()})
+        for (segment, identity), (row, state) in states.items():
+            scope = flag.feature.id, segment, None if identity is None else str(identity)
+            self.held[scope] = state.enabled, state.value, state.variants or {}
+        shown, segments = self.page(flag, saves, states, now)
+        self.live += shown
+        self.segments += segments
+
+    def page(self, flag, teller, states, at):
+        """States as the REST API shows them, and the rows that say which segments they are of."""
+        shown, segments = [], []
         for (segment, identity), (row, state) in sorted(states.items(), key=lambda item: item[1][0]):
             value = json.loads(state.value)
             kind = "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "unicode"
-            feature = saves.feature()
+            feature = teller.feature()
             del feature["project"]
-            shown_as = {"id": row, "feature": feature, "environment": self.environment.id, "identity": identity,
-                        "feature_segment": None, "enabled": state.enabled, "feature_state_value": {
-                            "type": kind, "string_value": value if kind == "unicode" else None,
-                            "integer_value": value if kind == "int" else None,
-                            "boolean_value": value if kind == "bool" else None}}
+            shown.append({"id": row, "feature": feature, "environment": self.environment.id, "identity": identity,
+                          "feature_segment": None if segment is None else row, "enabled": state.enabled, "feature_state_value": {
+                              "type": kind, "string_value": value if kind == "unicode" else None,
+                              "integer_value": value if kind == "int" else None,
+                              "boolean_value": value if kind == "bool" else None}})
             if state.variants is not None:
-                shown_as["multivariate_feature_state_values"] = variants(state.variants)
+                shown[-1]["multivariate_feature_state_values"] = variants(state.variants)
             if segment is not None:
-                shown_as["feature_segment"] = row
-                self.segments[row] = {"id": row, "segment": segment, "segment_name": self.names.now.get(("segment", segment)),
-                                      "priority": flag.priority_of(row, now)}
-            self.live.append(shown_as)
+                segments.append({"id": row, "segment": segment, "segment_name": self.names.at("segment", segment, at),
+                                 "priority": flag.priority_of(row, at)})
+        return shown, segments

@@ -115,15 +115,13 @@ class Saves(Teller):
         rows = [row for row in flag.states.get(state, []) if self.is_by_itself(row) and not is_gone(row)]
         if not rows:
             return
-        parts = [(row.history_date, "state", row) for row in rows]
-        for component, name in ((flag.values, "value"), (flag.shares, "share")):
-            parts += [(row.history_date, (name, key), row) for key, history in component.by_owner[state].items() for row in history]
+        parts = [(at, part, row) for at, part, row in flag.saves_of(state) if part != "state" or self.is_by_itself(row)]
         until = flag.removed_at(state)
         if rows[0].identity_id is None:
             begins = [v.live_from or v.published_at for v in flag.versions]
             until = min([until] + [begin for begin in begins if begin > rows[-1].history_date])
         group, changed = [], set()
-        for at, part, row in sorted(parts, key=lambda part: part[0]):
+        for at, part, row in parts:
             if at < rows[0].history_date or at >= until:
                 continue
             if group and (at - group[-1][0] >= SAME_SAVE or (part in changed and row.history_type != "+")):
@@ -168,7 +166,8 @@ class Saves(Teller):
                 authors = (self.names.of_author(row.history_user_id, row.master_api_key_id) for at, part, row in reversed(group))
                 result.append((saved[-1].history_date if saved else group[-1][0], group[-1][0], next(filter(None, authors), None)))
             begin = self.begin_of(state, now)
-            if begin is not None and flag.states.get(state) and flag.states[state][0].history_date + SAME_SAVE < begin <= now:
+            first = flag.states[state][0] if flag.states.get(state) else None
+            if begin is not None and first is not None and begin <= now and (first.version is None or first.history_date + SAME_SAVE < begin):
                 at = self.entries.live(state, begin)
                 result.append((at, at, ""))
             removed = flag.removed_at(state)
@@ -176,6 +175,15 @@ class Saves(Teller):
             if removed <= now and (flag.is_of_identity(state) or not any(v.published_at <= removed for v in flag.versions)):
                 result.append((removed, removed, None))
         return sorted(result, key=lambda instant: instant[:2])
+
+    def state_at(self, states, state, at):
+        return self.flag.state_at(state, at, lambda: self.copied(states, state))
+
+    def copied(self, states, state):
+        """The percentages of what was live when a draft was made: it is a copy of it."""
+        made = self.flag.states[state][0].history_date
+        original = self.live([other for other in states if other != state], made)
+        return None if original is None else self.state_at(states, original, made).variants
 
     def is_deletion(self, scope, at):
         segment, identity = scope
@@ -199,7 +207,7 @@ class Saves(Teller):
             held = None
             for at, complete, by in self.instants(states, now):
                 state = self.live(states, complete)
-                is_now = state and self.flag.state_at(state, complete)
+                is_now = state and self.state_at(states, state, complete)
                 if is_now == held:
                     continue
                 if is_now is not None or not self.is_deletion(scope, at):
@@ -221,15 +229,28 @@ class Versions(Teller):
         return result
 
     def run(self, now):
-        """Tells each version but the first, of which no webhook tells either."""
-        previous = None
-        for version in self.flag.versions:
-            live = max(version.live_from or version.published_at, version.published_at)
-            if live > now:
-                continue
-            if previous is not None:
-                self.tell_version(version, live, self.states_of(previous, live))
-            previous = version
+        """Tells each version but the first, of which no webhook tells either; of that, and of what changes without a version,
+        the states are told, as (time, states).
+        """
+        self.pages = []
+        lives = [(max(v.live_from or v.published_at, v.published_at), v) for v in self.flag.versions]
+        lives = [(live, version) for live, version in lives if live <= now]
+        for n, (live, version) in enumerate(lives):
+            until = lives[n + 1][0] if n + 1 < len(lives) else now
+            if n > 0:
+                self.tell_version(version, live, self.states_of(lives[n - 1][1], live))
+            for at in self.instants(version, live, until, n == 0):
+                self.pages.append((at, self.states_of(version, at)))
+
+    def instants(self, version, live, until, is_first):
+        """When the states of a version were made, if they were made with the first one, and when they changed in place."""
+        flag = self.flag
+        rows = [flag.states[state][0] for state in flag.made_in[str(version.uuid)] if flag.states.get(state)]
+        known = any(row.history_date < live - SECOND for row in rows)
+        saved = sorted(at for state in flag.made_in[str(version.uuid)] for at, part, row in flag.saves_of(state) if at >= live)
+        saved = [live] + [at for at in saved if at < until]
+        ends = [at for at, after in zip(saved, saved[1:] + [FOREVER]) if after - at >= SAME_SAVE]
+        return ends if is_first and not known else ends[1:]
 
     def tell_version(self, version, live, before):
         states = self.states_of(version, live)

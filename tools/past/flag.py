@@ -1,10 +1,13 @@
 """All that Flagsmith's database has about one feature in one environment."""
 
 import collections
+import datetime
 import json
 
 from flagsmith import AGES_AGO, FOREVER, as_of
 
+# What is made at once is made within this time.
+AT_ONCE = datetime.timedelta(seconds=1)
 # value as JSON, since to Python true is 1
 State = collections.namedtuple("State", "enabled value variants")
 
@@ -107,9 +110,21 @@ class Flag:
         return next((row.history_date for row in self.states.get(state, []) if is_gone(row)),
                     FOREVER if state not in self.now or self.now[state].deleted_at is None else self.now[state].deleted_at)
 
-    def variants_at(self, state, at):
-        """{option: percentage}, or None where that cannot be known any more."""
+    def is_fresh(self, state):
+        """Is it no copy?  Copies are live since their original was, or not at once."""
+        first = self.states[state][0] if self.states.get(state) else None
+        if first is None or self.scope_of(state) != (None, None):
+            return False
+        if first.environment_feature_version_id is None:
+            return first.live_from is not None and datetime.timedelta(0) <= first.history_date - first.live_from < AT_ONCE
+        return bool(self.versions) and self.version_of(state) == str(self.versions[0].uuid) and \
+            abs(first.history_date - self.versions[0].published_at) < AT_ONCE
+
+    def variants_at(self, state, at, copied=None):
+        """{option: percentage}, or None where that cannot be known any more; copied gives those of its original."""
         result = {}
+        if self.feature.type == "MULTIVARIATE" and state not in self.now and not self.shares.by_owner[state]:
+            return None
         for key in self.shares.by_owner[state].keys() | self.shares.now[state].keys():
             rows = self.shares.by_owner[state][key]
             now = self.shares.now[state].get(key)
@@ -119,16 +134,35 @@ class Flag:
                     result[then.multivariate_feature_option_id] = then.percentage_allocation
             elif not rows:
                 result[now.multivariate_feature_option_id] = now.percentage_allocation
+            elif rows[0].history_type == "-":
+                result[rows[0].multivariate_feature_option_id] = rows[0].percentage_allocation
             elif rows[0].history_type != "+":
-                # made in bulk with its state, which leaves no history: as its option says, unless it is an override's
+                # made in bulk with its state, which leaves no history: as its option says, or copied
                 option = rows[0].multivariate_feature_option_id
-                if option not in self.options or self.scope_of(state) != (None, None):
+                shares = self.options if self.is_fresh(state) else copied and copied()
+                if shares is None or option not in shares:
                     return None
-                result[option] = self.options[option]
+                result[option] = shares[option]
         return result
 
-    def state_at(self, state, at):
+    def saves_of(self, state):
+        """(time, part, row) of all that was saved of a state, in order."""
+        parts = [(row.history_date, "state", row) for row in self.states.get(state, []) if not is_gone(row)]
+        for component, name in ((self.values, "value"), (self.shares, "share")):
+            parts += [(row.history_date, (name, key), row) for key, rows in component.by_owner[state].items() for row in rows]
+        return sorted(parts, key=lambda part: part[0])
+
+    def state_now(self, state):
+        """What a row of Flagsmith's states says now: not all that changes it leaves a history."""
+        row, value = self.now.get(state), self.values.now[state].get(state)
+        if row is None:
+            return self.state_at(state, FOREVER)
+        shares = {share.multivariate_feature_option_id: share.percentage_allocation for share in self.shares.now[state].values()}
+        return State(row.enabled, json.dumps(value and value_of(value)), shares)
+
+    def state_at(self, state, at, copied=None):
         """What a row of Flagsmith's states said at an instant."""
-        row = as_of(self.states.get(state, []), at) or self.now.get(state) or self.states[state][0]
-        value = as_of(self.values.by_owner[state][state], at) or self.values.now[state].get(state)
-        return State(row.enabled, json.dumps(value and value_of(value)), self.variants_at(state, at))
+        rows, values = self.states.get(state, []), self.values.by_owner[state][state]
+        row = as_of(rows, at) or (rows[0] if rows else self.now[state])
+        value = as_of(values, at) or (values[0] if values else self.values.now[state].get(state))
+        return State(row.enabled, json.dumps(value and value_of(value)), self.variants_at(state, at, copied))

@@ -72,10 +72,19 @@ class History:
                  self.source])
             self.conn.commit()
 
+    def live_since(self, environment, at):
+        """What imports later than an instant say is live, by scope."""
+        rows = self.all(
+            "SELECT DISTINCT ON (feature_id, segment_id, identity) feature_id, segment_id, identity, enabled, value, variants FROM flagsmith.flag_change"
+            " WHERE source = %s AND environment_id = %s AND event_at > %s AND origin = 'import' ORDER BY feature_id, segment_id, identity, event_at DESC",
+            [self.source, environment, at])
+        return {(row.feature_id, row.segment_id, row.identity): (row.enabled, json.dumps(row.value), {
+            variant["multivariate_feature_option"]["id"]: variant["percentage_allocation"] for variant in row.variants or []}) for row in rows}
+
     def import_states(self, environment, at, states, segments):
         """What is live; False if it was imported before."""
-        if self.one("SELECT EXISTS (SELECT FROM flagsmith.flag_change WHERE source = %s AND environment_id = %s AND event_at = %s"
-                    " AND origin = 'import')", [self.source, environment.id, at]):
+        if self.one("SELECT EXISTS (SELECT FROM flagsmith.flag_change WHERE source = %s AND environment_id = %s AND feature_id = %s"
+                    " AND event_at = %s AND origin = 'import')", [self.source, environment.id, states[0]["feature"]["id"], at]):
             return False
         for first in range(0, len(states), PAGE):
             self.conn.execute(
