@@ -297,7 +297,8 @@ BEGIN
                 FROM features_featuresegment g WHERE g.id = row_;
         END IF;
         state := make_state(at - interval '80 milliseconds', environment, feature, s.enabled, s.value, author, segment_row => row_, of_version => v);
-        IF s.changed THEN
+        -- one for the past is never live
+        IF s.changed AND live >= at THEN
             PERFORM note(state, live);
         END IF;
     END LOOP;
@@ -375,4 +376,5 @@ SELECT publish('2025-01-04Z', '2025-01-04Z', 513, 4101, '[{"segment": 5, "enable
 SELECT publish('2025-01-05Z', '2025-01-05Z', 513, 4101, '[{"enabled": false, "value": "v2 two"}, {"segment": 6, "enabled": false, "value": 9}]', NULL, 'abcd.hash');
 SELECT publish('2025-01-06Z', '2025-01-08Z', 513, 4101, '[{"enabled": true, "value": "v2 scheduled"}]', 22);
 SELECT publish('2025-01-09Z', '2025-01-09Z', 513, 4101, '[{"segment": 5, "gone": true}]', 22);
+SELECT publish('2025-01-12Z', '2025-01-01 12:00Z', 513, 4101, '[{"enabled": false, "value": "never"}]', 22);
 SELECT delete_feature('2025-01-15Z', 4103, 22);

@@ -5,7 +5,7 @@ import json
 import time
 
 from events import Entries, Saves, Versions, variants
-from flag import Flag
+from flag import Flag, begin_of
 from flagsmith import AGES_AGO
 from report import EVERY, say
 
@@ -89,7 +89,7 @@ class EnvironmentFill:
             row = saves.live(rows, now)
             if row is not None:
                 states[scope] = row, flag.state_now(row)
-        published = [v for v in flag.versions if (v.live_from or v.published_at) <= now and v.deleted_at is None]
+        published = [v for v in flag.versions if begin_of(v) <= now and v.deleted_at is None]
         if published:
             states = {scope: state for scope, state in states.items() if scope[1] is not None}
             states.update({scope: (row, flag.state_now(row)) for scope, (row, state) in versions.states_of(published[-1], now).items()})

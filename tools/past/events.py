@@ -5,7 +5,7 @@ import collections
 import datetime
 import json
 
-from flag import is_gone
+from flag import begin_of, is_gone
 from flagsmith import AGES_AGO, FOREVER, as_of, stamp
 
 DELETED = "Flag / Remote Config Deleted: "
@@ -107,7 +107,7 @@ class Saves(Teller):
             return True
         if row.environment_feature_version_id is not None:
             return False
-        return not any((v.live_from or v.published_at) <= row.history_date < (v.deleted_at or FOREVER) for v in self.flag.versions)
+        return not any(begin_of(v) <= row.history_date < (v.deleted_at or FOREVER) for v in self.flag.versions)
 
     def groups(self, state):
         """The saves of a state: rows of its history less than half a second apart, of each row one change."""
@@ -118,7 +118,7 @@ class Saves(Teller):
         parts = [(at, part, row) for at, part, row in flag.saves_of(state) if part != "state" or self.is_by_itself(row)]
         until = flag.removed_at(state)
         if rows[0].identity_id is None:
-            begins = [v.live_from or v.published_at for v in flag.versions]
+            begins = [begin_of(v) for v in flag.versions]
             until = min([until] + [begin for begin in begins if begin > rows[-1].history_date])
         group, changed = [], set()
         for at, part, row in parts:
@@ -233,14 +233,18 @@ class Versions(Teller):
         the states are told, as (time, states).
         """
         self.pages = []
-        lives = [(max(v.live_from or v.published_at, v.published_at), v) for v in self.flag.versions]
-        lives = [(live, version) for live, version in lives if live <= now]
-        for n, (live, version) in enumerate(lives):
-            until = lives[n + 1][0] if n + 1 < len(lives) else now
-            if n > 0:
-                self.tell_version(version, live, self.states_of(lives[n - 1][1], live))
-            for at in self.instants(version, live, until, n == 0):
-                self.pages.append((at, self.states_of(version, at)))
+        lives = [(max(begin_of(version), version.published_at), version) for version in self.flag.versions]
+        lives = sorted((item for item in lives if item[0] <= now), key=lambda item: item[0])
+        first = min((version for live, version in lives), key=lambda version: version.published_at, default=None)
+        for live, version in lives:
+            before = [other for at, other in lives if at <= live and begin_of(other) < begin_of(version)]
+            after = [at for at, other in lives if begin_of(other) > begin_of(version)]
+            if version is not first:
+                self.tell_version(version, live, self.states_of(max(before, key=begin_of), live) if before else {})
+            # one with an instant of effect before that of another is announced, and never live
+            if not any(at <= live for at in after):
+                for at in self.instants(version, live, min(after, default=now), version is first):
+                    self.pages.append((at, self.states_of(version, at)))
 
     def instants(self, version, live, until, is_first):
         """When the states of a version were made, if they were made with the first one, and when they changed in place."""

@@ -24,6 +24,11 @@ class Component:
             self.now[getattr(row, owner)][getattr(row, key, None)] = row
 
 
+def begin_of(version):
+    """The instant that a version is to be live from."""
+    return version.live_from or version.published_at
+
+
 def is_gone(row):
     return row.history_type == "-" or getattr(row, "deleted_at", None) is not None
 
@@ -59,7 +64,7 @@ class Flag:
         self.read_overrides(flagsmith)
         self.versions = sorted(
             (row for row in flagsmith.rows("feature_versioning_environmentfeatureversion", where + " AND t.published_at IS NOT NULL", keys)),
-            key=lambda row: (row.live_from or row.published_at, row.published_at))
+            key=lambda row: (begin_of(row), row.published_at))
 
         self.made_in = collections.defaultdict(list)
         for state in sorted(self.states.keys() | self.now.keys()):
