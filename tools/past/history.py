@@ -63,11 +63,12 @@ class History:
                                              [self.source, feature])}
 
     def import_events(self, events):
+        """Flagsmith's clock may be ahead of ours."""
         for first in range(0, len(events), BATCH):
             batch = events[first:first + BATCH]
             self.conn.execute(
                 "SELECT count(i.delivery_id) FROM unnest(%s::text[], %s::timestamptz[]) AS e (event, at),"
-                " LATERAL flagsmith.import_event(e.event, e.at, %s) AS i",
+                " LATERAL flagsmith.import_event(e.event, least(e.at, clock_timestamp()), %s) AS i",
                 [[json.dumps(dict(event, flagsmith_import="database")) for event, at in batch], [at for event, at in batch],
                  self.source])
             self.conn.commit()
@@ -88,7 +89,7 @@ class History:
             return False
         for first in range(0, len(states), PAGE):
             self.conn.execute(
-                "SELECT FROM flagsmith.import_feature_states(%s, %s, %s, %s, environment_id => %s, project_id => %s, project => %s,"
+                "SELECT FROM flagsmith.import_feature_states(%s, %s, least(%s, clock_timestamp()), %s, environment_id => %s, project_id => %s, project => %s,"
                 " source => %s)",
                 [json.dumps({"results": states[first:first + PAGE]}), environment.name, at, json.dumps(segments), environment.id,
                  environment.project_id, environment.project, self.source])
