@@ -93,6 +93,7 @@ OBJS = \
 	src/answer/history_act.o \
 	src/answer/history_state.o \
 	src/answer/instant.o \
+	src/answer/kept.o \
 	src/answer/lookup.o \
 	src/answer/lookup_cache.o \
 	src/answer/name.o \
@@ -200,6 +201,7 @@ REGRESS = \
 	seal \
 	seal_change \
 	known \
+	kept \
 	uninstall
 
 ISOLATION = \

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "src/answer/kept.h"
 #include "src/answer/override.h"
 #include "src/answer/unknown.h"
 #include "src/base/array.h"
@@ -33,9 +34,6 @@ PG_FUNCTION_INFO_V1(fsw_feature_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_state);
 PG_FUNCTION_INFO_V1(fsw_environment_state_by_id);
 PG_FUNCTION_INFO_V1(fsw_environment_flags);
-
-/* What a call for one flag needs, mostly for the searches of indexes. */
-#define CALL_MEMORY		(1024 * 1024)
 
 /*
  * A row in the making: by position, NULL unless put.  The columns are those of
@@ -203,14 +201,15 @@ write_period(Output *output, const FswHistory *history, const FswPeriod *period,
 
 /* The history of the flag that the first three arguments name, all of it or near an instant. */
 static FswHistory *
-read_flag(FswReader *reader, FunctionCallInfo fcinfo, const int64 *near)
+read_flag(FswKept *kept, FunctionCallInfo fcinfo, const int64 *near)
 {
 	FswAsked	asked = {.everything = true};
-	FswPair    *pair = fsw_resolve_ids(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
-									   PG_GETARG_INT64(2));
+	const FswPair *pair;
+	FswEnvironment *environment = fsw_kept_environment(kept, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
+													   &pair);
+	FswFeature	feature = fsw_resolve_feature(kept->reader, pair->source, PG_GETARG_INT64(2));
 
-	return fsw_history_read(reader, fsw_flag_facts_read(reader, fsw_environment(pair, reader->known_at), &pair->feature),
-							&asked, near);
+	return fsw_history_read(kept->reader, fsw_flag_facts_read(kept->reader, environment, &feature), &asked, near);
 }
 
 /*
@@ -221,8 +220,9 @@ Datum
 fsw_flag_periods(PG_FUNCTION_ARGS)
 {
 	Output		output = output_begin(fcinfo);
-	FswReader  *reader;
+	FswKept    *kept;
 	FswHistory *history;
+	MemoryContext caller;
 
 	for (int i = 0; i < 3; i++)
 	{
@@ -230,33 +230,17 @@ fsw_flag_periods(PG_FUNCTION_ARGS)
 			return (Datum) 0;
 	}
 
-	reader = fsw_reader_open();
-	if (!PG_ARGISNULL(3))
-		reader->known_at = PG_GETARG_TIMESTAMPTZ(3);
-	history = read_flag(reader, fcinfo, NULL);
-	fsw_reader_close(reader);
+	kept = fsw_kept_begin(fcinfo, PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3));
+	caller = MemoryContextSwitchTo(kept->work);
+	history = read_flag(kept, fcinfo, NULL);
 	for (int i = 0; i < history->timeline->nperiods; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		write_period(&output, history, &history->timeline->periods[i], history->timeline->periods[i].from);
 	}
+	MemoryContextSwitchTo(caller);
+	fsw_kept_end(fcinfo, kept);
 	return (Datum) 0;
-}
-
-/*
- * Memory for one call, which a call site keeps for its next one: to get it from
- * the system anew costs as much as what a flag is read by.
- */
-static MemoryContext
-call_memory(FunctionCallInfo fcinfo)
-{
-	MemoryContext memory = fcinfo->flinfo->fn_extra;
-
-	if (memory == NULL)
-		memory = fcinfo->flinfo->fn_extra =
-			AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "flag state", 0, CALL_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
-	MemoryContextReset(memory);
-	return memory;
 }
 
 /*
@@ -268,7 +252,7 @@ fsw_flag_now(PG_FUNCTION_ARGS)
 {
 	Output		output = output_begin(fcinfo);
 	const int64 now = FSW_FOREVER;
-	FswReader  *reader;
+	FswKept    *kept;
 	FswHistory *history;
 	MemoryContext caller;
 
@@ -278,10 +262,9 @@ fsw_flag_now(PG_FUNCTION_ARGS)
 			return (Datum) 0;
 	}
 
-	caller = MemoryContextSwitchTo(call_memory(fcinfo));
-	reader = fsw_reader_open();
-	history = read_flag(reader, fcinfo, &now);
-	fsw_reader_close(reader);
+	kept = fsw_kept_begin(fcinfo, DT_NOEND);
+	caller = MemoryContextSwitchTo(kept->work);
+	history = read_flag(kept, fcinfo, &now);
 	for (int i = 0; i < history->timeline->nperiods; i++)
 	{
 		const FswPeriod *period = &history->timeline->periods[i];
@@ -295,6 +278,7 @@ fsw_flag_now(PG_FUNCTION_ARGS)
 		write_period(&output, history, period, since);
 	}
 	MemoryContextSwitchTo(caller);
+	fsw_kept_end(fcinfo, kept);
 	return (Datum) 0;
 }
 

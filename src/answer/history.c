@@ -12,6 +12,7 @@
 #include "utils/tuplestore.h"
 
 #include "src/answer/history.h"
+#include "src/answer/kept.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/history.h"
@@ -501,6 +502,8 @@ fsw_history_line(PG_FUNCTION_ARGS)
 	Showing		showing = {0};
 	FswEntry	row;
 	FswPieceKind kind;
+	FswKept    *kept;
+	MemoryContext caller;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (rsinfo->setDesc->natts != LINE_COUNT)
@@ -516,14 +519,17 @@ fsw_history_line(PG_FUNCTION_ARGS)
 	kind = kind_of(PG_GETARG_TEXT_PP(0));
 	row.delivery = PG_GETARG_INT64(1);
 	row.ordinal = PG_GETARG_INT32(2);
-	showing.reader = fsw_reader_open();
-	showing.line = fsw_line_read(showing.reader, kind, row, PG_GETARG_TIMESTAMPTZ(3));
+	kept = fsw_kept_begin(fcinfo, DT_NOEND);
+	showing.reader = kept->reader;
+	caller = MemoryContextSwitchTo(fsw_kept_pieces(kept));
+	showing.line = fsw_line_read(kept->reader, kind, row, PG_GETARG_TIMESTAMPTZ(3));
 	if (showing.line != NULL)
 	{
 		show_line(&showing);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, showing.values, showing.nulls);
 	}
-	fsw_reader_close(showing.reader);
+	MemoryContextSwitchTo(caller);
+	fsw_kept_end(fcinfo, kept);
 	return (Datum) 0;
 }
 

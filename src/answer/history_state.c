@@ -17,6 +17,7 @@
 #include "utils/fmgrprotos.h"
 
 #include "src/answer/history.h"
+#include "src/answer/kept.h"
 
 PG_FUNCTION_INFO_V1(fsw_history_before);
 PG_FUNCTION_INFO_V1(fsw_history_summary);
@@ -117,10 +118,13 @@ is_of_act(const FswShownRow *row, ArrayType *act)
  * A line does not say how sure it is, so what is merely deduced is not told.
  */
 static Jsonb *
-state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at,
+state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at,
 		 ArrayType *act)
 {
-	FswPair    *pair = fsw_resolve_ids(reader, source, environment_id, feature_id);
+	FswReader  *reader = kept->reader;
+	const FswPair *pair;
+	FswEnvironment *environment = fsw_kept_environment(kept, source, environment_id, &pair);
+	FswFeature	feature = fsw_resolve_feature(reader, source, feature_id);
 	FswAsked	asked = {.state_alone = true};
 	FswHistory *history;
 
@@ -131,8 +135,7 @@ state_at(FswReader *reader, Datum source, int64 environment_id, int64 feature_id
 	}
 	if (scope->identity != NULL)
 		fsw_ask_identity(reader, pair, &asked, scope->identity);
-	history = fsw_history_read(reader, fsw_flag_facts_read(reader, fsw_environment(pair, DT_NOEND), &pair->feature),
-							   &asked, &at);
+	history = fsw_history_read(reader, fsw_flag_facts_read(reader, environment, &feature), &asked, &at);
 	for (int i = 0; i < history->flag.nscopes; i++)
 	{
 		const FswPeriod *period = is_scope(history, i, scope) ? fsw_timeline_at(history->timeline, i, at) : NULL;
@@ -164,7 +167,8 @@ Datum
 fsw_history_before(PG_FUNCTION_ARGS)
 {
 	Scope		scope = {0};
-	FswReader  *reader;
+	FswKept		own;
+	FswKept    *kept;
 	Jsonb	   *state;
 
 	if (!PG_ARGISNULL(8))
@@ -176,10 +180,10 @@ fsw_history_before(PG_FUNCTION_ARGS)
 	scope.has_segment = !PG_ARGISNULL(4);
 	scope.segment_id = scope.has_segment ? PG_GETARG_INT64(4) : 0;
 	scope.identity = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
-	reader = fsw_reader_open();
-	state = state_at(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
+	kept = fsw_kept_borrow(&own);
+	state = state_at(kept, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
 					 &scope, PG_GETARG_TIMESTAMPTZ(6), PG_ARGISNULL(7) ? NULL : PG_GETARG_ARRAYTYPE_P(7));
-	fsw_reader_close(reader);
+	fsw_kept_return(kept, &own);
 	if (state == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(state);

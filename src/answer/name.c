@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "src/answer/kept.h"
 #include "src/base/fsw.h"
 #include "src/read/read.h"
 
@@ -23,13 +24,14 @@ PG_FUNCTION_INFO_V1(fsw_name);
 Datum
 fsw_name(PG_FUNCTION_ARGS)
 {
-	FswReader  *reader = fsw_reader_open();
+	FswKept		own;
+	FswKept    *kept = fsw_kept_borrow(&own);
 	FswNames	names;
 	const text *name;
 
-	fsw_names_read(reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+	fsw_names_read(kept->reader, PointerGetDatum(PG_GETARG_TEXT_PP(0)), text_to_cstring(PG_GETARG_TEXT_PP(1)),
 				   text_to_cstring(PG_GETARG_TEXT_PP(2)), &names);
-	fsw_reader_close(reader);
+	fsw_kept_return(kept, &own);
 	name = fsw_names_at(&names, PG_GETARG_TIMESTAMPTZ(3));
 	if (name == NULL)
 		PG_RETURN_NULL();

@@ -75,7 +75,7 @@ typedef struct FswEnvironment
 	bool		clone;			/* made as a copy of another environment */
 	bool		has_end;		/* gone is read */
 	int64		deleted_at;		/* deleted; FSW_FOREVER */
-	int			nsiblings;		/* environments of the project */
+	int			nsiblings;		/* environments of the project, once read */
 	int64	   *siblings;
 	bool		has_holes;		/* in the audit ids, between two instants */
 	int64		holes_from;
@@ -263,6 +263,8 @@ extern int	fsw_resolve(FswReader *reader, const text *environment,
 						const text *feature, FswPair **pairs);
 extern int	fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found);
 extern void fsw_pair_bounds(const FswPair *pair, int64 *bounds);
+extern FswPair *fsw_resolve_environment(FswReader *reader, Datum source, int64 environment_id);
+extern FswFeature fsw_resolve_feature(FswReader *reader, Datum source, int64 feature_id);
 extern FswPair *fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id,
 								int64 feature_id);
 extern FswPair *fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id,
@@ -279,6 +281,7 @@ extern void fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64
 extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);
 extern int64 fsw_environment_end(FswReader *reader, FswEnvironment *environment);
 extern void fsw_environment_facts(FswReader *reader, FswEnvironment *environment);
+extern void fsw_environment_siblings(FswReader *reader, FswEnvironment *environment);
 
 /* flag_facts.c */
 extern FswEntry fsw_entry_of(FswScan *scan);

@@ -385,24 +385,41 @@ fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id, con
 	return fsw_resolve_ids(reader, source, environment_id, feature.id);
 }
 
-/* The pair of an environment and a feature by their ids, for all time. */
+/* An environment by its id, for all time; the feature of the pair is to be set. */
 FswPair *
-fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id, int64 feature_id)
+fsw_resolve_environment(FswReader *reader, Datum source, int64 environment_id)
 {
 	FswPair    *pair = palloc0_object(FswPair);
 	Thing		environment = {.source = source,.id = environment_id};
-	Thing		feature = {.source = source,.id = feature_id};
 	FswSpan		always = {FSW_NEVER, FSW_FOREVER};
 
 	read_names(reader, "environment", &environment);
-	read_names(reader, "feature", &feature);
-	hash_names(&feature);
 	pair->source = source;
 	pair->has_project = environment.names.has_project;
 	pair->project_id = environment.names.project_id;
 	pair->environment_id = environment_id;
-	pair->feature = feature.feature;
 	pair->project_named = pair->environment_named = pair->feature_named = pair->evidence = always;
+	return pair;
+}
+
+/* A feature by its id, with all names that it ever had. */
+FswFeature
+fsw_resolve_feature(FswReader *reader, Datum source, int64 feature_id)
+{
+	Thing		feature = {.source = source,.id = feature_id};
+
+	read_names(reader, "feature", &feature);
+	hash_names(&feature);
+	return feature.feature;
+}
+
+/* The pair of an environment and a feature by their ids, for all time. */
+FswPair *
+fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id, int64 feature_id)
+{
+	FswPair    *pair = fsw_resolve_environment(reader, source, environment_id);
+
+	pair->feature = fsw_resolve_feature(reader, source, feature_id);
 	return pair;
 }
 
