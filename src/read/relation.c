@@ -24,7 +24,6 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation_d.h"
-#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -42,6 +41,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/typcache.h"
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -409,7 +409,8 @@ static bool
 key_is(Relation index, int key, Node *expr, List **expressions)
 {
 	AttrNumber	attnum = index->rd_index->indkey.values[key];
-	Oid			opclass = GetDefaultOpClass(exprType(expr), BTREE_AM_OID);
+	/* of its default operator class, which the server keeps by type */
+	const TypeCacheEntry *type = lookup_type_cache(exprType(expr), TYPECACHE_BTREE_OPFAMILY);
 
 	if (IsA(expr, Var))
 	{
@@ -422,9 +423,9 @@ key_is(Relation index, int key, Node *expr, List **expressions)
 			return false;
 		*expressions = list_delete_first(*expressions);
 	}
-	return OidIsValid(opclass) &&
-		index->rd_opfamily[key] == get_opclass_family(opclass) &&
-		index->rd_opcintype[key] == get_opclass_input_type(opclass) &&
+	return OidIsValid(type->btree_opf) &&
+		index->rd_opfamily[key] == type->btree_opf &&
+		index->rd_opcintype[key] == type->btree_opintype &&
 		index->rd_indcollation[key] == exprCollation(expr) &&
 		index->rd_indoption[key] == 0;
 }
