@@ -121,14 +121,16 @@ next_thing(FswReader *reader, const FswEnvironment *environment, const char *kin
 	return fsw_scan_next(*scan) ? fsw_scan_cstring(*scan, NAME_id) : NULL;
 }
 
-/* The environments of the project. */
-static void
-read_siblings(FswReader *reader, FswEnvironment *environment)
+/* The environments of the project, which few questions are about. */
+void
+fsw_environment_siblings(FswReader *reader, FswEnvironment *environment)
 {
 	FswScan    *scan;
 	char	   *last = NULL;
 	int			max = 16;
 
+	if (environment->siblings != NULL || !environment->has_project)
+		return;
 	/* the facts live as long as the environment */
 	environment->siblings = MemoryContextAlloc(GetMemoryChunkContext(environment), max * sizeof(int64));
 	while ((last = next_thing(reader, environment, "environment", last, &scan)) != NULL)
@@ -159,7 +161,6 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 		return;
 	environment->latest_audit_at = latest_entry(reader, environment);
 	read_birth(reader, environment);
-	read_siblings(reader, environment);
 }
 
 /* The deletion of a feature, or of its state in an environment, up to an instant. */

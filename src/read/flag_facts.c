@@ -177,6 +177,17 @@ environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 	return result;
 }
 
+/* The environment that a webhook is set to be of, or -1. */
+static int64
+environment_of_webhook(FswReader *reader, Datum webhook)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
+
+	fsw_scan_equal(scan, webhook);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan) ? fsw_scan_int64(scan, WEBHOOK_environment_id, -1) : -1;
+}
+
 /*
  * The environment of the list of a version, in the row that a scan of
  * version_published found, or -1.  It is that of the webhook, else that of the
@@ -191,14 +202,7 @@ fsw_list_environment(FswReader *reader, FswScan *lists, Datum source)
 	int64		id = -1;
 
 	if (webhook != NULL)
-	{
-		FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
-
-		fsw_scan_equal(scan, PointerGetDatum(webhook));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (fsw_scan_next(scan))
-			id = fsw_scan_int64(scan, WEBHOOK_environment_id, -1);
-	}
+		id = environment_of_webhook(reader, PointerGetDatum(webhook));
 	if (id < 0 && uuid != NULL)
 		id = environment_of_entry(reader, source, uuid);
 	if (id < 0 && webhook != NULL)
@@ -268,8 +272,14 @@ has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 {
 	for (int i = 0; i < flag_facts->nwebhooks; i++)
 	{
-		FswScan    *scan = scan_lists(reader, flag_facts);
+		int64		id = flag_facts->webhooks[i] == NULL ? -1 :
+			environment_of_webhook(reader, PointerGetDatum(flag_facts->webhooks[i]));
+		FswScan    *scan;
 
+		/* then all of its lists are of that one */
+		if (id >= 0 && id != flag_facts->environment->environment_id)
+			continue;
+		scan = scan_lists(reader, flag_facts);
 		if (flag_facts->webhooks[i] == NULL)
 			fsw_scan_key_null(scan, true);
 		else
@@ -633,6 +643,7 @@ fsw_creation_read(FswReader *reader, const FswFlagFacts *flag_facts)
 
 	creation.created = FSW_NEVER;
 	fsw_environment_facts(reader, environment);
+	fsw_environment_siblings(reader, environment);
 	for (int i = 0; i < environment->nsiblings; i++)
 		read_creation(reader, flag_facts, FSW_INDEX_DEFAULT, environment->siblings[i], &creation, &latest);
 	for (int i = 0; !creation.has_defaults && i < environment->nsiblings; i++)
