@@ -68,6 +68,7 @@ OBJS = \
 	src/read/near_versions.o \
 	src/read/neighbour.o \
 	src/read/piece.o \
+	src/read/reach.o \
 	src/read/relation.o \
 	src/read/resolve.o \
 	src/read/scan.o \
@@ -202,6 +203,7 @@ REGRESS = \
 	seal_change \
 	known \
 	kept \
+	reach \
 	uninstall
 
 ISOLATION = \

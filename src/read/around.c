@@ -19,10 +19,6 @@
 /* So many segments are searched one by one. */
 #define FEW_SEGMENTS	4
 
-/* Where the entries of the indexes have event_at. */
-#define DEFAULT_EVENT_AT	3
-#define OVERRIDE_EVENT_AT	5
-
 /* The flag and the scope, as an index of all scopes has them. */
 static void
 scan_scope_keys(FswHistoryReading *reading, FswScan *scan, const FswOverride *override)
@@ -124,44 +120,35 @@ add_event(Walk *walk, const FswEvidence *piece)
  * read only to know since when and until when the state is the same.
  */
 static void
-read_near(FswHistoryReading *reading, const FswOverride *override, bool before, int least,
-		  Nearest *nearest)
+read_near(FswBeside *beside, bool before, int least, Nearest *nearest)
 {
-	FswScan    *scan = fsw_scan_scope(reading, override);
+	FswHistoryReading *reading = beside->reading;
 	FswFlag    *flag = &reading->history->flag;
-	int			event_at = override == NULL ? DEFAULT_EVENT_AT : OVERRIDE_EVENT_AT;
-	int			received_at = event_at + 1;
 	Walk		walk = {.nearest = nearest,.first = nearest->n == 0,.state = FSW_NOT_SEEN};
 	int			scope = 0;
 	bool		whole = true;
-	Datum		values[FSW_ENTRY_COLUMNS];
-	bool		nulls[FSW_ENTRY_COLUMNS];
+	int64		at = *reading->near;
 
-	fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
-				 TimestampTzGetDatum(*reading->near));
-	fsw_scan_begin(scan, before ? BackwardScanDirection : ForwardScanDirection);
-	while (fsw_scan_next_entry(scan, values, nulls))
+	fsw_beside_turn(beside, before);
+	while (fsw_beside_next(beside, &at))
 	{
-		int64		at = nulls[event_at] ? 0 : DatumGetTimestampTz(values[event_at]);
-
-		if (!nulls[received_at] && fsw_is_ahead(at, DatumGetTimestampTz(values[received_at])))
-			continue;
 		if (is_enough(&walk, at, least))
 		{
 			whole = false;
 			break;
 		}
-		fsw_scan_fetch(scan);
-		if (!fsw_is_known(scan, FLAG_stored_at, reading->flag_facts->environment))
+		fsw_beside_fetch(beside);
+		if (!fsw_is_known(beside->scan, FLAG_stored_at, reading->flag_facts->environment))
 			continue;
-		if (override != NULL)
-			scope = fsw_override_scope(reading, scan);
-		fsw_read_change(reading, scan, scope);
+		if (beside->override != NULL)
+			scope = fsw_override_scope(reading, beside->scan);
+		fsw_read_change(reading, beside->scan, scope);
 		walk.at = at;
 		walk.n++;
 		if (add_event(&walk, &flag->evidence[flag->nevidence - 1]))
 			reading->ranges[scope].torn = true;
 	}
+	fsw_beside_reached(beside, at, whole);
 	if (whole || walk.n == 0)
 		return;
 	if (before)
@@ -313,10 +300,13 @@ static void
 read_scope(FswHistoryReading *reading, const FswOverride *override, int least)
 {
 	Nearest		nearest = {0};
+	FswBeside	beside;
 
-	read_near(reading, override, true, least, &nearest);
+	fsw_beside_begin(&beside, reading, override, least == 1);
+	read_near(&beside, true, least, &nearest);
 	if (*reading->near != FSW_FOREVER)
-		read_near(reading, override, false, least, &nearest);
+		read_near(&beside, false, least, &nearest);
+	fsw_beside_end(&beside);
 	read_ahead(reading, override);
 }
 

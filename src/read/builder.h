@@ -61,6 +61,41 @@ typedef struct FswHistoryReading
 	FswOverride *overrides;
 } FswHistoryReading;
 
+/* An entry of an index of states that was read at once with others. */
+typedef struct FswEntryNear
+{
+	int64		at;
+	bool		ahead;			/* its time is not believed */
+	bool		seen;			/* its row is known to be seen */
+	ItemPointerData row;
+} FswEntryNear;
+
+/* So many are, at most. */
+#define FSW_ENTRIES_NEAR 32
+
+/* The entries of a scope on both sides of an instant, and a walk over them. */
+typedef struct FswBeside
+{
+	FswHistoryReading *reading;
+	const FswOverride *override;
+	FswScan    *scan;
+	int64		anchor;			/* what the reach is told from */
+	bool		learn;			/* of the reach */
+	int			nsearches;		/* on one side, after one on both */
+	bool		at_once;		/* entries has what is from one instant up to
+								 * another */
+	int64		from;
+	int64		to;
+	int			n;
+	int			nbefore;		/* of these, those not after the instant */
+	FswEntryNear entries[FSW_ENTRIES_NEAR];
+	bool		before;			/* the walk goes that way */
+	int			next;			/* of the entries */
+	bool		searching;		/* behind them */
+	FswEntryNear *entry;		/* the last that was found among the entries */
+	bool		fetched;		/* and its row is read */
+} FswBeside;
+
 /* builder.c */
 extern FswEvidence *fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind,
 									  int scope, int64 at, int64 arrived);
@@ -83,6 +118,14 @@ extern FswScan *fsw_scan_scope(FswHistoryReading *reading, const FswOverride *ov
 extern int64 *fsw_find_segments(FswHistoryReading *reading, int *n);
 extern FswOverride *fsw_find_overrides(FswHistoryReading *reading, int *n);
 extern void fsw_read_around(FswHistoryReading *reading);
+
+/* reach.c */
+extern void fsw_beside_begin(FswBeside *beside, FswHistoryReading *reading, const FswOverride *override, bool few);
+extern void fsw_beside_turn(FswBeside *beside, bool before);
+extern bool fsw_beside_next(FswBeside *beside, int64 *at);
+extern void fsw_beside_fetch(FswBeside *beside);
+extern void fsw_beside_reached(FswBeside *beside, int64 at, bool whole);
+extern void fsw_beside_end(FswBeside *beside);
 
 /* told.c */
 extern void fsw_read_told_scopes(FswHistoryReading *reading);

@@ -255,6 +255,28 @@ fsw_scan_row(FswReader *reader, FswIndex index, int64 delivery, int32 ordinal)
 	return fsw_scan_next(scan) ? scan : NULL;
 }
 
+/* The next entry, and whether the visibility map says that all see its row. */
+static ItemPointer
+next_entry(FswScan *scan, Datum *values, bool *isnull)
+{
+	IndexScanDesc desc = scan->desc;
+	ItemPointer tid = index_getnext_tid(desc, scan->direction);
+	BlockNumber block;
+
+	Assert(has_entries(scan->index_id));
+	CHECK_FOR_INTERRUPTS();
+	if (tid == NULL)
+		return NULL;
+	block = ItemPointerGetBlockNumber(tid);
+	scan->only_index = VM_ALL_VISIBLE(desc->heapRelation, block, &scan->vmbuffer);
+	if (scan->only_index)
+		PredicateLockPage(desc->heapRelation, block, scan->reader->snapshot);
+	if (desc->xs_itup == NULL)
+		elog(ERROR, "index \"%s\" returned a row without its entry", RelationGetRelationName(scan->index));
+	index_deform_tuple(desc->xs_itup, desc->xs_itupdesc, values, isnull);
+	return tid;
+}
+
 /*
  * The next entry whose row the snapshot sees, by the index alone where the
  * visibility map says that all see the row.  Of the row's other columns
@@ -263,31 +285,51 @@ fsw_scan_row(FswReader *reader, FswIndex index, int64 delivery, int32 ordinal)
 bool
 fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull)
 {
-	IndexScanDesc desc = scan->desc;
 	MemoryContext caller = MemoryContextSwitchTo(scan->reader->mcxt);
 	ItemPointer tid;
 
-	Assert(has_entries(scan->index_id));
-	while ((tid = index_getnext_tid(desc, scan->direction)) != NULL)
-	{
-		BlockNumber block = ItemPointerGetBlockNumber(tid);
-
-		CHECK_FOR_INTERRUPTS();
-		scan->only_index = VM_ALL_VISIBLE(desc->heapRelation, block, &scan->vmbuffer);
-		if (!scan->only_index)
-		{
-			if (!index_fetch_heap(desc, scan->slot))
-				continue;
-		}
-		else
-			PredicateLockPage(desc->heapRelation, block, scan->reader->snapshot);
-		if (desc->xs_itup == NULL)
-			elog(ERROR, "index \"%s\" returned a row without its entry", RelationGetRelationName(scan->index));
-		index_deform_tuple(desc->xs_itup, desc->xs_itupdesc, values, isnull);
-		break;
-	}
+	do
+		tid = next_entry(scan, values, isnull);
+	while (tid != NULL && !scan->only_index && !index_fetch_heap(scan->desc, scan->slot));
 	MemoryContextSwitchTo(caller);
 	return tid != NULL;
+}
+
+/*
+ * The next entry, whoever sees its row: where *seen is false, that has still
+ * to be asked, by fsw_scan_fetch_row().
+ */
+bool
+fsw_scan_next_row(FswScan *scan, Datum *values, bool *isnull, ItemPointer row, bool *seen)
+{
+	MemoryContext caller = MemoryContextSwitchTo(scan->reader->mcxt);
+	ItemPointer tid = next_entry(scan, values, isnull);
+
+	MemoryContextSwitchTo(caller);
+	if (tid == NULL)
+		return false;
+	*row = *tid;
+	*seen = scan->only_index;
+	return true;
+}
+
+/*
+ * Read the row that an entry is of; false if the snapshot does not see it.
+ * The search that found the entry is over.
+ */
+bool
+fsw_scan_fetch_row(FswScan *scan, const ItemPointerData *row)
+{
+	IndexScanDesc desc = scan->desc;
+	bool		found;
+
+	desc->xs_heaptid = *row;
+	desc->xs_heap_continue = false;
+	found = index_fetch_heap(desc, scan->slot);
+	/* that would be said of the entry where the search stands */
+	desc->kill_prior_tuple = false;
+	scan->only_index = false;
+	return found;
 }
 
 /* Read the row of the entry that fsw_scan_next_entry() found. */

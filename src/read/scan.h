@@ -149,6 +149,16 @@ typedef struct FswScan
 	int			index_id;
 } FswScan;
 
+/* How far from an instant what was needed of one flag after the other lay. */
+typedef struct FswReach
+{
+	bool		known;
+	int64		before;			/* FSW_FOREVER: to the first event */
+	int64		after;
+	int			worth;			/* of one search for both sides, so far */
+	int			pause;			/* flags until it is tried again */
+} FswReach;
+
 /* Tables and indexes opened while one question is answered. */
 typedef struct FswReader
 {
@@ -159,6 +169,7 @@ typedef struct FswReader
 	Relation	tables[FSW_READ_TABLE_COUNT];
 	FswScan    *scans[FSW_INDEX_COUNT];
 	struct FswPieces *pieces;	/* what piece.c has read so far */
+	FswReach	reach;			/* of environment defaults */
 	bool		looked[FSW_INDEX_COUNT];	/* whether there is anything */
 	bool		empty[FSW_INDEX_COUNT];
 } FswReader;
@@ -183,6 +194,8 @@ extern bool fsw_scan_next(FswScan *scan);
 extern FswScan *fsw_scan_row(FswReader *reader, FswIndex index, int64 delivery, int32 ordinal);
 extern bool fsw_scan_next_entry(FswScan *scan, Datum *values, bool *isnull);
 extern void fsw_scan_fetch(FswScan *scan);
+extern bool fsw_scan_next_row(FswScan *scan, Datum *values, bool *isnull, ItemPointer row, bool *seen);
+extern bool fsw_scan_fetch_row(FswScan *scan, const ItemPointerData *row);
 
 extern Datum fsw_scan_column(FswScan *scan, int column, bool *isnull);
 extern int64 fsw_scan_int64(FswScan *scan, int column, int64 otherwise);
