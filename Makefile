@@ -77,6 +77,7 @@ OBJS = \
 	src/read/state_set.o \
 	src/read/told.o \
 	src/ingest/delivery.o \
+	src/ingest/direct.o \
 	src/ingest/event.o \
 	src/ingest/import.o \
 	src/ingest/inbox.o \
@@ -174,6 +175,7 @@ REGRESS = \
 	environment \
 	receive \
 	storage \
+	direct \
 	explain \
 	text_body \
 	guard \

@@ -57,6 +57,15 @@
 	index_beginscan(table, index, snapshot, nkeys, 0)
 #endif
 
+/* 18 wants to know which row was inserted already: none. */
+#if PG_VERSION_NUM >= 180000
+#define fsw_no_conflict(info, slot, estate, met) \
+	ExecCheckIndexConstraints(info, slot, estate, met, &(ItemPointerData) {{0, 0}, 0}, NIL)
+#else
+#define fsw_no_conflict(info, slot, estate, met) \
+	ExecCheckIndexConstraints(info, slot, estate, met, NIL)
+#endif
+
 /* 19 builds jsonb in a state that has the result, and returns nothing. */
 #if PG_VERSION_NUM >= 190000
 typedef JsonbInState FswJsonbBuild;

@@ -12,7 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "src/base/fsw.h"
-#include "src/decode/row.h"
+#include "src/ingest/direct.h"
 #include "src/ingest/ingest.h"
 
 /* One cell of an INSERT; NULL where there is no such text. */
@@ -87,6 +87,33 @@ fsw_undecoded_reason(const FswEvent *event)
 	return event->reason;
 }
 
+/* Insert a delivery by a statement, where that has to be; returns whether it did. */
+static bool
+insert_by_statement(FswDelivery *delivery, Datum *values, const bool *nulls)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, BYTEAOID, BYTEAOID, TEXTOID};
+	char		spi_nulls[STORED_COUNT];
+	bool		isnull;
+	bool		inserted;
+
+	for (int i = 0; i < STORED_COUNT; i++)
+		spi_nulls[i] = nulls[i] ? 'n' : ' ';
+	fsw_execute(fsw_generic_plan(FSW_PLAN_DELIVERY_INSERT,
+								 "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
+								 " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
+								 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+								 " ON CONFLICT ON CONSTRAINT delivery_event_key DO NOTHING RETURNING id",
+								 STORED_COUNT, types),
+				values, spi_nulls, false, 0);
+	inserted = SPI_processed == 1;
+	if (inserted)
+		delivery->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+												   SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return inserted;
+}
+
 /*
  * Insert a delivery and set its id; false where one of its key is there.
  */
@@ -94,41 +121,33 @@ static bool
 insert_delivery(FswDelivery *delivery, const FswEvent *event, bytea *body, bytea *digest,
 				text *signature, int64 secret_id)
 {
-	static const Oid types[] = {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, BYTEAOID, BYTEAOID, TEXTOID};
-	Datum		values[11];
-	char		nulls[12] = "           ";
-	bool		isnull;
-	bool		inserted;
+	char	   *undecoded = fsw_undecoded_reason(event);
+	Datum		values[STORED_COUNT] = {0};
+	bool		nulls[STORED_COUNT] = {0};
+	FswDirectResult result;
 
-	values[0] = PointerGetDatum(delivery->webhook);
-	nulls[0] = delivery->webhook == NULL ? 'n' : ' ';
-	values[1] = PointerGetDatum(delivery->source);
-	values[2] = TimestampTzGetDatum(delivery->received_at);
-	values[3] = TimestampTzGetDatum(delivery->stored_at);
-	values[4] = PointerGetDatum(signature);
-	nulls[4] = signature == NULL ? 'n' : ' ';
-	values[5] = Int64GetDatum(secret_id);
-	nulls[5] = secret_id == 0 ? 'n' : ' ';
-	set_text(&values[6], &nulls[6], event->event_type);
-	values[7] = TimestampTzGetDatum(delivery->event_at);
-	values[8] = PointerGetDatum(digest);
-	values[9] = fsw_compressed(PointerGetDatum(body));
-	set_text(&values[10], &nulls[10], fsw_undecoded_reason(event));
+	values[STORED_webhook] = PointerGetDatum(delivery->webhook);
+	nulls[STORED_webhook] = delivery->webhook == NULL;
+	values[STORED_source] = PointerGetDatum(delivery->source);
+	values[STORED_received_at] = TimestampTzGetDatum(delivery->received_at);
+	values[STORED_stored_at] = TimestampTzGetDatum(delivery->stored_at);
+	values[STORED_signature] = PointerGetDatum(signature);
+	nulls[STORED_signature] = signature == NULL;
+	values[STORED_secret_id] = Int64GetDatum(secret_id);
+	nulls[STORED_secret_id] = secret_id == 0;
+	nulls[STORED_event_type] = event->event_type == NULL;
+	if (event->event_type != NULL)
+		values[STORED_event_type] = CStringGetTextDatum(event->event_type);
+	values[STORED_event_at] = TimestampTzGetDatum(delivery->event_at);
+	values[STORED_digest] = PointerGetDatum(digest);
+	values[STORED_body] = fsw_compressed(PointerGetDatum(body));
+	nulls[STORED_undecoded_reason] = undecoded == NULL;
+	if (undecoded != NULL)
+		values[STORED_undecoded_reason] = CStringGetTextDatum(undecoded);
 
-	fsw_execute(fsw_generic_plan(FSW_PLAN_DELIVERY_INSERT,
-								 "INSERT INTO flagsmith.delivery (webhook, source, received_at, stored_at,"
-								 " signature, secret_id, event_type, event_at, digest, body, undecoded_reason)"
-								 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-								 " ON CONFLICT ON CONSTRAINT delivery_event_key DO NOTHING RETURNING id",
-								 11, types),
-				values, nulls, false, 0);
-	inserted = SPI_processed == 1;
-	if (inserted)
-		delivery->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-												   SPI_tuptable->tupdesc, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	return inserted;
+	result = fsw_insert_delivery_direct(values, nulls, &delivery->id);
+	return result == FSW_DIRECT_IMPOSSIBLE ?
+		insert_by_statement(delivery, values, nulls) : result == FSW_DIRECT_INSERTED;
 }
 
 /*

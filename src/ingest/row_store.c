@@ -12,13 +12,14 @@
 
 #include "access/toast_compression.h"
 #include "access/toast_internals.h"
+#include "access/xact.h"
 #include "catalog/pg_type_d.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "src/base/fsw.h"
-#include "src/decode/row.h"
+#include "src/ingest/direct.h"
 
 /* fsw_complete_row() - fill in what a row takes from its delivery. */
 void
@@ -71,14 +72,12 @@ fsw_compressed(Datum value)
 	return value;
 }
 
-/* fsw_insert_row() - one complete row into its table. */
-void
-fsw_insert_row(const FswRow *row)
+/* One complete row by a statement, where the table is not as it was made. */
+static void
+insert_by_statement(const FswTable *table, Datum *values, const bool *nulls)
 {
-	const FswTable *table = row->table;
 	static char *statements[FSW_TABLE_COUNT];
 	char	  **statement = &statements[table - fsw_tables];
-	Datum	   *stored = palloc_array(Datum, table->ncolumns);
 	char	   *spi_nulls = palloc(table->ncolumns);
 
 	if (*statement == NULL)
@@ -96,15 +95,25 @@ fsw_insert_row(const FswRow *row)
 		pfree(sql.data);
 	}
 	for (int i = 0; i < table->ncolumns; i++)
-	{
-		spi_nulls[i] = row->nulls[i] ? 'n' : ' ';
-		stored[i] = table->types[i] == JSONBOID && !row->nulls[i] ?
-			fsw_compressed(row->values[i]) : row->values[i];
-	}
+		spi_nulls[i] = nulls[i] ? 'n' : ' ';
 	if (fsw_execute(fsw_generic_plan(table->plan, *statement, table->ncolumns, table->types),
-					stored, spi_nulls, false, 0) != SPI_OK_INSERT)
+					values, spi_nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into \"%s\"", table->name);
 	pfree(spi_nulls);
+}
+
+/* fsw_insert_row() - one complete row into its table. */
+void
+fsw_insert_row(const FswRow *row)
+{
+	const FswTable *table = row->table;
+	Datum	   *stored = palloc_array(Datum, table->ncolumns);
+
+	for (int i = 0; i < table->ncolumns; i++)
+		stored[i] = table->types[i] == JSONBOID && !row->nulls[i] ?
+			fsw_compressed(row->values[i]) : row->values[i];
+	if (!fsw_insert_direct(table, stored, row->nulls))
+		insert_by_statement(table, stored, row->nulls);
 	pfree(stored);
 }
 
@@ -179,6 +188,8 @@ fsw_store_rows(FswEvent *event, const FswDelivery *delivery)
 												  foreach_current_index(lc) + 1, list_length(event->rows)));
 	}
 	fsw_store_names(event, delivery);
+	/* seen by what comes behind, as behind a statement */
+	CommandCounterIncrement();
 	if (event->is_import)
 		fsw_progress_end(&progress);
 }

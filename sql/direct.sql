@@ -1,0 +1,86 @@
+-- Rows go into the tables without a statement, but where the owner added what an INSERT would have to obey, that is obeyed.
+\set VERBOSITY terse
+SELECT flagsmith.add_webhook('direct', source => 'direct', allow_unsigned => true, max_spool_age => NULL) IS NOT NULL AS registered;
+CREATE FUNCTION pg_temp.send(n integer) RETURNS TABLE (outcome text, reason text) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at) VALUES ('direct', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED',
+        'data', jsonb_build_object('timestamp', '2026-01-02T03:04:05Z', 'changed_by', 'n' || $1, 'new_state', jsonb_build_object('enabled', true,
+        'feature', jsonb_build_object('id', 7, 'name', 'direct', 'project', jsonb_build_object('id', 3, 'name', 'Direct')),
+        'environment', jsonb_build_object('id', 5, 'name', 'Live'))))::text, 'UTF8'), '2026-01-02T03:04:06Z')
+    RETURNING outcome, reason $$;
+SELECT * FROM pg_temp.send(1);
+-- the same once more, in one transaction with its first arrival and behind it
+SELECT * FROM pg_temp.send(1);
+BEGIN;
+SELECT * FROM pg_temp.send(2);
+SELECT * FROM pg_temp.send(2);
+COMMIT;
+-- undone with its savepoint, and stored all the same when it comes again
+BEGIN;
+SAVEPOINT one;
+SELECT * FROM pg_temp.send(3);
+ROLLBACK TO one;
+SELECT * FROM pg_temp.send(3);
+COMMIT;
+SELECT count(*) AS rows, count(DISTINCT changed_by) AS events FROM flagsmith.flag_change WHERE source = 'direct';
+
+-- a trigger
+CREATE TABLE pg_temp.fired (changed_by text);
+CREATE FUNCTION pg_temp.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO pg_temp.fired VALUES (NEW.changed_by); RETURN NEW; END $$;
+CREATE TRIGGER note AFTER INSERT ON flagsmith.flag_change FOR EACH ROW EXECUTE FUNCTION pg_temp.note();
+SELECT * FROM pg_temp.send(4);
+DROP TRIGGER note ON flagsmith.flag_change;
+SELECT * FROM pg_temp.send(5);
+SELECT * FROM pg_temp.fired;
+
+-- a column with a default, in both tables
+ALTER TABLE flagsmith.flag_change ADD COLUMN noted text DEFAULT 'by default';
+ALTER TABLE flagsmith.delivery ADD COLUMN noted text DEFAULT 'by default';
+SELECT * FROM pg_temp.send(6);
+SELECT f.noted, d.noted FROM flagsmith.flag_change f JOIN flagsmith.delivery d ON d.id = f.delivery WHERE f.changed_by = 'n6';
+ALTER TABLE flagsmith.flag_change DROP COLUMN noted;
+ALTER TABLE flagsmith.delivery DROP COLUMN noted;
+SELECT * FROM pg_temp.send(7);
+
+-- a constraint: its error is the caller's, and nothing of the delivery stays
+ALTER TABLE flagsmith.flag_change ADD CONSTRAINT not_eight CHECK (changed_by <> 'n8');
+SELECT * FROM pg_temp.send(8);
+SELECT * FROM pg_temp.send(9);
+ALTER TABLE flagsmith.flag_change DROP CONSTRAINT not_eight;
+SELECT * FROM pg_temp.send(8);
+ALTER TABLE flagsmith.delivery ADD CONSTRAINT not_direct CHECK (source <> 'direct') NOT VALID;
+SELECT * FROM pg_temp.send(10);
+ALTER TABLE flagsmith.delivery DROP CONSTRAINT not_direct;
+
+-- indexes that are made, dropped, and of another kind, all of which have what is stored from then on
+CREATE INDEX direct_made_idx ON flagsmith.flag_change (upper(changed_by)) WHERE source = 'direct';
+SELECT * FROM pg_temp.send(10);
+CREATE INDEX direct_hash_idx ON flagsmith.flag_change USING hash (changed_by);
+CREATE UNIQUE INDEX direct_unique_idx ON flagsmith.flag_change (changed_by) WHERE source = 'direct';
+SELECT * FROM pg_temp.send(11);
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT count(*) FROM flagsmith.flag_change WHERE upper(changed_by) IN ('N10', 'N11') AND source = 'direct';
+SELECT count(*) FROM flagsmith.flag_change WHERE changed_by = 'n11';
+DROP INDEX flagsmith.direct_hash_idx, flagsmith.direct_made_idx;
+SELECT * FROM pg_temp.send(12);
+SELECT count(*) FROM flagsmith.flag_change WHERE changed_by = 'n12' AND source = 'direct';
+INSERT INTO flagsmith.inbox (webhook, body, received_at) SELECT 'direct', overlay(body PLACING convert_to('2026-02', 'UTF8') FROM position(convert_to('2026-01', 'UTF8') IN body)), received_at
+    FROM flagsmith.delivery WHERE id = (SELECT delivery FROM flagsmith.flag_change WHERE changed_by = 'n12');
+DROP INDEX flagsmith.direct_unique_idx;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+
+-- at REPEATABLE READ the statement decides, and in a read-only transaction none does
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT * FROM pg_temp.send(13);
+SELECT * FROM pg_temp.send(13);
+COMMIT;
+BEGIN READ ONLY;
+SELECT * FROM pg_temp.send(14);
+ROLLBACK;
+
+-- every row is there once, as its body has it
+SELECT count(*) AS rows, count(DISTINCT changed_by) AS events FROM flagsmith.flag_change WHERE source = 'direct';
+SELECT r.* FROM flagsmith.delivery d, LATERAL flagsmith.rebuild(true, d.id, d.id) r WHERE d.source = 'direct';
+SELECT count(*) AS faults FROM flagsmith.installation_health;
+SELECT flagsmith.disable_webhook('direct');
