@@ -22,10 +22,10 @@
 #include "drain.h"
 #include "clock.h"
 #include "fault.h"
+#include "insert.h"
 #include "log.h"
 #include "metrics.h"
 #include "segment.h"
-#include "session.h"
 #include "status.h"
 
 #include <errno.h>
@@ -83,7 +83,7 @@ try_again(Session *session, Segment *segment, const Delivery *const *deliveries,
 	}
 	if (n == 0)
 		return;
-	session_insert(session, asked, n, answers, monotonic_ms() + DRAIN_TIMEOUT, true);
+	session_insert(session, asked, n, answers, monotonic_ms() + DRAIN_TIMEOUT, INSERT_TRIAL);
 	for (int i = 0; i < n; i++)
 	{
 		verdicts[place[i]] = answers[i];
@@ -117,7 +117,7 @@ insert_again(Session *session, Segment *segment, const Delivery *const *deliveri
 		return;
 	memset(real, 0, sizeof(real));
 	if (session_open(session))
-		session_insert(session, good, n, real, monotonic_ms() + DRAIN_TIMEOUT, false);
+		session_insert(session, good, n, real, monotonic_ms() + DRAIN_TIMEOUT, INSERT_IN_ORDER);
 	for (int i = 0; i < n; i++)
 		verdicts[place[i]] = real[i];
 }
@@ -251,7 +251,7 @@ drain_batch(Session *session, Segment *segment, int fd, off_t size)
 			insert_again(session, segment, deliveries, count, verdicts);
 		else
 			session_insert(session, deliveries, count, verdicts,
-						   monotonic_ms() + DRAIN_TIMEOUT, false);
+						   monotonic_ms() + DRAIN_TIMEOUT, INSERT_IN_ORDER);
 		ok = judge(segment, records, verdicts, count);
 	}
 	else if (result == RECORD_FAILED)

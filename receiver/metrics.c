@@ -36,6 +36,8 @@ static const struct
 	[EVENT_DATABASE_CONNECT] = {"database_connections", "Connections to the database.", "opened"},
 	[EVENT_DATABASE_LOST] = {"database_connections", NULL, "lost"},
 	[EVENT_DATABASE_RETRY] = {"database_retries", "Inserts that were tried again.", NULL},
+	[EVENT_BATCH_COMMITTED] = {"database_batches", "Transactions with several deliveries; those of one that was undone were inserted one by one.", "committed"},
+	[EVENT_BATCH_UNDONE] = {"database_batches", NULL, "undone"},
 };
 
 /* Upper bounds of the latency histogram in microseconds; the last is +Inf. */

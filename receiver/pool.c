@@ -4,19 +4,22 @@
  *		The requests that wait for the database, and the threads that insert
  *		them.
  *
- * A worker owns one session and takes as many waiting requests as are its
- * share.  What an INSERT did not settle is tried again until the request's
- * time is over; then the spool has it, or nobody.
+ * A worker owns one session and takes several of the requests that wait, which
+ * go in together.  While one is at work and its database is quick, what comes
+ * waits for it, since a batch costs little more than a single request; others
+ * join in when much waits or an answer takes long.  What an INSERT did not
+ * settle is tried again until the request's time is over; then the spool has
+ * it, or nobody.
  *
  *-------------------------------------------------------------------------
  */
 #include "pool.h"
 #include "clock.h"
+#include "insert.h"
 #include "log.h"
 #include "memory.h"
 #include "metrics.h"
 #include "options.h"
-#include "session.h"
 #include "spool.h"
 #include "status.h"
 
@@ -26,6 +29,7 @@
 
 #define PIPELINE_DEPTH 32
 #define PIPELINE_BYTES (8 * 1024 * 1024)
+#define ENOUGH 16				/* for one worker; more call another */
 #define RETRY_MIN 20			/* ms, before a request is tried again */
 #define RETRY_MAX 1000
 
@@ -38,11 +42,13 @@ static struct
 	Request   **tail;
 	size_t		ready;
 	Request    *delayed;		/* not to be tried before their not_before */
+	int			quick;			/* workers at work that have not been for long */
 	bool		stop;
 }			queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_t *workers;
 static int	worker_count;
+static _Thread_local bool counted;	/* this worker is one of the quick ones */
 
 static void
 queue_append(Request *request)
@@ -51,6 +57,26 @@ queue_append(Request *request)
 	*queue.tail = request;
 	queue.tail = &request->next;
 	queue.ready++;
+}
+
+/* Call a worker, if those at work will not get to what waits; under the lock. */
+static void
+queue_call(void)
+{
+	if (queue.ready > 0 && queue.ready >= (size_t) (ENOUGH * queue.quick))
+		pthread_cond_signal(&queue.wake);
+}
+
+/* This worker has what it takes some time to do, or is done with it. */
+static void
+worker_leaves(void)
+{
+	pthread_mutex_lock(&queue.lock);
+	if (counted)
+		queue.quick--;
+	counted = false;
+	queue_call();
+	pthread_mutex_unlock(&queue.lock);
 }
 
 static void
@@ -109,7 +135,7 @@ database_submit(Request *request)
 
 	pthread_mutex_lock(&queue.lock);
 	queue_append(request);
-	pthread_cond_signal(&queue.wake);
+	queue_call();
 	pthread_mutex_unlock(&queue.lock);
 }
 
@@ -166,6 +192,9 @@ take_batch(Request **batch, int64_t wait)
 	size_t		share;
 
 	pthread_mutex_lock(&queue.lock);
+	if (counted)
+		queue.quick--;
+	counted = false;
 	queue_wake_due(monotonic_ms());
 	if (queue.ready == 0 && !queue.stop)
 	{
@@ -184,6 +213,8 @@ take_batch(Request **batch, int64_t wait)
 		count = -1;
 
 	share = (queue.ready + (size_t) worker_count - 1) / (size_t) worker_count;
+	if (share < ENOUGH)
+		share = ENOUGH;
 	if (share > PIPELINE_DEPTH)
 		share = PIPELINE_DEPTH;
 	while (count >= 0 && (size_t) count < share && queue.head != NULL &&
@@ -199,6 +230,12 @@ take_batch(Request **batch, int64_t wait)
 		bytes += request->delivery.body_len;
 		batch[count++] = request;
 	}
+	if (count > 0)
+	{
+		counted = true;
+		queue.quick++;
+	}
+	queue_call();
 	pthread_mutex_unlock(&queue.lock);
 	return count;
 }
@@ -230,7 +267,8 @@ try_witness(Session *session)
 	if (!session_open(session) || (witness = status_witness()) == NULL)
 		return;
 	delivery = witness;
-	session_insert(session, &delivery, 1, &verdict, monotonic_ms() + opt.hold, true);
+	worker_leaves();
+	session_insert(session, &delivery, 1, &verdict, monotonic_ms() + opt.hold, INSERT_TRIAL);
 	status_witness_tried(witness, verdict.settled && verdict.answer != ANSWER_NONE);
 }
 
@@ -250,7 +288,7 @@ insert_batch(Session *session, Request **batch, int count)
 	}
 
 	/* Answer what is settled even where the rest of the batch is not. */
-	session_insert(session, deliveries, count, verdicts, deadline, false);
+	session_insert(session, deliveries, count, verdicts, deadline, INSERT_TOGETHER);
 	for (int i = 0; i < count; i++)
 		if (verdicts[i].settled)
 			settle(batch[i], &verdicts[i]);
@@ -265,10 +303,14 @@ worker_main(void *arg)
 	Session    *session = arg;
 	Request    *batch[PIPELINE_DEPTH];
 
+	session->slow = worker_leaves;
 	for (;;)
 	{
 		int			count;
 
+		/* to connect can take long */
+		if (session->conn == NULL)
+			worker_leaves();
 		if (!session_open(session))
 		{
 			struct timespec pause = {.tv_nsec = 20 * 1000000};
@@ -310,6 +352,7 @@ database_expire(int64_t now)
 	at_once = atomic_load(&stopping) && opt.spool != NULL && !database_is_up();
 
 	pthread_mutex_lock(&queue.lock);
+	queue_call();
 	for (int i = 0; i < 2; i++)
 	{
 		Request   **link = list[i];

@@ -1,17 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * session.c
- *		A connection to the database, and the INSERTs that go through it.
- *
- * Several deliveries travel down one pipeline, each in a transaction of its
- * own with a Sync behind it, so that they are as independent as if sent one
- * by one and cost a fraction of the system calls.
- *
- * A delivery is settled when the ReadyForQuery behind its Sync is here:
- * that, and not the command tag, says that its COMMIT returned.  Whatever was
- * sent and not settled when a connection is lost has an unknown outcome and
- * is simply sent again: the key of the inbox makes the INSERT idempotent, and
- * received_at is the same with every attempt.
+ *		A connection to the database: opening and checking it.
  *
  * Behind a pooler (pgbouncer), the next transaction may go to another server
  * connection, and what is set or prepared in one stays there for other
@@ -23,21 +13,17 @@
  */
 #include "session.h"
 #include "clock.h"
-#include "fault.h"
 #include "log.h"
 #include "memory.h"
 #include "metrics.h"
 #include "options.h"
 #include "status.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TEXTOID 25
 #define BYTEAOID 17
@@ -46,13 +32,12 @@
 #define CONNECT_TIMEOUT 5000	/* ms */
 #define BACKOFF_MIN 100			/* ms, between attempts to connect */
 #define BACKOFF_MAX 1000
-#define DENIED_TIMEOUT 3000		/* ms, with a session that lacks a right */
 
-static const char insert_command[] =
+const char	session_insert_command[] =
 "INSERT INTO flagsmith.inbox (webhook, signature, body, received_at) "
 "VALUES ($1, $2, $3, $4) RETURNING delivery_id, outcome, reason";
 
-static const Oid insert_types[] = {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
+const Oid	session_insert_types[SESSION_INSERT_PARAMS] = {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
 
 /*
  * Inserts nothing, but the server checks the rights to each column first, and
@@ -63,19 +48,6 @@ static const Oid insert_types[] = {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
 	"SELECT NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bytea," \
 	" NULL::pg_catalog.timestamptz WHERE false " \
 	"RETURNING delivery_id, outcome, reason"
-
-#define BEGIN_COMMAND "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-
-struct Session
-{
-	const char *purpose;
-	PGconn	   *conn;
-	bool		open;			/* and checked */
-	int64_t		denied_at;		/* since when it lacks a right; 0: it does not */
-	bool		pooled;			/* there is a pooler between */
-	int64_t		retry_at;		/* no attempt to connect before this */
-	int64_t		backoff;
-};
 
 Session *
 session_create(const char *purpose)
@@ -129,7 +101,7 @@ session_message(const Session *session, char *dst, size_t size)
  * The connection is gone under an INSERT: `delivery` is the first unsettled,
  * NULL in a trial, which is not to begin an outage.
  */
-static void
+void
 session_lost(Session *session, const Delivery *delivery, int64_t sent)
 {
 	char		message[512];
@@ -142,8 +114,8 @@ session_lost(Session *session, const Delivery *delivery, int64_t sent)
 }
 
 /* Wait for the socket, at most until the deadline; false when that passed. */
-static bool
-socket_wait(PGconn *conn, short wanted, int64_t deadline)
+bool
+session_wait(PGconn *conn, short wanted, int64_t deadline)
 {
 	struct pollfd pfd = {.fd = PQsocket(conn),.events = wanted};
 
@@ -205,7 +177,8 @@ session_set(PGconn *conn)
 static bool
 session_prepare(PGconn *conn)
 {
-	PGresult   *result = PQprepare(conn, "insert", insert_command, 4, insert_types);
+	PGresult   *result = PQprepare(conn, "insert", session_insert_command,
+									 SESSION_INSERT_PARAMS, session_insert_types);
 	bool		ok = PQresultStatus(result) == PGRES_COMMAND_OK;
 
 	PQclear(result);
@@ -227,7 +200,7 @@ session_connect(Session *session)
 		return false;
 	while (state == PGRES_POLLING_READING || state == PGRES_POLLING_WRITING)
 	{
-		if (!socket_wait(session->conn,
+		if (!session_wait(session->conn,
 						 state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
 						 deadline))
 			return false;
@@ -245,7 +218,7 @@ static bool
 session_check(const Session *session)
 {
 	PGresult   *result = PQexec(session->conn, session->pooled ?
-								BEGIN_COMMAND ";" CHECK_COMMAND "; COMMIT" : CHECK_COMMAND);
+								SESSION_BEGIN ";" CHECK_COMMAND "; COMMIT" : CHECK_COMMAND);
 	bool		ok = PQresultStatus(result) ==
 		(session->pooled ? PGRES_COMMAND_OK : PGRES_TUPLES_OK);
 
@@ -361,281 +334,4 @@ session_try(void)
 	}
 	session_destroy(session);
 	return failed == TROUBLE_NONE ? 0 : 1;
-}
-
-static bool
-send_command(PGconn *conn, const char *command)
-{
-	return PQsendQueryParams(conn, command, 0, NULL, NULL, NULL, NULL, 0) == 1;
-}
-
-/* What session_set() does for a session, for one transaction. */
-static bool
-send_begin(PGconn *conn)
-{
-	char		timeout[64];
-
-	snprintf(timeout, sizeof(timeout), "SET LOCAL statement_timeout = %lld",
-			 (long long) opt.hold + 1000);
-	return send_command(conn, BEGIN_COMMAND) &&
-		send_command(conn, timeout) &&
-		send_command(conn, "SET LOCAL idle_in_transaction_session_timeout = '10s'") &&
-		send_command(conn, "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
-					 " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'");
-}
-
-/*
- * Send one delivery.  A trial is undone: the second Sync stands behind the
- * INSERT because, where that fails, everything up to the next Sync is skipped,
- * and the ROLLBACK must not be; nor the COMMIT where we began the transaction
- * ourselves, which ends a failed one as well.
- */
-static bool
-send_delivery(const Session *session, const Delivery *delivery, bool trial)
-{
-	PGconn	   *conn = session->conn;
-	int64_t		received_at = (int64_t) htobe64((uint64_t) delivery->received_at);
-	const char *values[4] = {delivery->webhook, delivery->signature,
-	delivery->body ? delivery->body : "", (const char *) &received_at};
-	int			lengths[4] = {(int) strlen(delivery->webhook),
-		delivery->signature ? (int) strlen(delivery->signature) : 0,
-	(int) delivery->body_len, (int) sizeof(received_at)};
-	static const int formats[4] = {1, 1, 1, 1};
-
-	if (session->pooled ? !send_begin(conn) : trial && !send_command(conn, "BEGIN"))
-		return false;
-	if ((session->pooled ?
-		 PQsendQueryParams(conn, insert_command, 4, insert_types, values, lengths, formats, 0) :
-		 PQsendQueryPrepared(conn, "insert", 4, values, lengths, formats, 0)) != 1 ||
-		PQpipelineSync(conn) != 1)
-		return false;
-	return (!trial && !session->pooled) ||
-		(send_command(conn, trial ? "ROLLBACK" : "COMMIT") && PQpipelineSync(conn) == 1);
-}
-
-/* The next result, or NULL with *lost set when there will be none in time. */
-static PGresult *
-next_result(Session *session, int64_t deadline, bool *lost)
-{
-	PGconn	   *conn = session->conn;
-
-	*lost = true;
-	for (;;)
-	{
-		int			unsent = PQflush(conn);
-
-		if (unsent < 0)
-			return NULL;
-		if (!PQisBusy(conn))
-			break;
-		if (!socket_wait(conn, unsent ? POLLIN | POLLOUT : POLLIN, deadline) ||
-			PQconsumeInput(conn) == 0)
-			return NULL;
-	}
-	*lost = false;
-	return PQgetResult(conn);
-}
-
-static void
-read_row(PGresult *result, Verdict *verdict)
-{
-	const char *outcome;
-
-	if (PQntuples(result) != 1 || PQnfields(result) != 3)
-	{
-		/* The view does not do what it should: the operator's to mend. */
-		strcpy(verdict->sqlstate, "XX000");
-		return;
-	}
-	snprintf(verdict->delivery_id, sizeof(verdict->delivery_id), "%s",
-			 PQgetvalue(result, 0, 0));
-	outcome = PQgetvalue(result, 0, 1);
-	if (!PQgetisnull(result, 0, 2))
-		snprintf(verdict->reason, sizeof(verdict->reason), "%.5s",
-				 PQgetvalue(result, 0, 2));
-
-	if (strcmp(outcome, "rejected") == 0)
-		verdict->answer = strcmp(verdict->reason, "54000") == 0 ?
-			ANSWER_REJECTED_SIZE : ANSWER_REJECTED;
-	else if (strcmp(outcome, "duplicate") == 0)
-		verdict->answer = ANSWER_DUPLICATE;
-	else if (strcmp(outcome, "undecoded") == 0)
-		verdict->answer = ANSWER_UNDECODED;
-	else
-		verdict->answer = ANSWER_STORED;
-}
-
-static void
-read_error(PGresult *result, Verdict *verdict)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-
-	verdict->answer = ANSWER_NONE;
-	verdict->delivery_id[0] = '\0';
-	snprintf(verdict->sqlstate, sizeof(verdict->sqlstate), "%s",
-			 sqlstate ? sqlstate : "08006");
-
-	/*
-	 * The inbox says 42704 and 55000 about the webhook in the path.  The
-	 * server has other uses for both codes (a view whose trigger was
-	 * disabled, for one), and those must not cost a delivery.
-	 */
-	if ((strcmp(verdict->sqlstate, "42704") == 0 ||
-		 strcmp(verdict->sqlstate, "55000") == 0) &&
-		message != NULL && strncmp(message, "webhook ", 8) == 0)
-		verdict->answer = ANSWER_NO_WEBHOOK;
-}
-
-/*
- * Read what belongs to one delivery, up to the given number of Syncs.  False
- * when the connection ended, or time did, before.
- */
-static bool
-read_verdict(Session *session, Verdict *verdict, int syncs, int64_t deadline)
-{
-	while (syncs > 0)
-	{
-		bool		lost;
-		PGresult   *result = next_result(session, deadline, &lost);
-
-		/* NULL only says that one command's results are complete. */
-		if (lost || (result == NULL && PQstatus(session->conn) == CONNECTION_BAD))
-			return false;
-		switch (PQresultStatus(result))
-		{
-			case PGRES_TUPLES_OK:
-				/* one column is what a setting was set to */
-				if (PQnfields(result) != 1)
-					read_row(result, verdict);
-				break;
-			case PGRES_PIPELINE_SYNC:
-				syncs--;
-				break;
-			case PGRES_COMMAND_OK:
-			case PGRES_PIPELINE_ABORTED:
-				break;
-			default:
-				/* also what a COMMIT says behind a good INSERT */
-				if (result != NULL)
-					read_error(result, verdict);
-				break;
-		}
-		PQclear(result);
-		if (PQstatus(session->conn) == CONNECTION_BAD)
-			return false;
-	}
-	if (verdict->answer == ANSWER_NONE && verdict->sqlstate[0] == '\0')
-		strcpy(verdict->sqlstate, "XX000");
-	return true;
-}
-
-/* One delivery (NULL: of a trial) was settled: what that says of the database. */
-static void
-note_verdict(const Delivery *delivery, const Verdict *verdict, int64_t sent,
-			 const struct timespec *sent_exactly)
-{
-	struct timespec now;
-
-	if (verdict->answer == ANSWER_NONE)
-	{
-		char		cause[32];
-
-		snprintf(cause, sizeof(cause), "sqlstate=%s", verdict->sqlstate);
-		if (delivery != NULL)
-			status_failed(delivery, sent, cause);
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	count_latency((now.tv_sec - sent_exactly->tv_sec) * 1000000 +
-				  (now.tv_nsec - sent_exactly->tv_nsec) / 1000);
-	status_settled(verdict->answer);
-}
-
-/*
- * Has it lacked a right for some time?  A role that was dropped and made anew
- * has what is granted to it now, and a session of the old one never will.
- */
-static bool
-session_is_denied(Session *session, const Verdict *verdict)
-{
-	if (strcmp(verdict->sqlstate, "42501") != 0)
-		session->denied_at = 0;
-	else if (session->denied_at == 0)
-		session->denied_at = monotonic_ms();
-	return session->denied_at != 0 &&
-		monotonic_ms() - session->denied_at >= DENIED_TIMEOUT;
-}
-
-/*
- * Insert some deliveries, each in its own transaction; in a trial each of
- * these is rolled back.  True when all of them are settled; otherwise the
- * connection is gone, and the verdicts say which ones were settled before.
- */
-bool
-session_insert(Session *session, const Delivery *const *deliveries, int count,
-			   Verdict *verdicts, int64_t deadline, bool trial)
-{
-	struct timespec sent_exactly;
-	int64_t		sent = monotonic_ms();
-	bool		broken = false;
-
-	memset(verdicts, 0, sizeof(Verdict) * (size_t) count);
-
-	fault_point("before_insert");
-	clock_gettime(CLOCK_MONOTONIC, &sent_exactly);
-	for (int i = 0; i < count; i++)
-	{
-		if (!send_delivery(session, deliveries[i], trial))
-		{
-			session_lost(session, trial ? NULL : deliveries[0], sent);
-			return false;
-		}
-	}
-
-	for (int i = 0; i < count; i++)
-	{
-		Verdict    *verdict = &verdicts[i];
-
-		if (!read_verdict(session, verdict, trial || session->pooled ? 2 : 1, deadline))
-		{
-			session_lost(session, trial ? NULL : deliveries[i], sent);
-			return false;
-		}
-		verdict->settled = true;
-		note_verdict(trial ? NULL : deliveries[i], verdict, sent, &sent_exactly);
-
-		/*
-		 * A statement that this connection can no longer run: start again
-		 * with a new one (the extension was replaced, or a pooler gave us
-		 * another server connection).
-		 */
-		if (strcmp(verdict->sqlstate, "0A000") == 0 ||
-			strcmp(verdict->sqlstate, "26000") == 0 ||
-			session_is_denied(session, verdict))
-			broken = true;
-	}
-	if (!trial)
-		fault_point("after_commit");
-	if (broken)
-		session_close(session);
-	return true;
-}
-
-/*
- * Errors that say nothing about the delivery: the server is not there, or
- * not yet set up.  Everything else that is no verdict may lie in the one
- * delivery, so the spool does not wait for it forever.
- */
-bool
-sqlstate_is_transient(const char *sqlstate)
-{
-	static const char *const classes[] = {
-		"08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"
-	};
-
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (strncmp(sqlstate, classes[i], 2) == 0)
-			return true;
-	return strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "26000") == 0;
 }
