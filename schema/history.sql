@@ -7,9 +7,8 @@ CREATE FUNCTION flagsmith._long(text, text, text) RETURNS integer
 COMMENT ON FUNCTION flagsmith._long(text, text, text) IS '1 where one of the names is too long for an index, else 0';
 
 -- The candidates for a line.  These indexes hold all that the view reads of one, since a scan that has to fetch each row loses,
--- in the planner's eyes, against reading and sorting a whole feature or author.
-CREATE INDEX audit_log_at_idx ON flagsmith.audit_log (created_date)
-    WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) <> 1;
+-- in the planner's eyes, against reading and sorting a whole feature or author.  For all of them by time alone the indexes that the
+-- tables have anyway do, since few rows are no candidates.
 CREATE INDEX audit_log_feature_idx ON flagsmith.audit_log (feature, created_date) INCLUDE (author_email, environment, delivery, ordinal)
     WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) <> 1;
 CREATE INDEX audit_log_author_idx ON flagsmith.audit_log (author_email, created_date) INCLUDE (feature, environment, delivery, ordinal)
@@ -18,8 +17,6 @@ CREATE INDEX audit_log_long_idx ON flagsmith.audit_log (created_date)
     WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) = 1;
 CREATE INDEX audit_log_system_idx ON flagsmith.audit_log (created_date)
     WHERE NOT is_test AND is_system_event AND (action = 'committed' OR ambiguous);
-CREATE INDEX flag_change_at_idx ON flagsmith.flag_change (event_at)
-    WHERE NOT is_test AND NOT deleted AND origin <> 'import' AND flagsmith._long(feature, changed_by, environment) <> 1;
 CREATE INDEX flag_change_feature_idx ON flagsmith.flag_change (feature, event_at) INCLUDE (changed_by, environment, delivery, ordinal)
     WHERE NOT is_test AND NOT deleted AND origin <> 'import' AND flagsmith._long(feature, changed_by, environment) <> 1;
 CREATE INDEX flag_change_changed_by_idx ON flagsmith.flag_change (changed_by, event_at) INCLUDE (feature, environment, delivery, ordinal)
