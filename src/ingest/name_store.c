@@ -32,6 +32,7 @@
  * every session; then all is forgotten.
  */
 #define SIGHTINGS_REMEMBERED 4096
+#define PLACES 4				/* of one thing, any of which may have it */
 #define COMMITTED UINT64_MAX
 
 typedef struct Sighting
@@ -216,6 +217,27 @@ insert_name(const FswName *name, const FswDelivery *delivery, const Sighting *si
 		elog(ERROR, "could not store a name");
 }
 
+/*
+ * Where a thing is remembered, or else may be.  With a single place for each,
+ * half of all statements about names were for things that took it from each
+ * other in turn.
+ */
+static Sighting *
+place_of(const Sighting *sighting)
+{
+	Sighting   *places = &remembered[(uint64) sighting->thing % (SIGHTINGS_REMEMBERED / PLACES) * PLACES];
+	Sighting   *result = &places[(uint64) sighting->name % PLACES];
+
+	for (int i = 0; i < PLACES; i++)
+	{
+		if (places[i].counter != 0 && places[i].thing == sighting->thing)
+			return &places[i];
+		if (places[i].counter == 0)
+			result = &places[i];
+	}
+	return result;
+}
+
 /* Store one sighting, unless this session has seen it stored. */
 static void
 store_name(const FswName *name, const FswDelivery *delivery)
@@ -227,7 +249,7 @@ store_name(const FswName *name, const FswDelivery *delivery)
 	if (strlen(name->id) > MAX_NAME_ID)
 		return;
 	sighting = sighting_of(name, delivery, seen_at);
-	seen = &remembered[(uint64) sighting.thing % SIGHTINGS_REMEMBERED];
+	seen = place_of(&sighting);
 	if (!name->exact && is_known(seen, &sighting, seen_at))
 		return;
 	insert_name(name, delivery, &sighting, seen_at);
