@@ -79,6 +79,30 @@ BEGIN READ ONLY;
 SELECT * FROM pg_temp.send(14);
 ROLLBACK;
 
+-- a webhook and its secrets are read without a statement, too, and by one where the owner's rules or the size of a table ask for it
+SELECT flagsmith.add_webhook('direct signed', 'the first of two secrets', source => 'direct', max_spool_age => NULL) IS NOT NULL AS registered;
+SELECT flagsmith.add_secret('direct signed', 'the second of two secrets') IS NOT NULL AS added;
+CREATE FUNCTION pg_temp.signed(n integer) RETURNS TABLE (outcome text, reason text) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
+    SELECT 'direct signed', flagsmith.sign(convert_to('{"event_type": "X"}', 'UTF8'), s), convert_to('{"event_type": "X"}', 'UTF8'), to_timestamp($1 + i)
+    FROM unnest(ARRAY['the first of two secrets', 'the second of two secrets', 'another secret']) WITH ORDINALITY AS u (s, i)
+    RETURNING outcome, reason $$;
+SELECT * FROM pg_temp.signed(100);
+ALTER TABLE flagsmith.webhook_secret ENABLE ROW LEVEL SECURITY;
+SELECT * FROM pg_temp.signed(200);
+ALTER TABLE flagsmith.webhook_secret DISABLE ROW LEVEL SECURITY;
+CREATE TEMP TABLE many AS SELECT flagsmith.add_webhook('direct ' || i, source => repeat('direct', 40), allow_unsigned => true) FROM generate_series(1, 300) i;
+SELECT pg_relation_size('flagsmith.webhook') > 8 * current_setting('block_size')::integer AS large;
+SELECT * FROM pg_temp.signed(300);
+SELECT * FROM pg_temp.send(20);
+INSERT INTO flagsmith.inbox (webhook, body) VALUES ('direct nowhere', '{}');
+SELECT dense_rank() OVER (ORDER BY secret_id) AS secret, count(*) FROM flagsmith.delivery WHERE webhook = 'direct signed' GROUP BY secret_id;
+DELETE FROM flagsmith.webhook WHERE source = repeat('direct', 40);
+VACUUM flagsmith.webhook;
+INSERT INTO flagsmith.inbox (webhook, body) VALUES ('direct 7', '{}');
+INSERT INTO flagsmith.inbox (webhook, body) VALUES ('direct signed', '{}') RETURNING outcome, reason;
+SELECT flagsmith.disable_webhook('direct signed');
+
 -- every row is there once, as its body has it
 SELECT count(*) AS rows, count(DISTINCT changed_by) AS events FROM flagsmith.flag_change WHERE source = 'direct';
 SELECT r.* FROM flagsmith.delivery d, LATERAL flagsmith.rebuild(true, d.id, d.id) r WHERE d.source = 'direct';

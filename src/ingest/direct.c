@@ -72,6 +72,7 @@ typedef struct Target
 	TargetIndex *indexes;		/* of the deliveries: their key first */
 	AttrNumber	id_attnum;		/* of the deliveries */
 	Oid			sequence;
+	uint64		used;			/* the (sub)transaction that a row went in under */
 } Target;
 
 static Target targets[TARGET_COUNT];
@@ -255,7 +256,7 @@ learn(Target *target, int id, Relation rel)
 	InitResultRelInfo(target->info, rel, 0, NULL, 0);
 	if (!keep_indexes(target, rel, key))
 		return false;
-	target->slot = MakeTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(rel)), &TTSOpsVirtual);
+	target->slot = MakeSingleTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(rel)), &TTSOpsVirtual);
 	return true;
 }
 
@@ -368,10 +369,17 @@ insert_entry(Target *target, Relation rel, Relation index, const TargetIndex *ke
 	return result;
 }
 
-/* Entries in the indexes from this one on. */
+/*
+ * Entries in the indexes from this one on.  The locks on them end at once, as
+ * those of a statement do, since a transaction can hold but a few cheaply;
+ * where a second row goes in under one, they are kept for the rows to come.
+ */
 static void
 insert_entries(Target *target, Relation rel, int first)
 {
+	LOCKMODE	let_go = target->used == fsw_xact_counter() ? NoLock : RowExclusiveLock;
+
+	target->used = fsw_xact_counter();
 	for (int i = first; i < target->nindexes; i++)
 	{
 		const TargetIndex *kept = &target->indexes[i];
@@ -382,7 +390,7 @@ insert_entries(Target *target, Relation rel, int first)
 			continue;
 		index = index_open(kept->relid, RowExclusiveLock);
 		(void) insert_entry(target, rel, index, kept, kept->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO);
-		index_close(index, RowExclusiveLock);
+		index_close(index, let_go);
 	}
 }
 

@@ -43,6 +43,7 @@ typedef struct Webhook
 	int64		environment_id;
 	Interval   *max_spool_age;	/* NULL: take what is claimed */
 	int			nsecrets;
+	int			max_secrets;
 	Secret	   *secrets;
 } Webhook;
 
