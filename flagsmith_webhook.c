@@ -14,7 +14,7 @@
  *											the file of the event
  *	4. the key (source, event_at, digest) decides: new, or a duplicate
  *											src/ingest/delivery.c
- *	5. delivery and typed rows are stored	src/ingest/row_store.c
+ *	5. delivery and typed rows are stored	src/ingest/row_store.c, direct.c
  *	6. notification, where asked for		src/ingest/notify.c
  *
  * Answers go the other way.  src/answer/ has the functions.  src/read/ turns names

@@ -51,6 +51,16 @@ ALTER TABLE flagsmith.delivery ADD CONSTRAINT not_direct CHECK (source <> 'direc
 SELECT * FROM pg_temp.send(10);
 ALTER TABLE flagsmith.delivery DROP CONSTRAINT not_direct;
 
+-- a constraint that sends a delivery itself
+CREATE FUNCTION pg_temp.nested(changed_by text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF changed_by = 'n15' THEN PERFORM pg_temp.send(16); END IF;
+    RETURN true;
+END $$;
+ALTER TABLE flagsmith.flag_change ADD CONSTRAINT nested CHECK (pg_temp.nested(changed_by));
+SELECT * FROM pg_temp.send(15);
+ALTER TABLE flagsmith.flag_change DROP CONSTRAINT nested;
+
 -- indexes that are made, dropped, and of another kind, all of which have what is stored from then on
 CREATE INDEX direct_made_idx ON flagsmith.flag_change (upper(changed_by)) WHERE source = 'direct';
 SELECT * FROM pg_temp.send(10);

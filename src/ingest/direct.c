@@ -73,6 +73,7 @@ typedef struct Target
 	AttrNumber	id_attnum;		/* of the deliveries */
 	Oid			sequence;
 	uint64		used;			/* the (sub)transaction that a row went in under */
+	uint64		busy;			/* the one in which a row is going in, or 0 */
 } Target;
 
 static Target targets[TARGET_COUNT];
@@ -288,7 +289,8 @@ begin_watching(void)
 }
 
 /*
- * Open a table to insert into it, or NULL where a statement has to do it.
+ * Open a table to insert into it, or NULL where a statement has to do it, as
+ * where what is evaluated for one row inserts another.
  */
 static Relation
 open_target(int id)
@@ -296,6 +298,8 @@ open_target(int id)
 	Target	   *target = &targets[id];
 
 	begin_watching();
+	if (target->busy == fsw_xact_counter())
+		return NULL;
 	for (int i = 0; i < TARGET_TRIES; i++)
 	{
 		Oid			relid = OidIsValid(target->relid) ? target->relid :
@@ -315,12 +319,22 @@ open_target(int id)
 				target->relid = relid;
 		}
 		if (target->relid == relid && target->plain)
+		{
+			target->busy = fsw_xact_counter();
 			return rel;
+		}
 		relation_close(rel, NoLock);
 		if (target->relid == relid)
 			return NULL;
 	}
 	return NULL;
+}
+
+static void
+close_target(Target *target, Relation rel)
+{
+	target->busy = 0;
+	table_close(rel, NoLock);
 }
 
 /* ---- inserting ---- */
@@ -409,7 +423,7 @@ fsw_insert_direct(const FswTable *table, const Datum *values, const bool *nulls)
 	fill_slot(target, table->ncolumns, values, nulls, 0, rel);
 	table_tuple_insert(rel, target->slot, GetCurrentCommandId(true), 0, NULL);
 	insert_entries(target, rel, 0);
-	table_close(rel, NoLock);
+	close_target(target, rel);
 	return true;
 }
 
@@ -472,6 +486,6 @@ fsw_insert_delivery_direct(const Datum *values, const bool *nulls, int64 *id)
 	*id = nextval_internal(target->sequence, false);
 	fill_slot(target, STORED_COUNT, values, nulls, *id, rel);
 	inserted = insert_speculatively(target, rel);
-	table_close(rel, NoLock);
+	close_target(target, rel);
 	return inserted ? FSW_DIRECT_INSERTED : FSW_DIRECT_CONFLICT;
 }
