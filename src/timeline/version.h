@@ -13,6 +13,13 @@
 /* How many versions an event may be compared with, to find its own. */
 #define FSW_VERSION_REACH	64
 
+/*
+ * So much counts what contradicts: an event whose previous state is not what
+ * was carried, a listed state that nobody has.  An override that is not listed
+ * counts one, since it may have been removed.
+ */
+#define FSW_MISFIT			2
+
 /* How many versions behind one say whether it was live. */
 #define FSW_WITNESSES		3
 

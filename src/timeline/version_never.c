@@ -59,7 +59,7 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 	}
 }
 
-/* Count the states that a list does not have; they are taken to be as it says. */
+/* Weigh the states that a list does not have; they are taken to be as it says. */
 static int
 count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 {
@@ -67,7 +67,7 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 
 	if (states[0] != UNTOLD && states[0] != FSW_NOT_SEEN)
 	{
-		n += states[0] != list->list[0];
+		n += states[0] != list->list[0] ? FSW_MISFIT : 0;
 		states[0] = list->list[0];
 	}
 	for (int i = 0; i < set->nused; i++)
@@ -87,7 +87,7 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 }
 
 /*
- * How often do the versions from first to before end contradict what is held
+ * How much do the versions from first to before end contradict what is held
  * of some scopes: by an event with another previous state, or by a list
  * without the state?
  */
@@ -107,7 +107,7 @@ count_contradictions(const FswVersions *set, int *states, int first, int end)
 			FSW_INTERRUPT();
 			if (states[event->scope] == UNTOLD)
 				continue;
-			n += fsw_version_misfits(set->flag, states[event->scope], event);
+			n += fsw_version_misfits(set->flag, states[event->scope], event) ? FSW_MISFIT : 0;
 			states[event->scope] = event->state;
 		}
 		if (version->list != NULL && version->list->nlist > 0)
@@ -117,7 +117,7 @@ count_contradictions(const FswVersions *set, int *states, int first, int end)
 }
 
 /*
- * How often do the next versions contradict what one tells, by themselves?
+ * How much do the next versions contradict what one tells, by themselves?
  * What was held before it has no say.
  */
 int

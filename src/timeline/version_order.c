@@ -43,7 +43,7 @@ try_events(const FswVersions *set, int *current, const FswVersion *version)
 		FSW_INTERRUPT();
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
-		misfits += fsw_version_misfits(flag, was, event);
+		misfits += fsw_version_misfits(flag, was, event) ? FSW_MISFIT : 0;
 		current[event->scope] = event->state;
 	}
 	if (version->deleted >= 0)
@@ -71,7 +71,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
 	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0])
-		misfits++;
+		misfits += FSW_MISFIT;
 	current[0] = version->list->list[0];
 	(void) fsw_version_find(set, current, version->list);
 	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
@@ -84,7 +84,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 		current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : fsw_lose(held[i].state);
 	}
 	if (nlost == 0)
-		misfits += extra;
+		misfits += extra * FSW_MISFIT;
 	pfree(held);
 	pfree(verdicts);
 	return misfits;

@@ -218,12 +218,12 @@ class Judge:
     def never_live(self, scope, at, claim):
         """
         Does a claim take a version for live, by what it has or what it lacks, that was announced with an instant of effect
-        in the past?  Nothing tells that.
+        in the past?  Nothing tells that.  Its variants may have been removed since.
         """
         for version in self.sim.versions.get(scope[:2], ()):
             state = version.states.get(scope[2:])
             claimed = state is None if claim['enabled'] is None else \
-                state is not None and same(claim['enabled'], claim['value'], claim['variants'], state.shown())
+                state is not None and (claim['enabled'], json.dumps(claim['value'])) == state.shown()[:2]
             if version.published_at is not None and version.live_from < version.published_at <= at and claimed and \
                     not any(row[2] == version.act.n for s, rows in self.truth.items() if s[:2] == scope[:2] for row in rows):
                 return True
