@@ -102,7 +102,7 @@ _PG_init(void)
 							 0,
 							 NULL, NULL, NULL);
 	DefineCustomIntVariable("flagsmith_webhook.progress_interval",
-							"Sets how often rebuilding, pruning, importing, readmitting and verifying tell how far they are.",
+							"Sets how often rebuilding, pruning, importing, readmitting, sealing and verifying tell how far they are.",
 							"By a notice and in pg_stat_activity: 0 tells at every step, -1 never.",
 							&fsw_progress_interval,
 							10 * 1000,

@@ -35,6 +35,12 @@ COMMENT ON FUNCTION flagsmith._defaults_of(text, bigint, bigint) IS 'part of pru
 
 -- reach: how many changes of a flag with versions are looked back on (REACH in src/timeline/version_order.c); late: how much
 -- later than they an entry or a list may come; burst: bodies of one act come within it and explain each other.
+-- STABLE, so that it stands where a row is first looked at; compared with NULL, so that no estimate changes.
+CREATE FUNCTION flagsmith._looked_at(delivery bigint) RETURNS bigint
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'fsw_looked_at';
+COMMENT ON FUNCTION flagsmith._looked_at(bigint) IS 'part of pruning: its argument; the call tells now and then how many rows were looked at';
+
 CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
     reach integer DEFAULT 64, late interval DEFAULT '1 hour', burst interval DEFAULT '1 minute',
     OUT relation text, OUT delivery bigint, OUT ordinal integer, OUT split integer)
@@ -87,6 +93,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             (SELECT f.delivery, f.ordinal
             FROM flagsmith.flag_change f
             WHERE f.event_at < before AND f.received_at < before
+                AND flagsmith._looked_at(f.delivery) IS NOT NULL
                 AND (f.is_test
                     -- What bears the time of a draft took effect later than it says.
                     OR NOT (f.changed_by IS NOT DISTINCT FROM '' AND f.received_at > flagsmith._later(f.event_at, '3 seconds'))
@@ -117,6 +124,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             FROM kept k
             CROSS JOIN LATERAL flagsmith._defaults_of(k.source, k.environment_id, k.feature_id) f
             WHERE f.event_at < k.since AND f.received_at < k.since
+                AND flagsmith._looked_at(f.delivery) IS NOT NULL
                 AND EXISTS (
                     SELECT FROM flagsmith._defaults_of(f.source, f.environment_id, f.feature_id) l
                     WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
@@ -132,6 +140,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                 max(created_date) AS created_date
             FROM flagsmith.audit_log
             WHERE NOT is_test AND created_date < before AND received_at < before
+                AND flagsmith._looked_at(delivery) IS NOT NULL
             GROUP BY 1, 2, 3
         ),
         entries AS (
@@ -140,6 +149,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             LEFT JOIN newest n ON n.source = a.source AND n.project_id = coalesce(a.project_id, -1)
                 AND n.environment_id = coalesce(a.environment_id, -1)
             WHERE a.created_date < before AND a.received_at < before
+                AND flagsmith._looked_at(a.delivery) IS NOT NULL
                 -- What was made how, which options there are and when a change request took effect is read from the entry itself.
                 AND (a.is_test OR a.created_date < n.created_date
                         AND (a.object = 'feature' AND a.action = 'created'
@@ -169,6 +179,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             (SELECT t.delivery, t.ordinal, t.split
             FROM flagsmith.audit_effect t
             WHERE t.occurred_at < before AND t.received_at < before
+                AND flagsmith._looked_at(t.delivery) IS NOT NULL
                 AND (t.kind IN ('state', 'value', 'override', 'scheduled')
                     OR t.kind = 'variant' AND t.environment_id IS NOT NULL
                     OR t.kind = 'feature_updated' AND (t.environment_id IS NOT NULL
@@ -195,6 +206,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             JOIN flagsmith.audit_effect t ON t.feature_hash = n.feature_hash AND t.environment_id = n.environment_id
                 AND t.source = n.source AND hashtextextended(t.source, 0) = hashtextextended(n.source, 0)
             WHERE t.kind = 'version' AND t.occurred_at < n.since AND t.received_at < before
+                AND flagsmith._looked_at(t.delivery) IS NOT NULL
                 AND EXISTS (
                     SELECT FROM flagsmith.audit_effect l
                     WHERE l.feature_hash = t.feature_hash
@@ -224,7 +236,8 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                             AND t.version IS NOT NULL AND t.version = p.uuid AND t.source = p.source)) AS environment_id
                 OFFSET 0
             ) e
-            WHERE CASE WHEN e.environment_id IS NULL THEN p.received_at < k.since_anywhere
+            WHERE flagsmith._looked_at(p.delivery) IS NOT NULL
+                AND CASE WHEN e.environment_id IS NULL THEN p.received_at < k.since_anywhere
                     ELSE k.environment_id = e.environment_id END
                 AND EXISTS (
                     SELECT FROM flagsmith.version_published l

@@ -43,10 +43,19 @@ sub while_waiting
 	return ($told, $gave);
 }
 
-my ($told, $gave) = while_waiting("SELECT FROM flagsmith.delivery WHERE id = $last FOR UPDATE", "SELECT flagsmith.prune_bodies('2027-01-01Z', $deliveries) AS bodies",
+# Sealing waits for its turn, and then goes through the rows by the tile.
+my ($told, $gave) = while_waiting('LOCK TABLE flagsmith.seal IN EXCLUSIVE MODE', 'SELECT flagsmith.seal()',
+	'/* flagsmith.seal: waiting for its turn */ SELECT flagsmith.seal()', 'seal()');
+is($told, join('', map { "NOTICE:  looked at $_ rows, sealed " . ($_ - 1) . "\n" } map { $_ * 256 } 1 .. 5), 'each step is told');
+is($gave, "$deliveries\n", 'and everything has its leaf');
+(undef, undef, $told) = $node->psql('postgres', "$progress; SELECT finding FROM flagsmith.verify_seals()");
+like($told, qr/NOTICE:  verified 0 of $deliveries leaves, 0 findings\n.*NOTICE:  looked for the leaves of 1280 rows, 0 findings$/s, 'verify_seals(): each step is told');
+
+($told, $gave) = while_waiting("SELECT FROM flagsmith.delivery WHERE id = $last FOR UPDATE", "SELECT flagsmith.prune_bodies('2027-01-01Z', $deliveries) AS bodies",
 	"/* flagsmith.prune_bodies: forgot 1000 bodies of at most $deliveries */ SELECT flagsmith.prune_bodies(''2027-01-01Z'', $deliveries) AS bodies",
 	'prune_bodies()');
-is($told, "NOTICE:  forgot 1000 bodies of at most $deliveries\nNOTICE:  forgot $deliveries bodies of at most $deliveries\n", 'each step is told');
+is($told, "NOTICE:  forgot 1000 bodies of at most $deliveries\nNOTICE:  forgot $deliveries bodies of at most $deliveries\n"
+	. "NOTICE:  read the rows that $deliveries of $deliveries deliveries keep\n", 'each step is told');
 is($gave, "$deliveries\n", 'and all of them are gone');
 is($node->safe_psql('postgres', 'SELECT count(*), sum(bodies) FROM flagsmith.pruning'), "1|$deliveries", 'of which there is one record');
 is($node->safe_psql('postgres', 'SELECT flagsmith.prune_bodies(now())'), 0, 'nothing is left');
@@ -67,10 +76,14 @@ is($told, "NOTICE:  compared 1 deliveries, 0 differences; at delivery $one of $o
 	'each step is told');
 is($gave, "audit_log|$other|missing\n", 'and it is put right');
 
-# The choice of what prune_history() removes is one statement, which the activity names while it lasts.
+# The choice of what prune_history() removes is one statement, of which nothing can have come while it looks at its first rows.
+(undef, undef, $told) = $node->psql('postgres', "$progress; SELECT flagsmith.prune_history('2027-01-01Z', dry_run => true)");
+like($told, qr/NOTICE:  looked at 1000 rows, removed 0\n.*NOTICE:  looked at 2000 rows, removed 0$/m, 'prune_history(): counting is told');
+is($node->psql('postgres', "$progress; SELECT count(*) > 1500 FROM flagsmith._prunable_history('2027-01-01Z', 100000)", stderr => \my $silence), 0, 'and once it is over');
+is($silence, '', 'there is nothing to tell');
 ($told, $gave) = while_waiting("SELECT FROM flagsmith.audit_log WHERE delivery = $first FOR UPDATE", "SELECT flagsmith.prune_history('2027-01-01Z')",
-	'/* flagsmith.prune_history: choosing what to remove */ SELECT flagsmith.prune_history(%', 'prune_history()');
-like($told, qr/\ANOTICE:  removed 1000 rows\nNOTICE:  removed \d+ rows\n/, 'each step is told');
+	'/* flagsmith.prune_history: looked at %000 rows, removed 0 */ SELECT flagsmith.prune_history(%', 'prune_history()');
+like($told, qr/\ANOTICE:  looked at 1000 rows, removed 0\n.*removed 1000\n.*removed 1500\nNOTICE:  read the rows that 1500 of 1500 deliveries keep\n\z/s, 'each step is told');
 is($gave, $node->safe_psql('postgres', "SELECT audit_log FROM flagsmith.pruning WHERE what = 'history'") . "\n", 'and recorded');
 $node->stop;
 done_testing();

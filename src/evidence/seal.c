@@ -40,6 +40,8 @@ typedef struct Sealing
 	int64		oldest;			/* transaction that was running at the
 								 * beginning */
 	int64		appended;
+	int64		looked_at;		/* rows */
+	FswProgress progress;
 	IdSet	   *sealed[LEAF_KINDS]; /* what has a leaf already */
 	TileWriter	writer;
 } Sealing;
@@ -183,6 +185,16 @@ fsw_sealed_ids(const Seal *last, bool read_only, IdSet **sets)
 
 /* ---- sealing ---- */
 
+/* Asked for each row; told with the number of a tile's leaves at the most. */
+static void
+tell_progress(Sealing *sealing)
+{
+	if (++sealing->looked_at % TILE_WIDTH == 0 && fsw_progress_is_due(&sealing->progress))
+		fsw_progress_tell(&sealing->progress,
+						  psprintf("looked at %lld rows, sealed %lld",
+								   (long long) sealing->looked_at, (long long) sealing->appended));
+}
+
 /* Append the rows of one kind that have no leaf. */
 static void
 seal_kind(Sealing *sealing, LeafKind kind)
@@ -202,6 +214,7 @@ seal_kind(Sealing *sealing, LeafKind kind)
 		MemoryContext old;
 		TreeHash	hash;
 
+		tell_progress(sealing);
 		sealing->seal.highest[kind] = Max(sealing->seal.highest[kind], ref.id);
 		if (fsw_idset_has(sealing->sealed[kind], ref.id))
 			continue;
@@ -292,7 +305,9 @@ fsw_seal(PG_FUNCTION_ARGS)
 	(void) fcinfo;
 	PreventCommandIfReadOnly("seal()");
 	fsw_refuse_on_subscriber();
+	fsw_progress_begin(&sealing->progress, "seal", "waiting for its turn");
 	take_turn();
+	fsw_progress_begin(&sealing->progress, "seal", "reading what is sealed");
 	SPI_connect();
 	fsw_seal_last(&sealing->last, false);
 	sealing->seal = sealing->last;
@@ -311,6 +326,7 @@ fsw_seal(PG_FUNCTION_ARGS)
 		sealing->seal.size = sealing->writer.size;
 		store_seal(&sealing->seal, next_xid);
 	}
+	fsw_progress_end(&sealing->progress);
 	SPI_finish();
 	PG_RETURN_INT64(sealing->appended);
 }

@@ -405,6 +405,7 @@ check_added(Verify *verify)
 	IdSet	   *sealed[LEAF_KINDS];
 	Seal		before;
 	Seal		upto;
+	int64		looked_at = 0;
 
 	fsw_seal_at(&upto, verify->to, true);
 	if (verify->from > 0)
@@ -425,6 +426,10 @@ check_added(Verify *verify)
 		{
 			int64		id = DatumGetInt64(rows.values[0]);
 
+			if (++looked_at % TILE_WIDTH == 0 && fsw_progress_is_due(&verify->progress))
+				fsw_progress_tell(&verify->progress,
+								  psprintf("looked for the leaves of %lld rows, %lld findings",
+										   (long long) looked_at, (long long) verify->findings));
 			if (!fsw_idset_has(sealed[kind], id))
 				report(verify, "added", fsw_leaf_relation(kind), id, -1, "it has no leaf, although all of its time have");
 		}

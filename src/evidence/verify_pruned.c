@@ -18,7 +18,8 @@
 
 /* The deliveries of one pruning, but for those that a later one touched. */
 static void
-check_pruning(ReturnSetInfo *rsinfo, IdSet *seen, int64 pruning, Datum ranges, const bytea *digests)
+check_pruning(ReturnSetInfo *rsinfo, IdSet *seen, FswProgress *progress, int64 pruning, Datum ranges,
+			  const bytea *digests)
 {
 	int			count;
 	int64	   *deliveries = fsw_expand_ranges(ranges, &count);
@@ -39,7 +40,7 @@ check_pruning(ReturnSetInfo *rsinfo, IdSet *seen, int64 pruning, Datum ranges, c
 		last[n] = deliveries[i];
 		places[n++] = i;
 	}
-	computed = fsw_row_digests(last, n, true);
+	computed = fsw_row_digests(last, n, true, progress);
 	for (int i = 0; i < n; i++)
 	{
 		if (memcmp(VARDATA_ANY(computed) + (Size) i * FSW_DIGEST_LENGTH,
@@ -59,23 +60,26 @@ fsw_verify_pruned(PG_FUNCTION_ARGS)
 	MemoryContext mcxt;
 	IdSet	   *seen;
 	FswCursor	prunings;
+	FswProgress progress;
 
 	InitMaterializedSRF(fcinfo, 0);
 	seen = fsw_idset_create();
 	mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook pruning", ALLOCSET_DEFAULT_SIZES);
 	SPI_connect();
+	fsw_progress_begin(&progress, "verify_seals", NULL);
 	fsw_cursor_open(&prunings, "SELECT id, deliveries, row_digests FROM flagsmith.pruning"
 					" WHERE deliveries IS NOT NULL AND row_digests IS NOT NULL ORDER BY id DESC", 0, NULL, NULL, true);
 	while (fsw_cursor_next(&prunings))
 	{
 		MemoryContext old = MemoryContextSwitchTo(mcxt);
 
-		check_pruning(rsinfo, seen, DatumGetInt64(prunings.values[0]), prunings.values[1],
+		check_pruning(rsinfo, seen, &progress, DatumGetInt64(prunings.values[0]), prunings.values[1],
 					  DatumGetByteaPP(prunings.values[2]));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(mcxt);
 	}
 	fsw_cursor_close(&prunings);
+	fsw_progress_end(&progress);
 	SPI_finish();
 	return (Datum) 0;
 }

@@ -16,7 +16,7 @@ extern void fsw_append_canonical(StringInfo out, Oid type, Datum value);
 extern void fsw_append_digest(StringInfo out, Oid type, Datum value);
 
 /* row_digest.c */
-extern bytea *fsw_row_digests(const int64 *deliveries, int count, bool read_only);
+extern bytea *fsw_row_digests(const int64 *deliveries, int count, bool read_only, FswProgress *progress);
 extern int64 *fsw_expand_ranges(Datum multirange, int *count);
 
 #endif							/* FSW_CANONICAL_H */

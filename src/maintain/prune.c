@@ -41,7 +41,12 @@ typedef struct Pruned
 	int64	   *deliveries;
 	int			ndeliveries;
 	int			maxdeliveries;
+	int64		looked_at;		/* rows, by the choice of what may go */
+	FswProgress progress;
 } Pruned;
+
+/* The call of prune_history() whose choice runs, if one does. */
+static Pruned *choosing = NULL;
 
 static void
 require_arguments(FunctionCallInfo fcinfo)
@@ -120,7 +125,8 @@ record(const char *what, Datum before, Pruned *pruned, Datum holes, bool no_hole
 	if (rows + pruned->counts[0] > 0)
 	{
 		values[3 + PRUNED_COUNTS] = sort_deliveries(pruned);
-		values[4 + PRUNED_COUNTS] = PointerGetDatum(fsw_row_digests(pruned->deliveries, pruned->ndeliveries, false));
+		values[4 + PRUNED_COUNTS] = PointerGetDatum(fsw_row_digests(pruned->deliveries, pruned->ndeliveries, false,
+																	&pruned->progress));
 		fsw_execute(fsw_plan(FSW_PLAN_PRUNE_LOG,
 							 "INSERT INTO flagsmith.pruning"
 							 " (what, before, bodies, audit_log, flag_change, audit_effect, version_published, holes,"
@@ -159,7 +165,6 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	Pruned		pruned = {0};
 	int64		step;
 	int64		last = PG_INT64_MIN;
-	FswProgress progress;
 
 	require_arguments(fcinfo);
 	fsw_refuse_on_subscriber();
@@ -167,7 +172,7 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 	values[2] = BoolGetDatum(!PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
 	fsw_xact_assign_id();
 	SPI_connect();
-	fsw_progress_begin(&progress, "prune_bodies", NULL);
+	fsw_progress_begin(&pruned.progress, "prune_bodies", NULL);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -195,12 +200,12 @@ fsw_prune_bodies(PG_FUNCTION_ARGS)
 			last = Max(last, id);
 		}
 		SPI_freetuptable(SPI_tuptable);
-		if (fsw_progress_is_due(&progress))
-			fsw_progress_tell(&progress, psprintf("forgot %lld bodies of at most %d",
-												  (long long) pruned.counts[0], PG_GETARG_INT32(1)));
+		if (fsw_progress_is_due(&pruned.progress))
+			fsw_progress_tell(&pruned.progress, psprintf("forgot %lld bodies of at most %d",
+														 (long long) pruned.counts[0], PG_GETARG_INT32(1)));
 	} while (step > 0 && pruned.counts[0] < PG_GETARG_INT32(1));
-	fsw_progress_end(&progress);
 	record("bodies", values[0], &pruned, (Datum) 0, true);
+	fsw_progress_end(&pruned.progress);
 	SPI_finish();
 	PG_RETURN_INT64(pruned.counts[0]);
 }
@@ -278,6 +283,53 @@ remove_victims(Victims *victims, Datum deliveries, int64 *counts)
 	counts[0] += SPI_processed;
 }
 
+/* ---- the choice ---- */
+
+static void
+tell_progress(Pruned *pruned)
+{
+	const int64 *counts = pruned->counts;
+
+	if (fsw_progress_is_due(&pruned->progress))
+		fsw_progress_tell(&pruned->progress,
+						  psprintf("looked at %lld rows, removed %lld", (long long) pruned->looked_at,
+								   (long long) (counts[1] + counts[2] + counts[3] + counts[4])));
+}
+
+PG_FUNCTION_INFO_V1(fsw_looked_at);
+
+/*
+ * _looked_at(delivery bigint) returns bigint - its argument.  The choice calls
+ * it for each row that it looks at, since one statement can take minutes before
+ * it gives the first.
+ */
+Datum
+fsw_looked_at(PG_FUNCTION_ARGS)
+{
+	if (choosing != NULL && ++choosing->looked_at % STEP == 0)
+		tell_progress(choosing);
+	return PG_GETARG_DATUM(0);
+}
+
+/* Whether the call ended or failed, its memory is about to go. */
+static void
+forget_choosing(void *arg)
+{
+	(void) arg;
+	choosing = NULL;
+}
+
+static void
+begin_choosing(Pruned *pruned, const char *at_first)
+{
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+
+	callback->func = forget_choosing;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	choosing = pruned;
+	fsw_progress_begin(&pruned->progress, "prune_history", at_first);
+}
+
 /*
  * Remove what may go.  The choice is one statement with one snapshot, read
  * through a cursor, so that what one step removes is still there for the
@@ -287,18 +339,15 @@ static void
 prune_history(Datum *values, const Oid *types, Pruned *pruned)
 {
 	Victims    *victims = palloc_array(Victims, FSW_TABLE_COUNT);
-	const int64 *counts = pruned->counts;
 	MemoryContext step = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook prune",
 											   ALLOCSET_DEFAULT_SIZES);
-	FswProgress progress;
-	Portal		portal;
+	Portal		portal = SPI_cursor_open(NULL,
+										 fsw_plan(FSW_PLAN_PRUNABLE_HISTORY,
+												  "SELECT relation, delivery, ordinal, split"
+												  " FROM flagsmith._prunable_history($1, $2)",
+												  2, types),
+										 values, NULL, false);
 
-	fsw_progress_begin(&progress, "prune_history", "choosing what to remove");
-	portal = SPI_cursor_open(NULL,
-							 fsw_plan(FSW_PLAN_PRUNABLE_HISTORY,
-									  "SELECT relation, delivery, ordinal, split FROM flagsmith._prunable_history($1, $2)",
-									  2, types),
-							 values, NULL, false);
 	for (;;)
 	{
 		SPITupleTable *rows;
@@ -319,16 +368,13 @@ prune_history(Datum *values, const Oid *types, Pruned *pruned)
 		old = MemoryContextSwitchTo(step);
 		sort_victims(victims, rows);
 		remove_victims(victims, fsw_int8_array(pruned->deliveries + before, pruned->ndeliveries - before), pruned->counts);
-		if (fsw_progress_is_due(&progress))
-			fsw_progress_tell(&progress, psprintf("removed %lld rows",
-												  (long long) (counts[1] + counts[2] + counts[3] + counts[4])));
+		tell_progress(pruned);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(step);
 		SPI_freetuptable(rows);
 		CHECK_FOR_INTERRUPTS();
 	}
 	SPI_cursor_close(portal);
-	fsw_progress_end(&progress);
 }
 
 PG_FUNCTION_INFO_V1(fsw_prune_history);
@@ -352,15 +398,12 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (!PG_ARGISNULL(2) && PG_GETARG_BOOL(2))
 	{
-		FswProgress progress;
-
-		fsw_progress_begin(&progress, "prune_history", "counting what to remove");
+		begin_choosing(&pruned, "counting what to remove");
 		fsw_execute(fsw_plan(FSW_PLAN_PRUNABLE_COUNT,
 							 "SELECT count(*) FROM flagsmith._prunable_history($1, $2)",
 							 2, types),
 					values, NULL, false, 0);
 		total = returned(1);
-		fsw_progress_end(&progress);
 	}
 	else
 	{
@@ -369,10 +412,12 @@ fsw_prune_history(PG_FUNCTION_ARGS)
 
 		fsw_refuse_on_subscriber();
 		fsw_xact_assign_id();
+		begin_choosing(&pruned, "choosing what to remove");
 		holes = read_holes(values[0], &no_holes);
 		prune_history(values, types, &pruned);
 		total = record("history", values[0], &pruned, holes, no_holes);
 	}
+	fsw_progress_end(&pruned.progress);
 	SPI_finish();
 	PG_RETURN_INT64(total);
 }

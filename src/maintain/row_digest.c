@@ -134,9 +134,12 @@ digest_batch(const int64 *deliveries, int count, uint8 *digests, bool read_only)
 		fsw_sha256((const uint8 *) texts[i].data, texts[i].len, digests + i * FSW_DIGEST_LENGTH);
 }
 
-/* fsw_row_digests() - 32 bytes for each of some deliveries in order; SPI must be connected. */
+/*
+ * fsw_row_digests() - 32 bytes for each of some deliveries in order, for a call
+ * that tells how far it is; SPI must be connected.
+ */
 bytea *
-fsw_row_digests(const int64 *deliveries, int count, bool read_only)
+fsw_row_digests(const int64 *deliveries, int count, bool read_only, FswProgress *progress)
 {
 	bytea	   *result = palloc_extended(VARHDRSZ + (Size) count * FSW_DIGEST_LENGTH, MCXT_ALLOC_HUGE);
 	MemoryContext mcxt = AllocSetContextCreate(CurrentMemoryContext, "flagsmith_webhook digests",
@@ -150,6 +153,9 @@ fsw_row_digests(const int64 *deliveries, int count, bool read_only)
 		CHECK_FOR_INTERRUPTS();
 		digest_batch(deliveries + first, Min(BATCH_SIZE, count - first),
 					 (uint8 *) VARDATA(result) + (Size) first * FSW_DIGEST_LENGTH, read_only);
+		if (fsw_progress_is_due(progress))
+			fsw_progress_tell(progress, psprintf("read the rows that %d of %d deliveries keep",
+												 Min(first + BATCH_SIZE, count), count));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(mcxt);
 	}
