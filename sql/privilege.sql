@@ -1,5 +1,5 @@
--- Roles: what the grants to receivers, callers and readers give, as the whole matrix of role, object and verb out of the catalogs, and that
--- each role can do its work and nothing beside.
+-- Roles: what the grants to receivers, callers, readers and witnesses give, as the whole matrix of role, object and verb out of
+-- the catalogs, and that each role can do its work and nothing beside.
 SET TimeZone = 'UTC';
 \set SHOW_CONTEXT never
 SELECT count(*) FROM flagsmith.add_webhook('privilege', 'a secret of the privileged', source => 'privilege', max_spool_age => NULL);
@@ -8,9 +8,13 @@ CREATE ROLE regress_flagsmith_nobody;
 CREATE ROLE regress_flagsmith_receiver;
 CREATE ROLE regress_flagsmith_caller;
 CREATE ROLE "regress_flagsmith_Reader ""x""";
+CREATE ROLE regress_flagsmith_witness;
+CREATE ROLE regress_flagsmith_sealer;
 SELECT flagsmith.grant_receiver('regress_flagsmith_receiver');
 SELECT flagsmith.grant_caller('regress_flagsmith_caller');
 SELECT flagsmith.grant_reader('"regress_flagsmith_Reader ""x"""');
+SELECT flagsmith.grant_witness('regress_flagsmith_witness');
+SELECT flagsmith.grant_witness('regress_flagsmith_sealer', may_seal => true);
 -- Twice is once.
 SELECT flagsmith.grant_receiver('regress_flagsmith_receiver');
 
@@ -119,6 +123,23 @@ SELECT flagsmith.add_webhook('mine', 'a secret of the intruder');
 SELECT flagsmith.grant_receiver('regress_flagsmith_nobody');
 RESET ROLE;
 
+-- The witness: checkpoints and proofs, and nothing that they are made of; it seals only if it may.
+SET ROLE regress_flagsmith_witness;
+SELECT flagsmith.checkpoint('example.com/flags') LIKE E'example.com/flags\n%' AS told, cardinality(flagsmith.consistency_proof(0)) AS hashes;
+SELECT flagsmith.seal();
+SELECT count(*) FROM flagsmith.tree_tile;
+SELECT count(*) FROM flagsmith.delivery;
+SELECT count(*) FROM flagsmith.verify_seals();
+SELECT flagsmith.verify_delivery(1);
+BEGIN;
+SET LOCAL ROLE regress_flagsmith_sealer;
+SELECT flagsmith.seal() > 0 AS sealed;
+ROLLBACK;
+SET ROLE regress_flagsmith_sealer;
+SELECT count(*) FROM flagsmith.seal;
+DELETE FROM flagsmith.seal;
+RESET ROLE;
+
 -- Row security on a table holds for who selects from it; answers are given past it, as docs/security.md says.
 BEGIN;
 SET LOCAL client_min_messages = error;
@@ -161,6 +182,8 @@ RESET search_path;
 RESET ROLE;
 
 DROP SCHEMA regress_flagsmith_trap CASCADE;
-DROP OWNED BY regress_flagsmith_receiver, regress_flagsmith_caller, "regress_flagsmith_Reader ""x""", regress_flagsmith_nobody;
-DROP ROLE regress_flagsmith_receiver, regress_flagsmith_caller, "regress_flagsmith_Reader ""x""", regress_flagsmith_nobody;
+DROP OWNED BY regress_flagsmith_receiver, regress_flagsmith_caller, "regress_flagsmith_Reader ""x""", regress_flagsmith_nobody,
+    regress_flagsmith_witness, regress_flagsmith_sealer;
+DROP ROLE regress_flagsmith_receiver, regress_flagsmith_caller, "regress_flagsmith_Reader ""x""", regress_flagsmith_nobody,
+    regress_flagsmith_witness, regress_flagsmith_sealer;
 DELETE FROM flagsmith.rejected WHERE webhook = 'privilege';

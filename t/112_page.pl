@@ -37,7 +37,7 @@ sub file
 
 mkdir "$tmp/$_" or die "$tmp/$_: $!" for qw(bin page);
 is(system("make -C '$top/receiver' -s install 'DESTDIR=$root' prefix=/usr >'$tmp/make.log' 2>&1"), 0, 'make install') or diag slurp_body("$tmp/make.log");
-for my $name (qw(flagsmith-receiver.8 flagsmith-setup.8 flagsmith-add-secret.1 flagsmith-backfill.1))
+for my $name (qw(flagsmith-receiver.8 flagsmith-setup.8 flagsmith-add-secret.1 flagsmith-backfill.1 flagsmith-verify-delivery.1 flagsmith-witness.1))
 {
 	my ($section) = $name =~ /(\d)$/;
 

@@ -236,6 +236,13 @@ foreach my $try ([ $secret, "$id: verified\n" ], [ 'another', "$id: its signatur
 	IPC::Run::run([ "$FindBin::Bin/../tools/verify-delivery", '--dsn', $node->connstr('postgres'), $id ], '<', \$typed, '>', \$said);
 	is($said, $try->[1], "typed in: $try->[0]");
 }
+my $complaint = '';
+IPC::Run::run([ "$FindBin::Bin/../tools/verify-delivery", '--dsn', $node->connstr('postgres'), $id ], '<', \"\n", '2>', \$complaint);
+is($complaint, "flagsmith-verify-delivery: no secret was given\n", 'none typed in');
+IPC::Run::run([ "$FindBin::Bin/../tools/verify-delivery", '--dsn', $node->connstr('postgres') . ' user=regress_fsw_witness', $id ], '<', \"$secret\n", '2>', \$complaint);
+is($complaint, "flagsmith-verify-delivery: permission denied for function verify_delivery\n", 'typed in by whoever may not');
+IPC::Run::run([ "$FindBin::Bin/../tools/verify-delivery", '--dsn', $node->connstr('postgres') . ' user=nobody_of_this_name', $id ], '<', \"$secret\n", '2>', \$complaint);
+like($complaint, qr/^flagsmith-verify-delivery: .*role "nobody_of_this_name" does not exist$/, 'typed in by whoever is not there');
 like(slurp_body($node->logfile), qr/verify_delivery/, 'statements are logged');
 unlike(slurp_body($node->logfile), qr/that is typed in/, 'but not the secret');
 
