@@ -1,17 +1,51 @@
 # grafana/ and prometheus/: every query runs over t/data/cookbook.sql as a role that may only read, with Grafana's macros
-# expanded, and gives what its panel shows; every metric that is named exists.  Reads files and needs a receiver, so no regress
-# test.
+# expanded, and gives what its panel shows; every metric that is named exists.  A real Prometheus scrapes the receiver and Debian's
+# sql_exporter as these files have it, evaluates every rule and every expression of the dashboard, and its promtool has nothing to
+# say; tools/check unpacks the packages of these three programs.  Reads files and needs a receiver, so no regress test.
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::Bin;
 use FswTest;
+use HTTP::Tiny;
+use IPC::Run;
 use JSON::PP;
+use PostgreSQL::Test::Utils;
 use Receiver;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $json = JSON::PP->new->canonical;
+my $top = "$FindBin::Bin/..";
+my $http = HTTP::Tiny->new(timeout => 10);
+my $dir = PostgreSQL::Test::Utils::tempdir_short();
+my ($port, $sql_port, $receiver_port) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
+my @missing = grep { my $program = $_; !grep { -x "$_/$program" } split(/:/, $ENV{PATH}) } qw(prometheus promtool prometheus-sql-exporter);
+my @running;
+
+END
+{
+	local $?;
+
+	$_->kill_kill for @running;
+}
+
+# Prometheus looks at what it is to scrape five seconds after it began.
+if (!@missing)
+{
+	append_to_file("$dir/prometheus.yml", <<YML);
+global: {scrape_interval: 250ms, evaluation_interval: 250ms}
+scrape_configs:
+  - job_name: flagsmith-receiver
+    static_configs: [{targets: ['127.0.0.1:$receiver_port']}]
+  - job_name: sql
+    static_configs: [{targets: ['127.0.0.1:$sql_port']}]
+rule_files: ['$top/prometheus/rules.yml']
+YML
+	push @running, IPC::Run::start([ 'prometheus', "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/tsdb", "--web.listen-address=127.0.0.1:$port" ],
+		'>', "$dir/prometheus.log", '2>&1');
+}
 my $node = start_node('monitoring');
 $node->safe_psql('postgres', slurp_body(data_dir('cookbook.sql')));
 $node->safe_psql('postgres', "CREATE ROLE watcher; SELECT flagsmith.grant_reader('watcher')");
@@ -124,24 +158,134 @@ for my $expression (@rules)
 {
 	while ($expression =~ /(sql_\w+)\{col="(\w+)"\}/g) { ok($exported{$1}{$2}, "$1 has $2"); }
 }
+# What Prometheus answers; undef where it does not, yet.
+sub ask
+{
+	my ($path, %parameters) = @_;
+	my $answer = $http->get("http://127.0.0.1:$port/api/v1/$path?" . $http->www_form_urlencode(\%parameters));
+
+	return $answer->{success} ? $json->decode($answer->{content})->{data} : undef;
+}
+
+# The values of an expression, by the labels that tell them apart.
+sub values_of
+{
+	my ($expression, @labels) = @_;
+	my $data = ask('query', query => $expression);
+
+	return undef unless defined $data;
+	return { map { my $sample = $_; join(' ', map { $sample->{metric}{$_} // '-' } @labels) => $sample->{value}[1] } @{ $data->{result} } };
+}
+
+sub wait_until
+{
+	my ($what, $test) = @_;
+
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return pass($what) if $test->();
+		last if grep { !$_->pumpable } @running;
+		sleep(0.1);
+	}
+	fail($what);
+	diag(slurp_file("$dir/$_.log")) for qw(sql_exporter prometheus);
+	BAIL_OUT('Prometheus does not do what it is asked for');
+}
+
+sub promtool
+{
+	my ($what, $stdin, @arguments) = @_;
+	my $said = '';
+
+	ok(IPC::Run::run([ 'promtool', 'check', @arguments ], '<', \$stdin, '>', \$said, '2>&1'), "promtool: $what") or diag($said);
+	return;
+}
+
+# The rules by their names.
+sub evaluated
+{
+	return map { $_->{name} => $_ } map { @{ $_->{rules} } } @{ (ask('rules') // { groups => [] })->{groups} };
+}
+
 SKIP:
 {
-	skip 'the receiver is not built', 1 unless -x ($ENV{FLAGSMITH_RECEIVER} // "$FindBin::Bin/../receiver/flagsmith-receiver-check");
+	skip 'the receiver is not built', 1 unless -x ($ENV{FLAGSMITH_RECEIVER} // "$top/receiver/flagsmith-receiver-check");
 
 	$node->safe_psql('postgres', "CREATE ROLE receiver LOGIN; SELECT flagsmith.grant_receiver('receiver')");
-	my $receiver = Receiver->start($node);
+	my $receiver = Receiver->start($node, port => $receiver_port);
 	my ($status, $page) = $receiver->get('/metrics');
 	my %sample = map { $_ => 1 } $page =~ /^(\w+)[ {]/mg;
 	my %asked = map { $_ => 1 } map { /(flagsmith_receiver_\w+)/g } @rules, @expressions;
 
 	cmp_ok(scalar(keys %asked), '>', 10, 'metrics are asked for');
 	is(join(' ', grep { !$sample{$_} } sort keys %asked), '', 'and the receiver has them');
+	SKIP:
+	{
+		skip "@missing: not here, so nothing is scraped", 1 if @missing;
+
+		# The exporter, with its own connections led here.
+		$node->safe_psql('postgres', 'CREATE ROLE flag_reader LOGIN IN ROLE watcher');
+		is($exporter =~ s{postgres://flag_reader\@/flags\?host=/var/run/postgresql&}{"postgres://flag_reader\@/postgres?host=" . $node->host . '&port=' . $node->port . '&'}ge,
+			2, 'two jobs with a connection each');
+		append_to_file("$dir/sql_exporter.yml", $exporter);
+		push @running, IPC::Run::start([ 'prometheus-sql-exporter', '-config.file', "$dir/sql_exporter.yml", '-web.listen-address', "127.0.0.1:$sql_port" ],
+			'>', "$dir/sql_exporter.log", '2>&1');
+		promtool('the rules', '', 'rules', '--lint-fatal', "$top/prometheus/rules.yml");
+		# It reads the older format alone, in which the name of a counter's family has what those of its samples end in.
+		my $counters = join('|', $page =~ /^# TYPE (\w+) counter$/mg);
+		promtool('the receiver\'s page', $page =~ s/^(# (?:HELP|TYPE) (?:$counters))(?= )/$1_total/mgr, 'metrics');
+		see_scraped();
+	}
 	$receiver->stop('the receiver');
 }
-SKIP:
+
+# What a Prometheus makes of all of it.
+sub see_scraped
 {
-	skip 'promtool is not here', 1 if system('command -v promtool >/dev/null 2>&1');
-	is(system('promtool', 'check', 'rules', '--lint-fatal', data_dir('..', '..', 'prometheus', 'rules.yml')), 0, 'promtool has nothing to say');
+	# Each job of the exporter has run once.
+	wait_until('both are scraped, and all queries have run', sub {
+		my $up = values_of('up', 'job') // {};
+		return join(' ', map { "$_ $up->{$_}" } sort keys %$up) eq 'flagsmith-receiver 1 sql 1'
+		  && join(' ', sort keys %{ values_of('count by (__name__) ({__name__=~"sql_flagsmith.*"})', '__name__') // {} }) eq 'sql_flagsmith_environment sql_flagsmith_trust sql_flagsmith_webhook';
+	});
+	is_deeply(values_of('sql_flagsmith_webhook{webhook="shop", col=~"enabled|unusually_silent|rejected_ever"}', 'source', 'col'),
+		{ 'default enabled' => 1, 'default unusually_silent' => 1, 'default rejected_ever' => 0 }, 'a webhook, as the view has it');
+	is_deeply(values_of('sql_flagsmith_environment{col="flags"}', 'project', 'environment'),
+		{ map { split(/\|/) } split(/\n/, $node->safe_psql('postgres', 'SELECT project || \' \' || environment, flags FROM flagsmith.environment')) }, 'environments');
+	is_deeply(values_of('sql_flagsmith_trust', 'col'), { missing_entries => 0, undecoded => 0, installation_faults => 0 }, 'nothing is in doubt');
+	is_deeply(values_of('flagsmith_receiver_ready', 'job'), { 'flagsmith-receiver' => 1 }, 'the receiver');
+
+	# Every metric has a type and a line of help, in the words of these files.
+	my $metadata = ask('metadata');
+	my @ours = grep { /^(?:flagsmith_receiver|sql_flagsmith)_/ } sort keys %$metadata;
+	cmp_ok(scalar(@ours), '>', 20, 'metrics are described');
+	is(join(' ', grep { my $one = $metadata->{$_}[0]; $one->{help} eq '' || $one->{type} eq 'unknown' } @ours), '', 'each by a type and a line of help');
+	is(join(' ', grep { my $name = $_ =~ s/_(?:bucket|sum|count|total|created)$//r; !$metadata->{$_} && !$metadata->{$name} && !$metadata->{"${name}_total"} }
+		sort keys %{ values_of('count by (__name__) ({__name__=~"flagsmith_receiver_.*|sql_flagsmith_.*"})', '__name__') }), '', 'and no other');
+
+	# Every rule is evaluated; the webhook has been silent for long.
+	my %state;
+	wait_until('all rules are evaluated', sub {
+		%state = evaluated();
+		return %state && !grep { $_->{health} eq 'unknown' } values %state;
+	});
+	is(scalar(keys %state), scalar(@rules), 'as many as there are');
+	is(join(' ', map { "$_: $state{$_}{lastError}" } grep { $state{$_}{health} ne 'ok' } sort keys %state), '', 'without an error');
+	wait_until('the silent webhook will be told, and nothing else', sub {
+		%state = evaluated();
+		return join(' ', grep { $state{$_}{state} ne 'inactive' } sort keys %state) eq 'FlagsmithWebhookSilent';
+	});
+
+	# What the dashboard asks is understood, and of what is there.
+	for my $expression (@expressions)
+	{
+		my $found = values_of($expression =~ s/\$__rate_interval/1m/gr);
+
+		ok(defined $found && (%$found || $expression =~ /rate\(/), "the dashboard asks $expression") or diag($json->encode([$found]));
+	}
+	unlike(slurp_file("$dir/sql_exporter.log"), qr/level=error|level=warn/, 'the exporter has nothing to complain of');
+	unlike(slurp_file("$dir/prometheus.log"), qr/level=(?:error|warn)/, 'nor has Prometheus');
+	return;
 }
 $node->stop;
 done_testing();

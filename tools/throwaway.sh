@@ -203,6 +203,32 @@ fsw_install()
         { tail -n 30 "$fsw_tmp/apt.log"; fsw_die "apt-get install failed."; }
 }
 
+# fsw_unpack PACKAGE... - the programs of packages that would start services, in PATH and nowhere but in the temporary directory;
+# where they are not to be had they are named.
+fsw_unpack()
+{
+    local package missing=
+
+    for package; do
+        command -v "$package" >/dev/null || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    mkdir "$fsw_tmp/unpacked"
+    cd "$fsw_tmp/unpacked"
+    # shellcheck disable=SC2086
+    if fsw_wait timeout 60 apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=0 -o Acquire::http::Timeout=10 download $missing \
+        >"$fsw_tmp/apt.log" 2>&1; then
+        for package in *.deb; do
+            dpkg-deb -x "$package" .
+        done
+        PATH=$PATH:$fsw_tmp/unpacked/usr/bin
+    else
+        fsw_say "   not to be had, so the tests that need them are skipped:$missing"
+    fi
+    rm -f ./*.deb
+    cd "$fsw_tmp"
+}
+
 # fsw_copy_server - a private copy of PostgreSQL; PG_CONFIG is its own afterwards.
 fsw_copy_server()
 {
