@@ -125,33 +125,50 @@ JS
 
 SKIP:
 {
-	skip 'python3 with psycopg is not here', 2 if system('python3 -c "import psycopg" 2>/dev/null') != 0;
-	my $server = IO::Socket::INET->new(Listen => 4, LocalAddr => '127.0.0.1', Timeout => 10) or die "no socket: $!";
+	skip 'python3 with psycopg is not here', 6 if system('python3 -c "import psycopg" 2>/dev/null') != 0;
+	my $server = IO::Socket::INET->new(Listen => 4, LocalAddr => '127.0.0.1', Timeout => $limit) or die "no socket: $!";
 	$ENV{SLACK_URL} = 'http://127.0.0.1:' . $server->sockport . '/services/x';
+	change(3, 1, 'green');
+	change(4, 0, 'blue');
 	my ($in, $out, $err) = ('', '', '');
 	my $run = start([ 'python3', file('slack.py', $slack) ], '<', \$in, '>', \$out, '2>', \$err);
-	ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'LISTEN flagsmith_flag' AND state = 'idle')), 'slack: it listens')
-	  or diag $err;
-	# What comes together with the answer to LISTEN waits for the next one: psycopg looks only at what the socket has then.
-	my $client;
-	for (my $waited = 0; !defined $client; $waited += 10)
-	{
-		die "no line came: $err" if $waited > $limit;
-		change(3, 1, 'green');
-		$client = $server->accept;
-	}
-	my ($head, $length) = ('', 0);
 
-	while (defined(my $line = <$client>))
-	{
-		$length = $1 if $line =~ /^Content-Length: (\d+)/i;
-		last if $line =~ /^\r?\n$/;
-	}
-	read($client, my $body, $length);
-	print $client "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
-	close($client);
-	is(decode_json($body)->{text}, 'ada@example.com changed flag_3 in Production: it is on, its value "green"', 'slack: the line');
+	# The line that it sends; where there is a second argument it is done before the answer.
+	my $line = sub {
+		my ($meanwhile) = @_;
+		my $client = $server->accept or die "no line came: $err";
+		my $length = 0;
+
+		while (defined(my $head = <$client>))
+		{
+			$length = $1 if $head =~ /^Content-Length: (\d+)/i;
+			last if $head =~ /^\r?\n$/;
+		}
+		read($client, my $body, $length);
+		$meanwhile->() if defined $meanwhile;
+		print $client "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
+		close($client);
+		return decode_json($body)->{text};
+	};
+	my $listening = q(SELECT count(*) = 1 FROM pg_stat_activity WHERE query = 'LISTEN flagsmith_flag' AND state = 'idle');
+	ok($node->poll_query_until('postgres', $listening), 'slack: it listens') or diag $err;
+	# While it waits for an answer, another change is announced, and a third one while it asks about that: it comes with its answer.
+	my $holder = $node->background_psql('postgres');
+	change(3, 0, 'red');
+	is($line->(sub {
+		$node->safe_psql('postgres', q(NOTIFY flagsmith_flag, '{"source": "default", "environment": 512, "feature": 4}'));
+		$holder->query_safe('BEGIN; LOCK TABLE flagsmith.flag_change');
+	}), 'ada@example.com changed flag_3 in Production: it is off, its value "red"', 'slack: the line');
+	ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT changed_by%')), 'slack: it asks')
+	  or diag $err;
+	# One whose flag is gone tells nothing.
+	$node->safe_psql('postgres', qq(NOTIFY flagsmith_flag, '{"source": "default", "environment": 512, "feature": $_}')) for 5, 3;
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	is($line->(), 'ada@example.com changed flag_4 in Production: it is off, its value "blue"', 'slack: what came meanwhile');
+	is($line->(), 'ada@example.com changed flag_3 in Production: it is off, its value "red"', 'slack: and what came with an answer');
 	$run->kill_kill;
+	is($err, '', 'slack: without a complaint');
 }
 
 $node->stop;
