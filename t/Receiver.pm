@@ -43,7 +43,7 @@ sub server
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init;
+	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 	$node->append_conf('postgresql.conf', "max_connections = 50\n");
 	$node->start;
 	$node->safe_psql('postgres', <<'SQL');
