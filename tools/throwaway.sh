@@ -264,6 +264,38 @@ fsw_copy_server()
     export PG_CONFIG PATH="$fsw_bin:$PATH"
 }
 
+# fsw_quick_initdb - in the copy of PostgreSQL, an initdb that copies what it made before with the same arguments, which is a fifth
+# of the work.  Only the first server of a process is a copy, so that those of one test have identifiers of their own.
+fsw_quick_initdb()
+{
+    fsw_as mkdir "$fsw_tmp/made"
+    mv "$fsw_bin/initdb" "$fsw_bin/initdb.real"
+    sed "s|@made@|$fsw_tmp/made|" >"$fsw_bin/initdb" <<'SCRIPT'
+#!/bin/sh
+set -eu
+dir=
+key=
+last=
+for argument; do
+    case $last in -D | --pgdata) dir=$argument ;; *) key="$key $argument" ;; esac
+    last=$argument
+done
+made=@made@/$(printf '%s' "$key" | cksum | tr ' ' .)
+if [ -z "$dir" ] || ! mkdir "@made@/first.$PPID" 2>/dev/null; then
+    exec "$0.real" "$@"
+elif mkdir "$made.begun" 2>/dev/null; then
+    "$0.real" "$@"
+    cp -a "$dir" "$made.new"
+    mv "$made.new" "$made"
+elif [ -d "$made" ]; then
+    cp -a "$made/." "$dir"
+else
+    exec "$0.real" "$@"
+fi
+SCRIPT
+    chmod 755 "$fsw_bin/initdb"
+}
+
 # fsw_copy_tree NAME - the working tree, without what was built in it, as $fsw_tmp/NAME.
 fsw_copy_tree()
 {
