@@ -383,7 +383,7 @@ BEGIN
                     round(extract(epoch FROM a.at - since) / span, 3), top + 33,
                     flagsmith._xml(format('%s %s, by %s', to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), flagsmith._cell(a.what, -120),
                         flagsmith._cell(a.who || coalesce(', change request ' || a.change_request, ''), -120))),
-                    CASE WHEN extract(epoch FROM a.at - since) / span >= x + 2.5 THEN '<text y="17" class="s" text-anchor="middle">' || a.letter || '</text>' ELSE '' END));
+                    CASE WHEN extract(epoch FROM a.at - since) / span >= x + 2.5 THEN '<text y="18" class="s" text-anchor="middle">' || a.letter || '</text>' ELSE '' END));
                 IF extract(epoch FROM a.at - since) / span >= x + 2.5 THEN
                     x := extract(epoch FROM a.at - since) / span;
                 END IF;
