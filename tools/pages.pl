@@ -7,7 +7,8 @@
 # Writes DIRECTORY/run.sh: each block marked "sh" of the document, one after another in one shell, which stops at the first
 # that fails or that does not print what stands in the block behind it.  FROM|TO replaces a text, such as an address that
 # is another one here.  Blocks marked "sh no-systemd" count as the others, but the script waits for what they start: it calls a
-# function started() that whoever runs it defines.  At the end it prints the number of commands and the seconds they took.
+# function started() that whoever runs it defines.  At the end it prints the number of commands and the seconds they took, those
+# of a processor as well, since apt and a busy machine make waiting of them.
 use strict;
 use warnings;
 
@@ -89,5 +90,7 @@ block()
 }
 begin=\$EPOCHREALTIME
 $script
-printf '%s commands, %s s of machine time\\n' $commands "\$(seconds "\$begin")"
+# The second line is what this shell waited for; in a subshell it would know of nothing.
+times >"\$pages/times"
+printf '%s commands, %s s of machine time, of a processor %s\\n' $commands "\$(seconds "\$begin")" "\$(sed -n '2s/ / and /p' "\$pages/times")"
 RUN
