@@ -118,11 +118,13 @@ BEGIN ATOMIC
             AND (h.project IS NULL OR h.project = ANY ((SELECT n.projects FROM named n)::text[]))
             AND (_drawn_acts.feature_ids IS NULL OR h.feature = ANY ((SELECT n.features FROM named n)::text[]))
         ORDER BY h.at DESC
-        LIMIT 52
+        FETCH FIRST 52 ROWS WITH TIES
     )
     SELECT chr(CASE WHEN a.n <= 26 THEN 96 ELSE 38 END + a.n::integer), a.at, a.who, a.what, a.feature, a.segment, a.identity, a.change_request
     FROM (
-        SELECT row_number() OVER (ORDER BY a.at, a.audit_id, a.feature COLLATE "C") AS n, a.at,
+        -- Of one instant by all that is shown, so that every node, however it comes by the rows, gives them the same letters.
+        SELECT row_number() OVER (ORDER BY a.at, a.audit_id, a.feature COLLATE "C", a.segment_id, a.identity_identifier COLLATE "C",
+                a.action COLLATE "C", a.actor COLLATE "C", a.enabled, a.value, a.delivery_ids) - greatest(count(*) OVER () - 52, 0) AS n, a.at,
             coalesce(nullif(a.actor, ''), a.actor_type) AS who,
             coalesce(CASE WHEN a.action NOT IN ('updated', 'set', 'went live') THEN a.action || ' ' ELSE '' END
                 || nullif(concat_ws(', ',
@@ -133,6 +135,7 @@ BEGIN ATOMIC
             a.feature, a.segment, a.identity_identifier AS identity, a.change_request
         FROM act a
     ) a
+    WHERE a.n > 0
     ORDER BY a.n;
 END;
 COMMENT ON FUNCTION flagsmith._drawn_acts(text, bigint, bigint[], timestamptz, timestamptz) IS 'the newest acts of a drawing, with a letter each';

@@ -61,6 +61,12 @@ SELECT svg !~ '[\u0001-\u0008\u000b-\u001f\u202a-\u202e\u200b]' AS clean, svg !~
 FROM flagsmith.timeline_svg('Draw/Gallery', NULL, '2026-03-01', '2026-03-02') svg;
 SELECT flagsmith._cell('abcdef', 4) || '!', flagsmith._cell('ab', 4) || '!', flagsmith._cell('abcdef', -4) || '!', flagsmith._cell('ab', -4) || '!', flagsmith._cell('漢字漢', 4) || '!', flagsmith._cell(NULL, 2) || '!', flagsmith._cell('ab', 0) || '!';
 
+-- Acts of one instant have the same letters in whatever order they came in, also where some of them have none left.
+SELECT count(pg_temp.flag('2026-03-01 12:00Z', format('user %s', n), 813, 'tie', true, to_jsonb(n), format('{"environment": {"id": %s, "name": "%s"}, "feature_segment": {"segment": {"id": %s, "name": "segment %s"}, "priority": %s}}', id, name, n, n, n)::jsonb))
+FROM (SELECT 803, 'Hall', n FROM generate_series(1, 54) n UNION ALL SELECT 804, 'Mall', n FROM generate_series(54, 1, -1) n) AS e (id, name, n);
+SELECT l FROM flagsmith.timeline('Draw/Hall', 'tie', '2026-03-01', '2026-03-02') l WHERE l ~ '^ *[abZ]  ';
+SELECT array_agg(replace(l, 'Mall', 'Hall')) = (SELECT array_agg(l) FROM flagsmith.timeline('Draw/Hall', 'tie', '2026-03-01', '2026-03-02') l) AS same FROM flagsmith.timeline('Draw/Mall', 'tie', '2026-03-01', '2026-03-02') l;
+
 -- What cannot be drawn.
 SAVEPOINT s;
 SELECT flagsmith.timeline('Draw/Galery');
