@@ -88,7 +88,7 @@ is(health($subscriber, 'role, name, state, copied, apply_errors, copy_errors'), 
 
 my %asked = (features => $features, seed => $seed, n => 200);
 my $expected = answers($publisher, %asked);
-like($expected, qr/^timeline\|[1-9]\d/m, 'there is a history');
+like($expected, qr/^flag_timeline\|[1-9]\d/m, 'there is a history');
 is(answers($subscriber, %asked), $expected, 'and the answers are those of the publisher');
 
 # A table that no subscription has.
@@ -207,6 +207,12 @@ is($publisher->safe_psql('postgres', "SELECT '$here'::timestamptz < '$there'"), 
 isnt(answers($publisher, %asked), answers($subscriber, %asked), 'and answers as of then');
 is(answers($subscriber, %asked, known_at => $here), answers($publisher, %asked, known_at => $here), 'with known_at both answer the same');
 isnt(answers($publisher, %asked, known_at => $here), answers($publisher, %asked, known_at => $there), 'which is another answer than today\'s');
+$publisher->safe_psql('postgres', more([ 4900e6, 'org', '{"event_type": "FLAG_UPDATED", "data": {"timestamp": "2026-03-01T01:20:00Z", "changed_by": "x", "new_state": {"enabled": true,'
+	  . '"feature_state_value": 1, "environment": {"id": 1, "name": "env 1"}, "feature": {"id": 99, "name": "late", "project": {"id": 7, "name": "Shop"}}}}}' ]));
+my $late = "SELECT count(*) FROM flagsmith.feature_state('Shop/env 1', 'late', known_at => '$here')";
+is($publisher->safe_psql('postgres', $late), 0, 'a flag that came later is no row then');
+psql_fails($subscriber, $late, "ERROR:  42704: feature \"late\" is not known\n"
+	  . 'HINT:  The names that have been seen are in flagsmith.name; they are compared case-sensitively.', 'and unknown to who never heard of it');
 $subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION subscriber ENABLE');
 same('caught up');
 is($subscriber->safe_psql('postgres', $position), $there, 'and it knows as much');

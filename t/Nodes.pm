@@ -12,7 +12,7 @@ use FswTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(publisher deliveries more subscribe synced published answers doors);
+our @EXPORT = qw(publisher deliveries more subscribe synced published answers views doors);
 
 # Random histories of $features flags in two environments, the second of which publishes versions; the same for the same $seed.
 sub deliveries
@@ -96,54 +96,82 @@ sub published
 	} @tables);
 }
 
-# Every set of rows that a door gives, as one number, of what history() made; and answers about instants and pairs spread over the history.
-my %rows = (
-	history => "SELECT h::text FROM flagsmith.history h WHERE at < '2026-06-01'",
-	timeline => "SELECT t::text FROM flagsmith.flag_timeline t WHERE source = 'a'",
-	current => "SELECT c::text FROM flagsmith.current_state c WHERE source = 'a'",
-	gaps => "SELECT g::text FROM flagsmith.history_gap g WHERE source = 'a'",
-	missing => 'SELECT m::text FROM flagsmith.missing_audit_entry m',
-	reused => 'SELECT r::text FROM flagsmith.audit_id_reused r');
+# Every set of rows that a door gives.
+my @views = qw(environment history flag_timeline current_state history_gap missing_audit_entry audit_id_reused);
 
-# Answers to $n questions, the same questions for the same $seed, of names and instants that $of, a list of rows, has.
+# All rows of the views as one number each; nothing is made in the database, so that a standby can be asked as well.  %options:
+# views, those that are asked, and each row as its text, in the time zone of the session.
+sub views
+{
+	my (%options) = @_;
+
+	return join('', map { "SELECT '$_', count(*), md5(string_agg(h, '' ORDER BY h)) FROM"
+		  . " (SELECT md5(convert_to(v::text, 'UTF8')) COLLATE \"C\" FROM flagsmith.$_ v) AS v (h);\n" } @{ $options{views} // \@views });
+}
+
+# Every set of rows and the answers of every door to $n questions as one number each.  The questions are the same for the same
+# $seed: instants spread over the history that history() made, and names and ids that $features flags have.  Of the second of
+# two questions where $load is given: { from => ..., seconds => ... }, the time in which the flags 1 to 100 of source load were changed,
+# each in environment 1 + its id % 4.
+# With known_at, what the doors that take it answer as of then.
 sub answers
 {
 	my ($node, %options) = @_;
 	my $database = $options{database} // 'postgres';
-	my $known = defined $options{known_at} ? ', known_at => ' . literal($options{known_at}) : '';
 	my $n = $options{n} // 200;
 	my $seed = $options{seed} // 1;
-	my $sql = $known eq '' ? join('', map { "SELECT '$_', count(*), md5(convert_to(coalesce(string_agg(r, chr(10) ORDER BY r COLLATE \"C\"), ''), 'UTF8')) FROM ($rows{$_}) AS q (r);\n" } sort keys %rows) : '';
+	my $known = defined $options{known_at} ? ', known_at => ' . literal($options{known_at}) : '';
+	my $load = $options{load} // { from => '2026-03-01 00:00Z', seconds => 1 };
+	my $of_load = $options{load} ? 'n % 2 = 0' : 'false';
+	my $number = sub { "md5(convert_to(string_agg(coalesce(($_[0])::text, '-'), ' ' ORDER BY n, ($_[0])::text COLLATE \"C\"), 'UTF8')), count($_[0])" };
+	# what is drawn is drawn by md5, which is the same everywhere
+	my $question = <<SQL;
+WITH drawn AS MATERIALIZED (
+    SELECT n, draw(n, 'at') AS at, draw(n, 'environment') AS environment, draw(n, 'feature') AS feature, draw(n, 'name') AS name,
+        CASE WHEN draw(n, 'segment') % 3 = 0 THEN ARRAY[draw(n, 'segment') / 3 % 4 + 1, 2] END AS segments,
+        CASE WHEN draw(n, 'identity') % 3 = 0 THEN 'user ' || draw(n, 'identity') / 3 % 4 + 1 END AS identity
+    FROM generate_series(1, $n) n
+), question AS MATERIALIZED (
+    SELECT n, 'a' AS source, timestamptz '2026-03-01 00:00Z' + interval '1 second' * (at % 4000) AS at, 1 + environment % 2 AS environment_id,
+        1 + feature % $options{features} AS feature_id, (ARRAY['', 'Shop/', 'a/Shop/'])[1 + name % 3] AS prefix, segments, identity
+    FROM drawn WHERE NOT ($of_load)
+    UNION ALL
+    SELECT n, 'load', timestamptz '$load->{from}' + interval '1 second' * ($load->{seconds} * (at % 100000) / 100000.0),
+        1 + (1 + feature % 100) % 4, 1 + feature % 100, (ARRAY['Load/', 'load/Load/'])[1 + name % 2], segments, identity
+    FROM drawn WHERE $of_load
+), named AS MATERIALIZED (
+    SELECT *, prefix || coalesce(flagsmith._name(source, 'environment', environment_id::text), '') AS environment,
+        coalesce(flagsmith._name(source, 'feature', feature_id::text), '') AS feature
+    FROM question
+)
+SQL
+	my %ask = (
+		'enabled, by id' => "is_feature_enabled(environment_id, feature_id, at, source => q.source$known)",
+		'enabled, by name' => "is_feature_enabled(environment, feature, at$known)",
+		'value, by id' => "get_feature_value(environment_id, feature_id, at, source => q.source$known)",
+		'value, by name' => "get_feature_value(environment, feature, at$known)",
+		'text, by id' => "get_feature_value_text(environment_id, feature_id, at, source => q.source$known)",
+		'text, by name' => "get_feature_value_text(environment, feature, at$known)",
+		'state, by id' => "feature_state(environment_id, feature_id, at, segments, identity, source => q.source$known)",
+		'state, by name' => "feature_state(environment, feature, at, segments, identity$known)",
+		'environment, by id' => "environment_state(environment_id, at, source => q.source$known) a WHERE n % 10 = 0",
+		'environment, by name' => "environment_state(environment, at$known) a WHERE n % 10 = 0");
 
-	# instants and pairs are drawn by md5, which is the same everywhere
-	$sql .= <<SQL;
-CREATE TEMP VIEW question AS
-SELECT n, timestamptz '2026-03-01 00:00Z' + interval '1 second' * (draw(n, 'at') % 4000) AS at,
-    (ARRAY['', 'Shop/', 'a/Shop/'])[1 + draw(n, 'environment') / 2 % 3]
-        || coalesce(flagsmith._name('a', 'environment', (1 + draw(n, 'environment') % 2)::text), '') AS environment,
-    1 + draw(n, 'environment') % 2 AS environment_id,
-    1 + draw(n, 'feature') % $options{features} AS feature_id,
-    CASE WHEN draw(n, 'segment') % 3 = 0 THEN ARRAY[draw(n, 'segment') / 3 % 4 + 1, 2] END AS segments,
-    CASE WHEN draw(n, 'identity') % 3 = 0 THEN 'user ' || draw(n, 'identity') / 3 % 4 + 1 END AS identity
-FROM generate_series(1, $n) n;
-SET flagsmith_webhook.unknown_name = 'ignore';
-SELECT 'enabled', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
-    FROM question, flagsmith.is_feature_enabled(environment_id, feature_id, at, source => 'a'$known) a;
-SELECT 'value', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
-    FROM question, flagsmith.get_feature_value(environment_id, feature_id, at, source => 'a'$known) a;
-SELECT 'state', md5(convert_to(string_agg(a::text, ' ' ORDER BY n), 'UTF8')), count(*)
-    FROM question, flagsmith.feature_state(environment_id, feature_id, at, segments, identity, source => 'a'$known) a;
-SELECT 'environment', md5(convert_to(string_agg(a::text, ' ' ORDER BY n, a::text COLLATE "C"), 'UTF8')), count(*)
-    FROM question, flagsmith.environment_state(environment_id, at, source => 'a'$known) a WHERE n <= 20;
-SQL
-	$sql .= <<SQL if $known eq '';
-SELECT 'by name', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
-    FROM question, flagsmith.is_feature_enabled(environment, coalesce(flagsmith._name('a', 'feature', feature_id::text), ''), at) a;
-SELECT 'now', md5(convert_to(string_agg(coalesce(a::text, '-'), ' ' ORDER BY n), 'UTF8')), count(a)
-    FROM question, flagsmith.get_feature_value(environment, coalesce(flagsmith._name('a', 'feature', feature_id::text), '')) a;
-SQL
-	return $node->safe_psql($database, "CREATE FUNCTION pg_temp.draw(n bigint, what text) RETURNS bigint LANGUAGE sql IMMUTABLE"
-		  . " RETURN ('x' || left(md5($seed || ' ' || n || ' ' || what), 8))::bit(32)::bigint;\n" . ($sql =~ s/\bdraw\(/pg_temp.draw(/gr));
+	if ($known eq '')
+	{
+		$ask{'enabled, now'} = 'is_feature_enabled(environment, feature)';
+		$ask{'value, now'} = 'get_feature_value(environment_id, feature_id, source => q.source)';
+		$ask{'text, now'} = 'get_feature_value_text(environment, feature)';
+	}
+	if ($known eq '' && ($options{pictures} // 1))
+	{
+		$ask{'picture, by id'} = "timeline(environment_id, feature_id, at - interval '1 hour', at, source => q.source) a WHERE n % 50 = 0 AND feature <> ''";
+		$ask{'picture, by name'} = "timeline_svg(environment, feature, at - interval '1 hour', at) a WHERE n % 50 = 0 AND feature <> ''";
+	}
+	my $sql = ($known eq '' ? views() : '') . $question . join("UNION ALL ", map { "SELECT '$_', " . $number->('a') . ' FROM named q, flagsmith.'
+		  . ($ask{$_} =~ / a WHERE / ? $ask{$_} : "$ask{$_} a") . "\n" } sort keys %ask) . "ORDER BY 1;\n";
+	$sql =~ s/\bdraw\(n, '(\w+)'\)/('x' || left(md5('$seed ' || n || ' $1'), 8))::bit(32)::bigint/g;
+	return $node->safe_psql($database, "SET flagsmith_webhook.unknown_name = 'ignore';\n$sql");
 }
 
 # Each door with what it says: 'ok', or code, message, detail and hint of the error.
