@@ -59,6 +59,15 @@ SELECT flagsmith.is_feature_enabled('Shop/Home', 'flag 1', NULL, :'two') IS NULL
 SELECT string_agg(coalesce(flagsmith.get_feature_value('Shop/Home', 'flag 1', 'infinity', k)::text, '-'), ' ' ORDER BY n)
 FROM unnest(ARRAY[:'one', :'two', :'before', :'one', :'two', NULL]::timestamptz[]) WITH ORDINALITY AS u (k, n);
 
+-- However much comes in later: what was known then, the defaults of a flag too, is answered as before.
+CREATE TEMP VIEW answer AS
+SELECT string_agg(s::text, E'\n' ORDER BY at, feature_id) AS answer
+FROM (SELECT timestamptz '2026-01-01 01:15Z' AS at UNION ALL SELECT at FROM instant) i, flagsmith.environment_state(1, at, known_at => current_setting('fsw.two')::timestamptz, source => 'known') s;
+SELECT count(set_config('fsw.two', :'two', false));
+SELECT answer AS answered FROM pg_temp.answer \gset
+DO $$ BEGIN FOR n IN 1 .. 70 LOOP CALL pg_temp.event(timestamptz '2026-01-01 05:30Z' + n * interval '1 s', 'House', 2, n); END LOOP; END $$;
+SELECT :'answered' LIKE '%feature_defaults%' AS has_defaults, answer = :'answered' AS same FROM pg_temp.answer;
+
 -- Marks: the instant of the call where nothing is being stored, and never one that is earlier than before.
 SELECT flagsmith.history_position() IS NULL AS none_yet;
 -- Any transaction of the cluster that writes, autovacuum's too, leaves a mark for the next.

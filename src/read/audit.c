@@ -326,6 +326,8 @@ read_range(FswHistoryReading *reading, const Entries *entries, int64 from, int64
 	fsw_scan_begin(scan, direction);
 	while (n < limit && fsw_scan_next(scan))
 	{
+		if (!fsw_is_known(scan, EFFECT_stored_at, reading->flag_facts->environment))
+			continue;
 		fsw_read_entry_effect(reading, scan);
 		n++;
 	}

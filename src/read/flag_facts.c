@@ -285,11 +285,13 @@ has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 		else
 			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
 		fsw_scan_begin(scan, BackwardScanDirection);
-		for (int j = 0; j < FSW_WINDOW && fsw_scan_next(scan); j++)
+		for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
 		{
-			if (fsw_is_known(scan, VERSION_stored_at, flag_facts->environment) &&
-				fsw_list_is_of(reader, scan, flag_facts->environment))
+			if (!fsw_is_known(scan, VERSION_stored_at, flag_facts->environment))
+				continue;
+			if (fsw_list_is_of(reader, scan, flag_facts->environment))
 				return true;
+			n++;
 		}
 	}
 	return false;
@@ -511,10 +513,11 @@ read_announcements(FswReader *reader, FswFlagFacts *flag_facts)
 
 	fsw_scan_flag(scan, flag_facts);
 	fsw_scan_begin(scan, ForwardScanDirection);
-	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
+	for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
 	{
 		if (!fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
 			continue;
+		n++;
 		flag_facts->deleted = true;
 		flag_facts->deleted_at = Min(flag_facts->deleted_at,
 									 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
@@ -575,14 +578,19 @@ read_creation(FswReader *reader, const FswFlagFacts *flag_facts, FswIndex index,
 	fsw_scan_equal(scan, Int64GetDatum(environment_id));
 	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 	fsw_scan_begin(scan, BackwardScanDirection);
-	/* old releases do not tell the defaults */
-	for (int i = 0; i < FSW_WINDOW && fsw_scan_next(scan); i++)
+	/* what came later does not count, or it would hide what was known */
+	for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
 	{
 		bool		isnull;
-		Datum		enabled = fsw_scan_column(scan, FLAG_feature_default_enabled, &isnull);
+		Datum		enabled;
 		Datum		initial;
 
-		if (isnull || !fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
+		if (!fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
+			continue;
+		n++;
+		enabled = fsw_scan_column(scan, FLAG_feature_default_enabled, &isnull);
+		/* old releases do not tell the defaults */
+		if (isnull)
 			continue;
 		if (fsw_scan_int64(scan, FLAG_event_at, 0) <= *latest)
 			return;
