@@ -300,7 +300,7 @@ def import_states(states):
     return skipped
 
 
-def states_of_snapshot(truth, middle):
+def states_of_snapshot(truth, middle, names):
     """What the REST API would have shown at an instant, in the shape of its endpoints."""
     for environment, rounds in truth.rounds.items():
         past = [row for row in rounds if row[1] <= middle]
@@ -320,7 +320,7 @@ def states_of_snapshot(truth, middle):
                              for option, share in row['variants'].items()]})
             if row['segment'] is not None:
                 segments.append({'id': row['state_id'], 'segment': row['segment'], 'priority': row['priority'],
-                                 'environment': environment})
+                                 'environment': environment, 'segment_name': names.at(names.segments[row['segment']], middle)})
         yield environment, middle, rows, segments
 
 
@@ -542,7 +542,7 @@ def main():
             import_audit_log(pages)
         skipped = 0
         if name.startswith('midlife'):
-            skipped = import_states(states_of_snapshot(truth, middle))
+            skipped = import_states(states_of_snapshot(truth, middle, names))
         elif name == 'restated':
             skipped = import_states(final_states(run, instants[-1]))
         if skipped:
