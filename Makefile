@@ -68,6 +68,7 @@ OBJS = \
 	src/read/near_versions.o \
 	src/read/neighbour.o \
 	src/read/piece.o \
+	src/read/place.o \
 	src/read/reach.o \
 	src/read/relation.o \
 	src/read/resolve.o \
@@ -98,6 +99,7 @@ OBJS = \
 	src/answer/kept.o \
 	src/answer/lookup.o \
 	src/answer/lookup_cache.o \
+	src/answer/lookup_value.o \
 	src/answer/name.o \
 	src/answer/override.o \
 	src/answer/steps.o \
@@ -186,6 +188,7 @@ REGRESS = \
 	version \
 	name \
 	snapshot \
+	value \
 	instant \
 	relation \
 	extreme \

@@ -62,6 +62,7 @@ cache_forget(Cache *cache)
 	MemoryContextReset(cache->entries_mcxt);
 	memset(cache->buckets, 0, sizeof(cache->buckets));
 	cache->recent = NULL;
+	memset(&cache->kept, 0, sizeof(cache->kept));
 	cache->nheld = 0;
 	cache->nrefused = 0;
 }
@@ -265,6 +266,20 @@ kept_step(Entry *entry, int64 at)
 	return find_instant(entry->steps, entry->nsteps, key);
 }
 
+/* The value of a step, for an instant at which it holds; 0 for none. */
+static inline Datum
+value_of(Cache *cache, Entry *entry, int step, int64 at)
+{
+	uint32		place = entry->values[step];
+
+	if (place == VALUE_NULL)
+		return (Datum) 0;
+	/* the next call can throw away what is kept */
+	if (place & VALUE_KEPT)
+		return datumCopy(cache->kept.values[place & ~VALUE_KEPT], false, -1);
+	return fsw_read_value(cache, entry, step, at);
+}
+
 /* The state of a flag at an instant; false for none. */
 static bool
 find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature, int64 at,
@@ -293,12 +308,7 @@ find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature
 	if (then == STEP_NONE)
 		return false;
 	*enabled = then == STEP_ENABLED;
-	*value = (Datum) 0;
-	if (values && DatumGetPointer(entry->values[entry->value_index[step]]) != NULL)
-	{
-		/* the next call can throw away what is kept */
-		*value = datumCopy(entry->values[entry->value_index[step]], false, -1);
-	}
+	*value = values ? value_of(cache, entry, step, at) : (Datum) 0;
 	return true;
 }
 

@@ -2,7 +2,7 @@
  *
  * src/answer/lookup.h
  *	  The cache of the scalar lookups: lookup.c searches in it, lookup_cache.c
- *	  fills it.
+ *	  fills it, lookup_value.c has the values.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,8 +32,10 @@ typedef struct Entry
 	int			last;			/* the step that the last call found */
 	int			nsteps;
 	int64	   *steps;
-	int32	   *value_index;	/* by step, only if values are asked for */
-	Datum	   *values;			/* by that; NULL pointers are SQL NULL */
+	uint32	   *values;			/* by step, only if values are asked for: see
+								 * below */
+	BlockNumber first_block;	/* of the rows that have them */
+	Oid			storage;		/* their table's file */
 	int64		lookups;
 	int			npairs;			/* what the names mean, until it is whole */
 	FswPair    *pairs;
@@ -56,6 +58,29 @@ typedef enum StepState
 #define NUM_BUCKETS 1024
 
 /*
+ * Where the value of a step is: the number of one of the values that are kept,
+ * or the place of the row that tells it, which is read when it is asked for; 0
+ * where it has to be looked for.  The place of a row is how many blocks it is
+ * behind the entry's first, and its number in the block.
+ */
+#define VALUE_KEPT		UINT32_C(0x80000000)
+#define VALUE_NULL		UINT32_C(0xFFFFFFFF)
+#define VALUE_OFFSET_BITS	9
+#define VALUE_MAX_BLOCKS	(VALUE_KEPT >> VALUE_OFFSET_BITS)
+
+/* The values that are kept, each once, whichever flags had it. */
+typedef struct KeptValues
+{
+	uint32		n;
+	uint32		max;
+	Datum	   *values;
+	uint32	   *hashes;
+	uint32		nbuckets;		/* a power of two */
+	uint32	   *buckets;		/* number of a value + 1 */
+	Size		size;			/* of all this */
+} KeptValues;
+
+/*
  * Ids in place of names, as two texts that no names can be: the first begins
  * with a zero byte.
  */
@@ -69,6 +94,7 @@ typedef struct Cache
 								 * is_feature_enabled() */
 	bool		told;			/* that a name is not known */
 	TimestampTz known_at;		/* what was stored later does not count */
+	KeptValues	kept;
 	int64		nheld;			/* steps in all entries */
 	int64		nrefused;		/* probes of entries that were refused */
 	bool		filled;
@@ -95,5 +121,11 @@ pack_step(int64 at, int bits)
 /* lookup_cache.c */
 extern bool fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *feature,
 						int64 at, bool *enabled, Datum *value);
+extern bool fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value);
+
+/* lookup_value.c */
+extern uint32 fsw_keep_value(Cache *cache, Datum value);
+extern uint32 fsw_pack_place(const Entry *entry, const ItemPointerData *place);
+extern Datum fsw_read_value(Cache *cache, Entry *entry, int step, int64 at);
 
 #endif							/* FSW_LOOKUP_H */

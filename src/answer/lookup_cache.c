@@ -182,18 +182,29 @@ find_bounds(const Entry *entry, FswSteps *const *steps, int *n)
 	return bounds;
 }
 
+/* Where the value of a state is. */
+static uint32
+place_of(Cache *cache, const Entry *entry, const FswSteps *steps, int state)
+{
+	if (state >= FSW_STATE_ROW)
+		return steps->storage != entry->storage ? 0 :
+			fsw_pack_place(entry, &steps->rows[state - FSW_STATE_ROW].place);
+	return fsw_keep_value(cache, steps->shown[state].value);
+}
+
 /*
- * Make of bounds what is kept: in their place the steps, and in index, unless
- * it is NULL, whose value each has, by its place among the values of all pairs.
- * There are never more steps than bounds looked at.  Returns how many.
+ * Make of bounds what is kept: in their place the steps, and in values, unless
+ * it is NULL, where the value of each is.  There are never more steps than
+ * bounds looked at.  Returns how many.
  */
 static int
-make_steps(const Entry *entry, FswSteps *const *steps, const int *first_state,
-		   int64 *bounds, int nbounds, int32 *index)
+make_steps(Cache *cache, const Entry *entry, FswSteps *const *steps, int64 *bounds, int nbounds, uint32 *values)
 {
 	int		   *found = palloc_array(int, entry->npairs + 1);
 	int64	   *kept = bounds;
 	int			n = 0;
+	int			last_pair = -1;
+	int			last_state = FSW_NOT_SEEN;
 
 	for (int i = 0; i < nbounds; i++)
 	{
@@ -201,18 +212,20 @@ make_steps(const Entry *entry, FswSteps *const *steps, const int *first_state,
 		int			state = FSW_NOT_SEEN;
 		int			pair = find_pair(entry, steps, at, found, &state);
 		StepState	then = pair < 0 ? STEP_NONE :
-			steps[pair]->states[state].enabled ? STEP_ENABLED : STEP_DISABLED;
-		int			value = pair < 0 ? -1 : first_state[pair] + state;
+			fsw_step_enabled(steps[pair], state) ? STEP_ENABLED : STEP_DISABLED;
 
 		CHECK_FOR_INTERRUPTS();
-		if (n > 0 && STEP_STATE(kept[n - 1]) == then && (index == NULL || index[n - 1] == value))
+		if (n > 0 && STEP_STATE(kept[n - 1]) == then &&
+			(values == NULL || pair < 0 || (pair == last_pair && state == last_state)))
 			continue;
+		last_pair = pair;
+		last_state = state;
 		/* far away, instants become one: the last counts */
 		if (n > 0 && kept[n - 1] >> 2 == pack_step(at, STEP_NONE) >> 2)
 			n--;
 		kept[n] = pack_step(at, then);
-		if (index != NULL)
-			index[n] = value;
+		if (values != NULL)
+			values[n] = pair < 0 ? VALUE_NULL : place_of(cache, entry, steps[pair], state);
 		n++;
 	}
 	return n;
@@ -227,51 +240,39 @@ keep_array(Cache *cache, const void *array, int n, Size size)
 	return n == 0 ? copy : memcpy(copy, array, n * size);
 }
 
-/* The values of all pairs, one after the other. */
+/* In which file and from which block on the rows with the values are. */
 static void
-keep_values(Cache *cache, Entry *entry, FswSteps *const *steps, const int *first_state)
+find_rows(Entry *entry, FswSteps *const *steps)
 {
-	MemoryContext work = MemoryContextSwitchTo(cache->entries_mcxt);
-
-	entry->values = palloc0_array(Datum, first_state[entry->npairs] + 1);
+	entry->first_block = MaxBlockNumber;
 	for (int i = 0; i < entry->npairs; i++)
 	{
-		for (int j = 0; j < steps[i]->nstates; j++)
-		{
-			Datum		value = steps[i]->shown[j].value;
-
-			CHECK_FOR_INTERRUPTS();
-			if (DatumGetPointer(value) != NULL)
-				entry->values[first_state[i] + j] = datumCopy(value, false, -1);
-		}
+		entry->storage = steps[i]->storage;
+		for (int j = 0; j < steps[i]->nrows; j++)
+			entry->first_block = Min(entry->first_block, ItemPointerGetBlockNumber(&steps[i]->rows[j].place));
 	}
-	MemoryContextSwitchTo(work);
 }
 
 /* Put the steps of all that the names ever meant together to one. */
 static void
 keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 {
-	int		   *first_state = palloc_array(int, entry->npairs + 1);
 	int			nbounds;
 	int64	   *bounds = find_bounds(entry, steps, &nbounds);
-	int32	   *index = NULL;
+	uint32	   *values = NULL;
 	int			n;
 
-	first_state[0] = 0;
-	for (int i = 0; i < entry->npairs; i++)
-		first_state[i + 1] = first_state[i] + steps[i]->nstates;
 	if (cache->values)
-		index = MemoryContextAllocHuge(CurrentMemoryContext, Max(nbounds, 1) * sizeof(int32));
-	n = make_steps(entry, steps, first_state, bounds, nbounds, index);
+	{
+		values = MemoryContextAllocHuge(CurrentMemoryContext, Max(nbounds, 1) * sizeof(uint32));
+		find_rows(entry, steps);
+	}
+	n = make_steps(cache, entry, steps, bounds, nbounds, values);
 
 	entry->steps = keep_array(cache, bounds, n, sizeof(int64));
 	entry->nsteps = n;
 	if (cache->values)
-	{
-		entry->value_index = keep_array(cache, index, n, sizeof(int32));
-		keep_values(cache, entry, steps, first_state);
-	}
+		entry->values = keep_array(cache, values, n, sizeof(uint32));
 	entry->whole = true;
 	cache->nheld += n;
 }
@@ -303,8 +304,8 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 }
 
 /* The state at an instant, by reading what is around it. */
-static bool
-probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
+bool
+fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
 {
 	int		   *found = palloc_array(int, entry->npairs + 1);
 	FswSteps  **steps = palloc0_array(FswSteps *, entry->npairs + 1);
@@ -346,7 +347,7 @@ fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *fea
 	if (!entry->whole)
 	{
 		cache->nrefused += entry->refused;
-		found = probe(cache, entry, reader, at, enabled, value);
+		found = fsw_lookup_probe(cache, entry, reader, at, enabled, value);
 	}
 	fsw_reader_close(reader);
 	MemoryContextSwitchTo(caller);

@@ -4,7 +4,8 @@
  *	  The states of an environment default alone, for millions of lookups.
  *
  * state_steps.c makes them, of what is read here: for enabled alone, the index
- * has it all.  Where it is not so simple, a timeline is built, of all evidence or
+ * has it all, and of values it is enough to know where they are, since few of a
+ * long history may be asked for.  Where it is not so simple, a timeline is built, of all evidence or
  * of what is near the instant, and its states are taken.
  *
  *-------------------------------------------------------------------------
@@ -12,8 +13,11 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
 #include "src/read/read.h"
@@ -25,6 +29,7 @@
 
 /* Memory for each change, while it is read and kept; for one with all else. */
 #define CHANGE_SIZE		40
+#define ROW_SIZE		20
 #define EVIDENCE_SIZE	512
 
 typedef struct StepsReading
@@ -32,7 +37,10 @@ typedef struct StepsReading
 	FswReader  *reader;
 	const FswFlagFacts *flag_facts;
 	bool		values;
+	bool		places;			/* where a value is will do */
+	FswSteps   *result;
 	FswStateSteps *steps;
+	int			maxrows;
 	FswStepsFacts facts;
 	FswCreation creation;
 	FswHistory	table;			/* of the distinct states */
@@ -43,15 +51,40 @@ typedef struct StepsReading
 	Size		value_size;		/* of the distinct values */
 } StepsReading;
 
+/* The state of the event that the scan is at, with the value in its row. */
+static int
+read_state(StepsReading *reading, FswScan *scan, bool enabled)
+{
+	bool		isnull;
+	Datum		value;
+	int			nstates = reading->table.flag.nstates;
+	int			state;
+
+	fsw_scan_fetch(scan);
+	value = fsw_scan_column(scan, FLAG_value, &isnull);
+	state = fsw_intern_state(&reading->states, enabled, value, isnull, (Datum) 0, true);
+	if (state == nstates && !isnull)
+		reading->value_size += VARSIZE_ANY(DatumGetPointer(reading->table.shown_states[state].value));
+	return state;
+}
+
+/* The same, but only where it is. */
+static int
+add_row(StepsReading *reading, const FswScan *scan, bool enabled)
+{
+	FswSteps   *result = reading->result;
+	FswStateRow *row = &FSW_PUSH(result->rows, result->nrows, reading->maxrows);
+
+	row->place = scan->place;
+	row->enabled = enabled;
+	return FSW_STATE_ROW + result->nrows - 1;
+}
+
 /* The state of the event that the scan is at. */
 static int
 entry_state(StepsReading *reading, FswScan *scan, const Datum *values, const bool *nulls)
 {
 	bool		enabled = DatumGetBool(values[ENTRY_ENABLED]);
-	bool		isnull;
-	Datum		value;
-	int			nstates = reading->table.flag.nstates;
-	int			state;
 
 	/* a state without one is a deletion in old releases */
 	if (nulls[ENTRY_ENABLED])
@@ -63,12 +96,38 @@ entry_state(StepsReading *reading, FswScan *scan, const Datum *values, const boo
 				fsw_intern_state(&reading->states, enabled, (Datum) 0, true, (Datum) 0, true);
 		return reading->by_enabled[enabled];
 	}
-	fsw_scan_fetch(scan);
-	value = fsw_scan_column(scan, FLAG_value, &isnull);
-	state = fsw_intern_state(&reading->states, enabled, value, isnull, (Datum) 0, true);
-	if (state == nstates && !isnull)
-		reading->value_size += VARSIZE_ANY(DatumGetPointer(reading->table.shown_states[state].value));
-	return state;
+	return reading->places ? add_row(reading, scan, enabled) : read_state(reading, scan, enabled);
+}
+
+/* Are the states of two events the same? */
+static bool
+is_same_state(const StepsReading *reading, int a, int b)
+{
+	const FswStateRow *rows = reading->result->rows;
+	FswPlaces	places;
+	Datum		value;
+	bool		isnull;
+	Datum		first;
+	bool		first_isnull;
+	bool		same = false;
+
+	if (a < FSW_STATE_ROW || b < FSW_STATE_ROW)
+		return a == b;
+	if (rows[a - FSW_STATE_ROW].enabled != rows[b - FSW_STATE_ROW].enabled)
+		return false;
+	fsw_places_open(&places, reading->reader, FSW_READ_FLAG_CHANGE);
+	if (fsw_places_read(&places, &rows[a - FSW_STATE_ROW].place, FLAG_value, &first, &first_isnull))
+	{
+		Jsonb	   *copy = first_isnull ? NULL : DatumGetJsonbPCopy(first);
+
+		if (fsw_places_read(&places, &rows[b - FSW_STATE_ROW].place, FLAG_value, &value, &isnull))
+			same = isnull || copy == NULL ? isnull && copy == NULL :
+				DatumGetBool(DirectFunctionCall2(jsonb_eq, JsonbPGetDatum(copy), value));
+		if (copy != NULL)
+			pfree(copy);
+	}
+	fsw_places_close(&places);
+	return same;
 }
 
 /* What an event of the first time says was there before. */
@@ -89,6 +148,8 @@ read_before(StepsReading *reading, FswScan *scan, bool again)
 static bool
 is_too_much(StepsReading *reading, Size change_size, FswStepsLimit *limit)
 {
+	if (reading->places)
+		change_size += ROW_SIZE;
 	/* a value is read, and then kept */
 	if (reading->nread * change_size + 2 * reading->value_size > limit->memory)
 		limit->no_memory = true;
@@ -131,7 +192,7 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 			read_before(reading, scan, same);
 		if (!same)
 			fsw_steps_add(steps, at, state);
-		else if (steps->state[steps->n - 1] != state)
+		else if (!is_same_state(reading, steps->state[steps->n - 1], state))
 			reading->facts.torn = true;
 	}
 	return true;
@@ -266,11 +327,38 @@ read_steps_near(StepsReading *reading, int64 near)
 }
 
 /*
+ * Read all events, with the places of their values where that will do; false
+ * if it is more than the limit.  simple is whether their steps tell, and what
+ * of it is known before.
+ */
+static bool
+read_all_steps(StepsReading *reading, bool *simple, FswStepsLimit *limit)
+{
+	reading->places = reading->values && *simple;
+	if (!read_entries(reading, NULL, ForwardScanDirection, limit))
+		return false;
+	reading->result->storage = fsw_storage(reading->reader->tables[FSW_READ_FLAG_CHANGE]);
+	if (*simple && build_steps(reading, true))
+		return true;
+	if (reading->places)
+	{
+		/* how large the values are counts for what is read now */
+		reading->places = false;
+		reading->steps->n = 0;
+		reading->nread = 0;
+		if (!read_entries(reading, NULL, ForwardScanDirection, limit))
+			return false;
+	}
+	*simple = false;
+	return !is_too_much(reading, EVIDENCE_SIZE, limit);
+}
+
+/*
  * fsw_steps_read() - the environment default of one flag.
  *
  * Without near all of it, or NULL if that is more than the limit; with near,
  * what tells the state at that instant.  values: the values as well, not only
- * enabled.
+ * enabled; of all of it, most are told by where they are.
  */
 FswSteps *
 fsw_steps_read(FswReader *reader, const FswFlagFacts *flag_facts, bool values, const int64 *near,
@@ -284,6 +372,7 @@ fsw_steps_read(FswReader *reader, const FswFlagFacts *flag_facts, bool values, c
 	reading.reader = reader;
 	reading.flag_facts = flag_facts;
 	reading.values = values;
+	reading.result = steps;
 	reading.steps = &steps->steps;
 	reading.states.history = &reading.table;
 	reading.states.mcxt = CurrentMemoryContext;
@@ -301,10 +390,7 @@ fsw_steps_read(FswReader *reader, const FswFlagFacts *flag_facts, bool values, c
 
 	if (near == NULL)
 	{
-		if (!read_entries(&reading, NULL, ForwardScanDirection, limit))
-			return NULL;
-		simple = simple && build_steps(&reading, true);
-		if (!simple && is_too_much(&reading, EVIDENCE_SIZE, limit))
+		if (!read_all_steps(&reading, &simple, limit))
 			return NULL;
 	}
 	else if (simple && flag_facts->deleted_at <= *near)

@@ -66,6 +66,20 @@
 	ExecCheckIndexConstraints(info, slot, estate, met, NIL)
 #endif
 
+/* 16 calls the file of a relation by another name. */
+#if PG_VERSION_NUM >= 160000
+#define fsw_storage(relation) ((relation)->rd_locator.relNumber)
+#else
+#define fsw_storage(relation) ((relation)->rd_node.relNode)
+#endif
+
+/* 19 wants flags here as well. */
+#if PG_VERSION_NUM >= 190000
+#define fsw_index_fetch_begin(table) table_index_fetch_begin(table, 0)
+#else
+#define fsw_index_fetch_begin(table) table_index_fetch_begin(table)
+#endif
+
 /* 19 builds jsonb in a state that has the result, and returns nothing. */
 #if PG_VERSION_NUM >= 190000
 typedef JsonbInState FswJsonbBuild;

@@ -222,15 +222,36 @@ typedef struct FswPair
 /* Instants at which what names mean can change, of one pair. */
 #define FSW_PAIR_BOUNDS 9
 
+/*
+ * A state whose value is not read: where the row of its event is.  Such ones
+ * are numbered from FSW_STATE_ROW on.
+ */
+typedef struct FswStateRow
+{
+	ItemPointerData place;
+	bool		enabled;
+} FswStateRow;
+
+#define FSW_STATE_ROW	(1 << 30)
+
 /* The steps of an environment default, and its states. */
 typedef struct FswSteps
 {
 	FswStateSteps steps;
+	int			nrows;
+	FswStateRow *rows;
+	Oid			storage;		/* the table's, when the rows were found */
 	int			nstates;
 	FswState   *states;
 	FswShownState *shown;		/* by state; not read for enabled alone */
 	bool		whole;			/* all of a history was read for them */
 } FswSteps;
+
+static inline bool
+fsw_step_enabled(const FswSteps *steps, int state)
+{
+	return state >= FSW_STATE_ROW ? steps->rows[state - FSW_STATE_ROW].enabled : steps->states[state].enabled;
+}
 
 /* How much of a history may be read for its steps. */
 typedef struct FswStepsLimit

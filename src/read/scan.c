@@ -267,6 +267,7 @@ next_entry(FswScan *scan, Datum *values, bool *isnull)
 	CHECK_FOR_INTERRUPTS();
 	if (tid == NULL)
 		return NULL;
+	scan->place = *tid;
 	block = ItemPointerGetBlockNumber(tid);
 	scan->only_index = VM_ALL_VISIBLE(desc->heapRelation, block, &scan->vmbuffer);
 	if (scan->only_index)

@@ -144,6 +144,7 @@ typedef struct FswScan
 	Buffer		vmbuffer;
 	ScanDirection direction;
 	bool		only_index;		/* the row in slot is not read */
+	ItemPointerData place;		/* of the row, as the entry has it */
 	int			nkeys;
 	ScanKeyData keys[FSW_INDEX_KEYS];
 	int			index_id;
@@ -158,6 +159,16 @@ typedef struct FswReach
 	int			worth;			/* of one search for both sides, so far */
 	int			pause;			/* flags until it is tried again */
 } FswReach;
+
+/* Rows of one table, read again where an entry said that they are. */
+typedef struct FswPlaces
+{
+	Snapshot	snapshot;
+	Relation	table;
+	const AttrNumber *attnums;
+	struct IndexFetchTableData *fetch;
+	TupleTableSlot *slot;
+} FswPlaces;
 
 /* Tables and indexes opened while one question is answered. */
 typedef struct FswReader
@@ -208,6 +219,11 @@ extern bool fsw_scan_bool(FswScan *scan, int column);
 extern bool fsw_scan_is(FswScan *scan, int column, const char *word);
 extern bool fsw_scan_id(FswScan *scan, int column, int64 *id);
 extern char *fsw_scan_cstring(FswScan *scan, int column);
+
+/* place.c */
+extern void fsw_places_open(FswPlaces *places, const FswReader *reader, FswReadTable table);
+extern bool fsw_places_read(FswPlaces *places, const ItemPointerData *place, int column, Datum *value, bool *isnull);
+extern void fsw_places_close(FswPlaces *places);
 
 static inline void
 fsw_scan_equal(FswScan *scan, Datum value)
