@@ -163,6 +163,7 @@ make_entry(Cache *cache, const text *environment, const text *feature, uint32 ha
 
 	entry = MemoryContextAllocZero(cache->entries_mcxt,
 								   offsetof(Entry, names) + environment_length + feature_length);
+	entry->meaning = MemoryContextAllocZero(cache->entries_mcxt, sizeof(Meaning));
 	entry->hash = hash;
 	entry->environment_length = environment_length;
 	entry->feature_length = feature_length;
@@ -173,8 +174,9 @@ make_entry(Cache *cache, const text *environment, const text *feature, uint32 ha
 	return entry;
 }
 
+/* again: it is that of the last call */
 static Entry *
-find_entry(Cache *cache, const text *environment, const text *feature, TimestampTz known_at)
+find_entry(Cache *cache, const text *environment, const text *feature, TimestampTz known_at, bool *again)
 {
 	Snapshot	snapshot = GetActiveSnapshot();
 	Entry	   *entry;
@@ -185,7 +187,8 @@ find_entry(Cache *cache, const text *environment, const text *feature, Timestamp
 	cache->known_at = known_at;
 
 	entry = cache->recent;
-	if (entry != NULL && entry_is_of(entry, environment, feature))
+	*again = entry != NULL && entry_is_of(entry, environment, feature);
+	if (*again)
 		return entry;
 
 	hash = hash_combine(hash_bytes((unsigned char *) VARDATA_ANY(environment),
@@ -204,25 +207,26 @@ find_entry(Cache *cache, const text *environment, const text *feature, Timestamp
 }
 
 /*
- * The last of n sorted instants, at least one, that is not later than at; -1
- * if all are.  Changes are often spread evenly enough to guess the place.
+ * The last of the steps, at least one, that is not later than at; -1 if all
+ * are.  Changes are often spread evenly enough to guess the place.
  */
 static inline int
-find_instant(const int64 *from, int n, int64 at)
+find_step(const Entry *entry, int64 at, bool values)
 {
+	int			n = entry->nsteps;
 	int			low;			/* from[low] <= at */
 	int			high;			/* at < from[high], or n */
 	int			reach = 8;
 
-	if (at < from[0])
+	if (at < entry->first)
 		return -1;
-	if (at >= from[n - 1])
+	if (at >= entry->last)
 		return n - 1;
-	low = (int) (((double) at - (double) from[0]) / ((double) from[n - 1] - (double) from[0]) * (n - 1));
+	low = (int) (((double) at - (double) entry->first) / ((double) entry->last - (double) entry->first) * (n - 1));
 	low = Max(0, Min(low, n - 2));
-	if (from[low] <= at)
+	if (step_at(entry, low, values) <= at)
 	{
-		for (high = low + reach; high < n && from[high] <= at; high += reach)
+		for (high = low + reach; high < n && step_at(entry, high, values) <= at; high += reach)
 		{
 			low = high;
 			reach *= 2;
@@ -232,7 +236,7 @@ find_instant(const int64 *from, int n, int64 at)
 	else
 	{
 		high = low;
-		for (low = high - reach; low > 0 && from[low] > at; low -= reach)
+		for (low = high - reach; low > 0 && step_at(entry, low, values) > at; low -= reach)
 		{
 			high = low;
 			reach *= 2;
@@ -243,7 +247,7 @@ find_instant(const int64 *from, int n, int64 at)
 	{
 		int			middle = low + (high - low) / 2;
 
-		if (from[middle] <= at)
+		if (step_at(entry, middle, values) <= at)
 			low = middle;
 		else
 			high = middle;
@@ -253,24 +257,24 @@ find_instant(const int64 *from, int n, int64 at)
 
 /* The step that holds at an instant, -1 for none. */
 static inline int
-kept_step(Entry *entry, int64 at)
+kept_step(const Entry *entry, int64 at, bool again, bool values)
 {
 	int64		key = pack_step(at, 3);
 
 	if (entry->nsteps == 0)
 		return -1;
-	/* instants are often near each other */
-	if (entry->steps[entry->last] <= key &&
-		(entry->last + 1 == entry->nsteps || key < entry->steps[entry->last + 1]))
-		return entry->last;
-	return find_instant(entry->steps, entry->nsteps, key);
+	/* instants of one flag are often near each other */
+	if (again && step_at(entry, entry->found, values) <= key &&
+		(entry->found + 1 == entry->nsteps || key < step_at(entry, entry->found + 1, values)))
+		return entry->found;
+	return find_step(entry, key, values);
 }
 
 /* The value of a step, for an instant at which it holds; 0 for none. */
 static inline Datum
 value_of(Cache *cache, Entry *entry, int step, int64 at)
 {
-	uint32		place = entry->values[step];
+	uint32		place = step_value(entry, step);
 
 	if (place == VALUE_NULL)
 		return (Datum) 0;
@@ -281,18 +285,19 @@ value_of(Cache *cache, Entry *entry, int step, int64 at)
 }
 
 /* The state of a flag at an instant; false for none. */
-static bool
+static pg_attribute_always_inline bool
 find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature, int64 at,
 		   TimestampTz known_at, bool values, bool *enabled, Datum *value)
 {
 	Cache	   *cache = fcinfo->flinfo->fn_extra;
 	Entry	   *entry;
 	StepState	then;
+	bool		again;
 	int			step;
 
 	if (cache == NULL)
 		cache = cache_create(fcinfo->flinfo, values);
-	entry = find_entry(cache, environment, feature, known_at);
+	entry = find_entry(cache, environment, feature, known_at, &again);
 	if (!entry->whole)
 	{
 		bool		found = fsw_look_up(cache, entry, environment, feature, at, enabled, value);
@@ -300,11 +305,11 @@ find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature
 		if (!entry->whole)
 			return found;
 	}
-	step = kept_step(entry, at);
+	step = kept_step(entry, at, again, values);
 	if (step < 0)
 		return false;
-	entry->last = step;
-	then = STEP_STATE(entry->steps[step]);
+	entry->found = step;
+	then = STEP_STATE(step_at(entry, step, values));
 	if (then == STEP_NONE)
 		return false;
 	*enabled = then == STEP_ENABLED;

@@ -11,14 +11,29 @@
 
 #include "src/read/read.h"
 
+/* What a pair of names means, and how its history is read. */
+typedef struct Meaning
+{
+	int64		lookups;		/* until it is whole */
+	bool		refused;		/* whole, for want of memory */
+	bool		all_read;		/* all had to be read for one instant */
+	BlockNumber first_block;	/* of the rows that have the values */
+	Oid			storage;		/* their table's file */
+	int			npairs;
+	FswPair    *pairs;
+	FswFlagFacts **flag_facts;
+} Meaning;
+
 /*
- * What one pair of names means.  While it has been looked up a few times
- * only, what is around the instant is read anew each time, a probe; after
- * that, all of its history is kept as steps.
+ * One pair of names.  While it has been looked up a few times only, what is
+ * around the instant is read anew each time, a probe; after that, all of its
+ * history is kept as steps.
  *
  * A row of its own flag makes the processor wait for memory at each place it
  * has not seen for long, so there are few: the names stand behind the entry,
- * and a step is one number, its instant and in the last two bits a StepState.
+ * which has the first and the last step too, and what a call does not need is
+ * elsewhere.  A step is one number, its instant and in the last two bits a
+ * StepState; where values are asked for, where its value is stands behind it.
  */
 typedef struct Entry
 {
@@ -27,19 +42,12 @@ typedef struct Entry
 	int			environment_length;
 	int			feature_length;
 	bool		whole;
-	bool		refused;		/* whole, for want of memory */
-	bool		all_read;		/* all had to be read for one instant */
-	int			last;			/* the step that the last call found */
+	int			found;			/* the step that the last call found */
 	int			nsteps;
-	int64	   *steps;
-	uint32	   *values;			/* by step, only if values are asked for: see
-								 * below */
-	BlockNumber first_block;	/* of the rows that have them */
-	Oid			storage;		/* their table's file */
-	int64		lookups;
-	int			npairs;			/* what the names mean, until it is whole */
-	FswPair    *pairs;
-	FswFlagFacts **flag_facts;
+	char	   *steps;
+	int64		first;			/* steps[0] */
+	int64		last;			/* steps[nsteps - 1] */
+	Meaning    *meaning;
 	char		names[FLEXIBLE_ARRAY_MEMBER];	/* environment, feature */
 } Entry;
 
@@ -67,6 +75,33 @@ typedef enum StepState
 #define VALUE_NULL		UINT32_C(0xFFFFFFFF)
 #define VALUE_OFFSET_BITS	9
 #define VALUE_MAX_BLOCKS	(VALUE_KEPT >> VALUE_OFFSET_BITS)
+
+/* How far it is from one step to the next. */
+#define STEP_SIZE(with_value) (sizeof(int64) + ((with_value) ? sizeof(uint32) : 0))
+
+static inline int64
+step_at(const Entry *entry, int i, bool with_value)
+{
+	int64		step;
+
+	memcpy(&step, entry->steps + i * STEP_SIZE(with_value), sizeof(step));
+	return step;
+}
+
+static inline uint32
+step_value(const Entry *entry, int i)
+{
+	uint32		value;
+
+	memcpy(&value, entry->steps + i * STEP_SIZE(true) + sizeof(int64), sizeof(value));
+	return value;
+}
+
+static inline void
+set_step_value(Entry *entry, int i, uint32 value)
+{
+	memcpy(entry->steps + i * STEP_SIZE(true) + sizeof(int64), &value, sizeof(value));
+}
 
 /* The values that are kept, each once, whichever flags had it. */
 typedef struct KeptValues
@@ -125,7 +160,7 @@ extern bool fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int6
 
 /* lookup_value.c */
 extern uint32 fsw_keep_value(Cache *cache, Datum value);
-extern uint32 fsw_pack_place(const Entry *entry, const ItemPointerData *place);
+extern uint32 fsw_pack_place(const Meaning *meaning, const ItemPointerData *place);
 extern Datum fsw_read_value(Cache *cache, Entry *entry, int step, int64 at);
 
 #endif							/* FSW_LOOKUP_H */

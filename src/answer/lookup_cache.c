@@ -77,7 +77,7 @@ question_of(const text *environment, const text *feature)
  * Only that is kept of what is read to find it.
  */
 static void
-read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environment,
+read_meanings(Cache *cache, Meaning *meaning, FswReader *reader, const text *environment,
 			  const text *feature)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -96,16 +96,16 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
 		flag_facts[i] = fsw_flag_facts_read(reader, fsw_environment(&pairs[i], cache->known_at), &pairs[i].feature);
 
 	MemoryContextSwitchTo(cache->entries_mcxt);
-	entry->npairs = npairs;
-	entry->pairs = copy_array(pairs, npairs * sizeof(FswPair));
-	entry->flag_facts = copy_array(flag_facts, npairs * sizeof(FswFlagFacts *));
+	meaning->npairs = npairs;
+	meaning->pairs = copy_array(pairs, npairs * sizeof(FswPair));
+	meaning->flag_facts = copy_array(flag_facts, npairs * sizeof(FswFlagFacts *));
 	for (int i = 0; i < npairs; i++)
 	{
-		FswPair    *pair = &entry->pairs[i];
+		FswPair    *pair = &meaning->pairs[i];
 
 		pair->source = datumCopy(pair->source, false, -1);
 		pair->feature.names = copy_array(pair->feature.names, pair->feature.nnames * sizeof(int64));
-		entry->flag_facts[i] = copy_flag_facts(flag_facts[i], pair, cache->known_at);
+		meaning->flag_facts[i] = copy_flag_facts(flag_facts[i], pair, cache->known_at);
 	}
 	MemoryContextSwitchTo(caller);
 }
@@ -116,9 +116,9 @@ read_meanings(Cache *cache, Entry *entry, FswReader *reader, const text *environ
  * those that are gone do not count.
  */
 static int
-find_pair(const Entry *entry, FswSteps *const *steps, int64 at, int *found, int *state)
+find_pair(const Meaning *meaning, FswSteps *const *steps, int64 at, int *found, int *state)
 {
-	int			nfound = fsw_resolve_at(entry->pairs, entry->npairs, at, found);
+	int			nfound = fsw_resolve_at(meaning->pairs, meaning->npairs, at, found);
 	int			nlive = 0;
 	int			result = -1;
 
@@ -152,30 +152,30 @@ add_bound(int64 *bounds, int n, int64 at)
  * begins, and where the names begin or end to mean it.
  */
 static int64 *
-find_bounds(const Entry *entry, FswSteps *const *steps, int *n)
+find_bounds(const Meaning *meaning, FswSteps *const *steps, int *n)
 {
 	int64	   *bounds;
 	int			size = 0;
 
-	for (int i = 0; i < entry->npairs; i++)
+	for (int i = 0; i < meaning->npairs; i++)
 		size += steps[i]->steps.n + FSW_PAIR_BOUNDS;
 	bounds = MemoryContextAllocHuge(CurrentMemoryContext, Max(size, 1) * sizeof(int64));
 	*n = 0;
-	for (int i = 0; i < entry->npairs; i++)
+	for (int i = 0; i < meaning->npairs; i++)
 	{
 		const FswStateSteps *add = &steps[i]->steps;
 
 		memcpy(bounds + *n, add->from, add->n * sizeof(int64));
 		*n += add->n;
 	}
-	if (entry->npairs > 1)
+	if (meaning->npairs > 1)
 		qsort(bounds, *n, sizeof(int64), fsw_compare_int64);
-	for (int i = 0; i < entry->npairs; i++)
+	for (int i = 0; i < meaning->npairs; i++)
 	{
 		int64		changes[FSW_PAIR_BOUNDS];
 
 		CHECK_FOR_INTERRUPTS();
-		fsw_pair_bounds(&entry->pairs[i], changes);
+		fsw_pair_bounds(&meaning->pairs[i], changes);
 		for (int j = 0; j < FSW_PAIR_BOUNDS; j++)
 			add_bound(bounds, (*n)++, changes[j]);
 	}
@@ -184,11 +184,11 @@ find_bounds(const Entry *entry, FswSteps *const *steps, int *n)
 
 /* Where the value of a state is. */
 static uint32
-place_of(Cache *cache, const Entry *entry, const FswSteps *steps, int state)
+place_of(Cache *cache, const Meaning *meaning, const FswSteps *steps, int state)
 {
 	if (state >= FSW_STATE_ROW)
-		return steps->storage != entry->storage ? 0 :
-			fsw_pack_place(entry, &steps->rows[state - FSW_STATE_ROW].place);
+		return steps->storage != meaning->storage ? 0 :
+			fsw_pack_place(meaning, &steps->rows[state - FSW_STATE_ROW].place);
 	return fsw_keep_value(cache, steps->shown[state].value);
 }
 
@@ -198,9 +198,9 @@ place_of(Cache *cache, const Entry *entry, const FswSteps *steps, int state)
  * bounds looked at.  Returns how many.
  */
 static int
-make_steps(Cache *cache, const Entry *entry, FswSteps *const *steps, int64 *bounds, int nbounds, uint32 *values)
+make_steps(Cache *cache, const Meaning *meaning, FswSteps *const *steps, int64 *bounds, int nbounds, uint32 *values)
 {
-	int		   *found = palloc_array(int, entry->npairs + 1);
+	int		   *found = palloc_array(int, meaning->npairs + 1);
 	int64	   *kept = bounds;
 	int			n = 0;
 	int			last_pair = -1;
@@ -210,7 +210,7 @@ make_steps(Cache *cache, const Entry *entry, FswSteps *const *steps, int64 *boun
 	{
 		int64		at = bounds[i];
 		int			state = FSW_NOT_SEEN;
-		int			pair = find_pair(entry, steps, at, found, &state);
+		int			pair = find_pair(meaning, steps, at, found, &state);
 		StepState	then = pair < 0 ? STEP_NONE :
 			fsw_step_enabled(steps[pair], state) ? STEP_ENABLED : STEP_DISABLED;
 
@@ -225,31 +225,22 @@ make_steps(Cache *cache, const Entry *entry, FswSteps *const *steps, int64 *boun
 			n--;
 		kept[n] = pack_step(at, then);
 		if (values != NULL)
-			values[n] = pair < 0 ? VALUE_NULL : place_of(cache, entry, steps[pair], state);
+			values[n] = pair < 0 ? VALUE_NULL : place_of(cache, meaning, steps[pair], state);
 		n++;
 	}
 	return n;
 }
 
-/* A copy of an array of any length, in the memory of the entries. */
-static void *
-keep_array(Cache *cache, const void *array, int n, Size size)
-{
-	void	   *copy = MemoryContextAllocHuge(cache->entries_mcxt, Max(n, 1) * size);
-
-	return n == 0 ? copy : memcpy(copy, array, n * size);
-}
-
 /* In which file and from which block on the rows with the values are. */
 static void
-find_rows(Entry *entry, FswSteps *const *steps)
+find_rows(Meaning *meaning, FswSteps *const *steps)
 {
-	entry->first_block = MaxBlockNumber;
-	for (int i = 0; i < entry->npairs; i++)
+	meaning->first_block = MaxBlockNumber;
+	for (int i = 0; i < meaning->npairs; i++)
 	{
-		entry->storage = steps[i]->storage;
+		meaning->storage = steps[i]->storage;
 		for (int j = 0; j < steps[i]->nrows; j++)
-			entry->first_block = Min(entry->first_block, ItemPointerGetBlockNumber(&steps[i]->rows[j].place));
+			meaning->first_block = Min(meaning->first_block, ItemPointerGetBlockNumber(&steps[i]->rows[j].place));
 	}
 }
 
@@ -257,22 +248,32 @@ find_rows(Entry *entry, FswSteps *const *steps)
 static void
 keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 {
+	Meaning    *meaning = entry->meaning;
 	int			nbounds;
-	int64	   *bounds = find_bounds(entry, steps, &nbounds);
+	int64	   *bounds = find_bounds(meaning, steps, &nbounds);
 	uint32	   *values = NULL;
 	int			n;
 
 	if (cache->values)
 	{
 		values = MemoryContextAllocHuge(CurrentMemoryContext, Max(nbounds, 1) * sizeof(uint32));
-		find_rows(entry, steps);
+		find_rows(meaning, steps);
 	}
-	n = make_steps(cache, entry, steps, bounds, nbounds, values);
+	n = make_steps(cache, meaning, steps, bounds, nbounds, values);
 
-	entry->steps = keep_array(cache, bounds, n, sizeof(int64));
+	entry->steps = MemoryContextAllocHuge(cache->entries_mcxt, Max(n, 1) * STEP_SIZE(cache->values));
 	entry->nsteps = n;
-	if (cache->values)
-		entry->values = keep_array(cache, values, n, sizeof(uint32));
+	for (int i = 0; i < n; i++)
+	{
+		memcpy(entry->steps + i * STEP_SIZE(cache->values), &bounds[i], sizeof(int64));
+		if (cache->values)
+			set_step_value(entry, i, values[i]);
+	}
+	if (n > 0)
+	{
+		entry->first = bounds[0];
+		entry->last = bounds[n - 1];
+	}
 	entry->whole = true;
 	cache->nheld += n;
 }
@@ -281,7 +282,8 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 static void
 read_whole(Cache *cache, Entry *entry, FswReader *reader)
 {
-	FswSteps  **steps = palloc_array(FswSteps *, entry->npairs + 1);
+	Meaning    *meaning = entry->meaning;
+	FswSteps  **steps = palloc_array(FswSteps *, meaning->npairs + 1);
 
 	/* the rest is for names, which come first */
 	Size		allowed = get_hash_memory_limit() / 4 * 3;
@@ -289,14 +291,14 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 	FswStepsLimit limit = {0};
 
 	limit.memory = used >= allowed ? 0 : allowed - used;
-	for (int i = 0; i < entry->npairs; i++)
+	for (int i = 0; i < meaning->npairs; i++)
 	{
-		limit.changes = entry->lookups * (entry->flag_facts[i]->versioned ? VERSIONS_WORTH : PROBE_WORTH);
+		limit.changes = meaning->lookups * (meaning->flag_facts[i]->versioned ? VERSIONS_WORTH : PROBE_WORTH);
 		/* for another instant, too, all of it would be read */
-		if (entry->all_read)
+		if (meaning->all_read)
 			limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
-		steps[i] = fsw_steps_read(reader, entry->flag_facts[i], cache->values, NULL, &limit);
-		entry->refused = limit.no_memory;
+		steps[i] = fsw_steps_read(reader, meaning->flag_facts[i], cache->values, NULL, &limit);
+		meaning->refused = limit.no_memory;
 		if (steps[i] == NULL)
 			return;
 	}
@@ -307,18 +309,19 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 bool
 fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value)
 {
-	int		   *found = palloc_array(int, entry->npairs + 1);
-	FswSteps  **steps = palloc0_array(FswSteps *, entry->npairs + 1);
-	int			nfound = fsw_resolve_at(entry->pairs, entry->npairs, at, found);
+	Meaning    *meaning = entry->meaning;
+	int		   *found = palloc_array(int, meaning->npairs + 1);
+	FswSteps  **steps = palloc0_array(FswSteps *, meaning->npairs + 1);
+	int			nfound = fsw_resolve_at(meaning->pairs, meaning->npairs, at, found);
 	int			state = -1;
 	int			pair;
 
 	for (int i = 0; i < nfound; i++)
 	{
-		steps[found[i]] = fsw_steps_read(reader, entry->flag_facts[found[i]], cache->values, &at, NULL);
-		entry->all_read = entry->all_read || steps[found[i]]->whole;
+		steps[found[i]] = fsw_steps_read(reader, meaning->flag_facts[found[i]], cache->values, &at, NULL);
+		meaning->all_read = meaning->all_read || steps[found[i]]->whole;
 	}
-	pair = find_pair(entry, steps, at, found, &state);
+	pair = find_pair(meaning, steps, at, found, &state);
 	if (pair < 0)
 		return false;
 	*enabled = steps[pair]->states[state].enabled;
@@ -332,21 +335,22 @@ fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *fea
 			bool *enabled, Datum *value)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	Meaning    *meaning = entry->meaning;
 	FswReader  *reader;
 	bool		found = false;
 
 	MemoryContextSwitchTo(cache->probe_mcxt);
 	reader = fsw_reader_open();
 	reader->known_at = cache->known_at;
-	if (entry->lookups++ == 0)
-		read_meanings(cache, entry, reader, environment, feature);
+	if (meaning->lookups++ == 0)
+		read_meanings(cache, meaning, reader, environment, feature);
 	/* at 2, 8, 32 ... */
-	else if (entry->all_read || ((entry->lookups & (entry->lookups - 1)) == 0 &&
-								 (entry->lookups & INT64CONST(0x2AAAAAAAAAAAAAAA)) != 0))
+	else if (meaning->all_read || ((meaning->lookups & (meaning->lookups - 1)) == 0 &&
+								 (meaning->lookups & INT64CONST(0x2AAAAAAAAAAAAAAA)) != 0))
 		read_whole(cache, entry, reader);
 	if (!entry->whole)
 	{
-		cache->nrefused += entry->refused;
+		cache->nrefused += meaning->refused;
 		found = fsw_lookup_probe(cache, entry, reader, at, enabled, value);
 	}
 	fsw_reader_close(reader);

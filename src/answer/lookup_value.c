@@ -130,9 +130,9 @@ fsw_keep_value(Cache *cache, Datum value)
 
 /* The place of a row, as it stands at a step; 0 where it is too far away. */
 uint32
-fsw_pack_place(const Entry *entry, const ItemPointerData *place)
+fsw_pack_place(const Meaning *meaning, const ItemPointerData *place)
 {
-	BlockNumber block = ItemPointerGetBlockNumber(place) - entry->first_block;
+	BlockNumber block = ItemPointerGetBlockNumber(place) - meaning->first_block;
 	OffsetNumber offset = ItemPointerGetOffsetNumber(place);
 
 	return block >= VALUE_MAX_BLOCKS || offset >= 1 << VALUE_OFFSET_BITS ? 0 :
@@ -141,14 +141,14 @@ fsw_pack_place(const Entry *entry, const ItemPointerData *place)
 
 /* Read the value in the row of a step; false if its place is not known. */
 static bool
-read_row(FswPlaces *places, const Entry *entry, uint32 value, Datum *read)
+read_row(FswPlaces *places, const Meaning *meaning, uint32 value, Datum *read)
 {
 	ItemPointerData place;
 	bool		isnull;
 
-	if (value == 0 || fsw_storage(places->table) != entry->storage)
+	if (value == 0 || fsw_storage(places->table) != meaning->storage)
 		return false;
-	ItemPointerSet(&place, entry->first_block + (value >> VALUE_OFFSET_BITS),
+	ItemPointerSet(&place, meaning->first_block + (value >> VALUE_OFFSET_BITS),
 				   value & ((1 << VALUE_OFFSET_BITS) - 1));
 	if (!fsw_places_read(places, &place, FLAG_value, read, &isnull))
 		return false;
@@ -175,11 +175,11 @@ fsw_read_value(Cache *cache, Entry *entry, int step, int64 at)
 
 	reader->known_at = cache->known_at;
 	fsw_places_open(&places, reader, FSW_READ_FLAG_CHANGE);
-	if (!read_row(&places, entry, entry->values[step], &value))
+	if (!read_row(&places, entry->meaning, step_value(entry, step), &value))
 		(void) fsw_lookup_probe(cache, entry, reader, at, &enabled, &value);
 	number = fsw_keep_value(cache, value);
 	if (number != 0)
-		entry->values[step] = number;
+		set_step_value(entry, step, number);
 	MemoryContextSwitchTo(caller);
 	if (DatumGetPointer(value) != NULL)
 		value = copy_value((struct varlena *) DatumGetPointer(value));
