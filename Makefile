@@ -98,6 +98,7 @@ OBJS = \
 	src/answer/instant.o \
 	src/answer/kept.o \
 	src/answer/lookup.o \
+	src/answer/lookup_block.o \
 	src/answer/lookup_cache.o \
 	src/answer/lookup_value.o \
 	src/answer/name.o \

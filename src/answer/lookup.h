@@ -103,6 +103,22 @@ set_step_value(Entry *entry, int i, uint32 value)
 	memcpy(entry->steps + i * STEP_SIZE(true) + sizeof(int64), &value, sizeof(value));
 }
 
+/*
+ * What is known of one block of rows with values.  Where it is asked for a few
+ * times, all of its rows are read at once.
+ */
+typedef struct ValueBlock
+{
+	BlockNumber block;
+	uint16		nasked;			/* 0 where this is none */
+	uint16		nvalues;
+	uint16	   *values;			/* by row: number of a kept value + 1, or one
+								 * of these */
+} ValueBlock;
+
+#define ROW_NOT_READ	0
+#define ROW_NULL		PG_UINT16_MAX
+
 /* The values that are kept, each once, whichever flags had it. */
 typedef struct KeptValues
 {
@@ -112,6 +128,12 @@ typedef struct KeptValues
 	uint32	   *hashes;
 	uint32		nbuckets;		/* a power of two */
 	uint32	   *buckets;		/* number of a value + 1 */
+	uint32		nblocks;
+	uint32		maxblocks;		/* a power of two */
+	ValueBlock *blocks;			/* by the last bits of their numbers */
+	Oid			storage;		/* the file that they are of */
+	char	   *free;			/* memory for small pieces */
+	Size		nfree;
 	Size		size;			/* of all this */
 } KeptValues;
 
@@ -159,8 +181,15 @@ extern bool fsw_look_up(Cache *cache, Entry *entry, const text *environment, con
 extern bool fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *enabled, Datum *value);
 
 /* lookup_value.c */
+extern bool fsw_values_have_room(const Cache *cache, Size size);
+extern void *fsw_values_alloc(Cache *cache, Size size);
 extern uint32 fsw_keep_value(Cache *cache, Datum value);
 extern uint32 fsw_pack_place(const Meaning *meaning, const ItemPointerData *place);
 extern Datum fsw_read_value(Cache *cache, Entry *entry, int step, int64 at);
+
+/* lookup_block.c */
+extern ValueBlock *fsw_value_block(Cache *cache, const Meaning *meaning, BlockNumber number);
+extern uint32 fsw_block_value(const ValueBlock *block, OffsetNumber offset);
+extern void fsw_block_read(Cache *cache, const Meaning *meaning, FswPlaces *places, ValueBlock *block);
 
 #endif							/* FSW_LOOKUP_H */

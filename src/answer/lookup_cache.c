@@ -285,8 +285,8 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 	Meaning    *meaning = entry->meaning;
 	FswSteps  **steps = palloc_array(FswSteps *, meaning->npairs + 1);
 
-	/* the rest is for names, which come first */
-	Size		allowed = get_hash_memory_limit() / 4 * 3;
+	/* the rest is for values, and for names, which come first */
+	Size		allowed = get_hash_memory_limit() / 4 * 3 + cache->kept.size;
 	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
 	FswStepsLimit limit = {0};
 

@@ -107,22 +107,26 @@ is_same_state(const StepsReading *reading, int a, int b)
 	FswPlaces	places;
 	Datum		value;
 	bool		isnull;
-	Datum		first;
-	bool		first_isnull;
 	bool		same = false;
 
 	if (a < FSW_STATE_ROW || b < FSW_STATE_ROW)
 		return a == b;
 	if (rows[a - FSW_STATE_ROW].enabled != rows[b - FSW_STATE_ROW].enabled)
 		return false;
-	fsw_places_open(&places, reading->reader, FSW_READ_FLAG_CHANGE);
-	if (fsw_places_read(&places, &rows[a - FSW_STATE_ROW].place, FLAG_value, &first, &first_isnull))
+	if (!fsw_places_open(&places, FSW_READ_FLAG_CHANGE, reading->reader->snapshot))
+		return false;
+	if (fsw_places_read(&places, &rows[a - FSW_STATE_ROW].place))
 	{
-		Jsonb	   *copy = first_isnull ? NULL : DatumGetJsonbPCopy(first);
+		Jsonb	   *copy;
 
-		if (fsw_places_read(&places, &rows[b - FSW_STATE_ROW].place, FLAG_value, &value, &isnull))
+		value = fsw_places_column(&places, FLAG_value, &isnull);
+		copy = isnull ? NULL : DatumGetJsonbPCopy(value);
+		if (fsw_places_read(&places, &rows[b - FSW_STATE_ROW].place))
+		{
+			value = fsw_places_column(&places, FLAG_value, &isnull);
 			same = isnull || copy == NULL ? isnull && copy == NULL :
 				DatumGetBool(DirectFunctionCall2(jsonb_eq, JsonbPGetDatum(copy), value));
+		}
 		if (copy != NULL)
 			pfree(copy);
 	}

@@ -75,9 +75,11 @@
 
 /* 19 wants flags here as well. */
 #if PG_VERSION_NUM >= 190000
-#define fsw_index_fetch_begin(table) table_index_fetch_begin(table, 0)
+#define fsw_beginscan_tidrange(table, snapshot, first, last) \
+	table_beginscan_tidrange(table, snapshot, first, last, 0)
 #else
-#define fsw_index_fetch_begin(table) table_index_fetch_begin(table)
+#define fsw_beginscan_tidrange(table, snapshot, first, last) \
+	table_beginscan_tidrange(table, snapshot, first, last)
 #endif
 
 /* 19 builds jsonb in a state that has the result, and returns nothing. */

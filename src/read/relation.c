@@ -343,6 +343,17 @@ fsw_table_open(const FswReader *reader, FswReadTable id)
 			 errhint("Undo what was done to it: it belongs to extension flagsmith_webhook.")));
 }
 
+/*
+ * The same again in a transaction that has the lock since it opened it, for
+ * the price of a look at the server's cache; NULL where it is to be opened
+ * and checked.
+ */
+Relation
+fsw_table_open_again(FswReadTable id)
+{
+	return OidIsValid(known_tables[id].relid) ? relation_open(known_tables[id].relid, NoLock) : NULL;
+}
+
 /* ---- indexes ---- */
 
 /* An index as CREATE INDEX would make it from its text. */

@@ -166,8 +166,8 @@ typedef struct FswPlaces
 	Snapshot	snapshot;
 	Relation	table;
 	const AttrNumber *attnums;
-	struct IndexFetchTableData *fetch;
 	TupleTableSlot *slot;
+	struct TableScanDescData *block;	/* that is read as a whole */
 } FswPlaces;
 
 /* Tables and indexes opened while one question is answered. */
@@ -188,6 +188,7 @@ typedef struct FswReader
 /* relation.c */
 extern void fsw_relation_init(void);
 extern Relation fsw_table_open(const FswReader *reader, FswReadTable id);
+extern Relation fsw_table_open_again(FswReadTable id);
 extern Relation fsw_index_open(const FswReader *reader, FswIndex id, Relation table);
 extern FswReadTable fsw_index_table(FswIndex id);
 extern const AttrNumber *fsw_table_attnums(FswReadTable id);
@@ -221,8 +222,12 @@ extern bool fsw_scan_id(FswScan *scan, int column, int64 *id);
 extern char *fsw_scan_cstring(FswScan *scan, int column);
 
 /* place.c */
-extern void fsw_places_open(FswPlaces *places, const FswReader *reader, FswReadTable table);
-extern bool fsw_places_read(FswPlaces *places, const ItemPointerData *place, int column, Datum *value, bool *isnull);
+extern bool fsw_places_open(FswPlaces *places, FswReadTable table, Snapshot snapshot);
+extern bool fsw_places_read(FswPlaces *places, const ItemPointerData *place);
+extern Datum fsw_places_column(FswPlaces *places, int column, bool *isnull);
+extern void fsw_places_begin_block(FswPlaces *places, BlockNumber block);
+extern OffsetNumber fsw_places_next(FswPlaces *places);
+extern void fsw_places_end_block(FswPlaces *places);
 extern void fsw_places_close(FswPlaces *places);
 
 static inline void
