@@ -65,6 +65,7 @@ cache_forget(Cache *cache)
 	memset(&cache->kept, 0, sizeof(cache->kept));
 	cache->nheld = 0;
 	cache->nrefused = 0;
+	cache->nvain = 0;
 }
 
 static void
@@ -74,6 +75,7 @@ cache_reset(Cache *cache, const SnapshotData *snapshot)
 
 	cache->filled = false;
 	cache->told = false;
+	cache->looked = false;
 	cache_forget(cache);
 	if (nxids > cache->maxxids)
 	{

@@ -16,6 +16,8 @@ typedef struct Meaning
 {
 	int64		lookups;		/* until it is whole */
 	bool		refused;		/* whole, for want of memory */
+	Size		not_enough;		/* memory, as was found out */
+	int64		at_least;		/* so many changes there are */
 	bool		all_read;		/* all had to be read for one instant */
 	BlockNumber first_block;	/* of the rows that have the values */
 	Oid			storage;		/* their table's file */
@@ -151,9 +153,12 @@ typedef struct Cache
 								 * is_feature_enabled() */
 	bool		told;			/* that a name is not known */
 	TimestampTz known_at;		/* what was stored later does not count */
+	bool		looked;			/* whether any time is not to be believed */
+	bool		none_ahead;		/* there is none */
 	KeptValues	kept;
 	int64		nheld;			/* steps in all entries */
 	int64		nrefused;		/* probes of entries that were refused */
+	int64		nvain;			/* changes read before there was no memory */
 	bool		filled;
 	uint64		counter;		/* fsw_xact_counter() */
 	TransactionId xmin;

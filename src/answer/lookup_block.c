@@ -48,8 +48,6 @@ make_room(Cache *cache)
 	KeptValues	old = *kept;
 	Size		size = Max(64, old.maxblocks * 2) * sizeof(ValueBlock);
 
-	if (old.nblocks * 2 < old.maxblocks)
-		return true;
 	if (!fsw_values_have_room(cache, size))
 		return false;
 	kept->maxblocks = Max(64, old.maxblocks * 2);
@@ -73,17 +71,19 @@ ValueBlock *
 fsw_value_block(Cache *cache, const Meaning *meaning, BlockNumber number)
 {
 	KeptValues *kept = &cache->kept;
-	ValueBlock *block;
+	ValueBlock *block = kept->nblocks > 0 ? find_block(kept, number) : NULL;
 
 	if (kept->nblocks == 0)
 		kept->storage = meaning->storage;
-	if (kept->storage != meaning->storage || !make_room(cache))
+	if (kept->storage != meaning->storage)
 		return NULL;
-	block = find_block(kept, number);
-	if (block->nasked == 0)
+	if (block == NULL || block->nasked == 0)
 	{
-		kept->nblocks++;
+		if (kept->nblocks * 2 >= kept->maxblocks && !make_room(cache))
+			return NULL;
+		block = find_block(kept, number);
 		block->block = number;
+		kept->nblocks++;
 	}
 	if (block->nasked <= BLOCK_WORTH)
 		block->nasked++;

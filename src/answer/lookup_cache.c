@@ -111,28 +111,24 @@ read_meanings(Cache *cache, Meaning *meaning, FswReader *reader, const text *env
 }
 
 /*
- * Which of the pairs the names mean at an instant, and its state, by the
- * steps of each; -1 for no state.  Where they mean flags of several projects,
+ * Which of the pairs that the names mean at an instant has a state, by those
+ * of all pairs then; -1 for none.  Where they mean flags of several projects,
  * those that are gone do not count.
  */
 static int
-find_pair(const Meaning *meaning, FswSteps *const *steps, int64 at, int *found, int *state)
+choose_pair(const int *found, int nfound, const int *states)
 {
-	int			nfound = fsw_resolve_at(meaning->pairs, meaning->npairs, at, found);
 	int			nlive = 0;
 	int			result = -1;
 
 	for (int i = 0; i < nfound; i++)
 	{
-		int			then = steps[found[i]] == NULL ? FSW_NOT_SEEN : fsw_steps_at(&steps[found[i]]->steps, at);
-
-		if (then == FSW_NOT_SEEN || then == FSW_NOT_LIVE)
+		if (states[found[i]] == FSW_NOT_SEEN || states[found[i]] == FSW_NOT_LIVE)
 			continue;
 		nlive++;
-		*state = then;
 		result = found[i];
 	}
-	return nlive == 1 && *state >= 0 ? result : -1;
+	return nlive == 1 && states[result] >= 0 ? result : -1;
 }
 
 /* Put an instant in its place among n sorted ones. */
@@ -145,6 +141,60 @@ add_bound(int64 *bounds, int n, int64 at)
 		place--;
 	memmove(bounds + place + 1, bounds + place, (n - place) * sizeof(int64));
 	bounds[place] = at;
+}
+
+/* The way through the steps of all pairs, from each instant to a later one. */
+typedef struct Walk
+{
+	const Meaning *meaning;
+	FswSteps *const *steps;
+	int		   *next;			/* by pair: its first step that is later */
+	int		   *states;			/* by pair */
+	int			nfound;			/* pairs that the names mean */
+	int		   *found;
+	int			nchanges;		/* when that can change, in order */
+	int64	   *changes;
+	int			next_change;
+} Walk;
+
+static void
+begin_walk(Walk *walk, const Meaning *meaning, FswSteps *const *steps)
+{
+	walk->meaning = meaning;
+	walk->steps = steps;
+	walk->next = palloc0_array(int, meaning->npairs + 1);
+	walk->states = palloc_array(int, meaning->npairs + 1);
+	walk->found = palloc_array(int, meaning->npairs + 1);
+	walk->nfound = 0;
+	walk->changes = palloc_array(int64, meaning->npairs * FSW_PAIR_BOUNDS + 1);
+	walk->nchanges = meaning->npairs * FSW_PAIR_BOUNDS;
+	walk->next_change = 0;
+	for (int i = 0; i < meaning->npairs; i++)
+	{
+		fsw_pair_bounds(&meaning->pairs[i], walk->changes + i * FSW_PAIR_BOUNDS);
+		walk->states[i] = FSW_NOT_SEEN;
+	}
+	qsort(walk->changes, walk->nchanges, sizeof(int64), fsw_compare_int64);
+}
+
+/* The pair with a state at an instant, or -1. */
+static int
+walk_to(Walk *walk, int64 at)
+{
+	bool		changes = walk->next_change == 0;
+
+	for (; walk->next_change < walk->nchanges && walk->changes[walk->next_change] <= at; walk->next_change++)
+		changes = true;
+	if (changes)
+		walk->nfound = fsw_resolve_at(walk->meaning->pairs, walk->meaning->npairs, at, walk->found);
+	for (int i = 0; i < walk->meaning->npairs; i++)
+	{
+		const FswStateSteps *steps = &walk->steps[i]->steps;
+
+		for (; walk->next[i] < steps->n && steps->from[walk->next[i]] <= at; walk->next[i]++)
+			walk->states[i] = steps->state[walk->next[i]];
+	}
+	return choose_pair(walk->found, walk->nfound, walk->states);
 }
 
 /*
@@ -200,17 +250,18 @@ place_of(Cache *cache, const Meaning *meaning, const FswSteps *steps, int state)
 static int
 make_steps(Cache *cache, const Meaning *meaning, FswSteps *const *steps, int64 *bounds, int nbounds, uint32 *values)
 {
-	int		   *found = palloc_array(int, meaning->npairs + 1);
+	Walk		walk;
 	int64	   *kept = bounds;
 	int			n = 0;
 	int			last_pair = -1;
 	int			last_state = FSW_NOT_SEEN;
 
+	begin_walk(&walk, meaning, steps);
 	for (int i = 0; i < nbounds; i++)
 	{
 		int64		at = bounds[i];
-		int			state = FSW_NOT_SEEN;
-		int			pair = find_pair(meaning, steps, at, found, &state);
+		int			pair = walk_to(&walk, at);
+		int			state = pair < 0 ? FSW_NOT_SEEN : walk.states[pair];
 		StepState	then = pair < 0 ? STEP_NONE :
 			fsw_step_enabled(steps[pair], state) ? STEP_ENABLED : STEP_DISABLED;
 
@@ -278,6 +329,32 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 	cache->nheld += n;
 }
 
+/*
+ * How much of a history may be read, of lookups so far and what memory there
+ * is.  What is read in vain for want of it may cost as much as what is kept;
+ * once it did, and little room is left, only short ones are read.
+ */
+static FswStepsLimit
+limit_of(const Cache *cache, const Meaning *meaning, const FswFlagFacts *flag_facts)
+{
+	/* the rest is for values, and for names, which come first */
+	Size		allowed = get_hash_memory_limit() / 8 * 7 + cache->kept.size;
+	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
+	FswStepsLimit limit = {0};
+
+	limit.memory = used >= allowed ? 0 : allowed - used;
+	limit.changes = meaning->lookups * (flag_facts->versioned ? VERSIONS_WORTH : PROBE_WORTH);
+	if (limit.changes > PROBE_WORTH && cache->nvain > cache->nheld && used > allowed / 2)
+	{
+		limit.changes = PROBE_WORTH;
+		limit.no_memory = true;
+	}
+	/* for another instant, too, all of it would be read */
+	if (meaning->all_read)
+		limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
+	return limit;
+}
+
 /* Read the whole histories of an entry and keep them, if there is room. */
 static void
 read_whole(Cache *cache, Entry *entry, FswReader *reader)
@@ -285,22 +362,27 @@ read_whole(Cache *cache, Entry *entry, FswReader *reader)
 	Meaning    *meaning = entry->meaning;
 	FswSteps  **steps = palloc_array(FswSteps *, meaning->npairs + 1);
 
-	/* the rest is for values, and for names, which come first */
-	Size		allowed = get_hash_memory_limit() / 4 * 3 + cache->kept.size;
-	Size		used = MemoryContextMemAllocated(cache->entries_mcxt, false);
-	FswStepsLimit limit = {0};
-
-	limit.memory = used >= allowed ? 0 : allowed - used;
 	for (int i = 0; i < meaning->npairs; i++)
 	{
-		limit.changes = meaning->lookups * (meaning->flag_facts[i]->versioned ? VERSIONS_WORTH : PROBE_WORTH);
-		/* for another instant, too, all of it would be read */
-		if (meaning->all_read)
-			limit.changes = Max(limit.changes, FSW_LONG_VERSIONED);
-		steps[i] = fsw_steps_read(reader, meaning->flag_facts[i], cache->values, NULL, &limit);
-		meaning->refused = limit.no_memory;
-		if (steps[i] == NULL)
+		FswStepsLimit limit = limit_of(cache, meaning, meaning->flag_facts[i]);
+
+		/* again, it would be in vain */
+		if (limit.memory <= meaning->not_enough || limit.changes < meaning->at_least)
+		{
+			meaning->refused = limit.no_memory || limit.memory <= meaning->not_enough;
 			return;
+		}
+		steps[i] = fsw_steps_read(reader, meaning->flag_facts[i], cache->values, NULL, &limit);
+		if (steps[i] != NULL)
+			continue;
+		meaning->refused = limit.no_memory;
+		meaning->at_least = limit.nread;
+		if (limit.nread <= limit.changes)
+		{
+			meaning->not_enough = limit.memory;
+			cache->nvain += limit.nread;
+		}
+		return;
 	}
 	keep_steps(cache, entry, steps);
 }
@@ -311,21 +393,24 @@ fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *
 {
 	Meaning    *meaning = entry->meaning;
 	int		   *found = palloc_array(int, meaning->npairs + 1);
-	FswSteps  **steps = palloc0_array(FswSteps *, meaning->npairs + 1);
+	int		   *states = palloc_array(int, meaning->npairs + 1);
+	FswSteps  **steps = palloc_array(FswSteps *, meaning->npairs + 1);
 	int			nfound = fsw_resolve_at(meaning->pairs, meaning->npairs, at, found);
-	int			state = -1;
 	int			pair;
 
 	for (int i = 0; i < nfound; i++)
 	{
-		steps[found[i]] = fsw_steps_read(reader, meaning->flag_facts[found[i]], cache->values, &at, NULL);
-		meaning->all_read = meaning->all_read || steps[found[i]]->whole;
+		FswSteps   *read = fsw_steps_read(reader, meaning->flag_facts[found[i]], cache->values, &at, NULL);
+
+		meaning->all_read = meaning->all_read || read->whole;
+		steps[found[i]] = read;
+		states[found[i]] = fsw_steps_at(&read->steps, at);
 	}
-	pair = find_pair(meaning, steps, at, found, &state);
+	pair = choose_pair(found, nfound, states);
 	if (pair < 0)
 		return false;
-	*enabled = steps[pair]->states[state].enabled;
-	*value = cache->values ? steps[pair]->shown[state].value : (Datum) 0;
+	*enabled = steps[pair]->states[states[pair]].enabled;
+	*value = cache->values ? steps[pair]->shown[states[pair]].value : (Datum) 0;
 	return true;
 }
 
@@ -342,6 +427,8 @@ fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *fea
 	MemoryContextSwitchTo(cache->probe_mcxt);
 	reader = fsw_reader_open();
 	reader->known_at = cache->known_at;
+	reader->looked[FSW_INDEX_AHEAD] = cache->looked;
+	reader->empty[FSW_INDEX_AHEAD] = cache->none_ahead;
 	if (meaning->lookups++ == 0)
 		read_meanings(cache, meaning, reader, environment, feature);
 	/* at 2, 8, 32 ... */
@@ -353,6 +440,8 @@ fsw_look_up(Cache *cache, Entry *entry, const text *environment, const text *fea
 		cache->nrefused += meaning->refused;
 		found = fsw_lookup_probe(cache, entry, reader, at, enabled, value);
 	}
+	cache->looked = reader->looked[FSW_INDEX_AHEAD];
+	cache->none_ahead = reader->empty[FSW_INDEX_AHEAD];
 	fsw_reader_close(reader);
 	MemoryContextSwitchTo(caller);
 	if (found && DatumGetPointer(*value) != NULL)

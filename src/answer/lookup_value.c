@@ -42,7 +42,7 @@ copy_value(const struct varlena *value, void *copy)
 bool
 fsw_values_have_room(const Cache *cache, Size size)
 {
-	return cache->kept.size + size <= get_hash_memory_limit() / 16 * 3;
+	return cache->kept.size + size <= get_hash_memory_limit() / 16;
 }
 
 /* fsw_values_alloc() - memory for a value or the like, for which there is room. */

@@ -154,10 +154,14 @@ is_too_much(StepsReading *reading, Size change_size, FswStepsLimit *limit)
 {
 	if (reading->places)
 		change_size += ROW_SIZE;
+	limit->nread = reading->nread;
 	/* a value is read, and then kept */
 	if (reading->nread * change_size + 2 * reading->value_size > limit->memory)
+	{
 		limit->no_memory = true;
-	return limit->no_memory || reading->nread > limit->changes;
+		return true;
+	}
+	return reading->nread > limit->changes;
 }
 
 /*

@@ -259,6 +259,7 @@ typedef struct FswStepsLimit
 	int64		changes;
 	Size		memory;			/* bytes, while reading and of the result */
 	bool		no_memory;		/* set where that was the reason to stop */
+	int64		nread;			/* where it stopped */
 } FswStepsLimit;
 
 /*
