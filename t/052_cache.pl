@@ -57,6 +57,8 @@ my $tiny = "SET work_mem = '64kB'; SET hash_mem_multiplier = 1;";
 # each flag twice, since a history is read as a whole for the second lookup
 cmp_ok(held("SET work_mem = '64MB';", 'true'), '>', 4096, 'with memory, the histories are kept');
 cmp_ok(held($tiny, 'true'), '<', 512, 'with 64 kB they are not');
+# two calls, of which each may hold a megabyte; 4,000 distinct values are asked for
+cmp_ok(held("SET work_mem = '1MB'; SET hash_mem_multiplier = 1;", 'true'), '<', 2560, 'with 1 MB no more than that is held');
 
 
 # A history that does not fit is not read as a whole: the peak of the process while 70 lookups are made into it.
