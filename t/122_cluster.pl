@@ -14,11 +14,12 @@ use Nodes;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $features = 5;
-my $seconds = $ENV{FSW_NODES_SECONDS} // 5;
+my $seconds = $ENV{FSW_NODES_SECONDS} // 4;
 my $rate = $ENV{FSW_NODES_RATE} // 100;
-my $seed = $ENV{FSW_SEED} // time();
+my $seed = $ENV{FSW_SEED} // int(time());
 my %asked = (features => $features, seed => $seed, n => $ENV{FSW_NODES_QUESTIONS} // 150);
 my $db = 'postgres';
 
@@ -223,11 +224,30 @@ is(() = $plan =~ /Async Foreign Scan\n.*\n *Relations: Aggregate on/g, 2, 'the n
 
 # ---- figures ----
 
-note('deliveries under load: ' . $stored);
+note("deliveries under load: $stored in $seconds s");
 my $mb = "pg_size_pretty(sum(pg_total_relation_size(c.oid))) FROM pg_class c WHERE c.relnamespace = 'flagsmith'::regnamespace AND relkind = 'r'";
-note('lag of a subscriber, median, p99, largest: ' . $subscribers[0]->safe_psql($db, "SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY lag), percentile_cont(0.99) WITHIN GROUP (ORDER BY lag), max(lag) FROM lag"));
+# while deliveries came in
+my $end = $publisher->safe_psql($db, "SELECT max(stored_at) FROM flagsmith.delivery WHERE webhook = 'load'");
+note('lag of a subscriber, median, p99, largest: ' . $subscribers[0]->safe_psql($db, "SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY lag), percentile_cont(0.99) WITHIN GROUP (ORDER BY lag), max(lag) FROM lag WHERE at < '$end'"));
 note('size of the history, publisher and subscriber: ' . join(', ', map { $_->safe_psql($db, "SELECT $mb") } $publisher, $subscribers[0]));
 note('WAL of the publisher under load, bytes a delivery: ' . $publisher->safe_psql($db, "SELECT (pg_current_wal_insert_lsn() - '$wal'::pg_lsn) / greatest($stored, 1)"));
+if (defined $ENV{FSW_NODES_SECONDS})
+{
+	my $start = time();
+
+	$publisher->safe_psql($db, join(';', map { "VACUUM (FREEZE, ANALYZE) flagsmith.$_" } split(/\n/, $publisher->safe_psql($db,
+		"SELECT relname FROM pg_class WHERE relnamespace = 'flagsmith'::regnamespace AND relkind = 'r' ORDER BY 1"))));
+	note(sprintf('VACUUM (FREEZE, ANALYZE) of the publisher: %.1f s', time() - $start));
+	note('largest indexes of the publisher, with their size, entries of a page and levels above the leaves: ' . $publisher->safe_psql($db, <<'SQL'));
+CREATE EXTENSION pageinspect;
+SELECT string_agg(format('%s %s MB %s %s', relname, pages / 128, entries, level), '; ' ORDER BY pages DESC)
+FROM (SELECT c.relname, c.relpages AS pages, round(c.reltuples / c.relpages) AS entries, m.level
+    FROM pg_class c, LATERAL bt_metap(c.oid::regclass::text) m
+    WHERE c.relnamespace = 'flagsmith'::regnamespace AND c.relkind = 'i' AND c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.relpages > 1
+    ORDER BY c.relpages DESC LIMIT 12) i;
+SQL
+	caught_up();
+}
 
 # ---- a conflict on the standby ----
 
@@ -265,7 +285,8 @@ $publisher->reload;
 $publisher->poll_query_until($db, "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'") or die 'no synchronous standby';
 my $load = "SELECT count(*) FROM flagsmith.delivery WHERE webhook = 'load'";
 my $earlier = $publisher->safe_psql($db, $load);
-my $answered = pgbench($publisher, \my $lost, 'lost', $deliver, @deliver);
+# ends with the publisher
+my $answered = pgbench($publisher, \my $lost, 'lost', $deliver, @deliver, '-T', $seconds + 200);
 for my $more (20, 40)
 {
 	$publisher->poll_query_until($db, "SELECT ($load) > $earlier + $more") or die 'no load';
@@ -276,7 +297,7 @@ $answered->finish;
 my ($processed) = $lost =~ /number of transactions actually processed: (\d+)/;
 $standby->promote;
 my $kept = $standby->safe_psql($db, $load) - $earlier;
-cmp_ok($processed, '>', 40, 'deliveries were answered') or diag($lost);
+cmp_ok($processed, '>', 20, 'deliveries were answered') or diag($lost);
 cmp_ok($kept, '>=', $processed, 'and all of them are on the standby');
 cmp_ok($kept, '<=', $processed + 4, 'with at most one more for each client');
 my $known = least_position($standby, @subscribers);
