@@ -190,6 +190,15 @@ FROM (SELECT s.environment_id, s.feature_id, s."from" + d * interval '1 us' AS a
       LATERAL (VALUES (ARRAY[s.segment_id], s.identity), (NULL, s.identity_identifier), ('{3,NULL,1,2}', '2'), ('{1,3}', NULL)) v (segments, identity)
       WHERE s.i <= 2 AND s.scope <> '' AND s.feature_id < 1000 AND f.name <> 'phoenix'
           AND (v.segments[1] IS NOT NULL OR v.identity IS NOT NULL)) q;
+-- The priority of what told the state, or where that came only later, of the last event before.
+CREATE FUNCTION priority(p period, at timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT COALESCE((SELECT c.segment_priority FROM flagsmith.flag_change c
+            WHERE c.environment_id = p.environment_id AND c.feature_id = p.feature_id AND c.segment_id = p.segment_id AND c.identity IS NULL
+                AND c.segment_priority IS NOT NULL AND c.event_at <= at
+                AND at < COALESCE((SELECT e.event_at FROM flagsmith.flag_change e WHERE e.delivery = p.delivery_id LIMIT 1),
+                    (SELECT v.received_at FROM flagsmith.version_published v WHERE v.delivery = p.delivery_id))
+            ORDER BY c.event_at DESC LIMIT 1), p.priority)
+$$;
 CREATE TABLE override AS
 SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(first.one, d)).confidence) AS confidence,
     -- that there is no other override, and with versions which of several wins, is a claim of its own
@@ -198,7 +207,7 @@ SELECT a.n, COALESCE(first.one, d) AS told, LEAST(lowest.confidence, (COALESCE(f
         AND (a.environment_id <> 2 OR number.segments < 2) AS whole,
     tie.segments AS tied
 FROM asked a
-CROSS JOIN LATERAL (SELECT array_agg(p ORDER BY p.identity IS NULL, CASE WHEN p.enabled IS NULL THEN -1 ELSE p.priority END) AS scopes
+CROSS JOIN LATERAL (SELECT array_agg(p ORDER BY p.identity IS NULL, CASE WHEN p.enabled IS NULL THEN -1 ELSE priority(p, a.at) END) AS scopes
     FROM period p WHERE p.environment_id = a.environment_id AND p.feature_id = a.feature_id AND p."from" <= a.at AND (a.at < p."to" OR p."to" IS NULL)
         AND (p.segment_id = ANY (a.segments) OR p.identity IS NOT NULL AND a.identity IN (p.identity, p.identity_identifier))) c
 CROSS JOIN LATERAL (SELECT count(u.segment_id) AS segments, count(u.identity) AS identities FROM unnest(c.scopes) u) number
@@ -206,7 +215,7 @@ LEFT JOIN LATERAL (SELECT u.i, c.scopes[u.i] AS one FROM generate_subscripts(c.s
 LEFT JOIN LATERAL (SELECT min(u.confidence) AS confidence FROM unnest(c.scopes[:COALESCE(first.i, cardinality(c.scopes))]) u) lowest ON true
 -- Lists tell no priorities: which of several that only they tell of wins is not known.
 LEFT JOIN LATERAL (SELECT array_agg(u.segment_id) AS segments FROM unnest(c.scopes) u
-    WHERE (first.one).identity IS NULL AND (first.one).priority IS NULL AND u.segment_id IS NOT NULL AND u.enabled IS NOT NULL
+    WHERE (first.one).identity IS NULL AND priority(first.one, a.at) IS NULL AND u.segment_id IS NOT NULL AND u.enabled IS NOT NULL
     HAVING count(*) > 1) tie ON true
 LEFT JOIN period d ON d.environment_id = a.environment_id AND d.feature_id = a.feature_id AND d.scope = ''
     AND d."from" <= a.at AND (a.at < d."to" OR d."to" IS NULL);
