@@ -46,6 +46,7 @@ OBJS = \
 	src/timeline/holes.o \
 	src/timeline/naming.o \
 	src/timeline/near.o \
+	src/timeline/near_cut.o \
 	src/timeline/period.o \
 	src/timeline/state_steps.o \
 	src/timeline/timeline.o \

@@ -20,15 +20,6 @@
 #include "src/decode/row.h"
 #include "src/read/builder.h"
 
-/*
- * So long before and after a stretch nothing happened or arrived: no event is
- * put together with what is told beyond that, but in need.
- */
-#define QUIET		INT64CONST(21000000)
-
-/* Nor in need. */
-#define APART		(FSW_ENTRY_DELAY + 2 * FSW_CLOCKS)
-
 /* Events that came later than this are found by their arrival. */
 #define LATE		INT64CONST(60000000)
 
@@ -42,16 +33,11 @@ static const struct
 /* So many changes under one name in an environment are read at most. */
 #define MANY_CHANGES	(16 * FSW_WINDOW)
 
+/* So many before its first list. */
+#define FIRST_CHANGES	8
+
 /* How often a run of one state may begin at an event that is looked at by itself. */
 #define DEPTH		4
-
-/* From when to when a piece of evidence may matter to others. */
-typedef struct Span
-{
-	int64		from;
-	int64		to;
-	int			piece;			/* index */
-} Span;
 
 typedef struct Window
 {
@@ -137,7 +123,7 @@ read_change(Window *window, FswScan *scan)
 
 /* The events under a name of the feature, by their time; false if too many. */
 static bool
-read_changes_named(Window *window, int64 name)
+read_changes_named(Window *window, int64 name, int most)
 {
 	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_CHANGE_NEAR);
 
@@ -149,7 +135,7 @@ read_changes_named(Window *window, int64 name)
 	fsw_scan_begin(scan, ForwardScanDirection);
 	for (int n = 0; fsw_scan_next(scan); n++)
 	{
-		if (n >= MANY_CHANGES)
+		if (n >= most)
 			return false;
 		if (is_of_flag(window, scan))
 			read_change(window, scan);
@@ -159,17 +145,17 @@ read_changes_named(Window *window, int64 name)
 
 /* The events of the default and of segments, and imports, which bear no name. */
 static bool
-read_changes(Window *window)
+read_changes(Window *window, int most)
 {
 	const FswFeature *feature = &window->reading.flag_facts->feature;
 	int64		nameless = fsw_name_hash("feature", "", 0);
 
 	for (int i = 0; i < feature->nnames; i++)
 	{
-		if (feature->names[i] != nameless && !read_changes_named(window, feature->names[i]))
+		if (feature->names[i] != nameless && !read_changes_named(window, feature->names[i], most))
 			return false;
 	}
-	return read_changes_named(window, nameless);
+	return read_changes_named(window, nameless, most);
 }
 
 /* Those that came late, of an earlier time; false where one spans the stretch. */
@@ -251,20 +237,6 @@ read_entries(Window *window)
 	}
 }
 
-/* The piece of the other kind with the uuid of one, -1 for none. */
-static int
-find_other(const FswFlag *flag, int index)
-{
-	FswEvidenceKind kind = flag->evidence[index].kind == FSW_EV_LIST ? FSW_EV_VERSION : FSW_EV_LIST;
-
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		if (flag->evidence[i].kind == kind && flag->evidence[i].version == flag->evidence[index].version)
-			return i;
-	}
-	return -1;
-}
-
 /* The entry of a list, or the list of an entry, whenever that was. */
 static void
 read_other(Window *window, int index)
@@ -304,148 +276,9 @@ read_others(Window *window)
 		FswEvidenceKind kind = window->flag->evidence[i].kind;
 
 		CHECK_FOR_INTERRUPTS();
-		if ((kind == FSW_EV_LIST || kind == FSW_EV_VERSION) && find_other(window->flag, i) < 0)
+		if ((kind == FSW_EV_LIST || kind == FSW_EV_VERSION) && fsw_near_other(window->flag, i) < 0)
 			read_other(window, i);
 	}
-}
-
-static int
-compare_spans(const void *a, const void *b)
-{
-	const Span *x = a;
-	const Span *y = b;
-
-	return x->from < y->from ? -1 : x->from > y->from;
-}
-
-/* What is read, by when it begins to matter. */
-static Span *
-find_spans(const Window *window, int *n)
-{
-	const FswFlag *flag = window->flag;
-	Span	   *spans = palloc_array(Span, flag->nevidence + 1);
-
-	*n = 0;
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		const FswEvidence *piece = &flag->evidence[i];
-		Span	   *span = &spans[*n];
-
-		span->piece = i;
-		span->from = span->to = piece->at;
-		if (piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT)
-		{
-			span->from = Min(piece->at, piece->arrived);
-			span->to = Max(piece->at, piece->arrived);
-		}
-		else if (piece->kind == FSW_EV_LIST || piece->kind == FSW_EV_VERSION)
-		{
-			int			other = find_other(flag, i);
-
-			if (other >= 0)
-			{
-				span->from = Min(piece->at, flag->evidence[other].at);
-				span->to = Max(piece->at, flag->evidence[other].at);
-			}
-			/* an entry that came behind its list, which is not in the stretch */
-			if (piece->kind == FSW_EV_VERSION && other >= 0 &&
-				flag->evidence[other].at <= window->lists_from)
-				continue;
-		}
-		(*n)++;
-	}
-	qsort(spans, *n, sizeof(Span), compare_spans);
-	return spans;
-}
-
-/*
- * Where the stretch that is read begins, at the span of the result, and from
- * when on it is certain which events are whose.  Returns n for nowhere.
- */
-static int
-cut_before(const Window *window, const Span *spans, int n, FswNear *near)
-{
-	int64		quiet = Max(window->lists_from, fsw_after(window->from, LATE));
-	int			first = n;
-
-	near->exact_from = FSW_FOREVER;
-	for (int i = 0; i < n; i++)
-	{
-		int64		apart = fsw_apart(spans[i].from, quiet);
-
-		if (apart >= QUIET && first == n)
-		{
-			first = i;
-			near->first = spans[i].from;
-		}
-		if (apart >= APART || (apart >= QUIET && fsw_apart(spans[i].from, near->first) >= FSW_MATCH_REACH))
-		{
-			near->exact_from = spans[i].from;
-			break;
-		}
-		quiet = Max(quiet, spans[i].to);
-	}
-	return first;
-}
-
-/* The same of where it ends, before the span of the result; -1 for nowhere. */
-static int
-cut_behind(const Window *window, const Span *spans, int n, int first, FswNear *near)
-{
-	int64		quiet = near->first;
-	int64	   *ends = palloc_array(int64, n + 1);
-	int			end = -1;
-
-	near->last = near->exact_to = FSW_FOREVER;
-	if (window->to == FSW_FOREVER)
-		return n;
-	for (int i = first; i <= n; i++)
-	{
-		ends[i] = quiet;
-		if (fsw_apart(i < n ? Min(spans[i].from, window->to) : window->to, quiet) >= QUIET)
-		{
-			end = i;
-			near->last = quiet;
-		}
-		if (i < n)
-			quiet = Max(quiet, spans[i].to);
-	}
-	near->exact_to = FSW_NEVER;
-	for (int i = end; i > first && near->exact_to == FSW_NEVER; i--)
-	{
-		int64		apart = fsw_apart(i < n ? Min(spans[i].from, window->to) : window->to, ends[i]);
-
-		if (apart >= APART || (apart >= QUIET && fsw_apart(near->last, ends[i]) >= FSW_MATCH_REACH))
-			near->exact_to = ends[i];
-	}
-	pfree(ends);
-	return end;
-}
-
-/*
- * Take of what is read the longest stretch between two quiet times.  Returns
- * false if there is none around the instant.
- */
-static bool
-cut_stretch(Window *window, FswNear *near)
-{
-	FswFlag    *flag = window->flag;
-	int			n;
-	Span	   *spans = find_spans(window, &n);
-	FswEvidence *kept = palloc_array(FswEvidence, n + 1);
-	int			first = cut_before(window, spans, n, near);
-	int			end;
-
-	if (first == n || near->first >= window->at)
-		return false;
-	end = cut_behind(window, spans, n, first, near);
-	if (end < 0 || near->last <= window->at)
-		return false;
-	for (int i = first; i < end; i++)
-		kept[i - first] = flag->evidence[spans[i].piece];
-	flag->nevidence = end - first;
-	memcpy(flag->evidence, kept, flag->nevidence * sizeof(FswEvidence));
-	return true;
 }
 
 /*
@@ -499,7 +332,10 @@ read_outermost(Window *window, bool last, int few, int begin)
 	return best;
 }
 
-/* The first list of all; false if others came too near to it. */
+/*
+ * The first list of all, and the events up to then, if they are few; false if
+ * others came too near to it.
+ */
 static bool
 read_first(Window *window)
 {
@@ -516,6 +352,10 @@ read_first(Window *window)
 		return false;
 	flag->evidence[begin] = flag->evidence[best];
 	flag->nevidence = begin + 1;
+	window->from = FSW_NEVER;
+	window->to = flag->evidence[begin].at;
+	if (!read_changes(window, FIRST_CHANGES))
+		flag->nevidence = begin + 1;
 	return true;
 }
 
@@ -636,12 +476,15 @@ try_near(Window *window, int depth)
 		return NULL;
 	window->from = fsw_after(window->lists_from, -2 * LATE);
 	window->to = window->lists_to;
-	if (!read_changes(window) || !read_late(window) ||
+	if (!read_changes(window, MANY_CHANGES) || !read_late(window) ||
 		(window->reading.flag_facts->deleted && !read_deletions(window)))
 		return NULL;
 	read_entries(window);
 	read_others(window);
-	if (!cut_stretch(window, &near) || !read_far(window, &near))
+	near.lists_from = window->lists_from;
+	near.read_from = Max(window->lists_from, fsw_after(window->from, LATE));
+	near.read_to = window->to;
+	if (!fsw_near_cut(window->flag, &near) || !read_far(window, &near))
 		return NULL;
 	window->reading.first = near.first;
 	history = fsw_history_build(&window->reading);

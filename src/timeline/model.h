@@ -297,6 +297,9 @@ extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline 
 typedef struct FswNear
 {
 	int64		at;
+	int64		lists_from;		/* lists that arrived since then were read */
+	int64		read_from;		/* and all that happened or arrived since then, */
+	int64		read_to;		/* up to then; FSW_FOREVER: to the end */
 	int64		first;
 	int64		last;			/* FSW_FOREVER: to the end */
 	int64		exact_from;		/* so far it is certain which events are whose */
@@ -309,6 +312,10 @@ typedef struct FswNear
 	int			begin;			/* result: periods of the run */
 	int			end;
 } FswNear;
+
+/* near_cut.c */
+extern int	fsw_near_other(const FswFlag *flag, int index);
+extern bool fsw_near_cut(FswFlag *flag, FswNear *near);
 
 /* near.c */
 extern bool fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope,

@@ -288,9 +288,21 @@ find_chain(const FswFlag *flag, const FswVersions *set, const FswNear *near, Cha
 }
 
 /*
+ * Is the first version of all known, with its events and its list, and fits
+ * them?  Nothing was held before it, so that its list is beyond doubt.
+ */
+static bool
+begins_well(const FswFlag *flag, const FswVersions *set, const FswNear *near)
+{
+	const FswVersion *first = &set->versions[0];
+
+	return near->begun && first->has_events && !is_settled(flag, first) && first->list != NULL && first->fits &&
+		first->earliest < near->first && (set->nversions == 1 || first[1].earliest >= fsw_after(near->first, -SPREAD));
+}
+
+/*
  * Is what the environment default was at the instant told twice, whatever was
- * held of overrides: by a list beyond doubt, or by the next event of it?  The
- * first list of all is, if there were no overrides yet.
+ * held of overrides: by a list beyond doubt, or by the next event of it?
  */
 static bool
 is_seconded(const FswFlag *flag, const FswVersions *set, const Chain *chain, const FswNear *near)
@@ -308,8 +320,8 @@ is_seconded(const FswFlag *flag, const FswVersions *set, const Chain *chain, con
 		if ((i > first && has_default(flag, &set->versions[i])) || is_beyond_doubt(flag, set, chain->anchor, i))
 			return true;
 	}
-	return near->until || (near->begun && first == chain->anchor && !has_default(flag, &set->versions[first]) &&
-						   set->versions[0].list != NULL && set->versions[0].list->nlist == 1);
+	return near->until || (first == chain->anchor && !has_default(flag, &set->versions[first]) &&
+						   begins_well(flag, set, near));
 }
 
 /* Is the first event of a run, which is settled, told as it would be among others? */
