@@ -53,4 +53,23 @@ SELECT pg_temp.override(403, 7, 0, 'seven', '2026-03-02T10:00:00Z', NULL, 42), p
     pg_temp.override(403, 8, 0, 'eight at last', '2026-03-02T12:00:00Z', 'eight between', 42), pg_temp.override(403, 7, 1, 'seven at last', '2026-03-02T12:00:00Z', 'seven', 42),
     pg_temp.entry(11, 403, 'EF_VERSION', 'New version published for feature: flag 42', '2026-03-02T12:00:00.3Z', 'c');
 SELECT at, segment_id, value FROM pg_temp.answers(403, 42, '2026-03-02 10:30Z', '2026-03-02 11:30Z', '2026-03-02 12:30Z');
+
+-- One that gets a priority behind another's moves that without a word: which of them wins is a guess from then on.
+CREATE FUNCTION pg_temp.list(uuid text, at text, VARIADIC value text[]) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('priority', convert_to(jsonb_build_object('event_type', 'NEW_VERSION_PUBLISHED', 'data', jsonb_build_object('uuid', uuid, 'published_by', NULL,
+        'feature', '{"id": 43, "name": "flag 43"}'::jsonb, 'feature_states', (SELECT jsonb_agg(jsonb_build_object('enabled', true, 'value', v,
+            'multivariate_feature_state_values', '[]'::jsonb) ORDER BY n) FROM unnest(value) WITH ORDINALITY u (v, n))))::text, 'UTF8'), at::timestamptz + interval '1 s')
+    RETURNING outcome $$;
+SELECT pg_temp.override(403, 7, 0, 'seven', '2026-03-03T10:00:00Z', NULL, 43), pg_temp.override(403, 8, 1, 'eight', '2026-03-03T10:00:00Z', NULL, 43),
+    pg_temp.entry(12, 403, 'EF_VERSION', 'New version published for feature: flag 43', '2026-03-03T10:00:00.3Z', 'd'),
+    pg_temp.list('d', '2026-03-03T10:00:00Z', 'on', 'seven', 'eight'),
+    pg_temp.override(403, 7, 0, 'seven again', '2026-03-03T11:00:00Z', 'seven', 43),
+    pg_temp.entry(13, 403, 'EF_VERSION', 'New version published for feature: flag 43', '2026-03-03T11:00:00.3Z', 'e'),
+    pg_temp.list('e', '2026-03-03T11:00:00Z', 'on', 'seven again', 'eight'),
+    pg_temp.override(403, 7, 1, 'seven behind', '2026-03-03T12:00:00Z', 'seven again', 43),
+    pg_temp.entry(14, 403, 'EF_VERSION', 'New version published for feature: flag 43', '2026-03-03T12:00:00.3Z', 'f'),
+    pg_temp.list('f', '2026-03-03T12:00:00Z', 'on', 'eight', 'seven behind'),
+    pg_temp.entry(15, 403, 'ENVIRONMENT', 'Environment updated: env 403', '2026-03-03T20:00:00Z');
+SELECT at, segment_id, value, confidence FROM pg_temp.answers(403, 43, '2026-03-03 10:30Z', '2026-03-03 11:30Z', '2026-03-03 12:30Z');
 ROLLBACK;

@@ -144,16 +144,47 @@ is_reordered(const FswHistory *history, int64 after, int64 at, int64 priority)
 }
 
 /*
+ * Was the priority of one override changed across that of another, since this
+ * was told, up to an instant?  Then the other one moved without a word.
+ */
+static bool
+has_passed(const FswHistory *history, const Candidate *one, const Candidate *other, int64 at)
+{
+	int64		least = PG_INT64_MAX;
+	int64		most = PG_INT64_MIN;
+
+	for (int i = 0; i < history->flag.nevidence; i++)
+	{
+		const FswEvidence *piece = &history->flag.evidence[i];
+		int64		priority;
+
+		CHECK_FOR_INTERRUPTS();
+		if (piece->kind != FSW_EV_BODY || piece->scope != one->period->scope || piece->at > at ||
+			piece->row < 0 || !history->shown_rows[piece->row].has_priority)
+			continue;
+		priority = history->shown_rows[piece->row].priority;
+		/* of those before, the last counts, and a new one begins anew */
+		if (piece->at <= other->told || piece->before == FSW_NOT_LIVE)
+			least = most = priority;
+		least = Min(least, priority);
+		most = Max(most, priority);
+	}
+	return least < most && other->priority >= least && other->priority <= most;
+}
+
+/*
  * How sure is it which of several segment overrides wins?  An entry may say
  * that they were put in another order, but not in which.  With versions, a
  * new override moves those behind it without a word, which leaves those told
  * of together in their order, and so does a version that changes nothing but
- * the order.
+ * the order, or the priority of one that was there.
  */
 static FswConfidence
 confidence_of_order(const FswHistory *history, const Candidate *candidates, int n, int64 at)
 {
 	int			nlive = 0;
+	const Candidate *best = NULL;
+	bool		passed = false;
 	int64		earliest = FSW_FOREVER;
 	int64		latest = FSW_NEVER;
 	int64		priority = 0;
@@ -163,6 +194,10 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 		if (candidates[i].rank == 0 || candidates[i].period->state < 0)
 			continue;
 		nlive++;
+		if (best == NULL)
+			best = &candidates[i];
+		else if (history->flag.versioned && !passed)
+			passed = has_passed(history, best, &candidates[i], at) || has_passed(history, &candidates[i], best, at);
 		earliest = Min(earliest, candidates[i].told);
 		latest = Max(latest, candidates[i].told);
 		priority = Max(priority, candidates[i].priority);
@@ -172,7 +207,7 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 	if (nlive < 2 || !history->flag.versioned)
 		return FSW_CONFIRMED;
 	/* those that a list alone tells of have none */
-	if (priority == PG_INT64_MAX)
+	if (priority == PG_INT64_MAX || passed)
 		return FSW_INFERRED;
 	if (is_reordered(history, earliest == latest ? at : earliest, at, priority) ||
 		(history->timeline->nreorders > 0 &&
