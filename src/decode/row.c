@@ -12,9 +12,6 @@
 #include "src/base/fsw.h"
 #include "src/decode/field.h"
 
-#define FSW_COLUMN_NAME(T, column, type) #column,
-#define FSW_COLUMN_TYPE(T, column, type) type,
-
 static const char *const audit_columns[] = {FSW_AUDIT_LOG_COLUMNS(FSW_COLUMN_NAME, AUDIT)};
 static const Oid audit_types[] = {FSW_AUDIT_LOG_COLUMNS(FSW_COLUMN_TYPE, AUDIT)};
 static const char *const flag_columns[] = {FSW_FLAG_CHANGE_COLUMNS(FSW_COLUMN_NAME, FLAG)};

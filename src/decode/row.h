@@ -118,6 +118,8 @@
 	X(T, extra, JSONBOID)
 
 #define FSW_COLUMN_ENUM(T, column, type) T##_##column,
+#define FSW_COLUMN_NAME(T, column, type) #column,
+#define FSW_COLUMN_TYPE(T, column, type) type,
 enum
 {
 	FSW_AUDIT_LOG_COLUMNS(FSW_COLUMN_ENUM, AUDIT) AUDIT_COUNT

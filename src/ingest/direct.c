@@ -79,10 +79,8 @@ typedef struct Target
 static Target targets[TARGET_COUNT];
 static uint64 changes = 0;		/* grows with everything that is forgotten */
 
-#define STORED_NAME(T, column, type) #column,
-#define STORED_TYPE(T, column, type) type,
-static const char *const stored_columns[] = {FSW_DELIVERY_STORED_COLUMNS(STORED_NAME, STORED)};
-static const Oid stored_types[] = {FSW_DELIVERY_STORED_COLUMNS(STORED_TYPE, STORED)};
+static const char *const stored_columns[] = {FSW_DELIVERY_STORED_COLUMNS(FSW_COLUMN_NAME, STORED)};
+static const Oid stored_types[] = {FSW_DELIVERY_STORED_COLUMNS(FSW_COLUMN_TYPE, STORED)};
 
 /* ---- what is known, and until when ---- */
 

@@ -33,10 +33,9 @@ typedef enum FswDirectResult
 	X(T, body, BYTEAOID) \
 	X(T, undecoded_reason, TEXTOID)
 
-#define FSW_STORED_ENUM(T, column, type) T##_##column,
 enum
 {
-	FSW_DELIVERY_STORED_COLUMNS(FSW_STORED_ENUM, STORED) STORED_COUNT
+	FSW_DELIVERY_STORED_COLUMNS(FSW_COLUMN_ENUM, STORED) STORED_COUNT
 };
 
 extern bool fsw_insert_direct(const FswTable *table, const Datum *values, const bool *nulls);

@@ -235,8 +235,8 @@ next_segment(FswHistoryReading *reading, const int64 *from, int64 *segment)
 }
 
 /* The segments that ever had an override of the flag. */
-int64 *
-fsw_find_segments(FswHistoryReading *reading, int *n)
+static int64 *
+find_segments(FswHistoryReading *reading, int *n)
 {
 	int			max = 0;
 	int64	   *segments = NULL;
@@ -409,7 +409,7 @@ fsw_read_around(FswHistoryReading *reading)
 		read_late(reading);
 	if (versioned)
 	{
-		segments = fsw_find_segments(reading, &nsegments);
+		segments = find_segments(reading, &nsegments);
 	}
 	else if (nsegments > FEW_SEGMENTS)
 		segments = find_asked_segments(reading, &nsegments);

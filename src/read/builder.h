@@ -115,7 +115,6 @@ extern int	fsw_override_scope(FswHistoryReading *reading, FswScan *scan);
 
 /* around.c */
 extern FswScan *fsw_scan_scope(FswHistoryReading *reading, const FswOverride *override);
-extern int64 *fsw_find_segments(FswHistoryReading *reading, int *n);
 extern FswOverride *fsw_find_overrides(FswHistoryReading *reading, int *n);
 extern void fsw_read_around(FswHistoryReading *reading);
 

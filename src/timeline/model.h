@@ -270,6 +270,9 @@ extern const FswPeriod *fsw_timeline_at(const FswTimeline *timeline, int scope,
 extern void fsw_timeline_add(FswTimeline *timeline, int scope, int64 from,
 							 int64 to, int state, FswConfidence confidence,
 							 FswCause cause, int evidence);
+extern FswPeriod *fsw_timeline_take(FswTimeline *timeline, int first, int *n);
+extern void fsw_timeline_put(FswTimeline *timeline, const FswPeriod *period, int64 from, int64 to,
+							 const FswPeriod *changed);
 extern void fsw_timeline_lower(FswTimeline *timeline, int first, int64 from,
 							   int64 to, FswConfidence at_most, FswCause cause);
 extern void fsw_timeline_cut(FswTimeline *timeline, int first, int scope,

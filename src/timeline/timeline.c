@@ -72,6 +72,37 @@ fsw_timeline_add(FswTimeline *timeline, int scope, int64 from, int64 to,
 	period->evidence = evidence;
 }
 
+/* Take the periods from index first on out, to put them back one by one. */
+FswPeriod *
+fsw_timeline_take(FswTimeline *timeline, int first, int *n)
+{
+	FswPeriod  *taken = palloc_array(FswPeriod, timeline->nperiods - first + 1);
+
+	*n = timeline->nperiods - first;
+	memcpy(taken, timeline->periods + first, *n * sizeof(FswPeriod));
+	timeline->nperiods = first;
+	return taken;
+}
+
+/* Put a period back, within [from, to) as changed says; NULL: as it was. */
+void
+fsw_timeline_put(FswTimeline *timeline, const FswPeriod *period, int64 from, int64 to,
+				 const FswPeriod *changed)
+{
+	int64		a = Max(from, period->from);
+	int64		b = Min(to, period->to);
+
+	if (changed == NULL || a >= b)
+		a = b = period->to;
+	fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
+					 period->confidence, period->cause, period->evidence);
+	if (changed != NULL)
+		fsw_timeline_add(timeline, changed->scope, a, b, changed->state,
+						 changed->confidence, changed->cause, changed->evidence);
+	fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
+					 period->confidence, period->cause, period->evidence);
+}
+
 /*
  * Within [from, to), nothing of the periods from index first on is surer than
  * at_most; what was surer gets the cause.
@@ -95,27 +126,15 @@ fsw_timeline_lower(FswTimeline *timeline, int first, int64 from, int64 to,
 	if (nhit == 0)
 		return;
 
-	old = palloc_array(FswPeriod, last - first);
-	memcpy(old, timeline->periods + first, (last - first) * sizeof(FswPeriod));
-	timeline->nperiods = first;
-	for (int i = 0; i < last - first; i++)
+	old = fsw_timeline_take(timeline, first, &last);
+	for (int i = 0; i < last; i++)
 	{
-		FswPeriod  *period = &old[i];
-		int64		a = Max(from, period->from);
-		int64		b = Min(to, period->to);
+		FswPeriod	lowered = old[i];
 
 		FSW_INTERRUPT();
-		if (period->confidence <= at_most || a >= b)
-		{
-			a = period->to;
-			b = period->to;
-		}
-		fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
-						 period->confidence, period->cause, period->evidence);
-		fsw_timeline_add(timeline, period->scope, a, b, period->state,
-						 at_most, cause, period->evidence);
-		fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
+		lowered.confidence = at_most;
+		lowered.cause = cause;
+		fsw_timeline_put(timeline, &old[i], from, to, old[i].confidence > at_most ? &lowered : NULL);
 	}
 	pfree(old);
 }

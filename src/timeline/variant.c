@@ -17,26 +17,19 @@
 void
 fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to, int state, int evidence)
 {
-	int			last = timeline->nperiods;
-	FswPeriod  *old = palloc_array(FswPeriod, last - first + 1);
+	int			n;
+	FswPeriod  *old = fsw_timeline_take(timeline, first, &n);
 
-	memcpy(old, timeline->periods + first, (last - first) * sizeof(FswPeriod));
-	timeline->nperiods = first;
-	for (int i = 0; i < last - first; i++)
+	for (int i = 0; i < n; i++)
 	{
-		FswPeriod  *period = &old[i];
-		int64		a = Max(from, period->from);
-		int64		b = Min(to, period->to);
+		FswPeriod	told = old[i];
 
 		FSW_INTERRUPT();
-		if (period->cause != FSW_CAUSE_VARIANTS || period->confidence != FSW_INFERRED || a >= b)
-			a = b = period->to;
-		fsw_timeline_add(timeline, period->scope, period->from, a, period->state,
-						 period->confidence, period->cause, period->evidence);
-		fsw_timeline_add(timeline, period->scope, a, b, state, FSW_REPORTED, period->cause,
-						 evidence >= 0 ? evidence : period->evidence);
-		fsw_timeline_add(timeline, period->scope, b, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
+		told.state = state;
+		told.confidence = FSW_REPORTED;
+		told.evidence = evidence >= 0 ? evidence : told.evidence;
+		fsw_timeline_put(timeline, &old[i], from, to,
+						 told.cause == FSW_CAUSE_VARIANTS && old[i].confidence == FSW_INFERRED ? &told : NULL);
 	}
 	pfree(old);
 }
