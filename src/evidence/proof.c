@@ -117,9 +117,12 @@ find_leaf(int64 delivery, TreeHash *hash)
 	return leaf;
 }
 
-/* The bytes of the leaf of a delivery, which must be what was sealed. */
+/*
+ * The bytes of the leaf of a delivery, which must be what was sealed; in a
+ * context that outlives SPI's, to which each of its calls switches.
+ */
 static bytea *
-leaf_bytes(int64 delivery, const TreeHash *sealed)
+leaf_bytes(MemoryContext mcxt, int64 delivery, const TreeHash *sealed)
 {
 	static const Oid types[] = {INT8OID};
 	Datum		id = Int64GetDatum(delivery);
@@ -140,6 +143,7 @@ leaf_bytes(int64 delivery, const TreeHash *sealed)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("delivery %lld is not as it was sealed", (long long) delivery),
 				 errhint("flagsmith.verify_seals() tells what else differs.")));
+	MemoryContextSwitchTo(mcxt);
 	return make_bytea(leaf.data, leaf.len);
 }
 
@@ -187,8 +191,7 @@ fsw_inclusion_proof(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("delivery %lld is not in the tree of %lld leaves", (long long) PG_GETARG_INT64(0), (long long) size),
 				 errdetail("It is leaf %lld.", (long long) leaf)));
-	MemoryContextSwitchTo(caller);
-	bytes = leaf_bytes(PG_GETARG_INT64(0), &sealed);
+	bytes = leaf_bytes(caller, PG_GETARG_INT64(0), &sealed);
 	fsw_tree_inclusion(&tree, leaf, size, proof);
 	SPI_finish();
 

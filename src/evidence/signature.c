@@ -31,6 +31,7 @@ typedef struct Verdict
 {
 	Datum		values[VERIFIED_COUNT];
 	bool		nulls[VERIFIED_COUNT];
+	const char *reason;			/* NULL for none */
 } Verdict;
 
 /* Why it is not verified; known: that it is wrong, else that it cannot be told. */
@@ -39,8 +40,7 @@ not_verified(Verdict *verdict, bool known, const char *reason)
 {
 	verdict->nulls[VERIFIED] = !known;
 	verdict->values[VERIFIED] = BoolGetDatum(false);
-	verdict->nulls[VERIFIED_reason] = false;
-	verdict->values[VERIFIED_reason] = CStringGetTextDatum(reason);
+	verdict->reason = reason;
 }
 
 /* The key of the secret that was typed in, or of the one that is kept; NULL where there is none. */
@@ -138,8 +138,7 @@ fsw_verify_delivery(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {INT8OID};
 	Datum		id = PG_GETARG_DATUM(0);
-	MemoryContext caller = CurrentMemoryContext;
-	Verdict		verdict = {{0}, {true, true, true}};
+	Verdict		verdict = {{0}, {true, true, true}, NULL};
 	TupleDesc	desc;
 	SPITupleTable *found;
 
@@ -154,8 +153,10 @@ fsw_verify_delivery(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("delivery %lld does not exist", (long long) DatumGetInt64(id))));
 	found = SPI_tuptable;
-	MemoryContextSwitchTo(caller);
 	verify_row(&verdict, found->vals[0], found->tupdesc);
 	SPI_finish();
+	verdict.nulls[VERIFIED_reason] = verdict.reason == NULL;
+	if (verdict.reason != NULL)
+		verdict.values[VERIFIED_reason] = CStringGetTextDatum(verdict.reason);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), verdict.values, verdict.nulls));
 }
