@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 
 my $top = dirname(dirname(abs_path(__FILE__)));
 my $out = "$PostgreSQL::Test::Utils::tmp_check/unit";
-my @make = ('make', '-s', '-C', "$top/t/unit", "OUT=$out");
+my @make = ('make', '-s', '-j', 2, '-C', "$top/t/unit", "OUT=$out");
 my $seed = $ENV{FSW_SEED} // int(rand 2**31);
 
 # Run a command: whether it succeeded, which one that is not here did not, and all that it said.
@@ -74,7 +74,7 @@ SKIP:
 		ok((run_quietly("$out/test_$subject", '--seeds', $corpus, "$top/t/unit/$subject.tsv"))[0],
 			"$subject: seeds");
 		my ($ok, $output) = run_quietly(
-			"$out/fuzz_$subject", '-runs=20000', '-max_total_time=20', "-seed=$seed",
+			"$out/fuzz_$subject", '-runs=5000', '-max_total_time=20', "-seed=$seed",
 			"-artifact_prefix=$out/$subject-", $corpus);
 		ok($ok, "$subject: fuzzed (FSW_SEED=$seed)") or diag $output;
 	}
