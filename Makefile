@@ -73,6 +73,7 @@ OBJS = \
 	src/read/reach.o \
 	src/read/relation.o \
 	src/read/resolve.o \
+	src/read/same.o \
 	src/read/scan.o \
 	src/read/scope.o \
 	src/read/single_save.o \
@@ -202,6 +203,7 @@ REGRESS = \
 	pruned_hole \
 	question \
 	priority \
+	backfilled \
 	day \
 	draw \
 	bootstrap \

@@ -243,7 +243,8 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 	FswEvidenceKind what;
 	int			row;
 
-	if (!fsw_entry_is_of(scan, reading->flag_facts) || !fsw_flag_facts_has(reading->flag_facts, reading->created_at, at))
+	if (!fsw_entry_is_of(scan, reading->flag_facts) || !fsw_flag_facts_has(reading->flag_facts, reading->created_at, at) ||
+		fsw_is_read_already(reading, scan))
 		return;
 
 	if (fsw_scan_is(scan, EFFECT_kind, "version"))
@@ -349,6 +350,7 @@ read_entries_near(FswHistoryReading *reading, const Entries *entries, int64 from
 	if (read_range(reading, entries, from, to, ForwardScanDirection, 2 * FSW_WINDOW) < 2 * FSW_WINDOW)
 		return;
 	flag->nevidence = nevidence;
+	reading->nsame = 0;
 	(void) read_range(reading, entries, from, *reading->near, BackwardScanDirection, FSW_WINDOW);
 	if (fsw_after(*reading->near, 1) != FSW_FOREVER)
 		(void) read_range(reading, entries, fsw_after(*reading->near, 1), to, ForwardScanDirection, FSW_WINDOW);

@@ -34,6 +34,16 @@ typedef struct FswOverride
 	int64		identity;		/* hash */
 } FswOverride;
 
+/* An effect of an audit entry that was read, and from where on there is what it told. */
+typedef struct FswEffectRead
+{
+	FswEntry	row;
+	int			split;
+	int64		at;
+	int64		arrived;
+	int			first;
+} FswEffectRead;
+
 /* What is needed only while reading. */
 typedef struct FswHistoryReading
 {
@@ -59,6 +69,9 @@ typedef struct FswHistoryReading
 								 * is read */
 	int			noverrides;		/* to be read near the instant */
 	FswOverride *overrides;
+	int			nsame;			/* effects read last, all of one time */
+	int			maxsame;
+	FswEffectRead *same;
 } FswHistoryReading;
 
 /* An entry of an index of states that was read at once with others. */
@@ -137,6 +150,9 @@ extern void fsw_read_entries(FswHistoryReading *reading);
 extern void fsw_read_versions(FswHistoryReading *reading);
 extern void fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan);
 extern bool fsw_read_list(FswHistoryReading *reading, FswScan *scan);
+
+/* same.c */
+extern bool fsw_is_read_already(FswHistoryReading *reading, FswScan *scan);
 
 /* near_versions.c */
 extern FswHistory *fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked,

@@ -368,9 +368,34 @@ typedef struct LifeReading
 	bool		any_version;
 } LifeReading;
 
+/* An update of the feature that an entry tells, once. */
+static void
+add_update(FswReader *reader, LifeReading *reading, FswScan *scan)
+{
+	FswFlagFacts *flag_facts = reading->flag_facts;
+	FswUpdate	update = {
+		.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0),
+		.arrived = fsw_scan_int64(scan, EFFECT_received_at, 0),
+		.variants = fsw_scan_is(scan, EFFECT_kind, "variant"),
+		.entry = fsw_entry_of(scan)
+	};
+
+	for (int i = flag_facts->nupdates - 1; i >= 0 && flag_facts->updates[i].at == update.at; i--)
+	{
+		FswUpdate  *other = &flag_facts->updates[i];
+
+		if (other->variants != update.variants || !fsw_is_same_entry(reader, other->entry, update.entry))
+			continue;
+		if (update.arrived < other->arrived)
+			*other = update;
+		return;
+	}
+	FSW_PUSH(flag_facts->updates, flag_facts->nupdates, reading->maxupdates) = update;
+}
+
 /* What one entry says of the feature's life, but for those about versions. */
 static void
-read_entry(LifeReading *reading, FswScan *scan)
+read_entry(FswReader *reader, LifeReading *reading, FswScan *scan)
 {
 	FswFlagFacts *flag_facts = reading->flag_facts;
 	int64		environment_id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
@@ -385,16 +410,7 @@ read_entry(LifeReading *reading, FswScan *scan)
 		}
 	}
 	else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
-	{
-		FswUpdate  *update;
-
-		flag_facts->updates = fsw_grow(flag_facts->updates, flag_facts->nupdates, &reading->maxupdates, sizeof(FswUpdate));
-		update = &flag_facts->updates[flag_facts->nupdates++];
-		update->at = at;
-		update->arrived = fsw_scan_int64(scan, EFFECT_received_at, at);
-		update->variants = fsw_scan_is(scan, EFFECT_kind, "variant");
-		update->entry = fsw_entry_of(scan);
-	}
+		add_update(reader, reading, scan);
 	else if (environment_id < 0)
 	{
 		flag_facts->deleted_at = flag_facts->deleted_exactly ? Min(flag_facts->deleted_at, at) : at;
@@ -423,7 +439,7 @@ read_entries_of(FswReader *reader, LifeReading *reading, int64 name)
 			break;
 		}
 		if (!fsw_scan_is(scan, EFFECT_kind, "reordered") && fsw_entry_is_of(scan, reading->flag_facts))
-			read_entry(reading, scan);
+			read_entry(reader, reading, scan);
 	}
 }
 

@@ -307,6 +307,7 @@ extern void fsw_environment_siblings(FswReader *reader, FswEnvironment *environm
 
 /* flag_facts.c */
 extern FswEntry fsw_entry_of(FswScan *scan);
+extern bool fsw_is_same_entry(FswReader *reader, FswEntry a, FswEntry b);
 extern int	fsw_entry_setting(FswReader *reader, const FswEntry *entry,
 							  const char *object, const char *key);
 extern bool fsw_entry_has_action(FswReader *reader, const FswEntry *entry, const char *action);

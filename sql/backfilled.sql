@@ -1,0 +1,66 @@
+-- What was delivered and is fetched from the REST API as well is as sure as before, and a page of states says whose they are
+-- where anything does.
+SET TimeZone = 'UTC';
+SELECT count(*) FROM flagsmith.add_webhook('fill', NULL, source => 'fill', scope => 'organisation', allow_unsigned => true,
+    max_spool_age => NULL);
+
+CREATE FUNCTION pg_temp.stamp(at text) RETURNS text LANGUAGE sql AS $$
+    SELECT to_char(('2026-01-01 ' || at)::timestamp, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+
+-- A flag event; variants as {"option": percentage}.
+CREATE PROCEDURE pg_temp.event(arrived text, at text, feature int, enabled boolean, variants jsonb DEFAULT '{}',
+        identity int DEFAULT NULL)
+    LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('fill', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object(
+        'changed_by', 'ada@example.com', 'timestamp', pg_temp.stamp(at), 'new_state', jsonb_build_object(
+            'feature', jsonb_build_object('id', feature, 'name', 'flag ' || feature, 'type', 'STANDARD', 'default_enabled', false,
+                'initial_value', NULL, 'created_date', pg_temp.stamp('01:00'), 'description', NULL,
+                'project', jsonb_build_object('id', 7, 'name', 'Shop')),
+            'environment', jsonb_build_object('id', 1, 'name', 'env 1'),
+            'identity', identity, 'identity_identifier', 'user ' || identity, 'feature_segment', NULL,
+            'enabled', enabled, 'feature_state_value', NULL, 'multivariate_feature_state_values',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('id', 900, 'percentage_allocation', v.value,
+                'multivariate_feature_option', jsonb_build_object('id', v.key::int, 'value', 'x'))), '[]')
+             FROM jsonb_each(variants) v))))::text, 'UTF8'), ('2026-01-01 ' || arrived)::timestamptz) $$;
+
+-- An audit entry as a webhook brings it, two seconds after the act; all of them are a page in the end.
+CREATE TEMPORARY TABLE entry (id int GENERATED ALWAYS AS IDENTITY, at text, entry jsonb);
+CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, object int)
+    LANGUAGE sql AS $$
+    INSERT INTO entry (at, entry) VALUES (at, jsonb_build_object('created_date', pg_temp.stamp(at), 'log', log, 'author', NULL,
+        'is_system_event', false, 'related_object_id', object, 'related_object_type', type, 'related_object_uuid', NULL,
+        'project', jsonb_build_object('id', 7, 'name', 'Shop', 'organisation', 1, 'prevent_flag_defaults', false),
+        'environment', CASE WHEN environment IS NOT NULL THEN
+            jsonb_build_object('id', environment, 'name', 'env ' || environment, 'is_creating', false) END));
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'fill', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', e.entry || jsonb_build_object('id', e.id))::text, 'UTF8'),
+        ('2026-01-01 ' || e.at)::timestamptz + interval '2 s'
+    FROM entry e ORDER BY id DESC LIMIT 1 $$;
+
+CREATE VIEW pg_temp.period AS
+SELECT feature_id, concat_ws(' ', 'identity ' || identity || ' ' || COALESCE(identity_identifier, '?'),
+    to_char(lower(period), 'HH24:MI:SS.MS'), '-', COALESCE(to_char(upper(period), 'HH24:MI:SS.MS'), '...'),
+    COALESCE(enabled::text, 'none'), variants, confidence, '(' || cause || ')') AS period
+FROM flagsmith.flag_timeline WHERE source = 'fill'
+ORDER BY feature_id, identity NULLS FIRST, lower(flag_timeline.period);
+
+CALL pg_temp.entry('00:00', 1, 'ENVIRONMENT', 'New Environment created: env 1', 1);
+
+-- Two options, of which the event of the creation has seen both, as their entries tell; and a value saved about two others.
+CALL pg_temp.entry('01:00', NULL, 'FEATURE', 'New Flag / Remote Config created: flag 1', 1);
+CALL pg_temp.entry('01:00:00.1', 1, 'FEATURE_STATE', 'New Flag / Remote Config created: flag 1', 1);
+CALL pg_temp.entry('01:00:00.2', NULL, 'FEATURE', 'Multivariate option added to feature ''flag 1''.', 1);
+CALL pg_temp.entry('01:00:00.3', NULL, 'FEATURE', 'Multivariate option added to feature ''flag 1''.', 1);
+CALL pg_temp.event('01:00:03', '01:00:00.1', 1, false, '{"11": 5, "12": 10}');
+CALL pg_temp.entry('02:00', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 1', 1);
+CALL pg_temp.entry('02:00:00.1', 1, 'FEATURE_STATE', 'Remote config value updated for feature: flag 1', 1);
+CALL pg_temp.event('02:00:03', '02:00', 1, true, '{"11": 5, "12": 10}');
+CALL pg_temp.entry('03:00', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 2', 2);
+CREATE TEMPORARY TABLE delivered AS SELECT * FROM pg_temp.period;
+SELECT period FROM delivered;
+SELECT outcome, entries FROM flagsmith.import_audit_log((SELECT jsonb_build_object('results', jsonb_agg(entry || jsonb_build_object('id', id)
+    ORDER BY id DESC)) FROM entry)::text, 'fill');
+SELECT period FROM pg_temp.period EXCEPT SELECT period FROM delivered;
+SELECT to_char(at, 'HH24:MI:SS.MS') AS at, confidence FROM unnest(ARRAY['2026-01-01 01:00:01Z', '2026-01-01 02:30Z']::timestamptz[]) at,
+    LATERAL (SELECT confidence FROM flagsmith.feature_state(1, 1, at, source => 'fill')) s;
