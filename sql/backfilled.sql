@@ -64,3 +64,20 @@ SELECT outcome, entries FROM flagsmith.import_audit_log((SELECT jsonb_build_obje
 SELECT period FROM pg_temp.period EXCEPT SELECT period FROM delivered;
 SELECT to_char(at, 'HH24:MI:SS.MS') AS at, confidence FROM unnest(ARRAY['2026-01-01 01:00:01Z', '2026-01-01 02:30Z']::timestamptz[]) at,
     LATERAL (SELECT confidence FROM flagsmith.feature_state(1, 1, at, source => 'fill')) s;
+
+-- States that are read after an option was added tell it from there on, and contradict nothing that was before.
+CALL pg_temp.entry('04:00', NULL, 'FEATURE', 'New Flag / Remote Config created: flag 3', 3);
+CALL pg_temp.entry('04:00:00.1', 1, 'FEATURE_STATE', 'New Flag / Remote Config created: flag 3', 3);
+CALL pg_temp.event('04:00:03', '04:00:00.1', 3, false);
+CALL pg_temp.entry('05:00', NULL, 'FEATURE', 'Multivariate option added to feature ''flag 3''.', 3);
+SELECT outcome, entries FROM flagsmith.import_feature_states('[{"id": 3001, "feature": 3, "environment": 1, "identity": null, "enabled": false,
+    "feature_segment": null, "feature_state_value": null, "multivariate_feature_state_values":
+    [{"multivariate_feature_option": 31, "percentage_allocation": 0}]}]', 'fill/Shop/env 1', '2026-01-01 06:00Z');
+SELECT period FROM pg_temp.period WHERE feature_id = 3;
+
+-- What they have of other options, which no entry tells, does.
+CALL pg_temp.event('04:00:03', '04:00:00.1', 4, false);
+SELECT outcome, entries FROM flagsmith.import_feature_states('[{"id": 4001, "feature": 4, "environment": 1, "identity": null, "enabled": false,
+    "feature_segment": null, "feature_state_value": null, "multivariate_feature_state_values":
+    [{"multivariate_feature_option": 41, "percentage_allocation": 0}]}]', 'fill/Shop/env 1', '2026-01-01 06:00Z');
+SELECT period FROM pg_temp.period WHERE feature_id = 4;

@@ -397,6 +397,23 @@ weigh_untold(const FswFlag *flag, FswAct *previous, FswAct *act)
 		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));
 }
 
+/*
+ * Has an import other variants alone than what was held, and may an option
+ * that was added or removed since be why?  Then the state held up to there.  An
+ * override gets no variant that is added.
+ */
+static bool
+is_other_by_options(const FswFlag *flag, FswScopeKind kind, const FswAct *act, const FswAct *import)
+{
+	const FswState *was = &flag->states[act->state];
+	const FswState *is = &flag->states[import->state];
+	const int64 *times = kind == FSW_SCOPE_DEFAULT ? flag->options : flag->removed;
+	int			n = kind == FSW_SCOPE_DEFAULT ? flag->noptions : flag->nremoved;
+	int			first = fsw_timeline_first(times, n, act->at);
+
+	return was->enabled == is->enabled && was->value == is->value && first < n && times[first] <= import->at;
+}
+
 /* Compare each act with its neighbours. */
 static void
 weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
@@ -425,7 +442,8 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
 			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, next);
 
 		/* An import says that something else was live by then. */
-		if (next_told && next->cause == FSW_CAUSE_IMPORT && next->state != act->state)
+		if (next_told && next->cause == FSW_CAUSE_IMPORT && next->state != act->state &&
+			!is_other_by_options(flag, kind, act, next))
 			doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 
 		/*
