@@ -65,6 +65,7 @@ OBJS = \
 	src/read/flag_facts.o \
 	src/read/history.o \
 	src/read/holes.o \
+	src/read/identifier.o \
 	src/read/names.o \
 	src/read/near_versions.o \
 	src/read/neighbour.o \

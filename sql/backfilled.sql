@@ -81,3 +81,25 @@ SELECT outcome, entries FROM flagsmith.import_feature_states('[{"id": 4001, "fea
     "feature_segment": null, "feature_state_value": null, "multivariate_feature_state_values":
     [{"multivariate_feature_option": 41, "percentage_allocation": 0}]}]', 'fill/Shop/env 1', '2026-01-01 06:00Z');
 SELECT period FROM pg_temp.period WHERE feature_id = 4;
+
+-- A page of states has identities by their keys alone.  Entries about one state tell what 51 is called, its own or another's; an
+-- event of another flag does of 52; nothing does of 53, who may be anybody.
+CALL pg_temp.event('04:00:03', '04:00:00.1', 5, false);
+CALL pg_temp.event('04:00:03', '04:00:00.1', 6, false, '{}', 52);
+SELECT outcome, entries FROM flagsmith.import_feature_states((SELECT jsonb_agg(jsonb_build_object('id', state, 'feature', 5, 'environment', 1,
+    'identity', identity, 'enabled', true, 'feature_segment', NULL, 'feature_state_value', NULL, 'multivariate_feature_state_values', '[]'::jsonb))
+    FROM (VALUES (5001, 51), (5002, 52), (5003, 53)) s (state, identity))::text, 'fill/Shop/env 1', '2026-01-01 06:00Z');
+CALL pg_temp.entry('07:00', 1, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 5'' and identity ''user 59''', 5009);
+CALL pg_temp.entry('07:00', 1, 'FEATURE_STATE', 'Flag state / Remote config value deleted for feature ''flag 5'' and identity ''user 51''', 5001);
+CALL pg_temp.entry('07:30', 1, 'FEATURE_STATE', 'Flag state / Remote config value deleted for feature ''flag 5'' and identity ''user 52''', 5002);
+CALL pg_temp.entry('08:00', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 2', 2);
+SELECT period FROM pg_temp.period WHERE feature_id = 5 AND period LIKE 'identity%';
+SELECT identity, to_char(at, 'HH24:MI') AS at, scope, enabled, confidence
+FROM unnest(ARRAY['user 51', 'user 52', 'user 59', 'nobody', '53']) identity, unnest(ARRAY['2026-01-01 05:00Z', '2026-01-01 06:30Z', '2026-01-01 07:45Z']::timestamptz[]) at,
+    LATERAL (SELECT scope, enabled, confidence FROM flagsmith.feature_state(1, 5, at, identity => identity, source => 'fill')) s
+ORDER BY identity, at;
+-- An event tells.
+CALL pg_temp.event('09:00:03', '09:00', 6, false, '{}', 53);
+SELECT identity, scope, confidence
+FROM unnest(ARRAY['user 53', 'nobody']) identity,
+    LATERAL (SELECT scope, confidence FROM flagsmith.feature_state(1, 5, '2026-01-01 06:30Z', identity => identity, source => 'fill')) s;

@@ -229,6 +229,16 @@ absence_at(const FswHistory *history, int64 at)
 }
 
 /*
+ * How sure is it that an identity had no override of which nothing told?  One
+ * that a page of states told by its key alone can be its own.
+ */
+static FswConfidence
+stranger_at(const FswHistory *history, int64 at)
+{
+	return history->nameless != FSW_FOREVER && history->nameless <= at ? FSW_INFERRED : FSW_REPORTED;
+}
+
+/*
  * The overrides asked about that are known at an instant, best first.  Returns
  * whether each of those asked about is known.
  */
@@ -301,7 +311,7 @@ fsw_choose_override(const FswHistory *history, const FswAsked *asked, int64 at, 
 		if (candidates[i].period->state >= 0)
 		{
 			if (candidates[i].rank > 0 && asked->identity != NULL && candidates[0].rank > 0)
-				*lowest = Min(*lowest, FSW_REPORTED);
+				*lowest = Min(*lowest, stranger_at(history, at));
 			if (candidates[i].rank > 0)
 				*lowest = Min(*lowest, confidence_of_order(history, candidates, n, at));
 			return candidates[i].period;
@@ -310,6 +320,6 @@ fsw_choose_override(const FswHistory *history, const FswAsked *asked, int64 at, 
 	if (!all)
 		*lowest = Min(*lowest, absence_at(history, at));
 	if (asked->identity != NULL && (n == 0 || candidates[0].rank > 0))
-		*lowest = Min(*lowest, FSW_REPORTED);
+		*lowest = Min(*lowest, stranger_at(history, at));
 	return otherwise;
 }

@@ -326,6 +326,8 @@ read_identity_near(FswHistoryReading *reading)
 		hashes[i] = DatumGetInt64(hash_any_extended((unsigned char *) key, strlen(key), 0));
 	}
 	if (n == 0)
+		n = fsw_find_imported_identity(reading, &hashes);
+	if (n == 0)
 		hashes[n++] = DatumGetInt64(hash_any_extended((const unsigned char *) asked->identity,
 													  strlen(asked->identity), 0));
 	for (int i = 0; i < n; i++)
@@ -341,8 +343,8 @@ read_identity_near(FswHistoryReading *reading)
 }
 
 /* The hash of the identity in the row of a scan, as the index has it. */
-static int64
-hash_of_identity(FswScan *scan)
+int64
+fsw_hash_of_identity(FswScan *scan)
 {
 	const text *identity = fsw_scan_text(scan, FLAG_identity);
 
@@ -374,7 +376,7 @@ next_override(FswHistoryReading *reading, FswOverride *override, bool begun)
 	if (!fsw_scan_next(scan))
 		return false;
 	override->is_segment = false;
-	override->identity = hash_of_identity(scan);
+	override->identity = fsw_hash_of_identity(scan);
 	return true;
 }
 

@@ -107,6 +107,8 @@ fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 		piece->digest = hash_combine64(flag->states[piece->state].content, flag->states[piece->state].enabled);
 	if (piece->before >= 0)
 		piece->digest = hash_combine64(piece->digest, flag->states[piece->before].content);
+	if (imported)
+		fsw_read_imported(reading, scan, scope);
 }
 
 /* Read the rows of a scan from its begin on: of one scope, or of overrides. */
@@ -356,6 +358,7 @@ fsw_history_build(FswHistoryReading *reading)
 	flag->clone = fsw_flag_facts_is_copy(reading->reader, flag_facts, reading->created_at);
 	flag->absence = flag->clone ? FSW_INFERRED : flag_facts->versioned ? FSW_CONFIRMED : FSW_REPORTED;
 
+	fsw_read_identifiers(reading);
 	fsw_read_told_scopes(reading);
 	fsw_read_scope_names(reading);
 	fsw_read_entries(reading);

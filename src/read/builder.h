@@ -44,6 +44,13 @@ typedef struct FswEffectRead
 	int			first;
 } FswEffectRead;
 
+/* A state of an identity that a page of states told, by its key alone. */
+typedef struct FswImported
+{
+	int			scope;
+	int64		state_id;
+} FswImported;
+
 /* What is needed only while reading. */
 typedef struct FswHistoryReading
 {
@@ -72,6 +79,9 @@ typedef struct FswHistoryReading
 	int			nsame;			/* effects read last, all of one time */
 	int			maxsame;
 	FswEffectRead *same;
+	int			nimported;
+	int			maximported;
+	FswImported *imported;
 } FswHistoryReading;
 
 /* An entry of an index of states that was read at once with others. */
@@ -129,6 +139,7 @@ extern int	fsw_override_scope(FswHistoryReading *reading, FswScan *scan);
 /* around.c */
 extern FswScan *fsw_scan_scope(FswHistoryReading *reading, const FswOverride *override);
 extern FswOverride *fsw_find_overrides(FswHistoryReading *reading, int *n);
+extern int64 fsw_hash_of_identity(FswScan *scan);
 extern void fsw_read_around(FswHistoryReading *reading);
 
 /* reach.c */
@@ -150,6 +161,11 @@ extern void fsw_read_entries(FswHistoryReading *reading);
 extern void fsw_read_versions(FswHistoryReading *reading);
 extern void fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan);
 extern bool fsw_read_list(FswHistoryReading *reading, FswScan *scan);
+
+/* identifier.c */
+extern void fsw_read_imported(FswHistoryReading *reading, FswScan *scan, int scope);
+extern void fsw_read_identifiers(FswHistoryReading *reading);
+extern int	fsw_find_imported_identity(FswHistoryReading *reading, int64 **hashes);
 
 /* same.c */
 extern bool fsw_is_read_already(FswHistoryReading *reading, FswScan *scan);

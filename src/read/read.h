@@ -50,6 +50,8 @@ typedef struct FswHistory
 	FswShownScope *shown_scopes;
 	FswShownRow *shown_rows;
 	bool		whole;			/* all of it was read */
+	int64		nameless;		/* since then an identity has an override, and
+								 * nobody told what it is called */
 } FswHistory;
 
 /* A row of a typed table, mostly an audit entry; none without delivery. */

@@ -135,6 +135,11 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 		FLAG_KEYS ", segment_id, " HASH("identity") ", event_at, received_at", NULL,
 	"(segment_id IS NOT NULL OR identity IS NOT NULL) AND NOT is_test"},
 
+	/* states of identities that pages of the REST API told, by their key alone */
+	[FSW_INDEX_IMPORTED] = {"flag_change_imported_idx", FSW_READ_FLAG_CHANGE,
+		FLAG_KEYS ", " HASH("identity") ", event_at", NULL,
+	"identity IS NOT NULL AND origin OPERATOR(pg_catalog.=) 'import' AND identity_identifier IS NULL AND NOT is_test"},
+
 	/*
 	 * retries and schedules come late, and deletions have the time of the
 	 * last edit
