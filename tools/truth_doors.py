@@ -40,7 +40,7 @@ TOLD = """
 SELECT json_build_object('delivery', d.id, 'type', d.event_type, 'feature', coalesce(a.feature, f.feature), 'author', a.author_email,
     'told_id', CASE WHEN a.related_object_type = 'FEATURE' OR a.log LIKE 'Multivariate value changed %' THEN a.related_object_id END,
     'at', (extract(epoch FROM a.created_date) * 1000000)::bigint, 'project', a.project_id, 'environment_id', f.environment_id, 'feature_id', f.feature_id, 'segment_id', f.segment_id,
-    'segment', f.segment, 'identity', f.identity, 'identifier', f.identity_identifier, 'deleted', f.deleted)
+    'event_at', (extract(epoch FROM f.event_at) * 1000000)::bigint, 'segment', f.segment, 'identity', f.identity, 'identifier', f.identity_identifier, 'deleted', f.deleted)
 FROM flagsmith.delivery d
 LEFT JOIN flagsmith.audit_log a ON a.delivery = d.id
 LEFT JOIN flagsmith.flag_change f ON f.delivery = d.id
@@ -401,8 +401,11 @@ class Doors:
         kind, thing = ('identity', int(event['identity'])) if event['identity'] is not None else \
             ('segment', event['segment_id']) if event['segment_id'] is not None else ('default', 0)
         scope = (event['environment_id'], event['feature_id'], kind, thing)
-        acts = [act for act in self.truth.by_flag[scope[:2]] if act[0] - 100000 <= line['at'] <= act[1] + 100000]
-        if len(acts) != 1 or scope not in self.truth.stretches:
+        # a version's entry is written by a task, perhaps while the next request is under way
+        at = event['event_at'] if line['object'] == 'version' else line['at']
+        acts = [act for act in self.truth.by_flag[scope[:2]] if act[0] - 100000 <= at <= act[1] + 100000]
+        if len(acts) != 1 or scope not in self.truth.stretches or \
+                any(act[0] <= acts[0][1] and act[1] >= acts[0][0] for act in self.truth.by_flag[scope[:2]] if act != acts[0]):
             return
         for column, edge in (('before', acts[0][0]), ('after', acts[0][1])):
             if (scope, column, edge) not in self.edges:
