@@ -75,6 +75,7 @@ OBJS = \
 	src/read/relation.o \
 	src/read/resolve.o \
 	src/read/same.o \
+	src/read/save.o \
 	src/read/scan.o \
 	src/read/scope.o \
 	src/read/single_save.o \
@@ -205,6 +206,7 @@ REGRESS = \
 	question \
 	priority \
 	backfilled \
+	fold \
 	day \
 	draw \
 	bootstrap \

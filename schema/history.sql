@@ -16,7 +16,13 @@ CREATE INDEX audit_log_author_idx ON flagsmith.audit_log (author_email, created_
 CREATE INDEX audit_log_long_idx ON flagsmith.audit_log (created_date)
     WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) = 1;
 CREATE INDEX audit_log_system_idx ON flagsmith.audit_log (created_date)
-    WHERE NOT is_test AND is_system_event AND (action = 'committed' OR ambiguous);
+    WHERE NOT is_test AND (is_system_event AND (action = 'committed' OR ambiguous)
+        OR ambiguous AND (related_object_type = 'FEATURE' OR object = 'variant'));
+-- Percentages of overrides, and the features whose names can be mistaken for one: mostly there are none of these.
+CREATE INDEX audit_log_share_idx ON flagsmith.audit_log (created_date)
+    WHERE NOT is_test AND NOT ambiguous AND object = 'variant' AND (segment IS NOT NULL OR identity IS NOT NULL);
+CREATE INDEX name_misread_idx ON flagsmith.name (kind)
+    WHERE kind = 'feature' AND (name LIKE '%'' and segment ''%' OR name LIKE '%'' and identity ''%');
 CREATE INDEX flag_change_feature_idx ON flagsmith.flag_change (feature, event_at) INCLUDE (changed_by, environment, delivery, ordinal)
     WHERE NOT is_test AND NOT deleted AND origin <> 'import' AND flagsmith._long(feature, changed_by, environment) <> 1;
 CREATE INDEX flag_change_changed_by_idx ON flagsmith.flag_change (changed_by, event_at) INCLUDE (feature, environment, delivery, ordinal)
@@ -53,11 +59,11 @@ COMMENT ON FUNCTION flagsmith._history_line(text, bigint, integer, timestamptz) 
 CREATE FUNCTION flagsmith._history_person(delivery bigint, ordinal integer) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 200
     AS 'MODULE_PATHNAME', 'fsw_history_person';
-COMMENT ON FUNCTION flagsmith._history_person(bigint, integer) IS 'who committed the change request that an audit entry of the system is of';
+COMMENT ON FUNCTION flagsmith._history_person(bigint, integer) IS 'who committed the change request that an audit entry of the system is of, or its author';
 CREATE FUNCTION flagsmith._history_feature(delivery bigint, ordinal integer) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 200
     AS 'MODULE_PATHNAME', 'fsw_history_feature';
-COMMENT ON FUNCTION flagsmith._history_feature(bigint, integer) IS 'the feature that an audit entry of the system is about, though its message may be ambiguous';
+COMMENT ON FUNCTION flagsmith._history_feature(bigint, integer) IS 'the feature that an audit entry is about, though its message may be ambiguous';
 
 CREATE FUNCTION flagsmith._history_before(source text, environment_id bigint, feature_id bigint, segment text, segment_id bigint,
         identity_identifier text, at timestamptz, act bigint[], told jsonb) RETURNS jsonb
@@ -93,11 +99,23 @@ FROM (
         WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) = 1
         ORDER BY created_date DESC)
     UNION ALL
-    -- What a change request changed: the entry is the system's, who committed it is in another, what it changed in an event.
+    -- What a change request changed: the entry is the system's, who committed it is in another, what it changed in an event.  And what
+    -- an ambiguous message is about, as far as the id that comes with it or an event tells.
     (SELECT 'request', created_date, flagsmith._history_person(delivery, ordinal), environment, flagsmith._history_feature(delivery, ordinal),
             delivery, ordinal
         FROM flagsmith.audit_log
-        WHERE NOT is_test AND is_system_event AND (action = 'committed' OR ambiguous)
+        WHERE NOT is_test AND (is_system_event AND (action = 'committed' OR ambiguous)
+            OR ambiguous AND (related_object_type = 'FEATURE' OR object = 'variant'))
+        ORDER BY created_date DESC)
+    UNION ALL
+    -- The message about a percentage of an override fits that of a feature with a longer name.
+    (SELECT 'request', created_date, author_email, environment, flagsmith._history_feature(delivery, ordinal), delivery, ordinal
+        FROM flagsmith.audit_log
+        WHERE NOT is_test AND NOT ambiguous AND object = 'variant' AND (segment IS NOT NULL OR identity IS NOT NULL)
+            AND (SELECT EXISTS (SELECT FROM flagsmith.name n
+                WHERE n.kind = 'feature' AND (n.name LIKE '%'' and segment ''%' OR n.name LIKE '%'' and identity ''%')))
+            AND related_object_id::text = ANY (ARRAY(SELECT n.id FROM flagsmith.name n
+                WHERE n.kind = 'feature' AND (n.name LIKE '%'' and segment ''%' OR n.name LIKE '%'' and identity ''%')))
         ORDER BY created_date DESC)
     UNION ALL
     (SELECT 'event', event_at, changed_by, environment, feature, delivery, ordinal

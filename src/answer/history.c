@@ -210,13 +210,20 @@ show_entry(Showing *showing)
 	show_text(showing, LINE_project, entry->project);
 	show_id(showing, LINE_environment_id, entry->has_environment, entry->environment_id);
 	show_id(showing, LINE_audit_id, entry->has_audit_id, entry->audit_id);
-	/* of an ambiguous message, what the event says counts */
-	if (showing->event == NULL || fsw_same_or_null(entry->feature, showing->event->feature))
+	/* of an ambiguous message, what its id tells or the event says counts */
+	if (entry->misread)
+	{
+		show_text(showing, LINE_segment, entry->true_segment);
+		show_text(showing, LINE_identity_identifier, entry->true_identity);
+		show_id(showing, LINE_feature_id, true, entry->effect.feature_id);
+	}
+	else if (showing->event == NULL || fsw_same_or_null(entry->feature, showing->event->feature))
 	{
 		show_text(showing, LINE_segment, entry->segment);
 		show_text(showing, LINE_identity_identifier, entry->identity);
 	}
-	show_id(showing, LINE_feature_id, entry->has_related && is_word(entry->related_type, "FEATURE"), entry->related_id);
+	if (!is_shown(showing, LINE_feature_id))
+		show_id(showing, LINE_feature_id, entry->has_related && is_word(entry->related_type, "FEATURE"), entry->related_id);
 	show_id(showing, LINE_segment_id, entry->has_related && is_word(entry->related_type, "SEGMENT"), entry->related_id);
 	for (int i = 0; i < showing->line->ncommits; i++)
 	{

@@ -23,13 +23,6 @@
 /* ---- order ---- */
 
 static int
-compare_entries(const void *a, const void *b, void *reader)
-{
-	CHECK_FOR_INTERRUPTS();
-	return fsw_compare_entries(reader, *(FswPieceEntry *const *) a, *(FswPieceEntry *const *) b);
-}
-
-static int
 compare_events(const void *a, const void *b, void *reader)
 {
 	CHECK_FOR_INTERRUPTS();
@@ -52,174 +45,6 @@ is_found(const FswFound *found, int n, FswEntry row)
 			return true;
 	}
 	return false;
-}
-
-/* ---- the entries of one save ---- */
-
-/* Is the entry about what one save consists of? */
-static bool
-is_saved(const FswPieceEntry *entry)
-{
-	return entry->has_effect && entry->effect.has_feature && entry->change_request == NULL &&
-		(entry->effect.about == FSW_ABOUT_STATE || entry->effect.about == FSW_ABOUT_VALUE ||
-		 entry->effect.about == FSW_ABOUT_VARIANT);
-}
-
-/* Another row about the same flag and override, as an effect tells it. */
-typedef struct Neighbour
-{
-	FswEntry	row;
-	int			split;
-	int64		at;
-} Neighbour;
-
-/* As a neighbour, the effect that a search found. */
-static Neighbour
-neighbour_of(FswScan *scan)
-{
-	Neighbour	found;
-
-	found.row = fsw_entry_of(scan);
-	found.split = fsw_scan_int32(scan, EFFECT_split);
-	found.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
-	return found;
-}
-
-/* The rows within the time of a save after an entry, then those before it, each so near to the next that they may be one. */
-static Neighbour *
-find_run(FswReader *reader, const FswPieceEntry *entry, int *nafter, int *n)
-{
-	const FswReadEffect *effect = &entry->effect;
-	FswSearch	search = fsw_search_effects(entry->source, effect->feature_hash, effect->has_environment,
-											effect->environment_id, effect->has_scope, effect->scope_hash);
-	FswScan    *scan = fsw_search_begin(reader, &search, fsw_after(entry->at, -FSW_SAVE_SPAN),
-										fsw_after(entry->at, FSW_SAVE_SPAN), ForwardScanDirection);
-	Neighbour  *run = NULL;
-	int			max = 0;
-	int64		last = entry->at;
-	bool		any_before = false;
-
-	*n = 0;
-	while (fsw_scan_next(scan))
-	{
-		Neighbour	found = neighbour_of(scan);
-
-		if (found.at < entry->at)
-			any_before = true;
-		else if (!fsw_same_row(found.row, entry->row))
-			FSW_PUSH(run, *n, max) = found;
-	}
-	*nafter = *n;
-	if (!any_before)
-		return run;
-	scan = fsw_search_begin(reader, &search, fsw_after(entry->at, -FSW_NEIGHBOURS * FSW_SAVE_SPAN),
-							fsw_after(entry->at, -1), BackwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		Neighbour	found = neighbour_of(scan);
-
-		if (fsw_apart(last, found.at) > FSW_SAVE_SPAN)
-			break;
-		last = found.at;
-		FSW_PUSH(run, *n, max) = found;
-	}
-	return run;
-}
-
-/* The entry of a neighbour, if it can be of one save with another; else NULL. */
-static FswPieceEntry *
-read_saved(FswReader *reader, const Neighbour *neighbour, const FswPieceEntry *like)
-{
-	FswPieceEntry *entry = fsw_piece_entry(reader, neighbour->row);
-
-	if (entry == NULL || !is_saved(entry) || entry->effect.split != neighbour->split ||
-		!fsw_same_or_null(entry->source, like->source) || !fsw_same_or_null(entry->author, like->author) ||
-		entry->by_system != like->by_system)
-		return NULL;
-	return entry;
-}
-
-/*
- * The run of entries that an entry is in, from its beginning: each within the
- * time of a save of the one before.  NULL where too many are before it.
- */
-static FswPieceEntry **
-read_run(FswReader *reader, FswPieceEntry *entry, int *n)
-{
-	int			nafter;
-	int			nrun;
-	Neighbour  *run = find_run(reader, entry, &nafter, &nrun);
-	FswPieceEntry **entries = palloc_array(FswPieceEntry *, nrun + 1);
-	int64		since = entry->at;
-
-	*n = 0;
-	entries[(*n)++] = entry;
-	for (int i = nafter; i < nrun; i++)
-	{
-		FswPieceEntry *other = read_saved(reader, &run[i], entry);
-
-		if (other == NULL)
-			continue;
-		if (fsw_apart(since, other->at) > FSW_SAVE_SPAN)
-			break;
-		since = other->at;
-		entries[(*n)++] = other;
-		if (*n > FSW_NEIGHBOURS)
-			return NULL;
-	}
-	for (int i = 0; i < nafter; i++)
-	{
-		FswPieceEntry *other = read_saved(reader, &run[i], entry);
-
-		if (other != NULL)
-			entries[(*n)++] = other;
-	}
-	if (*n > 1)
-		qsort_arg(entries, *n, sizeof(FswPieceEntry *), compare_entries, reader);
-	return entries;
-}
-
-/*
- * The entries of the save that an entry is in, in their order.  Of a longer
- * run than any person makes, what comes after its beginning stands alone.
- */
-static FswPieceEntry **
-entries_of_save(FswReader *reader, FswPieceEntry *entry, int *nentries)
-{
-	FswPieceEntry **alone = palloc_object(FswPieceEntry *);
-	FswPieceEntry **run;
-	FswAbout   *about;
-	int64	   *at;
-	int			n;
-	int			of = 0;
-	int			first;
-	int			end;
-
-	*alone = entry;
-	*nentries = 1;
-	if (!is_saved(entry) || (run = read_run(reader, entry, &n)) == NULL)
-		return alone;
-	if (n > FSW_NEIGHBOURS)
-	{
-		int64		cut = run[FSW_NEIGHBOURS]->at;
-
-		if (entry->at >= cut)
-			return alone;
-		while (run[n - 1]->at >= cut)
-			n--;
-	}
-	about = palloc_array(FswAbout, n);
-	at = palloc_array(int64, n);
-	for (int i = 0; i < n; i++)
-	{
-		about[i] = run[i]->effect.about;
-		at[i] = run[i]->at;
-		if (run[i] == entry)
-			of = i;
-	}
-	fsw_save_of(about, at, n, of, &first, &end);
-	*nentries = end - first;
-	return run + first;
 }
 
 /* ---- what an entry explains ---- */
@@ -306,8 +131,7 @@ add_commits(FswReader *reader, const FswPieceEntry *entry, FswLine *line)
 		if (of != NULL && fsw_same_row(of->row, entry->row))
 			FSW_PUSH(line->commits, line->ncommits, max) = commit;
 	}
-	if (line->ncommits > 1)
-		qsort_arg(line->commits, line->ncommits, sizeof(FswPieceEntry *), compare_entries, reader);
+	fsw_sort_entries(reader, line->commits, line->ncommits);
 }
 
 /* The lists of the version that an entry tells of. */
@@ -354,7 +178,7 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 	const FswPieceEntry *first;
 	int			max = 0;
 
-	line->entries = entries_of_save(reader, entry, &line->nentries);
+	line->entries = fsw_entries_of_save(reader, entry, &line->nentries);
 	first = line->entries[0];
 	add_commits(reader, first, line);
 	for (int i = 0; i < line->nentries; i++)
@@ -368,7 +192,7 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 		 * the event bears the time of a draft, so the entry stands for it all
 		 * the same
 		 */
-		if (person_of(line) != NULL || (line->nevents > 0 && first->feature == NULL))
+		if (person_of(line) != NULL || (line->nevents > 0 && first->feature == NULL) || first->misread)
 			line->kind = FSW_PIECE_REQUEST;
 	}
 	else if (line->nevents > 0 &&
@@ -377,6 +201,8 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 		line->kind = FSW_PIECE_EVENT;
 		line->row = line->events[0]->row;
 	}
+	else if (first->misread)
+		line->kind = FSW_PIECE_REQUEST;
 	add_deletions(reader, first, line, &max);
 	add_lists(reader, first, line);
 	return line;
@@ -615,7 +441,7 @@ static bool
 gives_way(FswReader *reader, const FswPieceEvent *event, FswPieceEntry *entry)
 {
 	int			n;
-	const FswPieceEntry *first = entries_of_save(reader, entry, &n)[0];
+	const FswPieceEntry *first = fsw_entries_of_save(reader, entry, &n)[0];
 
 	return first->author == NULL ? first->by_system : fsw_same_or_null(first->feature, event->feature);
 }
@@ -668,9 +494,9 @@ fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at)
 }
 
 /*
- * What an entry of the system does not say by itself: who committed the
- * change request that it is of, and the feature where its message is
- * ambiguous and a flag event tells it.  Each NULL if nothing does.
+ * What an entry does not say by itself: of the system's, who committed the
+ * change request that it is of; and the feature where its message is ambiguous
+ * and its id or a flag event tells it.  Each NULL if nothing does.
  */
 void
 fsw_request_told(FswReader *reader, FswEntry row, const text **person, const text **feature)
@@ -679,10 +505,14 @@ fsw_request_told(FswReader *reader, FswEntry row, const text **person, const tex
 	FswLine    *line;
 
 	*person = *feature = NULL;
-	if (entry == NULL || !entry->by_system)
+	if (entry == NULL)
+		return;
+	*person = entry->author;
+	*feature = entry->misread ? entry->true_feature : entry->feature;
+	if (!entry->by_system)
 		return;
 	line = line_of_entry(reader, entry);
-	if (person_of(line) != NULL)
-		*person = person_of(line)->author;
-	*feature = entry->feature != NULL || line->nevents == 0 ? entry->feature : line->events[0]->feature;
+	*person = person_of(line) != NULL ? person_of(line)->author : NULL;
+	if (*feature == NULL && line->nevents > 0)
+		*feature = line->events[0]->feature;
 }

@@ -73,6 +73,12 @@ typedef struct FswPieceEntry
 	FswEntry   *copies;
 	bool		has_effect;
 	FswReadEffect effect;		/* in the reading that is meant */
+	bool		readable_otherwise; /* its names can be read in another way */
+	bool		misread;		/* the id that it gives tells that its names
+								 * are others than its columns have: */
+	const text *true_feature;
+	const text *true_segment;
+	const text *true_identity;
 	const uint8 *digest;		/* of the delivery, once asked for */
 } FswPieceEntry;
 
@@ -197,6 +203,10 @@ extern bool fsw_same_row(FswEntry a, FswEntry b);
 extern bool fsw_same_or_null(const text *a, const text *b);
 extern bool fsw_same_actor(const FswPieceEntry *entry, const text *changed_by);
 extern FswReadEffect fsw_read_effect(FswScan *scan);
+
+/* save.c */
+extern void fsw_sort_entries(FswReader *reader, FswPieceEntry **entries, int n);
+extern FswPieceEntry **fsw_entries_of_save(FswReader *reader, FswPieceEntry *entry, int *nentries);
 
 /* neighbour.c */
 extern void fsw_search_key(FswSearch *search, Datum value, bool isnull);

@@ -8,10 +8,12 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
+#include "src/decode/message.h"
 #include "src/decode/row.h"
 #include "src/read/history.h"
 
@@ -127,6 +129,13 @@ fsw_same_actor(const FswPieceEntry *entry, const text *changed_by)
 
 /* ---- audit entries ---- */
 
+static int64
+feature_hash(const text *feature)
+{
+	return feature == NULL ? fsw_hash("feature:", "", 0) :
+		fsw_hash("feature:", VARDATA_ANY(feature), VARSIZE_ANY_EXHDR(feature));
+}
+
 /* What an effect that a search found says. */
 FswReadEffect
 fsw_read_effect(FswScan *scan)
@@ -200,20 +209,87 @@ is_feature_known(FswReader *reader, const FswPieceEntry *entry, const FswReadEff
 	return false;
 }
 
+/* Which of several readings has the feature's name whose id the entry gives; NULL if that is not known, or none has. */
+static const FswReadEffect *
+reading_of_id(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effects, int n)
+{
+	FswNames	names;
+	const text *name;
+
+	if (n < 2 || !effects[0].has_feature_id)
+		return NULL;
+	fsw_names_read(reader, PointerGetDatum(entry->source), "feature", psprintf(INT64_FORMAT, effects[0].feature_id), &names);
+	name = names.n == 0 ? NULL : fsw_names_at(&names, entry->at);
+	for (int i = 0; name != NULL && i < n; i++)
+	{
+		if (effects[i].has_feature && effects[i].feature_hash == feature_hash(name))
+			return &effects[i];
+	}
+	return NULL;
+}
+
+static const text *
+text_or_null(const char *word)
+{
+	return word == NULL ? NULL : cstring_to_text(word);
+}
+
 /*
- * What the entry says.  Where its message can be read in several ways: what a
- * flag event of the same second bears out, else the reading whose feature is
- * known, else the first.
+ * The names of a reading that is surely meant, where the columns have those of
+ * another or none.  The view history finds such rows by just these conditions.
+ */
+static void
+read_names(FswPieceEntry *entry)
+{
+	char	   *type = entry->related_type == NULL ? NULL : text_to_cstring(entry->related_type);
+	const FswLog *log = fsw_parse_log(VARDATA_ANY(entry->log), VARSIZE_ANY_EXHDR(entry->log), type);
+	const FswLogSplit *split;
+
+	if (entry->effect.split < 1 || entry->effect.split > log->nsplits)
+		return;
+	split = &log->splits[entry->effect.split - 1];
+	entry->true_feature = text_or_null(split->feature);
+	entry->true_segment = text_or_null(split->segment);
+	entry->true_identity = text_or_null(split->identity);
+	entry->misread = !fsw_same_or_null(entry->true_feature, entry->feature) ||
+		!fsw_same_or_null(entry->true_segment, entry->segment) || !fsw_same_or_null(entry->true_identity, entry->identity);
+}
+
+/* Of several readings, the one that a flag event of the same second bears out, else that whose feature is known. */
+static const FswReadEffect *
+likely_reading(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effects, int n)
+{
+	const FswReadEffect *likely = &effects[0];
+	int64		best = FSW_FOREVER;
+	bool		best_known = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		away = event_of_reading(reader, entry, &effects[i]);
+		bool		known = is_feature_known(reader, entry, &effects[i]);
+
+		if (away < best || (away == best && known && !best_known))
+		{
+			best = away;
+			best_known = known;
+			likely = &effects[i];
+		}
+	}
+	return likely;
+}
+
+/*
+ * What the entry says.  Where its message can be read in several ways: what the
+ * id tells that it gives, else what is likely, else the first.
  */
 static void
 read_effects(FswReader *reader, FswPieceEntry *entry)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT);
 	FswReadEffect *effects = NULL;
+	const FswReadEffect *surely;
 	int			n = 0;
 	int			max = 0;
-	int64		best = FSW_FOREVER;
-	bool		best_known = false;
 
 	fsw_scan_equal(scan, Int64GetDatum(entry->row.delivery));
 	fsw_scan_equal(scan, Int32GetDatum(entry->row.ordinal));
@@ -223,19 +299,13 @@ read_effects(FswReader *reader, FswPieceEntry *entry)
 	if (n == 0)
 		return;
 	entry->has_effect = true;
-	entry->effect = effects[0];
-	for (int i = 0; n > 1 && i < n; i++)
-	{
-		int64		away = event_of_reading(reader, entry, &effects[i]);
-		bool		known = is_feature_known(reader, entry, &effects[i]);
-
-		if (away < best || (away == best && known && !best_known))
-		{
-			best = away;
-			best_known = known;
-			entry->effect = effects[i];
-		}
-	}
+	surely = reading_of_id(reader, entry, effects, n);
+	if (surely != NULL)
+		entry->effect = *surely;
+	else
+		entry->effect = n > 1 ? *likely_reading(reader, entry, effects, n) : effects[0];
+	if (surely != NULL && entry->log != NULL && entry->readable_otherwise)
+		read_names(entry);
 }
 
 /*
@@ -285,6 +355,7 @@ read_entry(FswReader *reader, FswEntry row)
 {
 	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_AUDIT, row.delivery, row.ordinal);
 	FswPieceEntry *entry;
+	bool		of_variant;
 
 	if (scan == NULL || fsw_scan_bool(scan, AUDIT_is_test))
 		return NULL;
@@ -316,6 +387,10 @@ read_entry(FswReader *reader, FswEntry row)
 	entry->log = copy_text(scan, AUDIT_log);
 	entry->has_related = copy_id(scan, AUDIT_related_object_id, &entry->related_id);
 	entry->related_type = copy_text(scan, AUDIT_related_object_type);
+	of_variant = fsw_scan_is(scan, AUDIT_object, "variant");
+	entry->readable_otherwise = fsw_scan_bool(scan, AUDIT_ambiguous) ?
+		of_variant || fsw_scan_is(scan, AUDIT_related_object_type, "FEATURE") :
+		of_variant && (entry->segment != NULL || entry->identity != NULL);
 	if (is_copy(reader, entry))
 		return NULL;
 	read_effects(reader, entry);
@@ -365,13 +440,6 @@ fsw_piece_entry(FswReader *reader, FswEntry row)
 }
 
 /* ---- flag events ---- */
-
-static int64
-feature_hash(const text *feature)
-{
-	return feature == NULL ? fsw_hash("feature:", "", 0) :
-		fsw_hash("feature:", VARDATA_ANY(feature), VARSIZE_ANY_EXHDR(feature));
-}
 
 /* The hash that audit effects have of an event's override. */
 static bool

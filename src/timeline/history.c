@@ -47,37 +47,60 @@ fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event)
 	return FSW_EXPLAINS_NOT;
 }
 
+/* Behind the entry prior up to before end, where the time from one entry to the next is the longest. */
+int
+fsw_widest_gap(const int64 *at, int prior, int end)
+{
+	int			widest = prior + 1;
+
+	for (int i = prior + 2; i <= end; i++)
+	{
+		FSW_INTERRUPT();
+		if (fsw_apart(at[i], at[i - 1]) > fsw_apart(at[widest], at[widest - 1]))
+			widest = i;
+	}
+	return widest;
+}
+
 /*
  * Of entries in their order, about one flag, override and author, those that
  * are of one save with one of them: first up to before end.
  *
  * A save has at most one entry about the state and one about the value; those
  * about percentages do not say of which option.  From the first entry on, a
- * save takes what it can, so that each of its entries finds the same one.
+ * save takes what it can, so that each of its entries finds the same one.  Of
+ * two entries of a kind, what lies between is of the nearer one: the second
+ * save begins behind the longest time without an entry.
  */
 void
 fsw_save_of(const FswAbout *about, const int64 *at, int n, int of, int *first, int *end)
 {
-	bool		state = false;
-	bool		value = false;
+	int			state = -1;		/* the entry of the save about it */
+	int			value = -1;
 
 	*first = 0;
 	for (int i = 0; i < n; i++)
 	{
+		int			begin = -1;
+
 		FSW_INTERRUPT();
-		if (fsw_apart(at[i], at[*first]) > FSW_SAVE_SPAN ||
-			(about[i] == FSW_ABOUT_STATE && state) || (about[i] == FSW_ABOUT_VALUE && value))
+		if (fsw_apart(at[i], at[*first]) > FSW_SAVE_SPAN)
+			begin = i;
+		else if (about[i] == FSW_ABOUT_STATE && state >= *first)
+			begin = fsw_widest_gap(at, state, i);
+		else if (about[i] == FSW_ABOUT_VALUE && value >= *first)
+			begin = fsw_widest_gap(at, value, i);
+		if (begin >= 0 && of < begin)
 		{
-			if (of < i)
-			{
-				*end = i;
-				return;
-			}
-			*first = i;
-			state = value = false;
+			*end = begin;
+			return;
 		}
-		state = state || about[i] == FSW_ABOUT_STATE;
-		value = value || about[i] == FSW_ABOUT_VALUE;
+		if (begin >= 0)
+			*first = begin;
+		if (about[i] == FSW_ABOUT_STATE)
+			state = i;
+		if (about[i] == FSW_ABOUT_VALUE)
+			value = i;
 	}
 	*end = n;
 }

@@ -71,8 +71,16 @@ typedef enum FswExplains
 /* The entries of one save are within this time. */
 #define FSW_SAVE_SPAN		INT64CONST(250000)
 
+/*
+ * The event of a value that was saved alone is so near to its entry; and so
+ * near to each other are the entries of one save that nothing else is asked.
+ */
+#define FSW_VALUE_REACH		INT64CONST(50000)
+#define FSW_VALUE_NEAR		INT64CONST(30000)
+
 extern FswExplains fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event);
 extern int64 fsw_distance(int64 a, int64 b);
+extern int	fsw_widest_gap(const int64 *at, int prior, int end);
 extern void fsw_save_of(const FswAbout *about, const int64 *at, int n, int of, int *first, int *end);
 
 #endif							/* FSW_TIMELINE_HISTORY_H */
