@@ -83,3 +83,25 @@ WHERE d.source = 'fold 0' AND (SELECT count(*) FROM flagsmith.history h WHERE d.
 -- No order of insertion makes another line.
 SELECT count(DISTINCT lines) AS ways, max(n) AS lines FROM (
     SELECT source, count(*) AS n, jsonb_agg(to_jsonb(l) - 'source' ORDER BY (to_jsonb(l) - 'source')::text) AS lines FROM pg_temp.line l WHERE source LIKE 'fold %' GROUP BY source) s;
+
+-- An entry of a version that came twice has the earlier arrival, whichever copy was stored first.
+CREATE PROCEDURE pg_temp.twice(of text, copies text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    arrived text;
+BEGIN
+    PERFORM flagsmith.add_webhook(of, NULL, source => of, allow_unsigned => true, max_spool_age => NULL);
+    CALL pg_temp.event(100, 'version', '"a"');
+    CALL pg_temp.entry(100.1, 'New version published for feature: version', 'EF_VERSION', NULL);
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT of, convert_to(body, 'UTF8'), timestamptz '2026-11-01 12:01:56Z'
+    FROM told ORDER BY id DESC LIMIT 1 OFFSET 1;
+    FOREACH arrived IN ARRAY copies LOOP
+        INSERT INTO flagsmith.inbox (webhook, body, received_at)
+        SELECT of, convert_to(jsonb_set(body::jsonb, '{data,related_object_uuid}', '"00000006-0000-4000-b000-000000000006"')::text, 'UTF8'), timestamptz '2026-11-01 12:00Z' + arrived::interval FROM told ORDER BY id DESC LIMIT 1;
+    END LOOP;
+    DELETE FROM told WHERE at > 100;
+END $$;
+CALL pg_temp.twice('twice', '{100.2 s, 109 s}');
+CALL pg_temp.twice('twice, the later first', '{109 s, 100.2 s}');
+SELECT source, to_char(lower(period), 'HH24:MI:SS.MS') AS since, to_char(upper(period), 'HH24:MI:SS.MS') AS until, value, confidence, cause
+FROM flagsmith.flag_timeline WHERE source LIKE 'twice%' ORDER BY source, period;

@@ -202,10 +202,14 @@ static void
 read_version(FswHistoryReading *reading, FswScan *scan, int64 at, int64 arrived)
 {
 	text	   *uuid = fsw_scan_text(scan, EFFECT_version);
-	FswEvidence *piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
+	int64		delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
+	FswEvidence *piece;
 
+	/* how late it came says whether the version was scheduled */
+	arrived = fsw_first_arrival(reading->reader, delivery, arrived);
+	piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
 	piece->version = uuid == NULL ? 0 : DatumGetUInt64(fsw_text_hash(uuid));
-	piece->row = fsw_read_row(reading, fsw_scan_int64(scan, EFFECT_delivery, 0), NULL, false, 0);
+	piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
 }
 
 /* What an entry says about a state, false if nothing. */
