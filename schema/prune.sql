@@ -188,7 +188,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                     SELECT FROM flagsmith.audit_effect l
                     WHERE l.feature_hash = t.feature_hash AND l.environment_id IS NOT DISTINCT FROM t.environment_id
                         AND l.source = t.source AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0)
-                        AND l.project_id = t.project_id AND l.kind = t.kind
+                        AND l.project_id = t.project_id AND l.kind = t.kind AND l.kind <> 'version'
                         AND l.feature_id IS NOT DISTINCT FROM t.feature_id
                         AND l.scope_hash IS NOT DISTINCT FROM t.scope_hash
                         AND l.segment_id IS NOT DISTINCT FROM t.segment_id

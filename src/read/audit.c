@@ -297,6 +297,7 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 typedef struct Entries
 {
 	int64		name;			/* of the feature, hashed */
+	bool		of_versions;	/* those alone; else all but those */
 	bool		of_project;
 	bool		of_default;
 	bool		of_scope;		/* neither: of all overrides */
@@ -306,9 +307,11 @@ typedef struct Entries
 static FswScan *
 scan_entries(FswHistoryReading *reading, const Entries *entries)
 {
-	FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, entries->name,
-										entries->of_project);
+	FswScan    *scan;
 
+	if (entries->of_versions)
+		return fsw_scan_versions(reading->reader, reading->flag_facts, entries->name);
+	scan = fsw_scan_entries(reading->reader, reading->flag_facts, entries->name, entries->of_project);
 	if (entries->of_scope)
 		fsw_scan_equal(scan, Int64GetDatum(entries->scope_hash));
 	else
@@ -426,6 +429,10 @@ fsw_read_entries(FswHistoryReading *reading)
 
 		if (!flag->near)
 			read_entries(reading, &entries, 0);
+		entries.of_versions = true;
+		if (!flag->near && flag_facts->versioned)
+			read_entries(reading, &entries, 0);
+		entries.of_versions = false;
 		if (flag->nscopes == 1)
 			continue;
 		for (int of_project = 0; of_project < 2; of_project++)

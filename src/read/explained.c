@@ -224,8 +224,10 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 
 		if (of_override ? (!event->has_scope || wanted != FSW_EXPLAINS_SAVE) : facts->of_identity)
 			continue;
-		search = fsw_search_effects(event->source, event->feature_hash, event->has_environment,
-									event->environment_id, of_override, event->scope_hash);
+		search = wanted == FSW_EXPLAINS_VERSION ?
+			fsw_search_versions(event->source, event->feature_hash, event->environment_id) :
+			fsw_search_effects(event->source, event->feature_hash, event->has_environment,
+							   event->environment_id, of_override, event->scope_hash);
 		fsw_search_around(reader, &search, from, anchor, to, add_candidate, &candidates, &candidates.n);
 	}
 	return choose_entry(reader, &candidates, event);

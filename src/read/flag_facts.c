@@ -310,7 +310,7 @@ scan_flag_facts(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
 
 /*
  * The first columns of the index: what names the feature in an environment,
- * or in the project as a whole.
+ * or in the project as a whole; but for versions.
  */
 FswScan *
 fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, bool of_project)
@@ -323,6 +323,17 @@ fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, 
 	else
 		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
 	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
+	return scan;
+}
+
+/* The first columns of the index: the entries of the flag's versions. */
+FswScan *
+fsw_scan_versions(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
+{
+	FswScan    *scan = scan_flag_facts(reader, flag_facts, name);
+
+	fsw_scan_equal(scan, CStringGetTextDatum("version"));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
 	return scan;
 }
 
@@ -342,10 +353,8 @@ fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts)
 static bool
 has_version(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
 {
-	FswScan    *scan = scan_flag_facts(reader, flag_facts, name);
+	FswScan    *scan = fsw_scan_versions(reader, flag_facts, name);
 
-	fsw_scan_equal(scan, CStringGetTextDatum("version"));
-	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
 	if (flag_facts->created != FSW_NEVER)
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(fsw_after(flag_facts->created, -LIFE_SPREAD)));
 	if (flag_facts->deleted_at != FSW_FOREVER)

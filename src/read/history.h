@@ -214,6 +214,7 @@ extern FswSearch fsw_search_events(FswIndex index, int at_column, int64 feature_
 								   bool has_environment, int64 environment_id);
 extern FswSearch fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
 									int64 environment_id, bool has_scope, int64 scope_hash);
+extern FswSearch fsw_search_versions(const text *source, int64 feature_hash, int64 environment_id);
 extern FswSearch fsw_search_requests(const FswPieceEntry *entry);
 extern FswScan *fsw_search_begin(FswReader *reader, const FswSearch *search, int64 from, int64 to,
 								 ScanDirection direction);

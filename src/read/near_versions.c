@@ -14,7 +14,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -222,12 +221,8 @@ read_entries(Window *window)
 
 	for (int i = 0; i < flag_facts->feature.nnames && flag_facts->environment->has_project; i++)
 	{
-		FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_EFFECT_LIFE);
+		FswScan    *scan = fsw_scan_versions(window->reading.reader, flag_facts, flag_facts->feature.names[i]);
 
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.names[i]));
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
-		fsw_scan_equal(scan, CStringGetTextDatum("version"));
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(window->from));
 		if (window->to != FSW_FOREVER)
 			fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(window->to));

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
+
 #include "src/base/array.h"
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -35,7 +37,7 @@ fsw_search_events(FswIndex index, int at_column, int64 feature_hash, bool has_en
 	return search;
 }
 
-/* What audit entries say of one flag and one of its overrides, or of the default. */
+/* What audit entries say of one flag and one of its overrides, or of the default, but for versions. */
 FswSearch
 fsw_search_effects(const text *source, int64 feature_hash, bool has_environment, int64 environment_id,
 				   bool has_scope, int64 scope_hash)
@@ -46,6 +48,19 @@ fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
 	fsw_search_key(&search, Int64GetDatum(environment_id), !has_environment);
 	fsw_search_key(&search, fsw_text_hash(source), false);
 	fsw_search_key(&search, Int64GetDatum(scope_hash), !has_scope);
+	return search;
+}
+
+/* The audit entries of versions of one flag. */
+FswSearch
+fsw_search_versions(const text *source, int64 feature_hash, int64 environment_id)
+{
+	FswSearch	search = {.index = FSW_INDEX_EFFECT_LIFE,.at_column = EFFECT_occurred_at};
+
+	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
+	fsw_search_key(&search, fsw_text_hash(source), false);
+	fsw_search_key(&search, CStringGetTextDatum("version"), false);
+	fsw_search_key(&search, Int64GetDatum(environment_id), false);
 	return search;
 }
 

@@ -326,6 +326,7 @@ extern int64 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received
 extern void fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts);
 extern FswScan *fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name,
 								 bool of_project);
+extern FswScan *fsw_scan_versions(FswReader *reader, const FswFlagFacts *flag_facts, int64 name);
 extern bool fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts);
 extern int64 fsw_list_environment(FswReader *reader, FswScan *lists, Datum source);
 extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment);

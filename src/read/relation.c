@@ -164,8 +164,14 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '3 seconds'::pg_catalog.interval"
 	" AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
+
+	/*
+	 * what was saved by itself; versions have the next, so that after
+	 * thousands of them one search says that nothing was
+	 */
 	[FSW_INDEX_EFFECT_FEATURE] = {"audit_effect_feature_hash_idx", FSW_READ_AUDIT_EFFECT,
-	"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL, NULL},
+		"feature_hash, environment_id, " HASH("source") ", scope_hash, occurred_at", NULL,
+	"kind OPERATOR(pg_catalog.<>) 'version'"},
 
 	/*
 	 * when the feature came and went, whether it has versions, what changed
