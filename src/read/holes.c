@@ -38,7 +38,8 @@
 #define MAX_STEPS		65536
 
 /* The blocks that are marked, from the largest; as in row_store.c. */
-static const int64 block_sizes[] = {262144, 4096, 64};
+#define SMALL_BLOCK		INT64CONST(64)
+static const int64 block_sizes[] = {262144, 4096, SMALL_BLOCK};
 
 /* Ids that follow each other. */
 typedef struct Run
@@ -139,37 +140,44 @@ share_import(const EntryOf *a, const EntryOf *b)
 	return false;
 }
 
-/* The size of the largest block that ends with an id and is complete; 0 if none is marked. */
+/* Is the block of ids that has one in it marked as complete? */
+static bool
+is_marked(Walk *walk, int64 size, int64 id)
+{
+	FswScan    *scan = fsw_scan_of(walk->reader, FSW_INDEX_AUDIT_BLOCK);
+
+	walk->nsteps++;
+	fsw_scan_equal(scan, walk->environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(size));
+	fsw_scan_equal(scan, Int64GetDatum(id / size));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan) && fsw_is_known(scan, BLOCK_stored_at, walk->environment);
+}
+
+/* How many ids that end with one are known at once to be there; 0 if a row has to be read. */
 static int64
-marked_block(Walk *walk, int64 last)
+marked_block(Walk *walk, int64 last, bool first)
 {
 	for (int i = 0; i < (int) lengthof(block_sizes) && last > 0; i++)
 	{
-		int64		size = block_sizes[i];
-		FswScan    *scan;
-
-		if ((last + 1) % size != 0)
-			continue;
-		walk->nsteps++;
-		scan = fsw_scan_of(walk->reader, FSW_INDEX_AUDIT_BLOCK);
-		fsw_scan_equal(scan, walk->environment->source);
-		fsw_scan_equal(scan, Int64GetDatum(size));
-		fsw_scan_equal(scan, Int64GetDatum((last + 1) / size - 1));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (fsw_scan_next(scan) && fsw_is_known(scan, BLOCK_stored_at, walk->environment))
-			return size;
+		if ((last + 1) % block_sizes[i] == 0 && is_marked(walk, block_sizes[i], last))
+			return block_sizes[i];
 	}
+	/* only the first can be in the middle of a complete block */
+	if (first && last > 0 && last < PG_INT64_MAX - 1 && is_marked(walk, SMALL_BLOCK, last))
+		return last % SMALL_BLOCK + 1;
 	return 0;
 }
 
 /* Where to begin: far enough behind an instant to judge a hole before it. */
 static int64
-find_start(const Walk *walk, int64 until)
+find_start(Walk *walk, int64 until)
 {
 	FswScan    *scan;
 	int64		id = PG_INT64_MAX - 1;
 	int64		start;
-	int			n = 0;
+	int64		next;
+	int64		n = 0;			/* ids between */
 
 	if (until == FSW_FOREVER || !walk->environment->has_project)
 		return id;
@@ -183,8 +191,18 @@ find_start(const Walk *walk, int64 until)
 	if (id == PG_INT64_MAX - 1)
 		return id;
 
-	start = id;
-	scan = scan_ids(walk, BTGreaterEqualStrategyNumber, id);
+	start = next = id;
+	while (n <= BESIDE + 2 && next > 0 && is_marked(walk, SMALL_BLOCK, next))
+	{
+		int64		last = Min(next | (SMALL_BLOCK - 1), start + (BESIDE + 3 - n));
+
+		n += last - start;
+		start = last;
+		next = last + 1;
+	}
+	if (n > BESIDE + 2)
+		return start;
+	scan = scan_ids(walk, BTGreaterEqualStrategyNumber, start);
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (n <= BESIDE + 2 && fsw_scan_next(scan))
 	{
@@ -200,13 +218,15 @@ static void
 walk_ids(Walk *walk, int64 last)
 {
 	FswScan    *scan = NULL;
+	bool		first = true;
 
 	while (walk->nearlier <= BESIDE + 2 && walk->nsteps < MAX_STEPS)
 	{
-		int64		size = marked_block(walk, last);
+		int64		size = marked_block(walk, last, first);
 		int64		id;
 		EntryOf		entry;
 
+		first = false;
 		if (size > 0)
 		{
 			add_run(walk, last + 1 - size, last);
