@@ -464,28 +464,15 @@ read_list(FswHistoryReading *reading, Jsonb *list, int **states)
 	iterator = JsonbIteratorInit(&list->root);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
-		JsonbContainer *object;
-		JsonbValue *enabled;
-		JsonbValue *value;
-		JsonbValue *variants;
+		int			state;
 
 		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_ELEM || element.type != jbvBinary ||
 			!JsonContainerIsObject(element.val.binary.data))
 			continue;
-		object = element.val.binary.data;
-		enabled = getKeyJsonValueFromContainer(object, "enabled", 7, NULL);
-		value = getKeyJsonValueFromContainer(object, "value", 5, NULL);
-		variants = getKeyJsonValueFromContainer(object, "multivariate_feature_state_values",
-												strlen("multivariate_feature_state_values"),
-												NULL);
-		if (enabled == NULL || enabled->type != jbvBool)
-			continue;
-		(*states)[n++] = fsw_intern_state(&reading->states, enabled->val.boolean,
-										  value == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(value)),
-										  value == NULL,
-										  variants == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(variants)),
-										  variants == NULL);
+		state = fsw_intern_listed(&reading->states, element.val.binary.data, element.val.binary.len);
+		if (state != FSW_NOT_TOLD)
+			(*states)[n++] = state;
 	}
 	return n;
 }

@@ -169,6 +169,15 @@ fsw_is_ahead(int64 event_at, int64 received_at)
 		fsw_apart(event_at, received_at) > FSW_AHEAD;
 }
 
+/* A state in a list of a version, which the next lists have in the same bytes. */
+typedef struct FswListed
+{
+	uint64		hash;
+	char	   *bytes;			/* NULL: nothing here */
+	int			length;
+	int			state;			/* FSW_NOT_TOLD: it is none */
+} FswListed;
+
 /* While a history is read: the states it has so far. */
 typedef struct FswStateTable
 {
@@ -179,12 +188,16 @@ typedef struct FswStateTable
 	int		   *buckets;		/* index of a state + 1 */
 	uint64	   *hashes;			/* by state: of its value, equal for equal
 								 * ones */
+	int			nlisted;
+	int			maxlisted;		/* a power of two */
+	FswListed  *listed;			/* by hash */
 } FswStateTable;
 
 extern Jsonb *fsw_shown_variants(Jsonb *sent);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
+extern int	fsw_intern_listed(FswStateTable *table, JsonbContainer *object, int length);
 extern int	fsw_combine_state(FswFlag *flag, int state, int variants);
 
 /* What a project, an environment, a segment or a feature was called, by time. */

@@ -213,6 +213,81 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 	return intern_shown(table, enabled, shown);
 }
 
+/* The state that an object in a list of a version tells, FSW_NOT_TOLD for none. */
+static int
+intern_object(FswStateTable *table, JsonbContainer *object)
+{
+	JsonbValue *enabled = getKeyJsonValueFromContainer(object, "enabled", 7, NULL);
+	JsonbValue *value = getKeyJsonValueFromContainer(object, "value", 5, NULL);
+	JsonbValue *variants = getKeyJsonValueFromContainer(object, "multivariate_feature_state_values",
+														strlen("multivariate_feature_state_values"), NULL);
+
+	if (enabled == NULL || enabled->type != jbvBool)
+		return FSW_NOT_TOLD;
+	return fsw_intern_state(table, enabled->val.boolean,
+							value == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(value)), value == NULL,
+							variants == NULL ? (Datum) 0 : JsonbPGetDatum(JsonbValueToJsonb(variants)), variants == NULL);
+}
+
+/* Where the object with these bytes is, or is to be put. */
+static FswListed *
+find_listed(FswListed *listed, int n, uint64 hash, const char *bytes, int length)
+{
+	uint64		place = hash & (n - 1);
+
+	while (listed[place].bytes != NULL &&
+		   (listed[place].hash != hash || listed[place].length != length ||
+			memcmp(listed[place].bytes, bytes, length) != 0))
+		place = (place + 1) & (n - 1);
+	return &listed[place];
+}
+
+static void
+grow_listed(FswStateTable *table)
+{
+	int			n = Max(64, table->maxlisted * 2);
+	FswListed  *listed = (FswListed *) MemoryContextAllocZero(table->mcxt, n * sizeof(FswListed));
+
+	for (int i = 0; i < table->maxlisted; i++)
+	{
+		const FswListed *old = &table->listed[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (old->bytes != NULL)
+			*find_listed(listed, n, old->hash, old->bytes, old->length) = *old;
+	}
+	if (table->listed != NULL)
+		pfree(table->listed);
+	table->listed = listed;
+	table->maxlisted = n;
+}
+
+/*
+ * fsw_intern_listed() - the index of the state that an object in a list of a version tells,
+ * FSW_NOT_TOLD for none.  A list has all states of its version, and the next
+ * one mostly the same but for one: so what has the same bytes is not taken
+ * apart again.
+ */
+int
+fsw_intern_listed(FswStateTable *table, JsonbContainer *object, int length)
+{
+	uint64		hash = DatumGetUInt64(hash_any_extended((unsigned char *) object, length, 0));
+	FswListed  *listed;
+
+	if (table->nlisted * 2 >= table->maxlisted)
+		grow_listed(table);
+	listed = find_listed(table->listed, table->maxlisted, hash, (char *) object, length);
+	if (listed->bytes != NULL)
+		return listed->state;
+	listed->state = intern_object(table, object);
+	listed->hash = hash;
+	listed->length = length;
+	listed->bytes = MemoryContextAlloc(table->mcxt, length);
+	memcpy(listed->bytes, object, length);
+	table->nlisted++;
+	return listed->state;
+}
+
 /*
  * The index of a state that is the one but for the variants of the other, or
  * without any for FSW_NOT_LIVE.
