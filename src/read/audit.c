@@ -58,8 +58,11 @@ read_segment_end(FswHistoryReading *reading, int scope)
 {
 	const FswEnvironment *environment = reading->flag_facts->environment;
 	int64		segment_id = reading->history->shown_scopes[scope].segment_id;
-	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
+	FswScan    *scan;
 
+	if (fsw_index_is_empty(reading->reader, FSW_INDEX_EFFECT_SEGMENT))
+		return;
+	scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_SEGMENT);
 	fsw_scan_equal(scan, environment->source);
 	fsw_scan_equal(scan, Int64GetDatum(segment_id));
 	fsw_scan_begin(scan, ForwardScanDirection);

@@ -177,15 +177,23 @@ environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 	return result;
 }
 
-/* The environment that a webhook is set to be of, or -1. */
+/* The environment that a webhook is set to be of, or -1.  Mostly one list after the other is of the same. */
 static int64
 environment_of_webhook(FswReader *reader, Datum webhook)
 {
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
+	FswScan    *scan;
 
+	if (reader->webhook != NULL && fsw_same_text(webhook, PointerGetDatum(reader->webhook)))
+		return reader->webhook_environment;
+	scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
 	fsw_scan_equal(scan, webhook);
 	fsw_scan_begin(scan, ForwardScanDirection);
-	return fsw_scan_next(scan) ? fsw_scan_int64(scan, WEBHOOK_environment_id, -1) : -1;
+	reader->webhook_environment = fsw_scan_next(scan) ? fsw_scan_int64(scan, WEBHOOK_environment_id, -1) : -1;
+	if (reader->webhook != NULL)
+		pfree(reader->webhook);
+	reader->webhook = (text *) MemoryContextAlloc(reader->mcxt, VARSIZE_ANY(DatumGetPointer(webhook)));
+	memcpy(reader->webhook, DatumGetPointer(webhook), VARSIZE_ANY(DatumGetPointer(webhook)));
+	return reader->webhook_environment;
 }
 
 /*
@@ -633,13 +641,19 @@ read_creation(FswReader *reader, const FswFlagFacts *flag_facts, FswIndex index,
 
 /* Was the environment heard of by the instant at which the feature was made? */
 static bool
-was_known(FswReader *reader, const FswEnvironment *environment, int64 created)
+was_known(FswReader *reader, FswEnvironment *environment, int64 created)
 {
-	FswNames	names;
+	if (!environment->has_heard)
+	{
+		FswNames	names;
 
-	fsw_names_read(reader, environment->source, "environment",
-				   psprintf(INT64_FORMAT, environment->environment_id), &names);
-	return names.n > 0 && names.from[0] <= fsw_after(created, LIFE_SPREAD);
+		fsw_names_read(reader, environment->source, "environment",
+					   psprintf(INT64_FORMAT, environment->environment_id), &names);
+		environment->has_heard = true;
+		environment->heard = names.n > 0;
+		environment->heard_from = names.n > 0 ? names.from[0] : FSW_FOREVER;
+	}
+	return environment->heard && environment->heard_from <= fsw_after(created, LIFE_SPREAD);
 }
 
 /*
@@ -649,7 +663,7 @@ was_known(FswReader *reader, const FswEnvironment *environment, int64 created)
 static void
 apply_settings(FswReader *reader, const FswFlagFacts *flag_facts, FswCreation *creation)
 {
-	const FswEnvironment *environment = flag_facts->environment;
+	FswEnvironment *environment = flag_facts->environment;
 	int64		created = flag_facts->created != FSW_NEVER ? flag_facts->created : creation->created;
 	bool		by_environment = environment->created_at != FSW_NEVER && environment->created_at > created;
 	int			prevented = fsw_entry_setting(reader, by_environment ? &environment->creation : &flag_facts->creation,

@@ -75,6 +75,9 @@ typedef struct FswEnvironment
 	int64		created_at;
 	FswEntry	creation;		/* the audit entry that told it */
 	bool		clone;			/* made as a copy of another environment */
+	bool		has_heard;		/* whether and since when its name is known */
+	bool		heard;
+	int64		heard_from;
 	bool		has_end;		/* gone is read */
 	int64		deleted_at;		/* deleted; FSW_FOREVER */
 	int			nsiblings;		/* environments of the project, once read */

@@ -181,6 +181,8 @@ typedef struct FswReader
 	Relation	tables[FSW_READ_TABLE_COUNT];
 	FswScan    *scans[FSW_INDEX_COUNT];
 	struct FswPieces *pieces;	/* what piece.c has read so far */
+	text	   *webhook;		/* of which the environment was asked last */
+	int64		webhook_environment;
 	FswReach	reach;			/* of environment defaults */
 	bool		looked[FSW_INDEX_COUNT];	/* whether there is anything */
 	bool		empty[FSW_INDEX_COUNT];
