@@ -125,17 +125,6 @@ extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
 
-/* For qsort() of indexes. */
-static inline int
-fsw_compare_int(const void *a, const void *b)
-{
-	int			x = *(const int *) a;
-	int			y = *(const int *) b;
-
-	FSW_INTERRUPT();
-	return x < y ? -1 : x > y;
-}
-
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);
@@ -146,6 +135,7 @@ extern int	fsw_version_contradictions(const FswVersions *versions, int index);
 extern bool fsw_version_never(const FswVersions *versions, int index, const int *before);
 
 /* version_list.c */
+extern void fsw_sort_states(int *states, int n);
 extern bool fsw_version_find(const FswVersions *versions, int *current, const FswEvidence *list);
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,

@@ -24,6 +24,62 @@ compare_held(const void *a, const void *b)
 	return x->scope < y->scope ? -1 : x->scope > y->scope;
 }
 
+/* Where the run of states that never fall ends, which begins at first. */
+static int
+end_of_run(const int *states, int first, int n)
+{
+	int			end = first + 1;
+
+	while (end < n && states[end] >= states[end - 1])
+		end++;
+	return Min(end, n);
+}
+
+/*
+ * Sort the states of a list.  They are numbered as they were read, so a list
+ * is mostly one long run and a few states that came later: runs are merged
+ * two by two.
+ */
+void
+fsw_sort_states(int *states, int n)
+{
+	int		   *from = states;
+	int		   *to;
+	int		   *spare;
+	int			nruns;
+
+	if (end_of_run(states, 0, n) == n)
+		return;
+	to = spare = palloc_array(int, n);
+	do
+	{
+		int		   *merged = to;
+
+		nruns = 0;
+		for (int begin = 0; begin < n; nruns++)
+		{
+			int			middle = end_of_run(from, begin, n);
+			int			end = end_of_run(from, middle, n);
+			int			i = begin;
+			int			j = middle;
+
+			FSW_INTERRUPT();
+			while (i < middle && j < end)
+				*merged++ = from[i] <= from[j] ? from[i++] : from[j++];
+			while (i < middle)
+				*merged++ = from[i++];
+			while (j < end)
+				*merged++ = from[j++];
+			begin = end;
+		}
+		to = from;
+		from = merged - n;
+	} while (nruns > 1);
+	if (from != states)
+		memcpy(states, from, n * sizeof(int));
+	pfree(spare);
+}
+
 /*
  * Which override is meant by a list was lost: it is known again by a list
  * that shows exactly what all overrides were told last.  Returns whether it
@@ -55,8 +111,8 @@ fsw_version_find(const FswVersions *set, int *current, const FswEvidence *list)
 	{
 		int		   *listed = memcpy(palloc_array(int, n + 1), list->list + 1, n * sizeof(int));
 
-		qsort(told, n, sizeof(int), fsw_compare_int);
-		qsort(listed, n, sizeof(int), fsw_compare_int);
+		fsw_sort_states(told, n);
+		fsw_sort_states(listed, n);
 		found = n == 0 || memcmp(told, listed, n * sizeof(int)) == 0;
 		pfree(listed);
 	}
@@ -106,7 +162,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 	}
 	qsort(held, nheld, sizeof(FswHeld), compare_held);
 	memcpy(listed, list->list + 1, nlisted * sizeof(int));
-	qsort(listed, nlisted, sizeof(int), fsw_compare_int);
+	fsw_sort_states(listed, nlisted);
 
 	for (int i = 0; i < nheld;)
 	{

@@ -245,8 +245,11 @@ compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *gro
 	}
 	if (list->nlist > 0)
 		memcpy(listed, list->list, list->nlist * sizeof(int));
-	qsort(states, group->nevents, sizeof(int), fsw_compare_int);
-	qsort(listed, list->nlist, sizeof(int), fsw_compare_int);
+	if (result >= 0)
+	{
+		fsw_sort_states(states, group->nevents);
+		fsw_sort_states(listed, list->nlist);
+	}
 	for (int i = 0; i < group->nevents && result >= 0; i++, j++)
 	{
 		while (j < list->nlist && listed[j] < states[i])
