@@ -66,6 +66,7 @@ fsw_environment(const FswPair *pair, TimestampTz known_at)
 	environment->environment_id = pair->environment_id;
 	environment->has_project = pair->has_project;
 	environment->project_id = pair->project_id;
+	environment->heard_from = pair->environment_existed;
 	environment->known_at = known_at;
 	return environment;
 }

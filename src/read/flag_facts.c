@@ -639,23 +639,6 @@ read_creation(FswReader *reader, const FswFlagFacts *flag_facts, FswIndex index,
 	}
 }
 
-/* Was the environment heard of by the instant at which the feature was made? */
-static bool
-was_known(FswReader *reader, FswEnvironment *environment, int64 created)
-{
-	if (!environment->has_heard)
-	{
-		FswNames	names;
-
-		fsw_names_read(reader, environment->source, "environment",
-					   psprintf(INT64_FORMAT, environment->environment_id), &names);
-		environment->has_heard = true;
-		environment->heard = names.n > 0;
-		environment->heard_from = names.n > 0 ? names.from[0] : FSW_FOREVER;
-	}
-	return environment->heard && environment->heard_from <= fsw_after(created, LIFE_SPREAD);
-}
-
 /*
  * Whether a state was made from the defaults at all: as the project is set
  * when the feature, or later the environment, is made.
@@ -663,14 +646,15 @@ was_known(FswReader *reader, FswEnvironment *environment, int64 created)
 static void
 apply_settings(FswReader *reader, const FswFlagFacts *flag_facts, FswCreation *creation)
 {
-	FswEnvironment *environment = flag_facts->environment;
+	const FswEnvironment *environment = flag_facts->environment;
 	int64		created = flag_facts->created != FSW_NEVER ? flag_facts->created : creation->created;
 	bool		by_environment = environment->created_at != FSW_NEVER && environment->created_at > created;
 	int			prevented = fsw_entry_setting(reader, by_environment ? &environment->creation : &flag_facts->creation,
 											  "project", "prevent_flag_defaults");
 
 	creation->told = flag_facts->created != FSW_NEVER && prevented >= 0 && !fsw_flag_facts_is_copy(reader, flag_facts, created) &&
-		(environment->created_at != FSW_NEVER || was_known(reader, environment, created));
+		(environment->created_at != FSW_NEVER ||
+		 (environment->heard_from != FSW_FOREVER && environment->heard_from <= fsw_after(created, LIFE_SPREAD)));
 	if (prevented <= 0)
 		return;
 	creation->enabled = false;

@@ -23,7 +23,7 @@
 #include "src/timeline/naming.h"
 
 /* Up to so many rows of a thing are read at once. */
-#define FEW_ROWS 24
+#define FEW_ROWS 8
 
 /* One row of a thing. */
 typedef struct NameRow
@@ -263,6 +263,33 @@ read_project(const NameReading *reading, FswNames *names)
 	}
 }
 
+/*
+ * Has the thing no other name than the first of its rows, as is most likely of
+ * many?  Rows are in the order of names, so the last one tells.
+ */
+static bool
+read_single(NameReading *reading, FswNames *names)
+{
+	FswScan    *scan = scan_thing(reading, NULL);
+	int64		told_at = FSW_NEVER;
+
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		text	   *found = fsw_scan_text(scan, NAME_name);
+
+		if (found == NULL || !is_of(reading, scan))
+			continue;
+		if (!fsw_same_text(PointerGetDatum(found), PointerGetDatum(reading->names[0].name)))
+			return false;
+		tell_project(scan, names, &told_at);
+		if (names->has_project)
+			break;
+	}
+	reading->n = 1;
+	return true;
+}
+
 /* Read all rows of the thing, if they are few. */
 static bool
 read_few(NameReading *reading, FswNames *names)
@@ -365,11 +392,16 @@ fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id
 	reading.few = read_few(&reading, names);
 	if (!reading.few)
 	{
-		reading.n = 0;
-		find_names(&reading);
 		memset(names, 0, sizeof(FswNames));
 		names->seen_until = FSW_NEVER;
-		read_project(&reading, names);
+		if (!read_single(&reading, names))
+		{
+			memset(names, 0, sizeof(FswNames));
+			names->seen_until = FSW_NEVER;
+			reading.n = 0;
+			find_names(&reading);
+			read_project(&reading, names);
+		}
 		reading.existed = read_existed(&reading);
 	}
 	if (reading.n == 0)

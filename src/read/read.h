@@ -75,9 +75,7 @@ typedef struct FswEnvironment
 	int64		created_at;
 	FswEntry	creation;		/* the audit entry that told it */
 	bool		clone;			/* made as a copy of another environment */
-	bool		has_heard;		/* whether and since when its name is known */
-	bool		heard;
-	int64		heard_from;
+	int64		heard_from;		/* its first name; FSW_FOREVER: it has none */
 	bool		has_end;		/* gone is read */
 	int64		deleted_at;		/* deleted; FSW_FOREVER */
 	int			nsiblings;		/* environments of the project, once read */
@@ -232,7 +230,7 @@ typedef struct FswPair
 	FswSpan		project_named;	/* when each bore its name */
 	FswSpan		environment_named;
 	FswSpan		feature_named;
-	int64		environment_existed;
+	int64		environment_existed;	/* FSW_FOREVER: never heard of */
 	int64		feature_existed;
 	FswSpan		evidence;		/* of the project, as far as names tell */
 } FswPair;

@@ -362,6 +362,22 @@ fsw_only_source(FswReader *reader)
 	return only != NULL ? only : cstring_to_text("");
 }
 
+/* An environment for all time; the feature of the pair is to be set. */
+static FswPair *
+pair_of(const Thing *environment)
+{
+	FswPair    *pair = palloc0_object(FswPair);
+	FswSpan		always = {FSW_NEVER, FSW_FOREVER};
+
+	pair->source = environment->source;
+	pair->has_project = environment->names.has_project;
+	pair->project_id = environment->names.project_id;
+	pair->environment_id = environment->id;
+	pair->environment_existed = environment->names.n == 0 ? FSW_FOREVER : environment->names.from[0];
+	pair->project_named = pair->environment_named = pair->feature_named = pair->evidence = always;
+	return pair;
+}
+
 /*
  * The pair of an environment and a feature, or an environment alone, by ids;
  * NULL where either was never heard of, or they are of two projects.
@@ -371,6 +387,7 @@ fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id, con
 {
 	Thing		environment = {.source = source,.id = environment_id};
 	Thing		feature = {.source = source};
+	FswPair    *pair;
 
 	read_names(reader, "environment", &environment);
 	if (environment.names.n == 0)
@@ -382,24 +399,20 @@ fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id, con
 		if (feature.names.n == 0 || !in_one_project(&feature, &environment))
 			return NULL;
 	}
-	return fsw_resolve_ids(reader, source, environment_id, feature.id);
+	hash_names(&feature);
+	pair = pair_of(&environment);
+	pair->feature = feature.feature;
+	return pair;
 }
 
 /* An environment by its id, for all time; the feature of the pair is to be set. */
 FswPair *
 fsw_resolve_environment(FswReader *reader, Datum source, int64 environment_id)
 {
-	FswPair    *pair = palloc0_object(FswPair);
 	Thing		environment = {.source = source,.id = environment_id};
-	FswSpan		always = {FSW_NEVER, FSW_FOREVER};
 
 	read_names(reader, "environment", &environment);
-	pair->source = source;
-	pair->has_project = environment.names.has_project;
-	pair->project_id = environment.names.project_id;
-	pair->environment_id = environment_id;
-	pair->project_named = pair->environment_named = pair->feature_named = pair->evidence = always;
-	return pair;
+	return pair_of(&environment);
 }
 
 /* A feature by its id, with all names that it ever had. */
