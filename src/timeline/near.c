@@ -229,9 +229,9 @@ find_end(const FswFlag *flag, const FswVersions *set, const Chain *chain, const 
 }
 
 /*
- * Is no event and no version in the stretch left over?  Then none of them can
- * be given to others for one beyond it, but where both of its ends are within
- * reach of one event.
+ * Is no event and no version in the stretch left over, and nothing put
+ * together that is not near?  Then none of them can be given to others for one
+ * beyond it, but where both of its ends are within reach of one event.
  */
 static bool
 is_complete(const FswFlag *flag, const FswVersions *set, const FswNear *near)
@@ -244,7 +244,7 @@ is_complete(const FswFlag *flag, const FswVersions *set, const FswNear *near)
 
 		FSW_INTERRUPT();
 		if (!version->imported && !is_settled(flag, version) &&
-			(!version->has_events || (version->entry == FSW_NEVER && version->list == NULL)))
+			(version->far || !version->has_events || (version->entry == FSW_NEVER && version->list == NULL)))
 			return false;
 	}
 	return true;

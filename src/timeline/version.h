@@ -49,6 +49,7 @@ typedef struct FswVersion
 	bool		never;			/* announced, but never live */
 	bool		scheduled;		/* told of late, though its entry came at once */
 	bool		moved;
+	bool		far;			/* its events found nothing that is nearer */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	int64		time;

@@ -388,6 +388,17 @@ cost_for(const Group *group, int version)
 	return -1;
 }
 
+/* Is what the group has none of its near versions? */
+static bool
+is_far(const Match *match, const Group *group)
+{
+	const FswVersion *version = &match->versions[group->version];
+	int64		told = version->entry != FSW_NEVER ? version->entry : version->list_arrived;
+	int64		cost = cost_for(group, group->version);
+
+	return fsw_apart(told, group->time) > NEAR || cost < 0 || cost > 2 * NEAR;
+}
+
 /* Can the group have a better version, a free one or by exchange?  Take it. */
 static bool
 improve(Match *match, int index)
@@ -604,6 +615,7 @@ fsw_version_collect(FswVersions *set)
 			continue;
 		version = group->version >= 0 ? &match.versions[group->version] :
 			begin_version(&match.versions[n++]);
+		version->far = group->version >= 0 && is_far(&match, group);
 		version->time = group->time;
 		version->imported = group->imported;
 		if (group->deleted)
