@@ -476,6 +476,8 @@ read_list(FswHistoryReading *reading, Jsonb *list, int **states)
 		state = fsw_intern_listed(&reading->states, element.val.binary.data, element.val.binary.len);
 		if (state != FSW_NOT_TOLD)
 			(*states)[n++] = state;
+		if (n > 0 && reading->default_alone)
+			break;
 	}
 	return n;
 }

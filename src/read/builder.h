@@ -74,6 +74,7 @@ typedef struct FswHistoryReading
 	int64		created_at;		/* of the feature, as far as it was read */
 	int64		first;			/* near an instant of versions: all from here
 								 * is read */
+	bool		default_alone;	/* of lists, not the states of overrides */
 	int			noverrides;		/* to be read near the instant */
 	FswOverride *overrides;
 	int			nsame;			/* effects read last, all of one time */

@@ -328,6 +328,38 @@ read_outermost(Window *window, bool last, int few, int begin)
 }
 
 /*
+ * Where the next list came soon after the first one of all: did nothing happen
+ * or arrive for a while in between?  Then no event of a later version can be
+ * put to the first, nor one of the first to a later version while it has its
+ * own.
+ */
+static bool
+is_parted(Window *window, int begin, bool few, int64 next)
+{
+	FswFlag    *flag = window->flag;
+	int			end = flag->nevidence;
+	int64		first = flag->evidence[begin].at;
+	int64		quiet = first;
+	bool		result;
+
+	if (fsw_apart(next, first) >= 2 * LATE)
+		return true;
+	if (!few)
+		return false;
+	for (int i = begin + 1; i < end; i++)
+		quiet = Max(quiet, flag->evidence[i].arrived);
+	window->to = fsw_after(quiet, FSW_QUIET);
+	read_entries(window);
+	window->from = fsw_after(first, 1);
+	result = next > window->to && read_changes(window, FIRST_CHANGES);
+	for (int i = end; i < flag->nevidence; i++)
+		result = result && flag->evidence[i].kind == FSW_EV_VERSION &&
+			flag->evidence[i].version == flag->evidence[begin].version;
+	flag->nevidence = end;
+	return result;
+}
+
+/*
  * The first list of all, and the events up to then, if they are few; false if
  * others came too near to it.
  */
@@ -337,21 +369,24 @@ read_first(Window *window)
 	FswFlag    *flag = window->flag;
 	int			begin = flag->nevidence;
 	int			best = read_outermost(window, false, 2, begin);
+	int64		next = FSW_FOREVER;
+	bool		few;
 
-	for (int i = begin; i < flag->nevidence; i++)
-	{
-		if (i != best && fsw_apart(flag->evidence[i].at, flag->evidence[best].at) < 2 * LATE)
-			return false;
-	}
 	if (best == flag->nevidence)
 		return false;
+	for (int i = begin; i < flag->nevidence; i++)
+	{
+		if (i != best)
+			next = Min(next, flag->evidence[i].at);
+	}
 	flag->evidence[begin] = flag->evidence[best];
 	flag->nevidence = begin + 1;
 	window->from = FSW_NEVER;
 	window->to = flag->evidence[begin].at;
-	if (!read_changes(window, FIRST_CHANGES))
+	few = read_changes(window, FIRST_CHANGES);
+	if (!few)
 		flag->nevidence = begin + 1;
-	return true;
+	return is_parted(window, begin, few, next);
 }
 
 /* The state of the default in the last list of all, which is no evidence near the instant. */
@@ -360,8 +395,12 @@ find_last(Window *window)
 {
 	FswFlag    *flag = window->flag;
 	int			begin = flag->nevidence;
-	int			best = read_outermost(window, true, 1, begin);
 	int			state = FSW_NOT_TOLD;
+	int			best;
+
+	window->reading.default_alone = true;
+	best = read_outermost(window, true, 1, begin);
+	window->reading.default_alone = false;
 
 	if (best < flag->nevidence && flag->evidence[best].nlist > 0)
 		state = flag->evidence[best].list[0];

@@ -294,6 +294,12 @@ extern void fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int fir
 extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope);
 
 /*
+ * So long before and after a stretch nothing happened or arrived: no event is
+ * put together with what is told beyond that, but in need.
+ */
+#define FSW_QUIET	INT64CONST(21000000)
+
+/*
  * What was read of versions around an instant.  All evidence from first to
  * last is there, and beside it pieces that are settled.
  */

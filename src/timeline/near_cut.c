@@ -12,12 +12,6 @@
 
 #include "src/timeline/model.h"
 
-/*
- * So long before and after a stretch nothing happened or arrived: no event is
- * put together with what is told beyond that, but in need.
- */
-#define QUIET		INT64CONST(21000000)
-
 /* Nor in need. */
 #define APART		(FSW_ENTRY_DELAY + 2 * FSW_CLOCKS)
 
@@ -110,12 +104,12 @@ cut_before(const Span *spans, int n, FswNear *near)
 		int64		apart = fsw_apart(spans[i].from, quiet);
 
 		FSW_INTERRUPT();
-		if (apart >= QUIET && first == n)
+		if (apart >= FSW_QUIET && first == n)
 		{
 			first = i;
 			near->first = spans[i].from;
 		}
-		if (apart >= APART || (apart >= QUIET && fsw_apart(spans[i].from, near->first) >= FSW_MATCH_REACH))
+		if (apart >= APART || (apart >= FSW_QUIET && fsw_apart(spans[i].from, near->first) >= FSW_MATCH_REACH))
 		{
 			near->exact_from = spans[i].from;
 			break;
@@ -140,7 +134,7 @@ cut_behind(const Span *spans, int n, int first, FswNear *near)
 	{
 		FSW_INTERRUPT();
 		ends[i] = quiet;
-		if (fsw_apart(i < n ? Min(spans[i].from, near->read_to) : near->read_to, quiet) >= QUIET)
+		if (fsw_apart(i < n ? Min(spans[i].from, near->read_to) : near->read_to, quiet) >= FSW_QUIET)
 		{
 			end = i;
 			near->last = quiet;
@@ -154,7 +148,7 @@ cut_behind(const Span *spans, int n, int first, FswNear *near)
 		int64		apart = fsw_apart(i < n ? Min(spans[i].from, near->read_to) : near->read_to, ends[i]);
 
 		FSW_INTERRUPT();
-		if (apart >= APART || (apart >= QUIET && fsw_apart(near->last, ends[i]) >= FSW_MATCH_REACH))
+		if (apart >= APART || (apart >= FSW_QUIET && fsw_apart(near->last, ends[i]) >= FSW_MATCH_REACH))
 			near->exact_to = ends[i];
 	}
 	pfree(ends);
