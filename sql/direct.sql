@@ -60,6 +60,38 @@ END $$;
 ALTER TABLE flagsmith.flag_change ADD CONSTRAINT nested CHECK (pg_temp.nested(changed_by));
 SELECT * FROM pg_temp.send(15);
 ALTER TABLE flagsmith.flag_change DROP CONSTRAINT nested;
+-- the same behind an error that it caught, and one that fails in the midst, is caught, and comes again
+CREATE FUNCTION pg_temp.nested_behind(changed_by text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    BEGIN
+        PERFORM 1 / (changed_by <> 'n17')::integer;
+    EXCEPTION WHEN division_by_zero THEN
+        NULL;
+    END;
+    IF changed_by = 'n17' THEN PERFORM pg_temp.send(18); END IF;
+    RETURN true;
+END $$;
+ALTER TABLE flagsmith.flag_change ADD CONSTRAINT nested_behind CHECK (pg_temp.nested_behind(changed_by));
+SELECT * FROM pg_temp.send(17);
+ALTER TABLE flagsmith.flag_change DROP CONSTRAINT nested_behind;
+ALTER TABLE flagsmith.flag_change ADD CONSTRAINT not_nineteen CHECK (1 / (changed_by <> 'n19')::integer = 1);
+DO $$
+BEGIN
+    PERFORM pg_temp.send(19);
+EXCEPTION WHEN division_by_zero THEN
+    PERFORM pg_temp.send(21);
+END $$;
+ALTER TABLE flagsmith.flag_change DROP CONSTRAINT not_nineteen;
+SELECT * FROM pg_temp.send(19);
+
+-- a constraint that casts to a domain, which is constrained later
+CREATE DOMAIN pg_temp.named AS text;
+ALTER TABLE flagsmith.flag_change ADD CONSTRAINT named CHECK (changed_by::pg_temp.named IS NOT NULL);
+SELECT * FROM pg_temp.send(22);
+ALTER DOMAIN pg_temp.named ADD CONSTRAINT not_twenty_three CHECK (VALUE <> 'n23');
+SELECT * FROM pg_temp.send(23);
+ALTER TABLE flagsmith.flag_change DROP CONSTRAINT named;
+SELECT * FROM pg_temp.send(23);
 
 -- indexes that are made, dropped, and of another kind, all of which have what is stored from then on
 CREATE INDEX direct_made_idx ON flagsmith.flag_change (upper(changed_by)) WHERE source = 'direct';
@@ -79,6 +111,17 @@ INSERT INTO flagsmith.inbox (webhook, body, received_at) SELECT 'direct', overla
 DROP INDEX flagsmith.direct_unique_idx;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
+-- an index that takes no entries yet, as while it is built CONCURRENTLY, and then does: what is said of it alone, not of its table, is heard
+CREATE INDEX direct_building_idx ON flagsmith.flag_change (lower(changed_by)) WHERE source = 'direct';
+UPDATE pg_index SET indisready = false, indisvalid = false WHERE indexrelid = 'flagsmith.direct_building_idx'::regclass;
+SELECT * FROM pg_temp.send(24);
+UPDATE pg_index SET indisready = true WHERE indexrelid = 'flagsmith.direct_building_idx'::regclass;
+SELECT * FROM pg_temp.send(25);
+UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'flagsmith.direct_building_idx'::regclass;
+SET enable_seqscan = off;
+SELECT lower(changed_by) FROM flagsmith.flag_change WHERE lower(changed_by) IN ('n24', 'n25') AND source = 'direct';
+RESET enable_seqscan;
+DROP INDEX flagsmith.direct_building_idx;
 
 -- at REPEATABLE READ the statement decides, and in a read-only transaction none does
 BEGIN ISOLATION LEVEL REPEATABLE READ;

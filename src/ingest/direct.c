@@ -53,6 +53,7 @@
 typedef struct TargetIndex
 {
 	Oid			relid;
+	bool		ready;			/* takes entries: one that is being built may not yet */
 	bool		unique;
 	IndexInfo  *info;
 	ExprState  *condition;		/* of a partial index, or NULL */
@@ -73,7 +74,7 @@ typedef struct Target
 	AttrNumber	id_attnum;		/* of the deliveries */
 	Oid			sequence;
 	uint64		used;			/* the (sub)transaction that a row went in under */
-	uint64		busy;			/* the one in which a row is going in, or 0 */
+	SubTransactionId busy;		/* the one in which it is being used, or invalid */
 } Target;
 
 static Target targets[TARGET_COUNT];
@@ -110,13 +111,41 @@ forget_relation(Datum arg, Oid relid)
 	changes++;
 }
 
-/* A function changed: indexes call some. */
+/* A function or a domain changed: indexes and constraints call some. */
 static void
-forget_function(Datum arg, int cacheid, uint32 hashvalue)
+forget_called(Datum arg, int cacheid, uint32 hashvalue)
 {
 	(void) cacheid;
 	(void) hashvalue;
 	forget_relation(arg, InvalidOid);
+}
+
+/* What was being used in a subtransaction from that one on is not any more. */
+static void
+end_use(SubTransactionId from)
+{
+	for (int i = 0; i < TARGET_COUNT; i++)
+	{
+		if (targets[i].busy >= from)
+			targets[i].busy = InvalidSubTransactionId;
+	}
+}
+
+static void
+end_use_with_xact(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT)
+		end_use(TopSubTransactionId);
+}
+
+static void
+end_use_with_subxact(SubXactEvent event, SubTransactionId my_subid, SubTransactionId parent_subid, void *arg)
+{
+	(void) parent_subid;
+	(void) arg;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		end_use(my_subid);
 }
 
 static const char *
@@ -183,6 +212,7 @@ keep_index(Target *target, TargetIndex *kept, Oid relid)
 		!index->rd_index->indisexclusion;
 
 	kept->relid = relid;
+	kept->ready = index->rd_index->indisready;
 	kept->unique = index->rd_index->indisunique;
 	kept->info = BuildIndexInfo(index);
 	if (kept->info->ii_Predicate != NIL)
@@ -192,8 +222,9 @@ keep_index(Target *target, TargetIndex *kept, Oid relid)
 }
 
 /*
- * Keep all indexes that take entries; false where one is of another kind.  The
- * key of the deliveries comes first.
+ * Keep all indexes; false where one is of another kind.  One that is being
+ * built is among them: that it takes entries from then on is told of it, not of
+ * its table.  The key of the deliveries comes first.
  */
 static bool
 keep_indexes(Target *target, Relation rel, Oid key)
@@ -209,20 +240,18 @@ keep_indexes(Target *target, Relation rel, Oid key)
 
 		if (!keep_index(target, place, lfirst_oid(lc)))
 			return false;
-		if (!place->info->ii_ReadyForInserts && place->relid != key)
-			continue;
+		target->nindexes++;
 		if (place->relid == key)
 		{
 			TargetIndex first = target->indexes[0];
 
-			if (!place->unique || place->condition != NULL || !place->info->ii_ReadyForInserts)
+			if (!place->unique || place->condition != NULL || !place->ready)
 				return false;
 			target->indexes[0] = *place;
-			if (target->nindexes > 0)
+			if (target->nindexes > 1)
 				*place = first;
 			has_key = true;
 		}
-		target->nindexes++;
 	}
 	return has_key;
 }
@@ -268,10 +297,12 @@ learn_anew(Target *target, int id, Relation rel)
 	if (target->mcxt != NULL)
 		MemoryContextDelete(target->mcxt);
 	memset(target, 0, sizeof(*target));
+	target->busy = GetCurrentSubTransactionId();
 	target->mcxt = AllocSetContextCreate(TopMemoryContext, "flagsmith_webhook table", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(target->mcxt);
 	target->plain = learn(target, id, rel);
 	MemoryContextSwitchTo(old);
+	target->busy = InvalidSubTransactionId;
 }
 
 static void
@@ -282,7 +313,11 @@ begin_watching(void)
 	if (registered)
 		return;
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, forget_function, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, forget_called, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, forget_called, (Datum) 0);
+	CacheRegisterSyscacheCallback(CONSTROID, forget_called, (Datum) 0);
+	RegisterXactCallback(end_use_with_xact, NULL);
+	RegisterSubXactCallback(end_use_with_subxact, NULL);
 	registered = true;
 }
 
@@ -296,7 +331,7 @@ open_target(int id)
 	Target	   *target = &targets[id];
 
 	begin_watching();
-	if (target->busy == fsw_xact_counter())
+	if (target->busy != InvalidSubTransactionId)
 		return NULL;
 	for (int i = 0; i < TARGET_TRIES; i++)
 	{
@@ -318,7 +353,7 @@ open_target(int id)
 		}
 		if (target->relid == relid && target->plain)
 		{
-			target->busy = fsw_xact_counter();
+			target->busy = GetCurrentSubTransactionId();
 			return rel;
 		}
 		relation_close(rel, NoLock);
@@ -331,7 +366,7 @@ open_target(int id)
 static void
 close_target(Target *target, Relation rel)
 {
-	target->busy = 0;
+	target->busy = InvalidSubTransactionId;
 	table_close(rel, NoLock);
 }
 
@@ -397,8 +432,9 @@ insert_entries(Target *target, Relation rel, int first)
 		const TargetIndex *kept = &target->indexes[i];
 		Relation	index;
 
-		if (kept->condition != NULL &&
-			!ExecQual(kept->condition, GetPerTupleExprContext(target->estate)))
+		if (!kept->ready ||
+			(kept->condition != NULL &&
+			 !ExecQual(kept->condition, GetPerTupleExprContext(target->estate))))
 			continue;
 		index = index_open(kept->relid, RowExclusiveLock);
 		(void) insert_entry(target, rel, index, kept, kept->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO);
