@@ -224,6 +224,7 @@ ISOLATION = \
 	notification \
 	rejected_race \
 	seal_race \
+	secret_reindex \
 	snapshot_race
 
 TAP_TESTS = 1

@@ -205,7 +205,8 @@ insert_secret(Oid relid, const Datum *values, const bool *isnull)
 	ExecDropSingleTupleTableSlot(slot);
 	ExecCloseIndices(target);
 	FreeExecutorState(estate);
-	table_close(rel, RowExclusiveLock);
+	/* kept, as that of a statement: what builds an index beside us waits for it */
+	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
