@@ -92,6 +92,14 @@ ALTER DOMAIN pg_temp.named ADD CONSTRAINT not_twenty_three CHECK (VALUE <> 'n23'
 SELECT * FROM pg_temp.send(23);
 ALTER TABLE flagsmith.flag_change DROP CONSTRAINT named;
 SELECT * FROM pg_temp.send(23);
+-- and an index that calls a function which does
+CREATE FUNCTION pg_temp.named(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT $1::pg_temp.named $$;
+CREATE INDEX direct_named_idx ON flagsmith.flag_change (pg_temp.named(changed_by)) WHERE changed_by >= 'n26' AND source = 'direct';
+SELECT * FROM pg_temp.send(26);
+ALTER DOMAIN pg_temp.named ADD CONSTRAINT not_twenty_seven CHECK (VALUE <> 'n27');
+SELECT * FROM pg_temp.send(27);
+DROP INDEX flagsmith.direct_named_idx;
+SELECT * FROM pg_temp.send(27);
 
 -- indexes that are made, dropped, and of another kind, all of which have what is stored from then on
 CREATE INDEX direct_made_idx ON flagsmith.flag_change (upper(changed_by)) WHERE source = 'direct';

@@ -31,6 +31,8 @@
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -64,6 +66,7 @@ typedef struct Target
 {
 	Oid			relid;			/* invalid: not known */
 	bool		plain;			/* as it was made, so that nothing is missed */
+	bool		domains;		/* something of it casts to a domain */
 	MemoryContext mcxt;
 	EState	   *estate;
 	ResultRelInfo *info;
@@ -111,13 +114,28 @@ forget_relation(Datum arg, Oid relid)
 	changes++;
 }
 
-/* A function or a domain changed: indexes and constraints call some. */
+/* A function changed: indexes and constraints call some. */
 static void
-forget_called(Datum arg, int cacheid, uint32 hashvalue)
+forget_function(Datum arg, int cacheid, uint32 hashvalue)
 {
 	(void) cacheid;
 	(void) hashvalue;
 	forget_relation(arg, InvalidOid);
+}
+
+/* A type or a constraint changed, as with every table that is made: some domain may have. */
+static void
+forget_domains(Datum arg, int cacheid, uint32 hashvalue)
+{
+	(void) arg;
+	(void) cacheid;
+	(void) hashvalue;
+	for (int i = 0; i < TARGET_COUNT; i++)
+	{
+		if (targets[i].domains)
+			targets[i].relid = InvalidOid;
+	}
+	changes++;
 }
 
 /* What was being used in a subtransaction from that one on is not any more. */
@@ -203,6 +221,39 @@ is_plain(Relation rel)
 		!fsw_is_distributed(RelationGetRelid(rel));
 }
 
+static bool
+has_domain(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context);
+}
+
+/*
+ * Does a constraint cast to a domain, or call what does?  What a domain asks
+ * for can change; where that is nothing yet, only a dependency is left of it.
+ */
+static bool
+constraints_have_domain(const TupleConstr *constraints)
+{
+	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
+	{
+		List	   *relids;
+		List	   *items;
+		Expr	   *expr = expression_planner_with_deps(stringToNode(constraints->check[i].ccbin), &relids, &items);
+		ListCell   *lc;
+
+		if (has_domain((Node *) expr, NULL))
+			return true;
+		foreach(lc, items)
+		{
+			if (lfirst_node(PlanInvalItem, lc)->cacheId == TYPEOID)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Keep what an entry of an index is made of; false where it is of another kind than ours. */
 static bool
 keep_index(Target *target, TargetIndex *kept, Oid relid)
@@ -215,6 +266,8 @@ keep_index(Target *target, TargetIndex *kept, Oid relid)
 	kept->ready = index->rd_index->indisready;
 	kept->unique = index->rd_index->indisunique;
 	kept->info = BuildIndexInfo(index);
+	target->domains |= has_domain((Node *) kept->info->ii_Expressions, NULL) ||
+		has_domain((Node *) kept->info->ii_Predicate, NULL);
 	if (kept->info->ii_Predicate != NIL)
 		kept->condition = ExecPrepareQual(kept->info->ii_Predicate, target->estate);
 	index_close(index, RowExclusiveLock);
@@ -282,6 +335,7 @@ learn(Target *target, int id, Relation rel)
 	target->estate = CreateExecutorState();
 	target->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(target->info, rel, 0, NULL, 0);
+	target->domains = constraints_have_domain(RelationGetDescr(rel)->constr);
 	if (!keep_indexes(target, rel, key))
 		return false;
 	target->slot = MakeSingleTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(rel)), &TTSOpsVirtual);
@@ -313,9 +367,9 @@ begin_watching(void)
 	if (registered)
 		return;
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, forget_called, (Datum) 0);
-	CacheRegisterSyscacheCallback(TYPEOID, forget_called, (Datum) 0);
-	CacheRegisterSyscacheCallback(CONSTROID, forget_called, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, forget_function, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, forget_domains, (Datum) 0);
+	CacheRegisterSyscacheCallback(CONSTROID, forget_domains, (Datum) 0);
 	RegisterXactCallback(end_use_with_xact, NULL);
 	RegisterSubXactCallback(end_use_with_subxact, NULL);
 	registered = true;
