@@ -163,5 +163,18 @@ SELECT CASE n WHEN 3 THEN 'no such ring' ELSE 'other ring' END, flagsmith.sign(b
 FROM generate_series(1, 4) n CROSS JOIN LATERAL convert_to(format('{"event_type": "HALF", "n": %s}', n), 'UTF8') b;
 SELECT count(*) FROM flagsmith.delivery WHERE event_type = 'HALF';
 
+-- Where a transaction counted before there is no such row any more, or another one.
+CREATE FUNCTION pg_temp.refuse(n integer, signature text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, signature, body) VALUES ('other ring', $2, convert_to('moved ' || $1, 'UTF8')) RETURNING outcome $$;
+BEGIN;
+DELETE FROM flagsmith.rejected_count WHERE webhook = 'other ring';
+SELECT pg_temp.refuse(1), pg_temp.refuse(2), pg_temp.refuse(3, 'x');
+CLUSTER flagsmith.rejected_count USING rejected_count_webhook_idx;
+SELECT pg_temp.refuse(4), pg_temp.refuse(5, 'x');
+DELETE FROM flagsmith.rejected_count WHERE webhook = 'other ring' AND reason = '28W02';
+SELECT pg_temp.refuse(6), pg_temp.refuse(7, 'x');
+COMMIT;
+SELECT reason, outcome, sum(count), sum(bytes) AS bytes FROM flagsmith.rejected_count WHERE webhook = 'other ring' AND reason <> '' GROUP BY 1, 2 ORDER BY 1, 2;
+
 DELETE FROM flagsmith.rejected WHERE webhook IN ('ring', 'other ring');
 DELETE FROM flagsmith.rejected_count WHERE webhook IN ('ring', 'other ring');

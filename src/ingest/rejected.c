@@ -104,6 +104,31 @@ counter_place(const char *code, const char *outcome)
 }
 
 /*
+ * Count in the row that this transaction counted in before; false where that is
+ * not there any more, as behind a CLUSTER.
+ */
+static bool
+count_again(const CounterPlace *place, const Datum *counted)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, TIDOID};
+	Datum		values[7];
+
+	memcpy(values, counted, 6 * sizeof(Datum));
+	values[6] = PointerGetDatum(&place->tid);
+	fsw_execute(fsw_plan(FSW_PLAN_COUNT_REJECTED_AGAIN,
+						 "UPDATE flagsmith.rejected_count AS c SET count = c.count + $4,"
+						 " bytes = c.bytes + $5, last_at = greatest(c.last_at, $6)"
+						 " WHERE c.ctid = $7 AND c.webhook = $1 AND c.reason = $2 AND c.outcome = $3"
+						 " RETURNING c.ctid",
+						 7, types),
+				values, NULL, false, 0);
+	if (SPI_processed == 1)
+		return true;
+	SPI_freetuptable(SPI_tuptable);
+	return false;
+}
+
+/*
  * fsw_count_rejected() - add to what is counted of a webhook, a reason and
  * what became of it: kept, not kept, overwritten, cleared or readmitted.
  *
@@ -113,7 +138,6 @@ void
 fsw_count_rejected(text *webhook, const char *code, const char *outcome, int64 count,
 				   int64 bytes, TimestampTz now)
 {
-	static const Oid again_types[] = {TIDOID, INT8OID, INT8OID, TIMESTAMPTZOID};
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
 	CounterPlace *place = counter_place(code, outcome);
 	Datum		values[] = {PointerGetDatum(webhook), CStringGetTextDatum(code),
@@ -121,20 +145,9 @@ fsw_count_rejected(text *webhook, const char *code, const char *outcome, int64 c
 	TimestampTzGetDatum(now)};
 	bool		isnull;
 
-	if (place->counter == fsw_xact_counter() && strcmp(place->outcome, outcome) == 0 &&
-		strcmp(place->code, code) == 0 && same_name(place->webhook, webhook))
-	{
-		Datum		again[] = {PointerGetDatum(&place->tid), values[3], values[4], values[5]};
-
-		fsw_execute(fsw_plan(FSW_PLAN_COUNT_REJECTED_AGAIN,
-							 "UPDATE flagsmith.rejected_count AS c SET count = c.count + $2,"
-							 " bytes = c.bytes + $3, last_at = greatest(c.last_at, $4)"
-							 " WHERE c.ctid = $1 RETURNING c.ctid",
-							 4, again_types),
-					again, NULL, false, 0);
-	}
-	else
-	{
+	if (place->counter != fsw_xact_counter() || strcmp(place->outcome, outcome) != 0 ||
+		strcmp(place->code, code) != 0 || !same_name(place->webhook, webhook) ||
+		!count_again(place, values))
 		fsw_execute(fsw_plan(FSW_PLAN_COUNT_REJECTED,
 							 "WITH free AS MATERIALIZED ("
 							 " SELECT c.id FROM flagsmith.rejected_count c"
@@ -152,7 +165,6 @@ fsw_count_rejected(text *webhook, const char *code, const char *outcome, int64 c
 							 " SELECT ctid FROM moved UNION ALL SELECT ctid FROM added",
 							 6, types),
 					values, NULL, false, 0);
-	}
 	if (SPI_processed != 1)
 		elog(ERROR, "could not count a rejected delivery");
 
