@@ -66,6 +66,7 @@ OBJS = \
 	src/read/history.o \
 	src/read/holes.o \
 	src/read/identifier.o \
+	src/read/initial_value.o \
 	src/read/names.o \
 	src/read/near_versions.o \
 	src/read/neighbour.o \
@@ -190,6 +191,7 @@ REGRESS = \
 	privilege \
 	timeline \
 	unversioned \
+	initial \
 	version \
 	name \
 	snapshot \

@@ -583,23 +583,6 @@ fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment, const FswFea
 	return flag_facts;
 }
 
-/* The value that initial_value, a word whatever its type, stands for. */
-static Datum
-initial_value(Datum initial)
-{
-	char	   *word = TextDatumGetCString(initial);
-	size_t		digits = strspn(word + (word[0] == '-'), "0123456789");
-	JsonbValue	string;
-
-	if (strcmp(word, "true") == 0 || strcmp(word, "false") == 0 ||
-		(digits > 0 && digits < 10 && word[digits + (word[0] == '-')] == '\0'))
-		return DirectFunctionCall1(jsonb_in, CStringGetDatum(word));
-	string.type = jbvString;
-	string.val.string.val = word;
-	string.val.string.len = strlen(word);
-	return JsonbPGetDatum(JsonbValueToJsonb(&string));
-}
-
 /* Look for the creation in one environment's events, if later than *latest. */
 static void
 read_creation(FswReader *reader, const FswFlagFacts *flag_facts, FswIndex index, int64 environment_id,
@@ -634,7 +617,7 @@ read_creation(FswReader *reader, const FswFlagFacts *flag_facts, FswIndex index,
 		creation->multivariate = fsw_scan_is(scan, FLAG_feature_type, "MULTIVARIATE");
 		initial = fsw_scan_column(scan, FLAG_feature_initial_value, &isnull);
 		creation->value = isnull ? DirectFunctionCall1(jsonb_in, CStringGetDatum("null")) :
-			initial_value(initial);
+			fsw_initial_value(initial);
 		return;
 	}
 }

@@ -348,6 +348,9 @@ extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironme
 /* single_save.c */
 extern bool fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from);
 
+/* initial_value.c */
+extern Datum fsw_initial_value(Datum initial);
+
 /* builder.c */
 extern FswHistory *fsw_history_read(FswReader *reader, const FswFlagFacts *flag_facts,
 									const FswAsked *asked, const int64 *near);
