@@ -51,3 +51,11 @@ SELECT word, flagsmith.get_feature_value('initial/Shop/env 1', 'flag ' || featur
 FROM made ORDER BY feature;
 SELECT count(*) FROM made
 WHERE flagsmith.get_feature_value('initial/Shop/env 1', 'flag ' || feature, '2026-01-01 02:30Z') IS DISTINCT FROM stands_for::jsonb;
+
+-- A flag is deleted and made again under its name within a second: the deletion does not end the new one.
+CALL pg_temp.entry('04:00:00', NULL, 'FEATURE', 'New Flag / Remote Config created: again', 200);
+CALL pg_temp.entry('05:00:00', 1, 'FEATURE_STATE', 'Flag / Remote Config Deleted: again', 900);
+CALL pg_temp.entry('05:00:00.01', NULL, 'FEATURE', 'Flag / Remote Config Deleted: again', 200);
+CALL pg_temp.entry('05:00:00.8', NULL, 'FEATURE', 'New Flag / Remote Config created: again', 201);
+SELECT feature_id, to_char(lower(period), 'HH24:MI:SS.MS') AS since, enabled, confidence, cause
+FROM flagsmith.flag_timeline WHERE feature = 'again' ORDER BY feature_id, period;

@@ -270,6 +270,10 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 
 	if (!state_effect(reading, scan, &what))
 		return;
+	/* what ended before the flag was made is one of its name before it */
+	if ((what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || what == FSW_EV_STATE_DELETED) &&
+		at < reading->flag_facts->created)
+		return;
 	if (fsw_scan_is_null(scan, EFFECT_scope_hash))
 	{
 		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))

@@ -475,7 +475,8 @@ read_entries(FswReader *reader, FswFlagFacts *flag_facts)
 	flag_facts->nremovals = 0;
 	for (int i = 0; i < nremovals; i++)
 	{
-		if (fsw_flag_facts_has(flag_facts, flag_facts->created, flag_facts->removals[i]))
+		if (flag_facts->removals[i] >= flag_facts->created &&
+			fsw_flag_facts_has(flag_facts, flag_facts->created, flag_facts->removals[i]))
 			flag_facts->removals[flag_facts->nremovals++] = flag_facts->removals[i];
 	}
 	for (int i = 0; reading.any_version && !flag_facts->versioned && i < flag_facts->feature.nnames; i++)
