@@ -311,38 +311,121 @@ compare_evidence(const void *a, const void *b, void *argument)
 }
 
 /*
+ * Does an event bear the time of a draft?  It names nobody, and no entry is of
+ * its time, unless it arrived so much later that this says nothing.
+ */
+static bool
+is_draft(const FswFlag *flag, const FswEvidence *body)
+{
+	if (body->kind != FSW_EV_BODY || !body->by_nobody)
+		return false;
+	for (int i = 0; i < flag->nevidence && fsw_apart(body->arrived, body->at) <= DRAFT_DELAY; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->at > fsw_after(body->at, FSW_SAME_ACT))
+			break;
+		if (piece->scope == body->scope && piece->at >= fsw_after(body->at, -FSW_SAME_ACT) &&
+			(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
+			return false;
+	}
+	return true;
+}
+
+/* The last to arrive come first. */
+static int
+compare_by_arrival(const void *a, const void *b)
+{
+	const FswEvidence *x = *(FswEvidence *const *) a;
+	const FswEvidence *y = *(FswEvidence *const *) b;
+
+	FSW_INTERRUPT();
+	if (x->arrived != y->arrived)
+		return x->arrived > y->arrived ? -1 : 1;
+	return x->digest > y->digest ? -1 : x->digest < y->digest;
+}
+
+/* The events that bear the times of drafts, the first to arrive of each, the last of these first. */
+static FswEvidence **
+gather_drafts(FswFlag *flag, int *ndrafts)
+{
+	FswEvidence **drafts = palloc_array(FswEvidence *, flag->nevidence);
+	int			n = 0;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+		bool		again = false;
+
+		FSW_INTERRUPT();
+		if (!is_draft(flag, piece))
+			continue;
+		/* evidence is in order of time, and of arrival where that is the same */
+		for (int j = n - 1; j >= 0 && drafts[j]->at == piece->at && !again; j--)
+			again = drafts[j]->scope == piece->scope;
+		if (!again)
+			drafts[n++] = piece;
+	}
+	qsort(drafts, n, sizeof(FswEvidence *), compare_by_arrival);
+	*ndrafts = n;
+	return drafts;
+}
+
+/*
  * The event of a change request or a schedule bears the time of its draft.  It
- * took effect at the entry that says so: the latest one that it can have
- * followed is that of the first such event to arrive.
+ * took effect at the entry that says so: the latest that it can have followed
+ * and that is not of an event which arrived later.
  */
 static void
 place_requests(FswFlag *flag)
 {
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		FswEvidence *entry = &flag->evidence[i];
-		FswEvidence *body = NULL;
+	int			ndrafts = 0;
+	FswEvidence **drafts = NULL;
 
+	for (int i = 0; i < flag->nevidence && drafts == NULL; i++)
+	{
 		FSW_INTERRUPT();
-		if (entry->kind != FSW_EV_REQUEST)
-			continue;
+		if (flag->evidence[i].kind == FSW_EV_REQUEST)
+			drafts = gather_drafts(flag, &ndrafts);
+	}
+	for (int i = 0; i < ndrafts; i++)
+	{
+		FswEvidence *draft = drafts[i];
+		int64		saved = draft->at;
+		FswEvidence *entry = NULL;
+
 		for (int j = 0; j < flag->nevidence; j++)
 		{
 			FswEvidence *piece = &flag->evidence[j];
 
 			FSW_INTERRUPT();
-			if (piece->kind == FSW_EV_BODY && piece->scope == entry->scope && piece->by_nobody &&
-				piece->at < entry->at && fsw_after(piece->arrived, CLOCKS) >= entry->at &&
-				fsw_apart(piece->arrived, piece->at) > DRAFT_DELAY &&
-				(body == NULL || piece->arrived < body->arrived ||
-				 (piece->arrived == body->arrived && piece->digest < body->digest)))
-				body = piece;
+			if (piece->kind == FSW_EV_REQUEST && piece->scope == draft->scope && piece->at > saved &&
+				piece->at <= fsw_after(draft->arrived, CLOCKS))
+				entry = piece;
 		}
+		if (entry == NULL)
+			continue;
 		entry->kind = FSW_EV_STATE;
-		/* its repeats, too, which show what was live when they were built */
-		if (body != NULL)
-			body->at = entry->at;
+		/* and what says the same again */
+		for (int j = 0; j < flag->nevidence; j++)
+		{
+			FswEvidence *piece = &flag->evidence[j];
+
+			FSW_INTERRUPT();
+			if (piece->kind == FSW_EV_BODY && piece->scope == draft->scope && piece->at == saved && piece->by_nobody)
+				piece->at = entry->at;
+		}
 	}
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FSW_INTERRUPT();
+		if (flag->evidence[i].kind == FSW_EV_REQUEST)
+			flag->evidence[i].kind = FSW_EV_STATE;
+	}
+	if (drafts == NULL)
+		return;
+	pfree(drafts);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 }
 
