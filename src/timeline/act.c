@@ -16,6 +16,12 @@
 /* Nothing is read for an act that is older than this. */
 #define TASK_REACH			INT64CONST(15000000)
 
+/*
+ * What takes longer to arrive, and then comes at once after an entry, may have
+ * been read in the middle of what that one tells: without a task processor.
+ */
+#define TASK_USUAL			INT64CONST(5000000)
+
 /* How much the clocks of sender and receiver may differ. */
 #define CLOCKS				INT64CONST(1000000)
 
@@ -351,10 +357,11 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	 * nothing of the time before an entry between them.
 	 */
 	if (next_told && next->first_part != FSW_FOREVER &&
-		act->arrived > next->first_part &&
-		states[next->state].rest == states[act->state].rest)
+		fsw_after(act->arrived, CLOCKS) > next->first_part &&
+		(states[next->state].rest == states[act->state].rest ||
+		 (fsw_apart(act->arrived, next->first_part) <= CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
 		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
-	if (next != NULL && !next->told && next->about_part && act->arrived > next->at)
+	if (next != NULL && !next->told && next->about_part && fsw_after(act->arrived, CLOCKS) > next->at)
 		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 
 	/*
