@@ -416,15 +416,18 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 	}
 	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
 	{
+		/* a version without events may be from before what it does not list */
+		bool		suspect = carry->suspect || (version->nevents == 0 && stretch->version >= 0 && !told_now &&
+												 carry->set.versions[stretch->version].live > version->earliest);
+
 		/* a body that its own version's list denies is not believed */
 		if (told_now)
 			carry->nstretches[scope]--;
 		carry->current[scope] = FSW_NOT_LIVE;
-		stretch = begin_stretch(carry, scope, index, FSW_NOT_LIVE,
-								carry->suspect ? FSW_REPORTED : FSW_CONFIRMED,
+		stretch = begin_stretch(carry, scope, index, FSW_NOT_LIVE, suspect ? FSW_REPORTED : FSW_CONFIRMED,
 								FSW_CAUSE_OVERRIDE_REMOVED, version->list_index);
-		stretch->suspect = carry->suspect;
-		agree(stretch, version, index, carry->suspect);
+		stretch->suspect = suspect;
+		agree(stretch, version, index, suspect);
 	}
 	else if (!told_now)
 	{

@@ -214,6 +214,16 @@ time_by_arrival(FswVersions *set, int first, int last)
 }
 
 /*
+ * Was it only told of late?  The entry of a version that was scheduled comes at
+ * once; where it is late as well, the queue stood still, and the time is right.
+ */
+static bool
+is_told_late(const FswVersion *version)
+{
+	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > LATE;
+}
+
+/*
  * Several that were scheduled go live in the order in which they are told of.
  * Is that order better?
  */
@@ -228,7 +238,7 @@ try_arrival(Search *search, int first, int last)
 
 	for (int i = first; i <= last; i++)
 	{
-		if (versions[i].moved || versions[i].imported)
+		if (versions[i].moved || versions[i].imported || is_told_late(&versions[i]))
 			return false;
 	}
 	misfits = try_range(search, first, end);
@@ -267,8 +277,11 @@ try_later(Search *search, int first, int last)
 	FswVersion *versions = set->versions;
 	int			end = Min(set->nversions, last + 4);
 	int			best = first;
-	int			fewest = try_range(search, first, end);
+	int			fewest;
 
+	if (is_told_late(&set->versions[first]))
+		return false;
+	fewest = try_range(search, first, end);
 	if (fewest == 0)
 		return false;
 	for (int i = first; i < last; i++)
