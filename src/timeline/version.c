@@ -416,9 +416,9 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 	}
 	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
 	{
-		/* a version without events may be from before what it does not list */
-		bool		suspect = carry->suspect || (version->nevents == 0 && stretch->version >= 0 && !told_now &&
-												 carry->set.versions[stretch->version].live > version->earliest);
+		/* a version without an exact time may be from before what it does not list */
+		int64		from = version->scheduled ? Max(version->earliest, fsw_after(version->latest, -FSW_TOLD_LATE)) : version->earliest;
+		bool		suspect = carry->suspect || (stretch->version >= 0 && !told_now && carry->set.versions[stretch->version].live > from);
 
 		/* a body that its own version's list denies is not believed */
 		if (told_now)
@@ -428,6 +428,7 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 								FSW_CAUSE_OVERRIDE_REMOVED, version->list_index);
 		stretch->suspect = suspect;
 		agree(stretch, version, index, suspect);
+		carry->set.versions[index].unplaced |= suspect;
 	}
 	else if (!told_now)
 	{
@@ -578,6 +579,8 @@ carry_version(Carry *carry, int index)
 		version->fits &= verdicts[i] == FSW_LISTED;
 		carry_verdict(carry, index, held[i].scope, verdicts[i], extra, nlost);
 	}
+	for (int i = 0; i < version->nevents && version->unplaced; i++)
+		last_stretch(carry, flag->evidence[version->events[i]].scope)->suspect = true;
 	carry_others(carry, index, absence_after(verdicts, nheld, extra, nlost));
 	note_reorder(carry, index, default_told, verdicts, nheld, extra);
 	pfree(held);

@@ -20,6 +20,9 @@
  */
 #define FSW_MISFIT			2
 
+/* A version is told of so long after it went live, unless deliveries came late. */
+#define FSW_TOLD_LATE		INT64CONST(10000000)
+
 /* How many versions behind one say whether it was live. */
 #define FSW_WITNESSES		3
 
@@ -50,6 +53,7 @@ typedef struct FswVersion
 	bool		scheduled;		/* told of late, though its entry came at once */
 	bool		moved;
 	bool		far;			/* its events found nothing that is nearer */
+	bool		unplaced;		/* it may be from before what its list lacks */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	int64		time;

@@ -19,7 +19,7 @@
  * How long before the version after it such a list's version may have been,
  * and after its time what was not scheduled is told of.
  */
-#define LATE				INT64CONST(10000000)
+#define LATE				FSW_TOLD_LATE
 
 /*
  * Entries of versions are written in the order in which these were published,
@@ -271,7 +271,7 @@ time_later(FswVersions *set, int index)
 
 /* Move a version behind those before whose end it was told, if that fits better. */
 static bool
-try_later(Search *search, int first, int last)
+move_later(Search *search, int first, int last)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
@@ -279,8 +279,6 @@ try_later(Search *search, int first, int last)
 	int			best = first;
 	int			fewest;
 
-	if (is_told_late(&set->versions[first]))
-		return false;
 	fewest = try_range(search, first, end);
 	if (fewest == 0)
 		return false;
@@ -453,6 +451,23 @@ try_exchange(Search *search, int index)
 	return false;
 }
 
+/*
+ * What was told of late, by its entry as well, can have been scheduled all the
+ * same, if what chains says so.
+ */
+static bool
+try_scheduled(Search *search, int index)
+{
+	FswVersions *set = search->set;
+	int			last = index;
+
+	if (!is_told_late(&set->versions[index]) || set->versions[index].moved)
+		return false;
+	while (last + 1 < set->nversions && last - index < BACK && set->versions[last + 1].live < set->versions[index].latest)
+		last++;
+	return move_later(search, index, last);
+}
+
 /* Leave a version out: it comes behind all others. */
 static void
 drop_version(FswVersions *set, int index)
@@ -532,7 +547,7 @@ place_version(Search *search, int index)
 		   set->versions[last + 1].live < version->latest)
 		last++;
 	if (last > index && version->has_events && !version->moved &&
-		(try_arrival(search, index, last) || try_later(search, index, last)))
+		(try_arrival(search, index, last) || (!is_told_late(version) && move_later(search, index, last))))
 		return index;
 	if (!version->moved && (version->has_events ? version->scheduled :
 							version->list != NULL && version->list->nlist > 0))
@@ -573,7 +588,7 @@ fsw_version_order(FswVersions *set)
 	for (int i = 0; i < set->nversions;)
 	{
 		FSW_INTERRUPT();
-		if (fsw_version_never(set, i, states_before(&search, i)) && !try_exchange(&search, i))
+		if (fsw_version_never(set, i, states_before(&search, i)) && !try_exchange(&search, i) && !try_scheduled(&search, i))
 			drop_version(set, i);
 		else
 			step_over(&search, i++);

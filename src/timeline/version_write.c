@@ -221,6 +221,21 @@ lower_from(const Writing *writing, int64 first, int64 last, int64 to, FswConfide
 }
 
 /*
+ * A version that was perhaps live before it was told of may have been read
+ * before a change of the variants, where nothing after it says the same.
+ */
+static bool
+is_read_before(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	int			option = fsw_timeline_first(writing->options, writing->nalloptions, fsw_after(stretch->earliest, 1));
+
+	return stretch->version >= 0 && stretch->state >= 0 && !writing->chained && stretch->last_listed <= stretch->latest &&
+		(writing->scope == 0 || writing->flag->states[stretch->state].nvariants > 0) &&
+		option < writing->nalloptions && writing->options[option] <= stretch->from;
+}
+
+/*
  * Variants that are added change every environment default, those that are
  * removed every state, and no event says so.  A state that was read after such
  * an entry says nothing of the time before it, and one that was read before it
@@ -236,6 +251,8 @@ lower_variants(const Writing *writing)
 
 	if (stretch->initial && stretch->state >= 0 && stretch->evidence >= 0)
 		lower_start(writing);
+	else if (is_read_before(writing))
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, writing->to, FSW_INFERRED, FSW_CAUSE_VARIANTS);
 	/* an override has those alone that were given to it */
 	if (writing->scope > 0 && stretch->state >= 0 && option < flag->noptions && flag->options[option] < writing->to)
 		lower_from(writing, flag->options[option],
