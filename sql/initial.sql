@@ -5,7 +5,7 @@ SELECT count(*) FROM flagsmith.add_webhook('initial', NULL, source => 'initial',
 
 -- An audit entry of a second of 2026-01-01, which arrives two seconds later.
 CREATE SEQUENCE pg_temp.audit_id;
-CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, object int)
+CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, object int, creating boolean DEFAULT false)
     LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     VALUES ('initial', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object(
@@ -14,7 +14,7 @@ CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, ob
         'related_object_type', type, 'related_object_uuid', NULL,
         'project', jsonb_build_object('id', 7, 'name', 'Shop', 'organisation', 1, 'prevent_flag_defaults', false),
         'environment', CASE WHEN environment IS NOT NULL THEN jsonb_build_object('id', environment,
-            'name', 'env ' || environment, 'is_creating', false, 'use_v2_feature_versioning', true) END))::text, 'UTF8'),
+            'name', 'env ' || environment, 'is_creating', creating, 'use_v2_feature_versioning', environment = 1) END))::text, 'UTF8'),
         ('2026-01-01 ' || at)::timestamptz + interval '2 s') $$;
 
 -- A flag event, which tells what the flag was made with.
@@ -59,3 +59,17 @@ CALL pg_temp.entry('05:00:00.01', NULL, 'FEATURE', 'Flag / Remote Config Deleted
 CALL pg_temp.entry('05:00:00.8', NULL, 'FEATURE', 'New Flag / Remote Config created: again', 201);
 SELECT feature_id, to_char(lower(period), 'HH24:MI:SS.MS') AS since, enabled, confidence, cause
 FROM flagsmith.flag_timeline WHERE feature = 'again' ORDER BY feature_id, period;
+
+-- A copy of an environment has its source's state, which its first event tells: every door says so.
+CALL pg_temp.entry('06:00:00', 2, 'ENVIRONMENT', 'New Environment created: env 2', 2, creating => true);
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+VALUES ('initial', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', (SELECT jsonb_build_object(
+    'changed_by', 'ada@example.com', 'timestamp', '2026-01-01T07:00:00.000000Z',
+    'new_state', nested || '{"enabled": true, "feature_state_value": "later"}',
+    'previous_state', nested || '{"enabled": false, "feature_state_value": "of the source"}')
+    FROM jsonb_build_object('multivariate_feature_state_values', '[]'::jsonb, 'environment', jsonb_build_object('id', 2, 'name', 'env 2'),
+        'identity', NULL, 'identity_identifier', NULL, 'feature_segment', NULL, 'feature', jsonb_build_object('id', 120, 'name', 'flag 120',
+        'type', 'STANDARD', 'default_enabled', false, 'initial_value', '1.0', 'created_date', '2026-01-01T02:00:00.000000Z', 'description', NULL,
+        'project', jsonb_build_object('id', 7, 'name', 'Shop'))) nested))::text, 'UTF8'), '2026-01-01 07:00:02Z');
+SELECT value, confidence, cause FROM flagsmith.feature_state('initial/Shop/env 2', 'flag 120', '2026-01-01 06:30Z');
+SELECT flagsmith.get_feature_value('initial/Shop/env 2', 'flag 120', '2026-01-01 06:30Z');

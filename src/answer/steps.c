@@ -43,6 +43,7 @@ typedef struct StepsReading
 	int			maxrows;
 	FswStepsFacts facts;
 	FswCreation creation;
+	int64		created;		/* the feature, as far as known */
 	FswHistory	table;			/* of the distinct states */
 	FswStateTable states;
 	int			by_enabled[2];	/* without values: the state, or -1 */
@@ -264,7 +265,8 @@ is_copy(void *source)
 {
 	StepsReading *reading = source;
 
-	return fsw_flag_facts_is_copy(reading->reader, reading->flag_facts, reading->facts.created_at);
+	/* of the feature itself: in a copy it was there before the environment */
+	return fsw_flag_facts_is_copy(reading->reader, reading->flag_facts, reading->created);
 }
 
 /* The state that the feature's defaults make. */
@@ -293,8 +295,8 @@ build_steps(StepsReading *reading, bool from_start)
 	if (from_start)
 	{
 		reading->creation = fsw_creation_read(reading->reader, flag_facts);
-		reading->facts.created_at = fsw_flag_created_at(reading->reader, flag_facts, flag_facts->created != FSW_NEVER ?
-														flag_facts->created : reading->creation.created);
+		reading->created = flag_facts->created != FSW_NEVER ? flag_facts->created : reading->creation.created;
+		reading->facts.created_at = fsw_flag_created_at(reading->reader, flag_facts, reading->created);
 		reading->facts.default_enabled = reading->creation.has_defaults ? reading->creation.enabled : -1;
 	}
 	return fsw_steps_build(reading->steps, &reading->facts);
