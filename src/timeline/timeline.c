@@ -333,89 +333,154 @@ is_draft(const FswFlag *flag, const FswEvidence *body)
 	return true;
 }
 
-/* The last to arrive come first. */
-static int
-compare_by_arrival(const void *a, const void *b)
-{
-	const FswEvidence *x = *(FswEvidence *const *) a;
-	const FswEvidence *y = *(FswEvidence *const *) b;
-
-	FSW_INTERRUPT();
-	if (x->arrived != y->arrived)
-		return x->arrived > y->arrived ? -1 : 1;
-	return x->digest > y->digest ? -1 : x->digest < y->digest;
-}
-
-/* The events that bear the times of drafts, the first to arrive of each, the last of these first. */
+/* The first of each draft to arrive, in order of time; and the entries that one took effect. */
 static FswEvidence **
-gather_drafts(FswFlag *flag, int *ndrafts)
+gather_requests(FswFlag *flag, FswEvidenceKind kind, int *n)
 {
-	FswEvidence **drafts = palloc_array(FswEvidence *, flag->nevidence);
-	int			n = 0;
+	FswEvidence **pieces = palloc_array(FswEvidence *, flag->nevidence);
 
+	*n = 0;
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		FswEvidence *piece = &flag->evidence[i];
 		bool		again = false;
 
 		FSW_INTERRUPT();
-		if (!is_draft(flag, piece))
+		if (kind == FSW_EV_BODY ? !is_draft(flag, piece) : piece->kind != kind)
 			continue;
 		/* evidence is in order of time, and of arrival where that is the same */
-		for (int j = n - 1; j >= 0 && drafts[j]->at == piece->at && !again; j--)
-			again = drafts[j]->scope == piece->scope;
+		for (int j = *n - 1; j >= 0 && pieces[j]->at == piece->at && !again; j--)
+			again = pieces[j]->scope == piece->scope;
 		if (!again)
-			drafts[n++] = piece;
+			pieces[(*n)++] = piece;
 	}
-	qsort(drafts, n, sizeof(FswEvidence *), compare_by_arrival);
-	*ndrafts = n;
-	return drafts;
+	return pieces;
+}
+
+/* Can this draft have taken effect at this entry? */
+static bool
+can_be_of(const FswEvidence *draft, const FswEvidence *entry)
+{
+	return draft != NULL && draft->scope == entry->scope && draft->at < entry->at &&
+		fsw_after(draft->arrived, CLOCKS) >= entry->at;
+}
+
+/* Take the first to arrive of the drafts left that can be of an entry; NULL if none can. */
+static FswEvidence *
+take_draft(const FswEvidence *entry, FswEvidence **drafts, int ndrafts)
+{
+	FswEvidence *taken;
+	int			best = -1;
+
+	for (int i = 0; i < ndrafts; i++)
+	{
+		FSW_INTERRUPT();
+		if (can_be_of(drafts[i], entry) && (best < 0 || drafts[i]->arrived < drafts[best]->arrived))
+			best = i;
+	}
+	if (best < 0)
+		return NULL;
+	taken = drafts[best];
+	drafts[best] = NULL;
+	return taken;
+}
+
+/*
+ * Give each entry a draft, the latest first: the first to arrive of those that
+ * are left, or that of a later entry for which another one is left.  Of two
+ * that arrived after both, the first to arrive was the first.
+ */
+static void
+assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndrafts, FswEvidence **assigned)
+{
+	for (int i = nentries - 1; i >= 0; i--)
+	{
+		assigned[i] = take_draft(entries[i], drafts, ndrafts);
+		for (int j = i + 1; j < nentries; j++)
+		{
+			FswEvidence *later = assigned[j];
+
+			FSW_INTERRUPT();
+			if (!can_be_of(later, entries[i]))
+				continue;
+			if (assigned[i] == NULL)
+			{
+				FswEvidence *other = take_draft(entries[j], drafts, ndrafts);
+
+				if (other == NULL)
+					continue;
+				assigned[j] = other;
+				assigned[i] = later;
+			}
+			else if (later->arrived < assigned[i]->arrived && can_be_of(assigned[i], entries[j]))
+			{
+				assigned[j] = assigned[i];
+				assigned[i] = later;
+			}
+		}
+	}
+}
+
+/*
+ * A draft of which no entry says when it took effect did so before its event
+ * arrived: what was told of last by then may have been replaced.
+ */
+static void
+doubt_replaced(FswFlag *flag, const FswEvidence *draft)
+{
+	FswEvidence *last = NULL;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_BODY && piece->scope == draft->scope && piece->at > draft->at &&
+			piece->at <= draft->arrived && (last == NULL || piece->at >= last->at))
+			last = piece;
+	}
+	if (last != NULL)
+		last->guessed = true;
 }
 
 /*
  * The event of a change request or a schedule bears the time of its draft.  It
- * took effect at the entry that says so: the latest that it can have followed
- * and that is not of an event which arrived later.
+ * took effect at the entry that says so.
  */
 static void
 place_requests(FswFlag *flag)
 {
-	int			ndrafts = 0;
-	FswEvidence **drafts = NULL;
+	int			nentries;
+	int			ndrafts;
+	FswEvidence **entries = gather_requests(flag, FSW_EV_REQUEST, &nentries);
 
-	for (int i = 0; i < flag->nevidence && drafts == NULL; i++)
+	if (nentries > 0)
 	{
-		FSW_INTERRUPT();
-		if (flag->evidence[i].kind == FSW_EV_REQUEST)
-			drafts = gather_drafts(flag, &ndrafts);
-	}
-	for (int i = 0; i < ndrafts; i++)
-	{
-		FswEvidence *draft = drafts[i];
-		int64		saved = draft->at;
-		FswEvidence *entry = NULL;
+		FswEvidence **drafts = gather_requests(flag, FSW_EV_BODY, &ndrafts);
+		FswEvidence **assigned = palloc_array(FswEvidence *, nentries);
 
-		for (int j = 0; j < flag->nevidence; j++)
+		assign_drafts(entries, nentries, drafts, ndrafts, assigned);
+		for (int i = 0; i < nentries; i++)
 		{
-			FswEvidence *piece = &flag->evidence[j];
+			int64		saved = assigned[i] != NULL ? assigned[i]->at : FSW_NEVER;
 
-			FSW_INTERRUPT();
-			if (piece->kind == FSW_EV_REQUEST && piece->scope == draft->scope && piece->at > saved &&
-				piece->at <= fsw_after(draft->arrived, CLOCKS))
-				entry = piece;
+			/* with what says the same again */
+			for (int j = 0; j < flag->nevidence && assigned[i] != NULL; j++)
+			{
+				FswEvidence *piece = &flag->evidence[j];
+
+				FSW_INTERRUPT();
+				if (piece->kind == FSW_EV_BODY && piece->scope == entries[i]->scope && piece->at == saved && piece->by_nobody)
+					piece->at = entries[i]->at;
+			}
 		}
-		if (entry == NULL)
-			continue;
-		entry->kind = FSW_EV_STATE;
-		/* and what says the same again */
-		for (int j = 0; j < flag->nevidence; j++)
+		for (int i = 0; i < ndrafts; i++)
 		{
-			FswEvidence *piece = &flag->evidence[j];
-
-			FSW_INTERRUPT();
-			if (piece->kind == FSW_EV_BODY && piece->scope == draft->scope && piece->at == saved && piece->by_nobody)
-				piece->at = entry->at;
+			if (drafts[i] != NULL)
+				doubt_replaced(flag, drafts[i]);
 		}
+		pfree(drafts);
+		pfree(assigned);
 	}
 	for (int i = 0; i < flag->nevidence; i++)
 	{
@@ -423,9 +488,7 @@ place_requests(FswFlag *flag)
 		if (flag->evidence[i].kind == FSW_EV_REQUEST)
 			flag->evidence[i].kind = FSW_EV_STATE;
 	}
-	if (drafts == NULL)
-		return;
-	pfree(drafts);
+	pfree(entries);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 }
 
