@@ -48,6 +48,7 @@ OBJS = \
 	src/timeline/near.o \
 	src/timeline/near_cut.o \
 	src/timeline/period.o \
+	src/timeline/request.o \
 	src/timeline/state_steps.o \
 	src/timeline/timeline.o \
 	src/timeline/variant.o \

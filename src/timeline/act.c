@@ -337,6 +337,16 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	return nacts + 1;
 }
 
+/* Was it read after an instant, or perhaps so, as clocks differ? */
+static void
+doubt_read(FswAct *act, int64 at)
+{
+	if (act->arrived > at)
+		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
+	else if (fsw_after(act->arrived, CLOCKS) > at)
+		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
+}
+
 /* Was the state read in the middle of its own act, or of the next one? */
 static void
 weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const FswAct *next)
@@ -357,12 +367,11 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	 * nothing of the time before an entry between them.
 	 */
 	if (next_told && next->first_part != FSW_FOREVER &&
-		fsw_after(act->arrived, CLOCKS) > next->first_part &&
 		(states[next->state].rest == states[act->state].rest ||
 		 (fsw_apart(act->arrived, next->first_part) <= CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
-		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
-	if (next != NULL && !next->told && next->about_part && fsw_after(act->arrived, CLOCKS) > next->at)
-		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
+		doubt_read(act, next->first_part);
+	if (next != NULL && !next->told && next->about_part)
+		doubt_read(act, next->at);
 
 	/*
 	 * The time is a draft's, and no entry says when it took effect; or it is

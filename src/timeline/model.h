@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/model.h
- *	  From evidence to a timeline: interface of timeline.c, variant.c,
- *	  version.c, near.c, holes.c and cause.c.
+ *	  From evidence to a timeline: interface of timeline.c, request.c,
+ *	  variant.c, version.c, near.c, holes.c and cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
@@ -283,6 +283,9 @@ extern void fsw_timeline_end(FswTimeline *timeline, int first, int scope,
 							 FswCause cause);
 extern FswTimeline *fsw_timeline_before(FswFlag *flag, int scope, int64 until);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
+
+/* request.c */
+extern void fsw_requests_place(FswFlag *flag);
 
 /* variant.c */
 extern void fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to,

@@ -25,12 +25,6 @@
 /* How long around the first FLAG_DELETED the feature may have gone. */
 #define DELETION_SPREAD		INT64CONST(5000000)
 
-/* A change request's event arrives this long after its draft was saved, at least. */
-#define DRAFT_DELAY			INT64CONST(3000000)
-
-/* How much the clocks of sender and receiver may differ. */
-#define CLOCKS				INT64CONST(1000000)
-
 void
 fsw_timeline_add(FswTimeline *timeline, int scope, int64 from, int64 to,
 				 int state, FswConfidence confidence, FswCause cause,
@@ -285,6 +279,37 @@ end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 						   FSW_CAUSE_DELETING);
 }
 
+/*
+ * Nothing arrives before it is told: where two pieces seem to, the clock of the
+ * receiver was behind by as much, at the least.
+ */
+static void
+set_clock(FswFlag *flag)
+{
+	int64		most = 0;
+	int64		second = 0;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+		int64		early = fsw_apart(piece->at, piece->arrived);
+
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_LIST || early <= second)
+			continue;
+		second = Min(early, most);
+		most = Max(early, most);
+	}
+	for (int i = 0; i < flag->nevidence && second > 0; i++)
+	{
+		FSW_INTERRUPT();
+		flag->evidence[i].arrived = fsw_after(flag->evidence[i].arrived, second);
+		/* which has no other time */
+		if (flag->evidence[i].kind == FSW_EV_LIST)
+			flag->evidence[i].at = flag->evidence[i].arrived;
+	}
+}
+
 /* By time, arrival and content, never by the order of insertion. */
 static int
 compare_evidence(const void *a, const void *b, void *argument)
@@ -308,188 +333,6 @@ compare_evidence(const void *a, const void *b, void *argument)
 	if (flag->order != NULL && x->row != y->row && x->row >= 0 && y->row >= 0)
 		return flag->order(flag, x->row, y->row);
 	return x->row < y->row ? -1 : x->row > y->row;
-}
-
-/*
- * Does an event bear the time of a draft?  It names nobody, and no entry is of
- * its time, unless it arrived so much later that this says nothing.
- */
-static bool
-is_draft(const FswFlag *flag, const FswEvidence *body)
-{
-	if (body->kind != FSW_EV_BODY || !body->by_nobody)
-		return false;
-	for (int i = 0; i < flag->nevidence && fsw_apart(body->arrived, body->at) <= DRAFT_DELAY; i++)
-	{
-		const FswEvidence *piece = &flag->evidence[i];
-
-		FSW_INTERRUPT();
-		if (piece->at > fsw_after(body->at, FSW_SAME_ACT))
-			break;
-		if (piece->scope == body->scope && piece->at >= fsw_after(body->at, -FSW_SAME_ACT) &&
-			(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
-			return false;
-	}
-	return true;
-}
-
-/* The first of each draft to arrive, in order of time; and the entries that one took effect. */
-static FswEvidence **
-gather_requests(FswFlag *flag, FswEvidenceKind kind, int *n)
-{
-	FswEvidence **pieces = palloc_array(FswEvidence *, flag->nevidence);
-
-	*n = 0;
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-		bool		again = false;
-
-		FSW_INTERRUPT();
-		if (kind == FSW_EV_BODY ? !is_draft(flag, piece) : piece->kind != kind)
-			continue;
-		/* evidence is in order of time, and of arrival where that is the same */
-		for (int j = *n - 1; j >= 0 && pieces[j]->at == piece->at && !again; j--)
-			again = pieces[j]->scope == piece->scope;
-		if (!again)
-			pieces[(*n)++] = piece;
-	}
-	return pieces;
-}
-
-/* Can this draft have taken effect at this entry? */
-static bool
-can_be_of(const FswEvidence *draft, const FswEvidence *entry)
-{
-	return draft != NULL && draft->scope == entry->scope && draft->at < entry->at &&
-		fsw_after(draft->arrived, CLOCKS) >= entry->at;
-}
-
-/* Take the first to arrive of the drafts left that can be of an entry; NULL if none can. */
-static FswEvidence *
-take_draft(const FswEvidence *entry, FswEvidence **drafts, int ndrafts)
-{
-	FswEvidence *taken;
-	int			best = -1;
-
-	for (int i = 0; i < ndrafts; i++)
-	{
-		FSW_INTERRUPT();
-		if (can_be_of(drafts[i], entry) && (best < 0 || drafts[i]->arrived < drafts[best]->arrived))
-			best = i;
-	}
-	if (best < 0)
-		return NULL;
-	taken = drafts[best];
-	drafts[best] = NULL;
-	return taken;
-}
-
-/*
- * Give each entry a draft, the latest first: the first to arrive of those that
- * are left, or that of a later entry for which another one is left.  Of two
- * that arrived after both, the first to arrive was the first.
- */
-static void
-assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndrafts, FswEvidence **assigned)
-{
-	for (int i = nentries - 1; i >= 0; i--)
-	{
-		assigned[i] = take_draft(entries[i], drafts, ndrafts);
-		for (int j = i + 1; j < nentries; j++)
-		{
-			FswEvidence *later = assigned[j];
-
-			FSW_INTERRUPT();
-			if (!can_be_of(later, entries[i]))
-				continue;
-			if (assigned[i] == NULL)
-			{
-				FswEvidence *other = take_draft(entries[j], drafts, ndrafts);
-
-				if (other == NULL)
-					continue;
-				assigned[j] = other;
-				assigned[i] = later;
-			}
-			else if (later->arrived < assigned[i]->arrived && can_be_of(assigned[i], entries[j]))
-			{
-				assigned[j] = assigned[i];
-				assigned[i] = later;
-			}
-		}
-	}
-}
-
-/*
- * A draft of which no entry says when it took effect did so before its event
- * arrived: what was told of last by then may have been replaced.
- */
-static void
-doubt_replaced(FswFlag *flag, const FswEvidence *draft)
-{
-	FswEvidence *last = NULL;
-
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-
-		FSW_INTERRUPT();
-		if (piece->kind == FSW_EV_BODY && piece->scope == draft->scope && piece->at > draft->at &&
-			piece->at <= draft->arrived && (last == NULL || piece->at >= last->at))
-			last = piece;
-	}
-	if (last != NULL)
-		last->guessed = true;
-}
-
-/*
- * The event of a change request or a schedule bears the time of its draft.  It
- * took effect at the entry that says so.
- */
-static void
-place_requests(FswFlag *flag)
-{
-	int			nentries;
-	int			ndrafts;
-	FswEvidence **entries = gather_requests(flag, FSW_EV_REQUEST, &nentries);
-
-	if (nentries > 0)
-	{
-		FswEvidence **drafts = gather_requests(flag, FSW_EV_BODY, &ndrafts);
-		FswEvidence **assigned = palloc_array(FswEvidence *, nentries);
-
-		assign_drafts(entries, nentries, drafts, ndrafts, assigned);
-		for (int i = 0; i < nentries; i++)
-		{
-			int64		saved = assigned[i] != NULL ? assigned[i]->at : FSW_NEVER;
-
-			/* with what says the same again */
-			for (int j = 0; j < flag->nevidence && assigned[i] != NULL; j++)
-			{
-				FswEvidence *piece = &flag->evidence[j];
-
-				FSW_INTERRUPT();
-				if (piece->kind == FSW_EV_BODY && piece->scope == entries[i]->scope && piece->at == saved && piece->by_nobody)
-					piece->at = entries[i]->at;
-			}
-		}
-		for (int i = 0; i < ndrafts; i++)
-		{
-			if (drafts[i] != NULL)
-				doubt_replaced(flag, drafts[i]);
-		}
-		pfree(drafts);
-		pfree(assigned);
-	}
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		FSW_INTERRUPT();
-		if (flag->evidence[i].kind == FSW_EV_REQUEST)
-			flag->evidence[i].kind = FSW_EV_STATE;
-	}
-	pfree(entries);
-	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 }
 
 /* Did an event of the same time tell the state, too? */
@@ -636,8 +479,10 @@ fsw_timeline_build(FswFlag *flag)
 	FswTimeline **versioned = NULL;
 	FswScopeEvidence *scopes;
 
+	set_clock(flag);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
-	place_requests(flag);
+	fsw_requests_place(flag);
+	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	if (!flag->versioned)
 		take_deletions(flag);
 	scopes = sort_by_scope(flag);

@@ -91,7 +91,7 @@ take_time(Piece *piece)
 	return at;
 }
 
-/* FROM..TO, or one instant alone, which is both. */
+/* FROM..TO, or one instant alone, which is both.  Clocks differ: an arrival can seem to be earlier. */
 static int64
 take_times(Piece *piece, int64 *to)
 {
@@ -104,7 +104,7 @@ take_times(Piece *piece, int64 *to)
 		p += 2;
 		*to = read_seconds(piece, &p);
 	}
-	piece->wrong |= *p != '\0' || *to < from;
+	piece->wrong |= *p != '\0';
 	return from;
 }
 
@@ -346,6 +346,7 @@ read_fact(Piece *piece, const char *word)
 		FswHole		hole;
 
 		hole.from = take_times(piece, &hole.until);
+		piece->wrong |= hole.until < hole.from;
 		if (story->nholes < MAX_HOLES && !piece->wrong)
 			story->holes[story->nholes++] = hole;
 	}
