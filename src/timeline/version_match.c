@@ -491,6 +491,20 @@ assign_groups(Match *match, bool deleted)
 	}
 }
 
+/* Did an import find, after the time of an event, what that says was there before it? */
+static int64
+find_import(const FswFlag *flag, const FswEvidence *event, int64 until)
+{
+	for (const FswEvidence *piece = flag->evidence + flag->nevidence - 1; piece > event; piece--)
+	{
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_IMPORT && piece->scope == event->scope && piece->at < until &&
+			piece->state != event->state && piece->state == event->before)
+			return piece->at;
+	}
+	return FSW_NEVER;
+}
+
 /* Between which instants a version with events went live. */
 static void
 time_of_events(FswFlag *flag, FswVersion *version)
@@ -510,10 +524,13 @@ time_of_events(FswFlag *flag, FswVersion *version)
 
 		if (event->scope == 0 && event->kind == FSW_EV_BODY && event->before == FSW_NOT_LIVE)
 			version->never = true;
+		if (!version->imported)
+			version->earliest = Max(version->earliest, find_import(flag, event, version->latest));
 	}
 	/* late is not the same as scheduled, unless its entry came at once */
-	if (version->entry != FSW_NEVER && fsw_apart(version->latest, version->time) > SCHEDULED &&
-		fsw_apart(version->latest, version->entry_arrived) > SCHEDULED)
+	if (version->earliest > version->time ||
+		(version->entry != FSW_NEVER && fsw_apart(version->latest, version->time) > SCHEDULED &&
+		 fsw_apart(version->latest, version->entry_arrived) > SCHEDULED))
 	{
 		version->scheduled = true;
 		version->live = version->latest;
