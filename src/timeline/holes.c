@@ -112,6 +112,17 @@ find_ends(const FswFlag *flag, const FswHole *hole, int64 *ends)
 	ends[flag->nscopes] = list;
 }
 
+/*
+ * Is it from after the hole that the variants of a period are known?  What was
+ * told before it, or what the flag was made as, has no say in them.
+ */
+static bool
+is_told_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole)
+{
+	return period->cause == FSW_CAUSE_PREVIOUS_STATE && period->evidence >= 0 && period->state >= 0 &&
+		flag->states[period->state].nvariants > 0 && flag->evidence[period->evidence].at > hole->from;
+}
+
 /* Lower what one hole takes the proof from. */
 static void
 lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int64 *ends)
@@ -124,7 +135,8 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 		const FswPeriod *period = &old.periods[i];
 
 		FSW_INTERRUPT();
-		lower_within(timeline, period, is_final(period) ? period->to : hole->from, ends[period->scope],
+		lower_within(timeline, period, is_final(period) ? period->to :
+					 is_told_behind(flag, period, hole) ? period->from : hole->from, ends[period->scope],
 					 FSW_CAUSE_MISSING_ENTRIES);
 	}
 	if (timeline->others == NULL)

@@ -100,27 +100,28 @@ assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndr
 	for (int i = nentries - 1; i >= 0; i--)
 	{
 		assigned[i] = take_draft(entries[i], drafts, ndrafts);
-		for (int j = i + 1; j < nentries; j++)
+		for (int j = i + 1; j < nentries && assigned[i] == NULL; j++)
+		{
+			FswEvidence *other;
+
+			FSW_INTERRUPT();
+			if (!can_be_of(assigned[j], entries[i]))
+				continue;
+			other = take_draft(entries[j], drafts, ndrafts);
+			if (other == NULL)
+				continue;
+			assigned[i] = assigned[j];
+			assigned[j] = other;
+		}
+		for (int j = i + 1; j < nentries && assigned[i] != NULL; j++)
 		{
 			FswEvidence *later = assigned[j];
 
 			FSW_INTERRUPT();
-			if (!can_be_of(later, entries[i]))
+			if (!can_be_of(later, entries[i]) || later->arrived >= assigned[i]->arrived || !can_be_of(assigned[i], entries[j]))
 				continue;
-			if (assigned[i] == NULL)
-			{
-				FswEvidence *other = take_draft(entries[j], drafts, ndrafts);
-
-				if (other == NULL)
-					continue;
-				assigned[j] = other;
-				assigned[i] = later;
-			}
-			else if (later->arrived < assigned[i]->arrived && can_be_of(assigned[i], entries[j]))
-			{
-				assigned[j] = assigned[i];
-				assigned[i] = later;
-			}
+			assigned[j] = assigned[i];
+			assigned[i] = later;
 		}
 	}
 }
