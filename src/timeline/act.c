@@ -187,6 +187,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 		act.cause = FSW_CAUSE_IMPORT;
 	else
 		weigh_entries(&act, scope);
+	act.event = imported || act.cause == FSW_CAUSE_EVENT;
 	return act;
 }
 

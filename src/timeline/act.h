@@ -28,6 +28,8 @@ typedef struct FswAct
 	FswCause	cause;
 	int			evidence;
 	bool		told;			/* a state or a removal, not a mere entry */
+	bool		event;			/* told by an import or events that agree, whatever
+								 * comes next */
 	bool		by_nobody;
 	int64		first_entry;	/* earliest of its audit entries */
 	int64		first_part;		/* earliest entry of the value or a percentage

@@ -102,7 +102,7 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 /*
  * Where the next event or import has seen all these changes and no percentage was
  * saved with it, it tells the variants of the time before it, from the last of them
- * on.
+ * on.  What comes after that has no say: near an instant it is not read.
  */
 static void
 tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int state, const FswAct *next)
@@ -110,7 +110,7 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act
 	int			before = fsw_timeline_first(flag->options, flag->noptions, next->at);
 
 	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told ||
-		(next->cause != FSW_CAUSE_EVENT && next->cause != FSW_CAUSE_IMPORT) || !flag->states[next->state].has_variants ||
+		!next->event || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)))
 		return;
