@@ -54,6 +54,8 @@ typedef struct FswVersion
 	bool		moved;
 	bool		far;			/* its events found nothing that is nearer */
 	bool		unplaced;		/* it may be from before what its list lacks */
+	bool		recalled;		/* it was put there, but may have been live since
+								 * its list came */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	int64		time;

@@ -556,7 +556,7 @@ time_of_version(FswFlag *flag, FswVersion *version)
 		version->latest = Max(version->entry, version->list_arrived);
 		if (version->list != NULL && version->list_arrived < version->entry)
 		{
-			version->earliest = Min(version->earliest, fsw_after(version->list_arrived, -ENTRY_SPREAD));
+			version->earliest = Min(version->earliest, fsw_after(version->list_arrived, -LIST_SPREAD));
 			version->live = Min(version->live, fsw_after(version->list_arrived, -ENTRY_USUAL));
 			version->latest = version->list_arrived;
 		}

@@ -422,7 +422,10 @@ try_earlier(Search *search, int index)
 		version->moved = true;
 	}
 	else if (best < index)
+	{
+		versions[best].recalled = missing;
 		place_list(set, best);
+	}
 	return best;
 }
 

@@ -319,6 +319,32 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 						   FSW_CAUSE_PUBLISHING);
 }
 
+/*
+ * Of an override that a list lacks which came late, and which was put before
+ * what brought it, nothing is confirmed from then on: it may have been
+ * scheduled, and the override be gone.  A list after it says so, or not.
+ */
+static void
+doubt_recalled(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int64		to = FSW_FOREVER;
+
+		FSW_INTERRUPT();
+		if (!version->recalled)
+			continue;
+		for (int j = i + 1; j < set->nversions; j++)
+		{
+			if (set->versions[j].list != NULL && set->versions[j].live > version->list_arrived)
+				to = Min(to, set->versions[j].latest);
+		}
+		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_TOLD_LATE), to, FSW_REPORTED,
+						   FSW_CAUSE_PUBLISHING);
+	}
+}
+
 static int
 compare_by_earliest(const void *a, const void *b)
 {
@@ -380,5 +406,6 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 		}
 	}
 	pfree(versions);
+	doubt_recalled(set, result);
 	return result;
 }
