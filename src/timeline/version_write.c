@@ -319,10 +319,25 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 						   FSW_CAUSE_PUBLISHING);
 }
 
+/* What told the state that the periods of a scope have at an instant; -1. */
+static int
+told_by(const FswTimeline *timeline, int64 at)
+{
+	for (int i = 0; i < timeline->nperiods; i++)
+	{
+		const FswPeriod *period = &timeline->periods[i];
+
+		FSW_INTERRUPT();
+		if (period->from <= at && at < period->to)
+			return period->state >= 0 ? period->evidence : -1;
+	}
+	return -1;
+}
+
 /*
  * Of an override that a list lacks which came late, and which was put before
  * what brought it, nothing is confirmed from then on: it may have been
- * scheduled, and the override be gone.  A list after it says so, or not.
+ * scheduled, and the override be gone.  A list after it that has it says no.
  */
 static void
 doubt_recalled(const FswVersions *set, FswTimeline *timeline)
@@ -340,8 +355,9 @@ doubt_recalled(const FswVersions *set, FswTimeline *timeline)
 			if (set->versions[j].list != NULL && set->versions[j].live > version->list_arrived)
 				to = Min(to, set->versions[j].latest);
 		}
-		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_TOLD_LATE), to, FSW_REPORTED,
-						   FSW_CAUSE_PUBLISHING);
+		if (to == FSW_FOREVER || told_by(timeline, to) != told_by(timeline, version->list_arrived))
+			fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_TOLD_LATE), to, FSW_REPORTED,
+							   FSW_CAUSE_PUBLISHING);
 	}
 }
 
