@@ -228,10 +228,15 @@ static bool
 is_read_before(const Writing *writing)
 {
 	const FswStretch *stretch = writing->stretch;
-	int			option = fsw_timeline_first(writing->options, writing->nalloptions, fsw_after(stretch->earliest, 1));
+	int64		from = stretch->earliest;
+	int			option;
 
-	return stretch->version >= 0 && stretch->state >= 0 && !writing->chained && stretch->last_listed <= stretch->latest &&
-		(writing->scope == 0 || writing->flag->states[stretch->state].nvariants > 0) &&
+	if (stretch->version < 0 || stretch->state < 0 || writing->chained || stretch->last_listed > stretch->latest)
+		return false;
+	if (writing->versions[stretch->version].has_events)
+		from = Min(from, writing->versions[stretch->version].time);
+	option = fsw_timeline_first(writing->options, writing->nalloptions, fsw_after(from, 1));
+	return (writing->scope == 0 || writing->flag->states[stretch->state].nvariants > 0) &&
 		option < writing->nalloptions && writing->options[option] <= stretch->from;
 }
 
