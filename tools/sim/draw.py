@@ -16,13 +16,31 @@ VALUES = ('blue', 'green', 'red', '', 'true', '007', 'line one\nline two', 'gr\u
 SECRETS = {'organisation': 'organisation secret', 'environment': 'environment secret'}
 
 
+# Circumstances that are given instead of drawn.
+GIVEN = {
+    'drawn': {},
+    'whole': {'lost': 0, 'bursts': []},
+    'lost-1': {'lost': 0.01, 'bursts': []},
+    'lost-5': {'lost': 0.05, 'bursts': []},
+    'bursts': {'lost': 0, 'bursts': None},
+    'organisation': {'lost': 0, 'bursts': [], 'organisation': True, 'webhooks': 0.0},
+    'environments': {'lost': 0, 'bursts': [], 'organisation': False, 'webhooks': 1.0},
+}
+
+
 class Draw:
-    def __init__(self, seed):
+    def __init__(self, seed, given='drawn'):
         self.seed = seed
         self.dice = random.Random('history %s' % seed)
         self.ids = {}
         self.hostile = self.dice.random() < 0.4
         self.config = self.circumstances()
+        self.config.update(GIVEN[given])
+        if self.config['bursts'] is None:
+            dice = random.Random('bursts %s' % seed)
+            begins = [self.config['start'] + dice.randrange(20 * MINUTE) for _ in range(dice.choice((1, 2, 3)))]
+            self.config['bursts'] = [(begin, begin + dice.randrange(5, 60) * SECOND,
+                                      dice.choice(('all', 'organisation', 'environment'))) for begin in begins]
         self.sim = Flagsmith(self.config)
         self.ops = []
 
@@ -402,9 +420,27 @@ class History:
         self.arrived = [(d, at) for _, _, d, at in arrived]
         self.received = {d.key: d for d, _ in self.arrived}
 
-    def told(self, act):
-        """Whether anything that was delivered told of an act: told, silent (nothing was ever sent), hole or lost."""
+    # One request of these saves several rows, one after the other, and each save is told by itself.
+    SAVES = ('put', 'override', 'feature_create')
+
+    def tells_change(self, d, scope, at):
+        """Whether a delivery of an act tells of what it saved at an instant: its own entry, or a body that was read later."""
+        if d.event == 'AUDIT_LOG_CREATED':
+            log = d.data['log']
+            made = self.truth[scope][0][0] == at and ('created' in log or 'Multivariate' not in log) or \
+                scope[2:] != (None, None)
+            return d.saved == at or made and abs(d.saved - at) < SECOND // 4
+        shown = d.data['new_state'] or d.data['previous_state']
+        return d.read >= at and shown['environment']['id'] == scope[0]
+
+    def told(self, act, scope=None, at=None):
+        """
+        Whether anything that was delivered told of an act, or of what it changed in a scope at an instant: told, silent
+        (nothing was ever sent), hole or lost.
+        """
         sent = [d for d in self.sim.sent if act in d.tells]
+        if scope is not None and self.sim.acts[act].kind in self.SAVES:
+            sent = [d for d in sent if self.tells_change(d, scope, at)]
         if any(not d.lost for d in sent):
             return 'told'
         if not sent:
@@ -415,6 +451,12 @@ class History:
                     len(ids) >= 0.94 * (ids[-1] - ids[0] + 1):
                 return 'hole'
         return 'lost'
+
+    def circumstances(self):
+        """What of it a reader can know: whether anything was lost, and which webhooks there are."""
+        lost = 'losses' if any(d.lost for d in self.sim.sent) else 'nothing lost'
+        return lost + (', environment webhooks alone' if not self.config['organisation'] else
+                       '' if self.config['webhooks'] else ', organisation webhook alone')
 
     def webhook(self, d):
         return 'organisation' if d.channel == 'organisation' else 'environment-%d' % d.channel

@@ -45,6 +45,7 @@ class Judge:
         self.faults = []
         self.counts = collections.Counter()
         self.told = {n: history.told(n) for n in self.sim.acts}
+        self.changes_told = {}
         self.mine = collections.defaultdict(list)
         for row in periods:
             scope = self.scope_of(row)
@@ -173,8 +174,9 @@ class Judge:
         if confidence == 'confirmed' and self.counts_as_told(told, act):
             self.fault('confirmed' if told == 'told' else 'confirmed, ' + told,
                        (version, kind, what, self.act_name(act), near), text)
-        if confidence == 'reported' and near == 'settled' and told in ('told', 'hole'):
-            self.fault('reported', (version, kind, what, self.act_name(act), claim['cause']), text)
+        if confidence == 'reported' and told in ('told', 'hole'):
+            self.fault('reported' if near == 'settled' else 'reported, near',
+                       (version, kind, what, self.act_name(act), claim['cause']), text)
 
     # What can be done without a word is never confirmed by its absence; all else of which nothing was sent nobody can know.
     WORDLESS = ('identity_delete', 'experiment', 'override', 'env_clone')
@@ -196,24 +198,55 @@ class Judge:
         before = next((i for i in range(index - 1, -2, -1) if claimed(i)), None)
         after = next((i for i in range(index + 1, len(rows)) if claimed(i)), None)
         if before is not None and (claim is not None or after is None):
-            acts = self.missed(rows, before, index) or [row[2] for row in rows[before + 1:index + 1]]
+            blamed = self.missed(rows, before, index) or range(before + 1, index + 1)
         elif after is not None:
-            acts = [row[2] for row in rows[index + 1:after + 1]]
+            blamed = range(index + 1, after + 1)
         else:
-            return (self.told[act], act) if act is not None else ('told', None)
+            blamed = self.missed_parts(rows, index, claim) or ([index] if index >= 0 else [])
+        if not blamed:
+            return ('told', None) if act is None else (self.told[act], act)
         order = ('told', 'hole', 'silent', 'lost')
-        acts.sort(key=lambda n: order.index(self.told[n]))
-        return self.told[acts[0]], acts[0]
+        found = [(self.told_change(scope, rows[i]), rows[i][2]) for i in blamed]
+        return min(found, key=lambda pair: order.index(pair[0]))
+
+    def told_change(self, scope, row):
+        if (scope, row[0]) not in self.changes_told:
+            self.changes_told[scope, row[0]] = self.history.told(row[2], scope, row[0])
+        return self.changes_told[scope, row[0]]
 
     @staticmethod
     def missed(rows, before, index):
-        """The acts since a state that is claimed which changed that of it in which the true one differs."""
+        """The changes since a state that is claimed of that in which the true one differs."""
         then, now = (rows[i][1] if i >= 0 else None for i in (before, index))
         if then is None or now is None:
             return []
         parts = [i for i in range(3) if then[i] != now[i]]
-        return [rows[i][2] for i in range(before + 1, index + 1)
+        return [i for i in range(before + 1, index + 1)
                 if rows[i][1] is None or rows[i - 1][1] is None or any(rows[i][1][part] != rows[i - 1][1][part] for part in parts)]
+
+    @staticmethod
+    def missed_parts(rows, index, claim):
+        """
+        The same of a claim that never was true as a whole, as where a change that was told lies on top of one that nothing tells:
+        of each part that is wrong, what changed it since it was as claimed, or until it will be, or at all.
+        """
+        shown = rows[index][1] if index >= 0 else None
+        if claim is None or shown is None:
+            return []
+        claimed = (claim['enabled'], json.dumps(claim['value']), shares(claim['variants']))
+        blamed = []
+        for part in (i for i in range(3) if claimed[i] != shown[i]):
+            values = [row[1] and row[1][part] for row in rows]
+            changed = [i for i in range(len(rows)) if not i or values[i] != values[i - 1]]
+            before = [i for i in range(index) if values[i] == claimed[part]]
+            after = [i for i in range(index + 1, len(rows)) if values[i] == claimed[part]]
+            if before:
+                blamed += [i for i in changed if before[-1] < i <= index]
+            elif after:
+                blamed += [i for i in changed if index < i <= after[0]]
+            else:
+                blamed += [i for i in changed if i <= index][-1:]
+        return blamed
 
     def never_live(self, scope, at, claim):
         """

@@ -212,8 +212,11 @@ class Sender:
 
     # What is sent.
 
-    def send(self, act, channels, event, data, tells, feature=None, actor=None, main=None):
-        """One delivery for each webhook; every one has its own task."""
+    def send(self, act, channels, event, data, tells, feature=None, actor=None, main=None, saved=None):
+        """
+        One delivery for each webhook; every one has its own task.  An entry is about what was saved at an instant; a body shows
+        what is there now.
+        """
         body = json.dumps({'data': data, 'event_type': event}, sort_keys=True)
         for channel in channels:
             act.sent += 1
@@ -221,7 +224,8 @@ class Sender:
             wait = dice.randrange(3000, 80000) if not self.config['busy'] else int(SECOND * dice.expovariate(4))
             arrival = self.due(self.now + wait, dice)
             self.sent.append(Thing(key=(act.n, act.sent), channel=channel, event=event, body=body, tells=frozenset(tells), main=main,
-                                   feature=feature, actor=actor, arrival=arrival, dice=dice, lost=False, data=data))
+                                   feature=feature, actor=actor, arrival=arrival, dice=dice, lost=False, data=data,
+                                   read=self.now, saved=saved))
 
     def channels(self, env, organisation=True):
         found = []
@@ -260,7 +264,8 @@ class Sender:
                 'log': log, 'project': self.project_json(p), 'related_object_id': related, 'related_object_type': kind,
                 'related_object_uuid': uuid}
         if self.config['organisation']:
-            self.send(act, ['organisation'], 'AUDIT_LOG_CREATED', data, [act.n], feature, author and author['email'])
+            self.send(act, ['organisation'], 'AUDIT_LOG_CREATED', data, [act.n], feature, author and author['email'],
+                      saved=self.now if created is None else created)
         if state is not None and kind == 'FEATURE_STATE':
             self.task(act, 'v2', 0.15, self.flag_updated_v1, act, state)
 

@@ -7,8 +7,8 @@ from .draw import Draw, History
 from .judge import Fault, Judge, digest
 
 
-def draw(seed, acts):
-    d = Draw(seed)
+def draw(seed, acts, given='drawn'):
+    d = Draw(seed, given)
     return History(d.config, d.history(d.dice.randrange(*acts)))
 
 
@@ -82,7 +82,7 @@ class Shrink:
     def __init__(self, product, history, key, questions=24, batch=16):
         self.product, self.key, self.batch = product, key, batch
         # asking takes longest, and reading lines of history
-        timeline = key[0] == 'reported' and key[1] != 'question' or key[0].startswith('confirmed')
+        timeline = key[0].startswith(('reported', 'confirmed')) and key[1] != 'question'
         self.questions = 0 if timeline or key[0] in ('line', 'order', 'ingest') else questions
         self.lines = key[0] in ('line', 'order', 'ingest')
         self.config, self.ops = dict(history.config), list(history.ops)
