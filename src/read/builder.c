@@ -188,6 +188,7 @@ read_start(FswHistoryReading *reading)
 	 * A webhook that was registered when the flag had existed for long says
 	 * nothing of the time before: then the defaults are a mere deduction.
 	 */
+	flag->start_untold = !creation.told;
 	flag->defaults_complete = creation.has_defaults && creation.told && !creation.multivariate;
 
 	/* what was made after the environment went is not in it */

@@ -157,11 +157,10 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 
 	/*
 	 * of change requests and schedules: without an author, at the time of the
-	 * draft
+	 * draft, which can have been live at once
 	 */
 	[FSW_INDEX_DRAFT] = {"flag_change_draft_idx", FSW_READ_FLAG_CHANGE, FLAG_KEYS ", received_at", NULL,
 		OF_DEFAULT " AND changed_by OPERATOR(pg_catalog.=) ''"
-		" AND received_at OPERATOR(pg_catalog.-) event_at OPERATOR(pg_catalog.>) '3 seconds'::pg_catalog.interval"
 	" AND NOT deleted AND NOT is_test"},
 	[FSW_INDEX_FLAG_CHANGE] = {"flag_change_pkey", FSW_READ_FLAG_CHANGE, "delivery, ordinal", NULL, NULL},
 

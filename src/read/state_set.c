@@ -176,8 +176,8 @@ intern_shown(FswStateTable *table, bool enabled, FswShownState shown)
 			return other;
 	}
 
-	state.content = hash_combine64(value_isnull ? 0 : hash_content(shown.value),
-								   canonical == NULL ? 0 : hash_content(shown.variants));
+	state.shares = canonical == NULL ? 0 : hash_content(shown.variants);
+	state.content = hash_combine64(value_isnull ? 0 : hash_content(shown.value), state.shares);
 	make_room(table);
 	flag->states[flag->nstates] = state;
 	table->hashes[flag->nstates] = hash;

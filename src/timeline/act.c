@@ -143,6 +143,21 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 		act->unsure_until = act->arrived;
 }
 
+/*
+ * Where no entries come, an event that came late can be that of a later save,
+ * which left the time as it was, unless it is the announcement of a deletion,
+ * which tells nothing of a state before; one by nobody took effect before it was
+ * read, and it is not known how long before.
+ */
+static void
+weigh_alone(FswAct *act)
+{
+	if (act->by_nobody)
+		act->first_entry = Min(act->first_entry, fsw_after(act->at, -TASK_REACH));
+	else if (act->before != FSW_NOT_TOLD && fsw_apart(act->arrived, act->at) > TASK_REACH)
+		act->unsure_until = Max(act->unsure_until, act->arrived);
+}
+
 /* The act that bodies[first .. last) of one time tell of. */
 static FswAct
 act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
@@ -188,6 +203,8 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	else
 		weigh_entries(&act, scope);
 	act.event = imported || act.cause == FSW_CAUSE_EVENT;
+	if (!imported && !flag->versioned && flag->latest_audit_at == FSW_NEVER)
+		weigh_alone(&act);
 	return act;
 }
 
@@ -385,6 +402,15 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 		doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
+/* Does an entry tell that a variant was added or removed after an act, and before a later one was read? */
+static bool
+has_option(const FswFlag *flag, const FswAct *act, const FswAct *later)
+{
+	int			option = fsw_timeline_first(flag->options, flag->noptions, act->at);
+
+	return option < flag->noptions && flag->options[option] <= fsw_after(later->read, CLOCKS);
+}
+
 /*
  * Has something changed that no entry tells of, although each save has one?
  * Then one is missing, with the act it was of, perhaps; at the least it is not
@@ -395,6 +421,7 @@ weigh_untold(const FswFlag *flag, FswAct *previous, FswAct *act)
 {
 	const FswState *was;
 	const FswState *is;
+	bool		shares;
 
 	if (!act->told || act->evidence < 0 || act->cause == FSW_CAUSE_IMPORT || act->state < 0 ||
 		!previous->told || previous->state < 0 || (act->by_nobody && act->exact))
@@ -405,12 +432,13 @@ weigh_untold(const FswFlag *flag, FswAct *previous, FswAct *act)
 	if (act->value_told && act->before >= 0 && flag->states[act->before].value != was->value &&
 		flag->states[act->before].value != is->value && !flag->states[act->before].no_value)
 		doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
-	if (was->value != is->value ? act->value_told :
-		was->rest == is->rest || was->nvariants != is->nvariants || act->share_told)
+	shares = was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
+		!has_option(flag, previous, act);
+	if (!shares && (was->value == is->value || act->value_told))
 		return;
 	doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 	act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_SAME_ACT));
-	if (was->value == is->value)
+	if (shares)
 		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));
 }
 
@@ -431,6 +459,24 @@ is_other_by_options(const FswFlag *flag, FswScopeKind kind, const FswAct *act, c
 	return was->enabled == is->enabled && was->value == is->value && first < n && times[first] <= import->at;
 }
 
+/*
+ * Has the environment default other variants than before, although entries come
+ * and none tells that one was added or removed?  That was at some instant up to
+ * when the later state was read.
+ */
+static void
+weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
+{
+	if (flag->latest_audit_at == FSW_NEVER ||
+		!act->told || act->evidence < 0 || act->state < 0 || !previous->told || previous->evidence < 0 ||
+		previous->state < 0 || !flag->states[previous->state].has_variants || !flag->states[act->state].has_variants ||
+		flag->states[previous->state].nvariants == flag->states[act->state].nvariants ||
+		has_option(flag, previous, act))
+		return;
+	doubt(previous, FSW_INFERRED, FSW_CAUSE_VARIANTS);
+	act->unsure_until = Max(act->unsure_until, act->read);
+}
+
 /* Compare each act with its neighbours. */
 static void
 weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
@@ -446,6 +492,8 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
 		FSW_INTERRUPT();
 		if (next != NULL)
 			weigh_untold(flag, act, next);
+		if (next != NULL && kind == FSW_SCOPE_DEFAULT)
+			weigh_untold_options(flag, act, next);
 		if (!act->told)
 			continue;
 		if (act->state < 0)

@@ -82,6 +82,19 @@ fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
 }
 
 /*
+ * Was a variant added or removed when an event was read, perhaps?  Which of them
+ * it has is told by all entries about variants together, from the creation on.
+ */
+static bool
+counts_variants(const FswFlag *flag, const FswHole *hole, const FswEvidence *piece)
+{
+	int			option = fsw_timeline_first(flag->options, flag->noptions, piece->at);
+
+	return piece->kind == FSW_EV_BODY && hole->until >= flag->created_at && option < flag->noptions &&
+		flag->options[option] <= fsw_after(piece->arrived, 2 * FSW_CLOCKS);
+}
+
+/*
  * Until when an entry that is missing can matter to each scope: the next
  * body, import or list of versions behind the hole tells the state anew.
  * Which overrides there are at all is told by lists alone: the last of the
@@ -99,7 +112,8 @@ find_ends(const FswFlag *flag, const FswHole *hole, int64 *ends)
 		const FswEvidence *piece = &flag->evidence[i];
 
 		FSW_INTERRUPT();
-		if ((piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT) && piece->at > hole->until)
+		if ((piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT) && piece->at > hole->until &&
+			!counts_variants(flag, hole, piece))
 			ends[piece->scope] = Min(ends[piece->scope], piece->at);
 		if (piece->kind == FSW_EV_LIST && piece->arrived > hole->until)
 			list = Min(list, piece->arrived);

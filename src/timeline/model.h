@@ -118,6 +118,7 @@ typedef struct FswState
 	int			nvariants;
 	uint64		value;			/* the same for equal values */
 	uint64		rest;			/* the same for equal values and variants */
+	uint64		shares;			/* hash of the variants */
 	uint64		content;		/* hash of it all, for ties */
 } FswState;
 
@@ -196,6 +197,8 @@ struct FswFlag
 	int64		latest_audit_at;	/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */
+	bool		start_untold;	/* no entry tells that it was there from
+								 * created_at on, or it is a copy */
 	bool		creation_told;	/* every option since can have been told */
 	bool		clone;			/* made as a copy of an unknown flag */
 	FswConfidence absence;		/* that an override nobody told is not there */

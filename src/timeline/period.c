@@ -178,6 +178,10 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 	if (next != NULL && next->first_entry < to)
 		fsw_timeline_lower(timeline, start, next->first_entry, to,
 						   FSW_INFERRED, FSW_CAUSE_CROWDED);
+	/* what is made is saved before its value, perhaps without an entry */
+	if (held == FSW_NOT_LIVE && next != NULL && !next->told && next->about_part)
+		fsw_timeline_lower(timeline, start, fsw_after(to, -FSW_SAME_ACT), to,
+						   FSW_INFERRED, FSW_CAUSE_CROWDED);
 	if (held >= 0)
 	{
 		doubt_options(flag, timeline, start, index, act, held, nbefore, to);

@@ -9,7 +9,7 @@
  */
 #include "postgres.h"
 
-#include "src/timeline/model.h"
+#include "src/timeline/act.h"
 
 /* What arrives so long after its time may be a draft, whatever happened at that time. */
 #define DRAFT_DELAY			INT64CONST(3000000)
@@ -148,6 +148,37 @@ doubt_replaced(FswFlag *flag, const FswEvidence *draft)
 		last->guessed = true;
 }
 
+/* A draft, and what says the same again, took effect at an instant. */
+static void
+place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
+{
+	int64		saved = draft->at;
+	int			scope = draft->scope;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_BODY && piece->scope == scope && piece->at == saved && piece->by_nobody)
+			piece->at = at;
+	}
+}
+
+/* Where no entries come, a draft was live when its event was read, and not long before that. */
+static void
+place_by_arrival(FswFlag *flag)
+{
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->scope == 0 && is_draft(flag, piece))
+			piece->at = Max(piece->at, fsw_after(piece->arrived, -FSW_TASK_DELAY));
+	}
+}
+
 /*
  * The event of a change request or a schedule bears the time of its draft.  It
  * took effect at the entry that says so.  The evidence is in order of time
@@ -168,17 +199,8 @@ fsw_requests_place(FswFlag *flag)
 		assign_drafts(entries, nentries, drafts, ndrafts, assigned);
 		for (int i = 0; i < nentries; i++)
 		{
-			int64		saved = assigned[i] != NULL ? assigned[i]->at : FSW_NEVER;
-
-			/* with what says the same again */
-			for (int j = 0; j < flag->nevidence && assigned[i] != NULL; j++)
-			{
-				FswEvidence *piece = &flag->evidence[j];
-
-				FSW_INTERRUPT();
-				if (piece->kind == FSW_EV_BODY && piece->scope == entries[i]->scope && piece->at == saved && piece->by_nobody)
-					piece->at = entries[i]->at;
-			}
+			if (assigned[i] != NULL)
+				place_draft(flag, assigned[i], entries[i]->at);
 		}
 		for (int i = 0; i < ndrafts; i++)
 		{
@@ -188,6 +210,8 @@ fsw_requests_place(FswFlag *flag)
 		pfree(drafts);
 		pfree(assigned);
 	}
+	else if (flag->latest_audit_at == FSW_NEVER && !flag->versioned)
+		place_by_arrival(flag);
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		FSW_INTERRUPT();

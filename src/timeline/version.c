@@ -200,7 +200,7 @@ begin_initial(Carry *carry)
 		start.cause = FSW_CAUSE_CONTRADICTED;
 	}
 	else if (start.state >= 0 && flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER &&
-			 flag->created_at != FSW_NEVER &&
+			 flag->created_at != FSW_NEVER && !flag->start_untold &&
 			 states[flag->defaults].enabled == states[start.state].enabled &&
 			 states[flag->defaults].value == states[start.state].value)
 		start.confidence = FSW_CONFIRMED;
@@ -643,7 +643,9 @@ write_scope(const Carry *carry, int scope)
 		const FswEvidence *piece = &flag->evidence[i];
 
 		FSW_INTERRUPT();
-		if (piece->kind == FSW_EV_STATE_DELETED && piece->scope == scope && piece->at >= carry->set.begin)
+		/* the flag is gone with its environment, and its overrides with it */
+		if (piece->kind == FSW_EV_STATE_DELETED && (piece->scope == 0 || piece->scope == scope) &&
+			piece->at >= carry->set.begin)
 			fsw_timeline_cut(all, 0, scope, piece->at, FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
 	}
 	if (flag->scopes[scope].ended < flag->deleted_at)

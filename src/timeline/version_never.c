@@ -59,6 +59,17 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 	}
 }
 
+/*
+ * Are two states of the environment default the same but for variants, which
+ * no event tells to have been added or removed?
+ */
+static bool
+has_other_options(const FswFlag *flag, int was, int is)
+{
+	return was >= 0 && is >= 0 && flag->noptions > 0 && flag->states[was].nvariants != flag->states[is].nvariants &&
+		flag->states[was].enabled == flag->states[is].enabled && flag->states[was].value == flag->states[is].value;
+}
+
 /* Weigh the states that a list does not have; they are taken to be as it says. */
 static int
 count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
@@ -67,7 +78,7 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 
 	if (states[0] != UNTOLD && states[0] != FSW_NOT_SEEN)
 	{
-		n += states[0] != list->list[0] ? FSW_MISFIT : 0;
+		n += states[0] != list->list[0] && !has_other_options(set->flag, states[0], list->list[0]) ? FSW_MISFIT : 0;
 		states[0] = list->list[0];
 	}
 	for (int i = 0; i < set->nused; i++)
@@ -78,7 +89,8 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 		for (int j = 1; j < list->nlist && states[scope] >= 0; j++)
 			listed |= list->list[j] == states[scope];
 		FSW_INTERRUPT();
-		if (scope == 0 || states[scope] < 0 || listed)
+		/* what went with its segment is in no list */
+		if (scope == 0 || states[scope] < 0 || listed || set->flag->scopes[scope].ended <= list->arrived)
 			continue;
 		n++;
 		states[scope] = UNTOLD;

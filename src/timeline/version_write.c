@@ -212,8 +212,8 @@ lower_from(const Writing *writing, int64 first, int64 last, int64 to, FswConfide
 {
 	const FswStretch *stretch = writing->stretch;
 
-	/* perhaps it was read only after that */
-	if (stretch->initial || first <= stretch->latest)
+	/* perhaps it was read only after that; clocks differ */
+	if (stretch->initial || first <= fsw_after(stretch->latest, FSW_CLOCKS))
 		first = stretch->from;
 	if (writing->chained || stretch->last_listed > last)
 		to = Min(to, last);

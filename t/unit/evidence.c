@@ -136,6 +136,7 @@ find_state(Story *story, const char *word)
 		state.nvariants++;
 	state.value = hash_bytes(seed, rest, variants == NULL ? strlen(rest) : (size_t) (variants - rest));
 	state.rest = hash_bytes(seed, rest, strlen(rest));
+	state.shares = variants == NULL ? 0 : hash_bytes(seed, variants, strlen(variants));
 	state.content = hash_bytes(seed, word, strlen(word));
 	story->states[flag->nstates] = pnstrdup(word, strlen(word));
 	flag->states[flag->nstates] = state;
@@ -334,6 +335,7 @@ read_fact(Piece *piece, const char *word)
 		flag->defaults = take_state(piece);
 		piece->wrong |= flag->defaults < 0;
 		flag->defaults_complete = take_word(piece, "complete");
+		flag->start_untold = take_word(piece, "untold");
 	}
 	else if (strcmp(word, "versioned") == 0)
 		flag->versioned = true;
