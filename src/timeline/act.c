@@ -371,6 +371,8 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 {
 	const FswState *states = flag->states;
 	bool		next_told = next != NULL && next->told && next->state >= 0;
+	bool		late;
+	bool		other;
 
 	/* the value is still the old one, although an entry says it changed */
 	if (previous != NULL && previous->told && previous->state >= 0 &&
@@ -394,11 +396,15 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	/*
 	 * The time is a draft's, and no entry says when it took effect; or it is
 	 * that of an act before, which changed nothing, and the state was read in
-	 * the middle of a later one.
+	 * the middle of a later one.  So it was, however soon it came, if it is
+	 * another one than before.
 	 */
-	if (!act->exact && !act->value_told && !act->share_told && fsw_apart(act->arrived, act->at) > TASK_REACH &&
-		((act->by_nobody && act->first_entry == FSW_FOREVER) || (next != NULL && flag->latest_audit_at > act->at &&
-							fsw_after(act->arrived, CLOCKS) >= next->first_entry)))
+	late = fsw_apart(act->arrived, act->at) > TASK_REACH;
+	other = previous != NULL && previous->told && previous->state >= 0 && previous->state != act->state;
+	if (!act->exact && !act->value_told && !act->share_told &&
+		((late && act->by_nobody && act->first_entry == FSW_FOREVER) ||
+		 ((late || other) && next != NULL && flag->latest_audit_at > act->at &&
+		  fsw_after(act->arrived, CLOCKS) >= next->first_entry)))
 		doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 

@@ -197,7 +197,10 @@ class Judge:
 
         before = next((i for i in range(index - 1, -2, -1) if claimed(i)), None)
         after = next((i for i in range(index + 1, len(rows)) if claimed(i)), None)
-        if before is not None and (claim is not None or after is None):
+        # what is gone was claimed to be so too early, unless it was claimed all along since it last was
+        if before is not None and (claim is not None or after is None or not any(
+                row['enabled'] is not None and row['finish'] > rows[before + 1][0] and row['begin'] <= at
+                for row in self.mine.get(scope, ()))):
             blamed = self.missed(rows, before, index) or range(before + 1, index + 1)
         elif after is not None:
             blamed = range(index + 1, after + 1)

@@ -1,0 +1,79 @@
+#!/usr/bin/env perl
+#
+# What a wrong answer is blamed on when simulated histories are compared (tools/sim/judge.py): each change by itself.
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Temp qw(tempfile);
+use FindBin;
+use Test::More;
+
+my $tools = dirname($FindBin::Bin) . '/tools';
+plan skip_all => 'needs python3' if system('python3 -c "import json" 2>/dev/null') != 0;
+local $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+
+# Acts 1 to 4 set a state, each at ten times its number: (enabled, value, variants).  2 is told by nothing.
+my $script = <<"PYTHON";
+import collections, json, sys
+sys.path.insert(0, '$tools')
+from sim.draw import History
+from sim.judge import Judge
+
+SCOPE = (1, 1, None, None)
+
+class Told:
+    def told(self, act, scope=None, at=None):
+        return 'silent' if act == 2 else 'told'
+
+def blamed(truth, claim, at, since=0):
+    judge = object.__new__(Judge)
+    judge.history = Told()
+    judge.truth = {SCOPE: [(10 * (i + 1), shown and (shown[0], json.dumps(shown[1]), shown[2], None), i + 1) for i, shown in enumerate(truth)]}
+    judge.changes = {SCOPE: [row[0] for row in judge.truth[SCOPE]]}
+    judge.told = {i + 1: Told().told(i + 1) for i in range(len(truth))}
+    judge.changes_told = {}
+    row = claim and {'enabled': claim[0], 'value': claim[1], 'variants': dict(claim[2])}
+    judge.mine = {SCOPE: [{'enabled': claim and claim[0], 'begin': since, 'finish': 1 << 62}]}
+    return judge.blame(SCOPE, at, row, None)
+
+a, b = ((1, 5.0),), ((1, 5.0), (2, 0.0))
+print('missed', *blamed([(True, 'x', a), (True, 'y', a)], (True, 'x', a), 25))
+print('on top', *blamed([(True, 'x', a), (True, 'y', a), (True, 'y', b)], (True, 'x', b), 35))
+print('told on top', *blamed([(True, 'x', a), (True, 'y', a), (False, 'y', b)], (True, 'x', b), 35))
+print('too early', *blamed([(True, 'x', a), (False, 'x', a), (True, 'z', a)], (True, 'z', a), 15))
+print('gone all along', *blamed([None, (True, 'x', a), None], None, 25))
+
+# Of a request that saves several rows, what was read before the last of them tells nothing of it.
+class Delivery:
+    lost = False
+    def __init__(self, event, tells, data, read=None, saved=None):
+        self.event, self.tells, self.data, self.read, self.saved = event, tells, data, read, saved
+
+shown = {'environment': {'id': 1}}
+body = Delivery('FLAG_UPDATED', {1}, {'new_state': shown}, read=15)
+entry = Delivery('AUDIT_LOG_CREATED', {1}, {'log': 'Remote config value updated for feature: f', 'id': 1}, saved=10)
+late = Delivery('FLAG_UPDATED', {1}, {'new_state': shown}, read=25)
+for name, sent in (('none', [body, entry]), ('read later', [body, late])):
+    history = object.__new__(History)
+    history.sim = collections.namedtuple('Sim', 'sent acts')(sent, {1: collections.namedtuple('Act', 'kind')('put')})
+    history.received = {}
+    history.truth = {SCOPE: [(10, True, 1), (20, True, 1)]}
+    print(name, history.told(1), history.told(1, SCOPE, 10), history.told(1, SCOPE, 20))
+PYTHON
+my ($file, $name) = tempfile(UNLINK => 1);
+print $file $script;
+close($file) or die $!;
+my $output = `python3 $name 2>&1`;
+is($?, 0, 'compared') or diag($output);
+my %got = map { /^(.*?) (told .*|silent .*)$/ ? ($1 => $2) : () } split(/\n/, $output);
+
+is($got{missed}, 'silent 2', 'a change that nothing told');
+is($got{'on top'}, 'silent 2', 'the same beneath one that was told, so that the claim was never true');
+is($got{'told on top'}, 'told 3', 'unless that is wrong as well');
+is($got{'too early'}, 'told 3', 'what was told, and claimed too early');
+is($got{'gone all along'}, 'silent 2', 'what was made without a word, and never claimed');
+is($got{none}, 'told told silent', 'a save of which neither its entry nor a body read later came') or diag(explain(\%got));
+is($got{'read later'}, 'told told told', 'one that a later reading shows');
+
+done_testing();
