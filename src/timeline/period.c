@@ -120,7 +120,7 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act
 
 /*
  * An entry that only says that the feature was updated may be all that is
- * left of such an act.
+ * left of such an act, which was some milliseconds before it.
  */
 static void
 doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int64 to)
@@ -134,7 +134,7 @@ doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 			flag->updates[i] <= fsw_after(act->at, FSW_TASK_DELAY) &&
 			fsw_apart(act->arrived, act->at) >= FSW_TASK_DELAY)
 			continue;
-		fsw_timeline_lower(timeline, first, flag->updates[i], to, FSW_REPORTED,
+		fsw_timeline_lower(timeline, first, fsw_after(flag->updates[i], -FSW_SAME_ACT), to, FSW_REPORTED,
 						   FSW_CAUSE_FEATURE_UPDATED);
 		return;
 	}

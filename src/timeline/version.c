@@ -329,7 +329,7 @@ carry_events(Carry *carry, int index)
 								version->events[i]);
 		stretch->before = event->before;
 		/* its own list does not say what was before it */
-		stretch->suspect = version->never || misfit;
+		stretch->suspect = version->never || version->unsure || misfit;
 		carry->suspect |= stretch->suspect;
 	}
 	for (int i = 0; i < version->nevents && carry->suspect; i++)

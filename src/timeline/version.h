@@ -56,6 +56,8 @@ typedef struct FswVersion
 	bool		unplaced;		/* it may be from before what its list lacks */
 	bool		recalled;		/* it was put there, but may have been live since
 								 * its list came */
+	bool		unsure;			/* moved only since what a list lacks can have
+								 * been from before it */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	int64		time;

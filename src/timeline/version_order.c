@@ -277,9 +277,9 @@ move_later(Search *search, int first, int last)
 	FswVersion *versions = set->versions;
 	int			end = Min(set->nversions, last + 4);
 	int			best = first;
-	int			fewest;
+	int			unmoved = try_range(search, first, end);
+	int			fewest = unmoved;
 
-	fewest = try_range(search, first, end);
 	if (fewest == 0)
 		return false;
 	for (int i = first; i < last; i++)
@@ -296,7 +296,11 @@ move_later(Search *search, int first, int last)
 	}
 	move_version(versions, last, best);
 	if (best > first)
+	{
 		time_later(set, best);
+		/* the other may as well have removed an override, which sends nothing */
+		set->versions[best].unsure = unmoved - fewest < FSW_MISFIT;
+	}
 	return best > first;
 }
 
