@@ -45,6 +45,9 @@
  */
 #define FSW_SAME_ACT	INT64CONST(500000)
 
+/* The entry that a feature was updated comes so soon after what changed it. */
+#define FSW_UPDATE_DELAY	INT64CONST(20000)
+
 /*
  * The instant so long after another, or before it.  What the server could not
  * show as a timestamptz is no instant any more: before all, or after all.

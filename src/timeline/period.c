@@ -134,7 +134,7 @@ doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 			flag->updates[i] <= fsw_after(act->at, FSW_TASK_DELAY) &&
 			fsw_apart(act->arrived, act->at) >= FSW_TASK_DELAY)
 			continue;
-		fsw_timeline_lower(timeline, first, fsw_after(flag->updates[i], -FSW_SAME_ACT), to, FSW_REPORTED,
+		fsw_timeline_lower(timeline, first, fsw_after(flag->updates[i], -FSW_UPDATE_DELAY), to, FSW_REPORTED,
 						   FSW_CAUSE_FEATURE_UPDATED);
 		return;
 	}

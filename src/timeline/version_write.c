@@ -277,7 +277,7 @@ lower_variants(const Writing *writing)
 	update = fsw_timeline_first(flag->updates, flag->nupdates, fsw_after(stretch->latest, 1));
 	if (!writing->chained && stretch->state >= 0 && update < flag->nupdates &&
 		flag->updates[update] < writing->to)
-		fsw_timeline_lower(writing->timeline, writing->first, fsw_after(flag->updates[update], -FSW_SAME_ACT),
+		fsw_timeline_lower(writing->timeline, writing->first, fsw_after(flag->updates[update], -FSW_UPDATE_DELAY),
 						   writing->to, FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
 }
 
