@@ -57,6 +57,7 @@ OBJS = \
 	src/timeline/version_match.o \
 	src/timeline/version_never.o \
 	src/timeline/version_order.o \
+	src/timeline/version_time.o \
 	src/timeline/version_write.o \
 	src/read/around.o \
 	src/read/audit.o \

@@ -134,6 +134,7 @@ extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
 
+extern void fsw_version_time(FswFlag *flag, FswVersion *version);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);

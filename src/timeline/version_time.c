@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_time.c
+ *	  Between which instants a version went live, by what it is made of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+/* How far before its entry, or its list, a version without events can lie. */
+#define ENTRY_SPREAD		INT64CONST(3000000)
+#define LIST_SPREAD			INT64CONST(5000000)
+
+/* The best guess within that. */
+#define ENTRY_USUAL			INT64CONST(300000)
+#define LIST_USUAL			INT64CONST(1000000)
+
+/* What arrived so long after the entry, which came at once, was scheduled. */
+#define SCHEDULED			INT64CONST(10000000)
+
+/* Did an import find, after the time of an event, what that says was there before it? */
+static int64
+find_import(const FswFlag *flag, const FswEvidence *event, int64 until)
+{
+	for (const FswEvidence *piece = flag->evidence + flag->nevidence - 1; piece > event; piece--)
+	{
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_IMPORT && piece->scope == event->scope && piece->at < until &&
+			piece->state != event->state && piece->state == event->before)
+			return piece->at;
+	}
+	return FSW_NEVER;
+}
+
+/* Between which instants a version with events went live. */
+static void
+time_of_events(FswFlag *flag, FswVersion *version)
+{
+	version->earliest = version->time;
+	version->live = version->time;
+	version->latest = version->list != NULL ? Min(version->list_arrived, version->shown) : version->shown;
+	version->latest = Max(version->latest, version->time);
+
+	/*
+	 * An environment default always has a previous state, unless its version
+	 * is from before the first one.
+	 */
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[version->events[i]];
+
+		if (event->scope == 0 && event->kind == FSW_EV_BODY && event->before == FSW_NOT_LIVE)
+			version->never = true;
+		if (!version->imported)
+			version->earliest = Max(version->earliest, find_import(flag, event, version->latest));
+	}
+	/* late is not the same as scheduled, unless its entry came at once */
+	if (version->earliest > version->time ||
+		(version->entry != FSW_NEVER && fsw_apart(version->latest, version->time) > SCHEDULED &&
+		 fsw_apart(version->latest, version->entry_arrived) > SCHEDULED))
+	{
+		version->scheduled = true;
+		version->live = version->latest;
+	}
+}
+
+/* Between which instants a version went live. */
+void
+fsw_version_time(FswFlag *flag, FswVersion *version)
+{
+	if (version->has_events)
+		time_of_events(flag, version);
+	else if (version->deleted >= 0)
+	{
+		version->earliest = version->time;
+		version->live = version->time;
+		version->latest = version->list != NULL ? version->list_arrived : version->time;
+	}
+	else if (version->entry != FSW_NEVER)
+	{
+		version->earliest = fsw_after(version->entry, -ENTRY_SPREAD);
+		version->live = fsw_after(version->entry, -ENTRY_USUAL);
+		version->latest = Max(version->entry, version->list_arrived);
+		if (version->list != NULL && version->list_arrived < version->entry)
+		{
+			version->earliest = Min(version->earliest, fsw_after(version->list_arrived, -LIST_SPREAD));
+			version->live = Min(version->live, fsw_after(version->list_arrived, -ENTRY_USUAL));
+			version->latest = version->list_arrived;
+		}
+		else if (version->list != NULL && fsw_apart(version->list_arrived, version->entry) > SCHEDULED &&
+				 fsw_apart(version->list_arrived, version->entry_arrived) > SCHEDULED)
+		{
+			version->scheduled = true;
+			version->live = version->list_arrived;
+		}
+	}
+	else
+	{
+		version->earliest = fsw_after(version->list_arrived, -LIST_SPREAD);
+		version->live = fsw_after(version->list_arrived, -LIST_USUAL);
+		version->latest = version->list_arrived;
+	}
+}
