@@ -275,7 +275,9 @@ find_chain(const FswFlag *flag, const FswVersions *set, const FswNear *near, Cha
 		latest = Max(latest, set->versions[i].latest);
 	while (chain->anchor < at && latest > set->versions[chain->anchor].earliest)
 		latest = Max(latest, set->versions[chain->anchor++].latest);
-	if (latest > set->versions[chain->anchor].earliest || set->versions[chain->anchor].latest >= near->at)
+	/* where what was before it is in doubt, it is for the time by which clocks differ longer */
+	if (latest > set->versions[chain->anchor].earliest ||
+		fsw_after(set->versions[chain->anchor].latest, FSW_CLOCKS) >= near->at)
 		return false;
 	chain->end = find_end(flag, set, chain, near);
 	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
