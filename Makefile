@@ -42,6 +42,7 @@ OBJS = \
 	src/decode/version_published.o \
 	src/timeline/act.o \
 	src/timeline/cause.o \
+	src/timeline/clock.o \
 	src/timeline/history.o \
 	src/timeline/holes.o \
 	src/timeline/naming.o \

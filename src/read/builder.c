@@ -402,7 +402,7 @@ fsw_history_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsk
 	}
 	if (near != NULL && flag_facts->versioned)
 		history = fsw_near_read(reader, flag_facts, asked, *near);
-	if (history != NULL)
+	if (history != NULL && !history->flag.early)
 		return history;
 	if (near != NULL && (flag_facts->versioned || flag_facts->drafts || flag_facts->deleted) && !is_longer(reader, flag_facts, FSW_LONG_VERSIONED))
 		near = NULL;
@@ -410,7 +410,9 @@ fsw_history_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsk
 	reading.overrides = overrides;
 	reading.noverrides = near == NULL ? 0 : noverrides;
 	read_events(&reading);
-	return fsw_history_build(&reading);
+	history = fsw_history_build(&reading);
+	/* by how much a clock was behind, what was not read can say, too */
+	return near != NULL && history->flag.early ? fsw_history_read(reader, flag_facts, asked, NULL) : history;
 }
 
 /* Where the state of a period came from, NULL if from no delivery. */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/model.h
- *	  From evidence to a timeline: interface of timeline.c, request.c,
- *	  variant.c, version.c, near.c, holes.c and cause.c.
+ *	  From evidence to a timeline: interface of timeline.c, clock.c,
+ *	  request.c, variant.c, version.c, near.c, holes.c and cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
@@ -197,6 +197,7 @@ struct FswFlag
 	bool		versioned;		/* published in versions */
 	bool		near;			/* of its versions, those near an instant, and
 								 * of overrides nothing from before them */
+	bool		early;			/* something arrived before it was told */
 	int64		latest_audit_at;	/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */
@@ -289,6 +290,9 @@ extern void fsw_timeline_end(FswTimeline *timeline, int first, int scope,
 							 FswCause cause);
 extern FswTimeline *fsw_timeline_before(FswFlag *flag, int scope, int64 until);
 extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
+
+/* clock.c */
+extern void fsw_clock_set(FswFlag *flag);
 
 /* request.c */
 extern void fsw_requests_place(FswFlag *flag);

@@ -279,37 +279,6 @@ end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 						   FSW_CAUSE_DELETING);
 }
 
-/*
- * Nothing arrives before it is told: where two pieces seem to, the clock of the
- * receiver was behind by as much, at the least.
- */
-static void
-set_clock(FswFlag *flag)
-{
-	int64		most = 0;
-	int64		second = 0;
-
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		const FswEvidence *piece = &flag->evidence[i];
-		int64		early = fsw_apart(piece->at, piece->arrived);
-
-		FSW_INTERRUPT();
-		if (piece->kind == FSW_EV_LIST || early <= second)
-			continue;
-		second = Min(early, most);
-		most = Max(early, most);
-	}
-	for (int i = 0; i < flag->nevidence && second > 0; i++)
-	{
-		FSW_INTERRUPT();
-		flag->evidence[i].arrived = fsw_after(flag->evidence[i].arrived, second);
-		/* which has no other time */
-		if (flag->evidence[i].kind == FSW_EV_LIST)
-			flag->evidence[i].at = flag->evidence[i].arrived;
-	}
-}
-
 /* By time, arrival and content, never by the order of insertion. */
 static int
 compare_evidence(const void *a, const void *b, void *argument)
@@ -479,7 +448,8 @@ fsw_timeline_build(FswFlag *flag)
 	FswTimeline **versioned = NULL;
 	FswScopeEvidence *scopes;
 
-	set_clock(flag);
+	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
+	fsw_clock_set(flag);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	fsw_requests_place(flag);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
