@@ -14,7 +14,7 @@ note("FSW_SEED=$seed repeats this run");
 srand($seed);
 
 my $node = start_node('near');
-my $acts = $ENV{FSW_NEAR_ACTS} // 100;
+my $acts = $ENV{FSW_NEAR_ACTS} // 60;
 my @told;
 my %flag = (
 	calm => [ 101, pace => 20, lost => 0, deleted => 0 ],
