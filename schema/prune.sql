@@ -167,7 +167,8 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
         ),
 
         -- What begins or ends something stays, and so does each option that was added or removed.  A later effect of one name
-        -- tells of the same segment only where no segment was ever renamed to or from it.
+        -- tells of the same segment only where no segment was ever renamed to or from it.  That it is of no version is said for
+        -- the index, which has the others.
         renamed AS MATERIALIZED (
             SELECT DISTINCT n.source, flagsmith._hash('segment:' || n.name) AS scope_hash
             FROM flagsmith.name n

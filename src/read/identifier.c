@@ -110,29 +110,15 @@ read_names(FswHistoryReading *reading, int64 feature_name, int64 scope_hash, Sta
 	}
 }
 
-/* The same of all overrides of the flag, by leaps from one to the next. */
+/* The same of all overrides of the flag. */
 static void
 read_all_names(FswHistoryReading *reading, int64 feature_name, StateNames *names)
 {
 	int64		hash = 0;
 	bool		begun = false;
 
-	while (names->limit > 0)
-	{
-		FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, feature_name, false);
-
-		CHECK_FOR_INTERRUPTS();
-		if (begun)
-			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(hash));
-		else
-			fsw_scan_key_null(scan, false);
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-			return;
-		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
-		begun = true;
+	while (names->limit > 0 && fsw_next_told(reading, feature_name, &begun, &hash))
 		read_names(reading, feature_name, hash, names);
-	}
 }
 
 static int

@@ -450,7 +450,8 @@ fsw_timeline_build(FswFlag *flag)
 
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	fsw_clock_set(flag);
-	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
+	if (flag->early)
+		qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	fsw_requests_place(flag);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	if (!flag->versioned)
