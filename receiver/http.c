@@ -24,6 +24,7 @@
 #include "page.h"
 #include "pool.h"
 #include "refuse.h"
+#include "resume.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -34,7 +35,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define POOL_SIZE (32 * 1024)	/* libmicrohttpd's buffer, for each connection */
+#define POOL_SIZE (24 * 1024)	/* libmicrohttpd's buffer, cleared for each request */
 #define DISCARD_LIMIT (1024 * 1024)
 #define FIRST_BODY_SIZE (64 * 1024)
 #define FIRST_CHUNKED_SIZE (4 * 1024)
@@ -359,6 +360,8 @@ on_completed(void *cls, struct MHD_Connection *connection, void **context,
 	(void) code;
 	if (request == NULL)
 		return;
+	/* a sender that went away is not asked for its answer */
+	resume_others(request);
 	if (peer_enter(request->peer, PEER_HEAD) && !request->answered)
 		note_refusal(request, connection);
 	request->peer->request = NULL;
@@ -518,18 +521,6 @@ send_status_page(Request *request, const char *path)
 	return send_answer(request, request->answer);
 }
 
-/*
- * Give a request back to libmicrohttpd's thread with its answer decided.  It
- * counts as held until that is done, so that nothing ends before.
- */
-static void
-resume_request(Request *request, Answer answer)
-{
-	request->answer = answer;
-	MHD_resume_connection(request->connection);
-	gauge_held(-1);
-}
-
 /* A piece of the body, or (data_len 0) its end. */
 static enum MHD_Result
 on_body(Request *request, const char *path, const char *method, const char *data,
@@ -555,7 +546,7 @@ on_body(Request *request, const char *path, const char *method, const char *data
 		!peer_enter(request->peer, PEER_HELD))
 		return MHD_NO;
 	request->stage = STAGE_HELD;
-	request->done = resume_request;
+	request->done = hand_back;
 	gauge_held(1);
 	MHD_suspend_connection(request->connection);
 	database_submit(request);
@@ -591,6 +582,7 @@ on_request(void *cls, struct MHD_Connection *connection, const char *path,
 		case STAGE_HELD:
 			if (request->answer == ANSWER_NONE)
 				return MHD_YES;
+			resume_others(request);
 			return send_answer(request, request->answer);
 
 		case STAGE_DRAIN:

@@ -3,11 +3,10 @@
  * insert.c
  *		Deliveries through a session into the inbox.
  *
- * What waits together goes in together: several INSERTs in one transaction
- * with one Sync behind them, so that they cost one commit, one flush of the
- * server's log and one answer to read.  One of them can fail (an unknown
- * webhook is enough), which undoes them all: then each is sent again in a
- * transaction of its own, so that no delivery is lost or refused for what
+ * What waits together goes in together: one INSERT of several rows, so that
+ * they cost one statement, one commit, one flush of the server's log and one
+ * answer to read.  One of them can fail (an unknown webhook is enough), which
+ * undoes them all: then each is sent again in a transaction of its own, so that no delivery is lost or refused for what
  * another one is.  After that, twice as many batches as the last time go one
  * by one, so that who sends what fails does not make all others pay double.
  *
@@ -82,7 +81,7 @@ send_insert(const Session *session, const Delivery *delivery)
 	return (session->pooled ?
 			PQsendQueryParams(conn, session_insert_command, SESSION_INSERT_PARAMS, session_insert_types,
 							  values, lengths, formats, 0) :
-			PQsendQueryPrepared(conn, "insert", SESSION_INSERT_PARAMS, values, lengths, formats, 0)) == 1;
+			PQsendQueryPrepared(conn, SESSION_INSERT, SESSION_INSERT_PARAMS, values, lengths, formats, 0)) == 1;
 }
 
 /*
@@ -144,23 +143,24 @@ next_result(Session *session, int64_t deadline, bool *lost)
 	return PQgetResult(conn);
 }
 
+/* Read one of the rows that belong to `rows` deliveries. */
 static void
-read_row(PGresult *result, Verdict *verdict)
+read_row(PGresult *result, int rows, int row, Verdict *verdict)
 {
 	const char *outcome;
 
-	if (PQntuples(result) != 1 || PQnfields(result) != 3)
+	if (PQntuples(result) != rows || PQnfields(result) != 3)
 	{
 		/* The view does not do what it should: the operator's to mend. */
 		strcpy(verdict->sqlstate, "XX000");
 		return;
 	}
 	snprintf(verdict->delivery_id, sizeof(verdict->delivery_id), "%s",
-			 PQgetvalue(result, 0, 0));
-	outcome = PQgetvalue(result, 0, 1);
-	if (!PQgetisnull(result, 0, 2))
+			 PQgetvalue(result, row, 0));
+	outcome = PQgetvalue(result, row, 1);
+	if (!PQgetisnull(result, row, 2))
 		snprintf(verdict->reason, sizeof(verdict->reason), "%.5s",
-				 PQgetvalue(result, 0, 2));
+				 PQgetvalue(result, row, 2));
 
 	if (strcmp(outcome, "rejected") == 0)
 		verdict->answer = strcmp(verdict->reason, "54000") == 0 ?
@@ -215,7 +215,7 @@ read_verdict(Session *session, Verdict *verdict, int syncs, int64_t deadline)
 			case PGRES_TUPLES_OK:
 				/* one column is what a setting was set to */
 				if (PQnfields(result) != 1)
-					read_row(result, verdict);
+					read_row(result, 1, 0, verdict);
 				break;
 			case PGRES_PIPELINE_SYNC:
 				syncs--;
@@ -353,6 +353,105 @@ compare_members(const void *a, const void *b)
 	return left_len == 0 ? 0 : memcmp(left->delivery->body, right->delivery->body, left_len);
 }
 
+/* The same order as in the statement's parameters. */
+typedef enum Column
+{
+	COLUMN_WEBHOOK, COLUMN_SIGNATURE, COLUMN_BODY, COLUMN_RECEIVED_AT
+} Column;
+
+/* What a delivery has in a column; NULL: nothing. */
+static const char *
+column_value(const Delivery *delivery, Column column, size_t *len, int64_t *room)
+{
+	switch (column)
+	{
+		case COLUMN_WEBHOOK:
+			*len = strlen(delivery->webhook);
+			return delivery->webhook;
+		case COLUMN_SIGNATURE:
+			*len = delivery->signature ? strlen(delivery->signature) : 0;
+			return delivery->signature;
+		case COLUMN_BODY:
+			*len = delivery->body_len;
+			return delivery->body ? delivery->body : "";
+		case COLUMN_RECEIVED_AT:
+			break;
+	}
+	*room = (int64_t) htobe64((uint64_t) delivery->received_at);
+	*len = sizeof(*room);
+	return (const char *) room;
+}
+
+static char *
+put_int32(char *dst, int32_t value)
+{
+	uint32_t	sent = htobe32((uint32_t) value);
+
+	memcpy(dst, &sent, sizeof(sent));
+	return dst + sizeof(sent);
+}
+
+/* One column of a batch as array_recv() reads it; returns its end. */
+static char *
+put_column(char *dst, const Member *members, int count, Column column)
+{
+	dst = put_int32(dst, 1);	/* dimensions */
+	dst = put_int32(dst, column == COLUMN_SIGNATURE);	/* may have NULLs */
+	dst = put_int32(dst, (int32_t) session_insert_types[column]);
+	dst = put_int32(dst, count);
+	dst = put_int32(dst, 1);	/* its lower bound */
+	for (int i = 0; i < count; i++)
+	{
+		int64_t		room;
+		size_t		len;
+		const char *value = column_value(members[i].delivery, column, &len, &room);
+
+		dst = put_int32(dst, value ? (int32_t) len : -1);
+		if (value != NULL)
+		{
+			memcpy(dst, value, len);
+			dst += len;
+		}
+	}
+	return dst;
+}
+
+/* Send one INSERT of a batch, and nothing that ends its transaction. */
+static bool
+send_members(const Session *session, const Member *members, int count)
+{
+	static const int formats[SESSION_INSERT_PARAMS] = {1, 1, 1, 1};
+	const char *values[SESSION_INSERT_PARAMS];
+	int			lengths[SESSION_INSERT_PARAMS];
+	size_t		size = SESSION_INSERT_PARAMS * 5 * sizeof(int32_t);
+	char	   *parameters;
+	char	   *end;
+	bool		sent;
+
+	for (int i = 0; i < count; i++)
+		for (int column = 0; column < SESSION_INSERT_PARAMS; column++)
+		{
+			int64_t		room;
+			size_t		len;
+
+			(void) column_value(members[i].delivery, column, &len, &room);
+			size += sizeof(int32_t) + len;
+		}
+	parameters = end = malloc(size);
+	if (parameters == NULL)
+		return false;
+	for (int column = 0; column < SESSION_INSERT_PARAMS; column++)
+	{
+		values[column] = end;
+		end = put_column(end, members, count, column);
+		lengths[column] = (int) (end - values[column]);
+	}
+	sent = PQsendQueryPrepared(session->conn, SESSION_INSERT_MANY, SESSION_INSERT_PARAMS,
+							   values, lengths, formats, 0) == 1;
+	free(parameters);
+	return sent;
+}
+
 /* Whether a batch is to be tried in one transaction. */
 static bool
 may_go_together(Session *session, const Delivery *const *deliveries, int count)
@@ -379,8 +478,6 @@ static bool
 read_together(Session *session, const Member *members, int count, Verdict *verdicts,
 			  int64_t deadline, bool *undone)
 {
-	int			rows = 0;
-
 	for (;;)
 	{
 		bool		lost;
@@ -389,8 +486,11 @@ read_together(Session *session, const Member *members, int count, Verdict *verdi
 
 		if (lost || (result == NULL && PQstatus(session->conn) == CONNECTION_BAD))
 			return false;
-		if (status == PGRES_TUPLES_OK && rows < count)
-			read_row(result, &verdicts[members[rows++].place]);
+		if (status == PGRES_TUPLES_OK)
+		{
+			for (int i = 0; i < count; i++)
+				read_row(result, count, i, &verdicts[members[i].place]);
+		}
 		else if (result != NULL && status != PGRES_PIPELINE_SYNC)
 			*undone = true;
 		PQclear(result);
@@ -418,7 +518,7 @@ insert_together(Session *session, const Delivery *const *deliveries, int count,
 	Member		members[INSERT_TOGETHER_MAX];
 	struct timespec sent_exactly;
 	int64_t		sent = monotonic_ms();
-	bool		ok = true;
+	bool		ok;
 
 	for (int i = 0; i < count; i++)
 		members[i] = (Member)
@@ -429,9 +529,7 @@ insert_together(Session *session, const Delivery *const *deliveries, int count,
 
 	fault_point("before_insert");
 	clock_gettime(CLOCK_MONOTONIC, &sent_exactly);
-	for (int i = 0; ok && i < count; i++)
-		ok = send_insert(session, members[i].delivery);
-	ok = ok && PQpipelineSync(session->conn) == 1 &&
+	ok = send_members(session, members, count) && PQpipelineSync(session->conn) == 1 &&
 		read_together(session, members, count, verdicts, deadline, undone);
 	if (!ok)
 	{

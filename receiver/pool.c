@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PIPELINE_DEPTH 32
+#define PIPELINE_DEPTH 64
 #define PIPELINE_BYTES (8 * 1024 * 1024)
 #define ENOUGH 16				/* for one worker; more call another */
 #define RETRY_MIN 20			/* ms, before a request is tried again */
@@ -108,7 +108,11 @@ give_up(Request *request)
 	if (opt.spool != NULL)
 		spool_submit(request);
 	else
-		request->done(request, ANSWER_CLOSED);
+	{
+		request->answer = ANSWER_CLOSED;
+		request->next = NULL;
+		request->done(request);
+	}
 }
 
 /* Take a request over from libmicrohttpd's thread. */
@@ -240,17 +244,21 @@ take_batch(Request **batch, int64_t wait)
 	return count;
 }
 
+/* Put a request with an answer at the end of a list, and try others again. */
 static void
-settle(Request *request, const Verdict *verdict)
+settle(Request *request, const Verdict *verdict, Request ***tail)
 {
 	request->verdict = *verdict;
-	if (verdict->answer != ANSWER_NONE)
+	if (verdict->answer == ANSWER_NONE)
 	{
-		request->attempts++;
-		request->done(request, verdict->answer);
+		retry(request, false);
 		return;
 	}
-	retry(request, false);
+	request->attempts++;
+	request->answer = verdict->answer;
+	request->next = NULL;
+	**tail = request;
+	*tail = &request->next;
 }
 
 /*
@@ -279,6 +287,8 @@ insert_batch(Session *session, Request **batch, int count)
 	const Delivery *deliveries[PIPELINE_DEPTH] = {NULL};
 	Verdict		verdicts[PIPELINE_DEPTH];
 	int64_t		deadline = INT64_MAX;
+	Request    *answered = NULL;
+	Request   **tail = &answered;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -291,7 +301,9 @@ insert_batch(Session *session, Request **batch, int count)
 	session_insert(session, deliveries, count, verdicts, deadline, INSERT_TOGETHER);
 	for (int i = 0; i < count; i++)
 		if (verdicts[i].settled)
-			settle(batch[i], &verdicts[i]);
+			settle(batch[i], &verdicts[i], &tail);
+	if (answered != NULL)
+		answered->done(answered);
 	for (int i = count - 1; i >= 0; i--)
 		if (!verdicts[i].settled)
 			retry(batch[i], true);

@@ -70,8 +70,11 @@ typedef struct Request
 	bool		expect;			/* sent Expect: answer before the body comes */
 	Answer		answer;
 
-	/* Takes it back, once, from any thread, with what it is answered. */
-	void		(*done) (struct Request *request, Answer answer);
+	/*
+	 * Takes it back, once, from any thread, with what it is answered in
+	 * `answer`, and others that are linked to it by `next`.
+	 */
+	void		(*done) (struct Request *requests);
 	Verdict		verdict;
 	int			attempts;
 	int64_t		held_since;		/* monotonic milliseconds */

@@ -28,6 +28,9 @@
 #define TEXTOID 25
 #define BYTEAOID 17
 #define TIMESTAMPTZOID 1184
+#define TEXTARRAYOID 1009
+#define BYTEAARRAYOID 1001
+#define TIMESTAMPTZARRAYOID 1185
 
 #define CONNECT_TIMEOUT 5000	/* ms */
 #define BACKOFF_MIN 100			/* ms, between attempts to connect */
@@ -38,6 +41,15 @@ const char	session_insert_command[] =
 "VALUES ($1, $2, $3, $4) RETURNING delivery_id, outcome, reason";
 
 const Oid	session_insert_types[SESSION_INSERT_PARAMS] = {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
+
+/* The same for several, in the order of the arrays. */
+#define INSERT_MANY_COMMAND \
+	"INSERT INTO flagsmith.inbox (webhook, signature, body, received_at) " \
+	"SELECT d.webhook, d.signature, d.body, d.received_at" \
+	" FROM unnest($1, $2, $3, $4) AS d (webhook, signature, body, received_at) " \
+	"RETURNING delivery_id, outcome, reason"
+
+static const Oid insert_many_types[SESSION_INSERT_PARAMS] = {TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TIMESTAMPTZARRAYOID};
 
 /*
  * Inserts nothing, but the server checks the rights to each column first, and
@@ -175,10 +187,9 @@ session_set(PGconn *conn)
 }
 
 static bool
-session_prepare(PGconn *conn)
+session_prepare(PGconn *conn, const char *name, const char *command, const Oid *types)
 {
-	PGresult   *result = PQprepare(conn, "insert", session_insert_command,
-									 SESSION_INSERT_PARAMS, session_insert_types);
+	PGresult   *result = PQprepare(conn, name, command, SESSION_INSERT_PARAMS, types);
 	bool		ok = PQresultStatus(result) == PGRES_COMMAND_OK;
 
 	PQclear(result);
@@ -245,7 +256,9 @@ session_begin(Session *session)
 	if (session_find_pooler(session) &&
 		(session->pooled || session_set(session->conn)) &&
 		session_check(session) &&
-		(session->pooled || session_prepare(session->conn)) &&
+		(session->pooled ||
+		 (session_prepare(session->conn, SESSION_INSERT, session_insert_command, session_insert_types) &&
+		  session_prepare(session->conn, SESSION_INSERT_MANY, INSERT_MANY_COMMAND, insert_many_types))) &&
 		session_pipeline(session->conn))
 		return TROUBLE_NONE;
 	return PQstatus(session->conn) == CONNECTION_BAD ? TROUBLE_CONNECT : TROUBLE_CHECK;

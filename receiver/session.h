@@ -33,6 +33,10 @@ typedef struct Session
 	void		(*slow) (void);	/* called then, once; NULL: nobody is told */
 } Session;
 
+/* The statements that a session has prepared, where no pooler is between. */
+#define SESSION_INSERT "insert"
+#define SESSION_INSERT_MANY "insert_many"
+
 extern const char session_insert_command[];
 extern const Oid session_insert_types[SESSION_INSERT_PARAMS];
 

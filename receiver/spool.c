@@ -114,6 +114,21 @@ append_group(const Request *group, off_t *size, uint64_t *count)
 	return fsync(spool.fd) == 0;
 }
 
+/* Give a list of requests back, all with the same answer. */
+static void
+answer_all(Request *requests, Answer answer, Event event)
+{
+	uint64_t	count = 0;
+
+	for (Request *request = requests; request != NULL; request = request->next)
+	{
+		request->answer = answer;
+		count++;
+	}
+	count_event(event, count);
+	requests->done(requests);
+}
+
 /*
  * Write a list of requests, all of which fit, and answer them.  Nothing of it
  * counts before the fsync() has returned.
@@ -152,12 +167,8 @@ write_group(Request *group)
 	pthread_cond_signal(&spool.to_drain);
 	pthread_mutex_unlock(&spool.lock);
 
-	for (Request *r = group, *next; r != NULL; r = next)
-	{
-		next = r->next;
-		count_event(ok ? EVENT_SPOOL_WRITTEN : EVENT_SPOOL_FAILED, 1);
-		r->done(r, ok ? ANSWER_SPOOLED : ANSWER_CLOSED);
-	}
+	answer_all(group, ok ? ANSWER_SPOOLED : ANSWER_CLOSED,
+			   ok ? EVENT_SPOOL_WRITTEN : EVENT_SPOOL_FAILED);
 }
 
 /*
@@ -267,14 +278,8 @@ writer_main(void *arg)
 			pthread_cond_signal(&spool.to_drain);
 			pthread_mutex_unlock(&spool.lock);
 		}
-		while (refused != NULL)
-		{
-			Request    *request = refused;
-
-			refused = request->next;
-			count_event(EVENT_SPOOL_FULL, 1);
-			request->done(request, ANSWER_CLOSED);
-		}
+		if (refused != NULL)
+			answer_all(refused, ANSWER_CLOSED, EVENT_SPOOL_FULL);
 	}
 	return NULL;
 }

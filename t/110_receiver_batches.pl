@@ -26,7 +26,10 @@ sub body
 }
 
 # Send all of these while nothing gets into the table, then let go; returns
-# what each was answered, as "status word".
+# what each was answered, as "status word".  Those whose place is in %gone
+# leave before that, and are answered "gone".
+my %gone;
+
 sub send_together
 {
 	my ($receiver, @requests) = @_;
@@ -51,12 +54,13 @@ sub send_together
 		last if $receiver->metric('flagsmith_receiver_held_requests') >= $before + @requests;
 		sleep 0.05;
 	}
+	close $sockets[$_] foreach keys %gone;
 	$lock->query_safe('COMMIT');
 	$lock->quit;
 	return map {
-		my ($status, $answer) = Receiver::answer($_);
+		my ($status, $answer) = $gone{$_} ? ('gone', '') : Receiver::answer($sockets[$_]);
 		"$status " . ($answer =~ /^(\w*)/)[0];
-	} @sockets;
+	} 0 .. $#sockets;
 }
 
 sub rows
@@ -96,6 +100,27 @@ is_deeply(
   or diag(explain(\@answers));
 is(rows(\@bodies), '6|6', 'and those beside them are there once');
 is($receiver->metric($undone), 0, 'nothing was undone for them');
+
+# --- bodies of all lengths keep their places beside signatures that some lack
+@bodies = map { $_ ? '[' . join(',', (7) x $_) . ']' : '' } 0 .. 40;
+@answers = send_together($receiver, map { $_ % 2 ? Receiver::request('/open', $bodies[$_]) : Receiver::request('/signed', $bodies[$_], secret => 'geheim') } 0 .. 40);
+is_deeply(\@answers, [ ('200 undecoded') x 41 ], 'forty and one of them are taken')
+  or diag(explain(\@answers));
+is(rows(\@bodies), '41|41', 'each once');
+is( $node->safe_psql('postgres',
+		q{SELECT count(*) FILTER (WHERE webhook = 'open' AND signature IS NULL), count(*) FILTER (WHERE webhook = 'signed' AND flagsmith.verify_signature(body, signature, 'geheim'))}
+		  . q{ FROM flagsmith.delivery WHERE digest = sha256(body) AND (body = '' OR body LIKE '[7%')}),
+	'20|21', 'with its own webhook and signature');
+my $before_gone = $receiver->metric($committed);
+@bodies = map { body() } 1 .. 8;
+%gone = map { $_ => 1 } 0, 1, 5;
+@answers = send_together($receiver, map { Receiver::request('/open', $_) } @bodies);
+%gone = ();
+is_deeply(\@answers, [ ('gone ') x 2, ('200 stored') x 3, 'gone ', ('200 stored') x 2 ],
+	'where the first of a batch went away, those behind it have their answers');
+is(rows(\@bodies), '8|8', 'and all are there');
+is($receiver->metric($committed), $before_gone + 1, 'out of one batch');
+is($receiver->metric('flagsmith_receiver_held_requests'), 0, 'nothing is held any more');
 
 # --- an error undoes all, and each then has what it would have had alone
 @bodies = map { body() } 1 .. 8;
