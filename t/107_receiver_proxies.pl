@@ -104,10 +104,11 @@ $forged =~ s/\r\n/$odd/;
 is(($receiver->exchange($forged))[0], 401, 'a forgery with odd bytes');
 logs($receiver, qr/status=401 .*forwarded="(?:\\xff){85}\\x09\\"198\.51\.100\.1\\""$/m, 'are escaped, and the end of it is kept');
 is(scalar(grep { length > 1024 } split /\n/, $receiver->log_content), 0, 'and no line is long');
+my $two_signatures = "X-Flagsmith-Signature: 00\r\nX-Flagsmith-Signature: 01\r\n";
 foreach my $case (
 	[ 404, "POST /nobody HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case1\r\nContent-Length: 0\r\n\r\n" ],
 	[ 413, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case2\r\nContent-Length: 9999999999\r\n\r\n" ],
-	[ 400, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case3\r\nContent-Length: 1\r\nHost: y\r\n\r\nx" ],
+	[ 400, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case3\r\nContent-Length: 1\r\n$two_signatures\r\nx" ],
 	[ 405, "PUT /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case4\r\nContent-Length: 0\r\n\r\n" ],
 	[ 411, "POST /open HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: case5\r\n\r\n" ])
 {
@@ -118,18 +119,19 @@ foreach my $case (
 	logs($receiver, qr/status=$status .*client=127\.0\.0\.1 forwarded="$name"$/m, "$name: has a line");
 }
 
-# what libmicrohttpd refuses by itself, in one version or the other
+# what libmicrohttpd refuses by itself, in one version or the other; 1.0.10 calls a length of more than 64 bits malformed
 foreach my $case (
 	[ 400, "POST /r1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n" ],
+	[ 400, "POST /r1 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nHost: y\r\n\r\nx" ],
 	[ 400, "POST /r2 HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n" ],
-	[ 413, "POST /r3 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n" ],
+	[ '4(?:13|00)', "POST /r3 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n" ],
 	[ 400, "POST /r4 HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n" ],
 	[ 400, chunked_head('/open') . "g\r\n" ])
 {
 	my ($status, $bytes) = @$case;
 	my $before = () = $receiver->log_content =~ /status=$status .*client=127\.0\.0\.1$/mg;
 
-	is(($receiver->exchange($bytes))[0], $status, "refused by the library: $status");
+	like(($receiver->exchange($bytes))[0], qr/^$status$/, "refused by the library: $status");
 	logs($receiver, qr/(?:status=$status .*client=127\.0\.0\.1$(?s:.*)){@{[$before + 1]}}/m, 'has a line as well');
 }
 
@@ -174,7 +176,7 @@ sub refused_is
 my $large = 'x' x (20 * 1024 * 1024);
 is(refused_is("POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: " . length($large) . "\r\n\r\n$large", 413, '20 MB'),
 	"too_large\n", 'as a word');
-refused_is("POST /nobody/x/y HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: " . length($large) . "\r\n\r\n$large", 400, '20 MB, malformed');
+refused_is("POST /nobody/x/y HTTP/1.1\r\nHost: x\r\n${two_signatures}Content-Length: " . length($large) . "\r\n\r\n$large", 400, '20 MB, malformed');
 refused_is("PUT /open HTTP/1.1\r\nHost: x\r\nContent-Length: " . length($large) . "\r\n\r\n$large", 405, '20 MB with PUT');
 refused_is(chunked_head('/open') . chunk($large) . chunk(''), 413, '20 MB in a chunk');
 refused_is(chunked_head('/open') . chunk('y' x 1000) x 5000 . chunk(''), 413, '5 MB in chunks');
