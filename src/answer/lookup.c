@@ -18,6 +18,7 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "nodes/primnodes.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -103,6 +104,16 @@ cache_reset(Cache *cache, const SnapshotData *snapshot)
 	cache->filled = true;
 }
 
+/* Whether the first two arguments of a call site are constants. */
+static bool
+names_are_fixed(FmgrInfo *flinfo)
+{
+	List	   *args = flinfo->fn_expr != NULL && IsA(flinfo->fn_expr, FuncExpr) ?
+		((FuncExpr *) flinfo->fn_expr)->args : NIL;
+
+	return list_length(args) >= 2 && IsA(linitial(args), Const) && IsA(lsecond(args), Const);
+}
+
 static Cache *
 cache_create(FmgrInfo *flinfo, bool values)
 {
@@ -114,6 +125,7 @@ cache_create(FmgrInfo *flinfo, bool values)
 	cache->probe_mcxt = AllocSetContextCreate(flinfo->fn_mcxt, "flag lookup",
 											  ALLOCSET_DEFAULT_SIZES);
 	cache->values = values;
+	cache->fixed = names_are_fixed(flinfo);
 	cache->maxxids = 16;
 	cache->xids = MemoryContextAlloc(flinfo->fn_mcxt, cache->maxxids * sizeof(TransactionId));
 	flinfo->fn_extra = cache;
@@ -208,6 +220,9 @@ find_entry(Cache *cache, const text *environment, const text *feature, Timestamp
 	return entry;
 }
 
+/* So many steps are looked at without a branch, which would be taken wrongly every other time. */
+#define WINDOW 8
+
 /*
  * The last of the steps, at least one, that is not later than at; -1 if all
  * are.  Changes are often spread evenly enough to guess the place.
@@ -218,14 +233,13 @@ find_step(const Entry *entry, int64 at, bool values)
 	int			n = entry->nsteps;
 	int			low;			/* from[low] <= at */
 	int			high;			/* at < from[high], or n */
-	int			reach = 8;
+	int			reach = WINDOW;
+	double		guess = ((double) at - (double) entry->first) * entry->density;
 
 	if (at < entry->first)
 		return -1;
-	if (at >= entry->last)
-		return n - 1;
-	low = (int) (((double) at - (double) entry->first) / ((double) entry->last - (double) entry->first) * (n - 1));
-	low = Max(0, Min(low, n - 2));
+	low = guess < n - 1 ? (int) guess - WINDOW / 2 + 1 : n - WINDOW;
+	low = Max(0, Min(low, n - WINDOW));
 	if (step_at(entry, low, values) <= at)
 	{
 		for (high = low + reach; high < n && step_at(entry, high, values) <= at; high += reach)
@@ -245,7 +259,7 @@ find_step(const Entry *entry, int64 at, bool values)
 		}
 		low = Max(low, 0);
 	}
-	while (high - low > 1)
+	while (high - low > WINDOW)
 	{
 		int			middle = low + (high - low) / 2;
 
@@ -254,7 +268,18 @@ find_step(const Entry *entry, int64 at, bool values)
 		else
 			high = middle;
 	}
-	return low;
+	reach = 0;
+	if (high - low == WINDOW)
+	{
+		for (int i = 1; i < WINDOW; i++)
+			reach += step_at(entry, low + i, values) <= at;
+	}
+	else
+	{
+		for (int i = low + 1; i < high; i++)
+			reach += step_at(entry, i, values) <= at;
+	}
+	return low + reach;
 }
 
 /* The step that holds at an instant, -1 for none. */
@@ -286,28 +311,13 @@ value_of(Cache *cache, Entry *entry, int step, int64 at)
 	return fsw_read_value(cache, entry, step, at);
 }
 
-/* The state of a flag at an instant; false for none. */
-static pg_attribute_always_inline bool
-find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature, int64 at,
-		   TimestampTz known_at, bool values, bool *enabled, Datum *value)
+/* The state of a flag at an instant by the steps that are kept; false for none. */
+static inline bool
+find_kept(Cache *cache, Entry *entry, int64 at, bool again, bool values, bool *enabled, Datum *value)
 {
-	Cache	   *cache = fcinfo->flinfo->fn_extra;
-	Entry	   *entry;
+	int			step = kept_step(entry, at, again, values);
 	StepState	then;
-	bool		again;
-	int			step;
 
-	if (cache == NULL)
-		cache = cache_create(fcinfo->flinfo, values);
-	entry = find_entry(cache, environment, feature, known_at, &again);
-	if (!entry->whole)
-	{
-		bool		found = fsw_look_up(cache, entry, environment, feature, at, enabled, value);
-
-		if (!entry->whole)
-			return found;
-	}
-	step = kept_step(entry, at, again, values);
 	if (step < 0)
 		return false;
 	entry->found = step;
@@ -319,15 +329,46 @@ find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature
 	return true;
 }
 
+/* The state of a flag at an instant; false for none. */
+static pg_attribute_always_inline bool
+find_state(FunctionCallInfo fcinfo, const text *environment, const text *feature, int64 at,
+		   TimestampTz known_at, bool values, bool *enabled, Datum *value)
+{
+	Cache	   *cache = fcinfo->flinfo->fn_extra;
+	Entry	   *entry;
+	bool		again;
+
+	if (cache == NULL)
+		cache = cache_create(fcinfo->flinfo, values);
+	entry = find_entry(cache, environment, feature, known_at, &again);
+	if (!entry->whole)
+	{
+		bool		found = fsw_look_up(cache, entry, environment, feature, at, enabled, value);
+
+		if (!entry->whole)
+			return found;
+	}
+	return find_kept(cache, entry, at, again, values, enabled, value);
+}
+
 /* The state that a call by names asks for; known_at alone may be NULL. */
-static bool
+static pg_attribute_always_inline bool
 find_by_name(FunctionCallInfo fcinfo, bool values, bool *enabled, Datum *value)
 {
+	Cache	   *cache = fcinfo->flinfo->fn_extra;
+	int64		at;
+	TimestampTz known_at;
+
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || (PG_NARGS() > 2 && PG_ARGISNULL(2)))
 		return false;
-	return find_state(fcinfo, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1),
-					  PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2),
-					  PG_NARGS() < 4 || PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3),
+	at = PG_NARGS() < 3 ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(2);
+	known_at = PG_NARGS() < 4 || PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3);
+
+	/* names that are the same in each call need not be looked at again */
+	if (cache != NULL && cache->fixed && cache->recent != NULL && cache->recent->whole &&
+		cache->known_at == known_at && cache_is_valid(cache, GetActiveSnapshot()))
+		return find_kept(cache, cache->recent, at, true, values, enabled, value);
+	return find_state(fcinfo, PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), at, known_at,
 					  values, enabled, value);
 }
 

@@ -33,7 +33,7 @@ typedef struct Meaning
  *
  * A row of its own flag makes the processor wait for memory at each place it
  * has not seen for long, so there are few: the names stand behind the entry,
- * which has the first and the last step too, and what a call does not need is
+ * which has the first step too, and what a call does not need is
  * elsewhere.  A step is one number, its instant and in the last two bits a
  * StepState; where values are asked for, where its value is stands behind it.
  */
@@ -48,7 +48,7 @@ typedef struct Entry
 	int			nsteps;
 	char	   *steps;
 	int64		first;			/* steps[0] */
-	int64		last;			/* steps[nsteps - 1] */
+	double		density;		/* steps by time, were they spread evenly */
 	Meaning    *meaning;
 	char		names[FLEXIBLE_ARRAY_MEMBER];	/* environment, feature */
 } Entry;
@@ -151,6 +151,7 @@ typedef struct Cache
 	MemoryContext probe_mcxt;
 	bool		values;			/* get_feature_value(), not
 								 * is_feature_enabled() */
+	bool		fixed;			/* each call has the same names */
 	bool		told;			/* that a name is not known */
 	TimestampTz known_at;		/* what was stored later does not count */
 	bool		looked;			/* whether any time is not to be believed */

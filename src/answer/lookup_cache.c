@@ -323,7 +323,7 @@ keep_steps(Cache *cache, Entry *entry, FswSteps **steps)
 	if (n > 0)
 	{
 		entry->first = bounds[0];
-		entry->last = bounds[n - 1];
+		entry->density = n == 1 ? 0 : (n - 1) / ((double) bounds[n - 1] - (double) bounds[0]);
 	}
 	entry->whole = true;
 	cache->nheld += n;
