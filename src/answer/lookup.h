@@ -19,6 +19,7 @@ typedef struct Meaning
 	Size		not_enough;		/* memory, as was found out */
 	int64		at_least;		/* so many changes there are */
 	bool		all_read;		/* all had to be read for one instant */
+	int64		behind;			/* how far behind an instant probes look first */
 	BlockNumber first_block;	/* of the rows that have the values */
 	Oid			storage;		/* their table's file */
 	int			npairs;

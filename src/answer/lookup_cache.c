@@ -398,6 +398,7 @@ fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *
 	int			nfound = fsw_resolve_at(meaning->pairs, meaning->npairs, at, found);
 	int			pair;
 
+	reader->behind = meaning->behind;
 	for (int i = 0; i < nfound; i++)
 	{
 		FswSteps   *read = fsw_steps_read(reader, meaning->flag_facts[found[i]], cache->values, &at, NULL);
@@ -406,6 +407,7 @@ fsw_lookup_probe(Cache *cache, Entry *entry, FswReader *reader, int64 at, bool *
 		steps[found[i]] = read;
 		states[found[i]] = fsw_steps_at(&read->steps, at);
 	}
+	meaning->behind = reader->behind;
 	pair = choose_pair(found, nfound, states);
 	if (pair < 0)
 		return false;

@@ -167,11 +167,11 @@ is_too_much(StepsReading *reading, Size change_size, FswStepsLimit *limit)
 
 /*
  * Read the events from an instant on in one direction: all up to a limit, or
- * where there is none those of the first time alone.  Returns false at the
- * limit.
+ * where there is none those of the first time alone, and none before `to`, if
+ * that is not NULL.  Returns false at the limit.
  */
 static bool
-read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, FswStepsLimit *limit)
+read_entries(StepsReading *reading, const int64 *from, const int64 *to, ScanDirection direction, FswStepsLimit *limit)
 {
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_DEFAULT);
 	FswStateSteps *steps = reading->steps;
@@ -182,6 +182,8 @@ read_entries(StepsReading *reading, const int64 *from, ScanDirection direction, 
 	if (from != NULL)
 		fsw_scan_key(scan, ScanDirectionIsBackward(direction) ?
 					 BTLessEqualStrategyNumber : BTGreaterStrategyNumber, TimestampTzGetDatum(*from));
+	if (to != NULL)
+		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(*to));
 	fsw_scan_begin(scan, direction);
 	while (fsw_scan_next_entry(scan, values, nulls))
 	{
@@ -319,6 +321,30 @@ has_ahead(StepsReading *reading)
 }
 
 /*
+ * Read the last events up to an instant, those of one time.  The server looks
+ * at all entries of a page that match, and most of a page is events of the same
+ * flag.  So the search ends where those before had found an event, and a bit
+ * beyond; where it finds none, it is made again without an end.
+ */
+static void
+read_behind(StepsReading *reading, int64 near)
+{
+	FswReader  *reader = reading->reader;
+	FswStateSteps *steps = reading->steps;
+	int64		to = fsw_after(near, -reader->behind);
+
+	if (reader->behind > 0 && to != near)
+		(void) read_entries(reading, &near, &to, BackwardScanDirection, NULL);
+	if (steps->n == 0)
+		(void) read_entries(reading, &near, NULL, BackwardScanDirection, NULL);
+	if (steps->n == 0 || TIMESTAMP_NOT_FINITE(near) || TIMESTAMP_NOT_FINITE(steps->from[0]))
+		return;
+	/* of evenly spread ones, one search in a hundred finds none then */
+	reader->behind -= reader->behind / 16;
+	reader->behind = Max(reader->behind, 2 * Min(fsw_apart(near, steps->from[0]), PG_INT64_MAX / 2));
+}
+
+/*
  * Read the steps around an instant: those that tell the state then.  Returns
  * false where the timeline has to.
  */
@@ -329,10 +355,10 @@ read_steps_near(StepsReading *reading, int64 near)
 
 	if (has_ahead(reading))
 		return false;
-	(void) read_entries(reading, &near, BackwardScanDirection, NULL);
+	read_behind(reading, near);
 	from_start = reading->steps->n == 0;
 	if (from_start)
-		(void) read_entries(reading, &near, ForwardScanDirection, NULL);
+		(void) read_entries(reading, &near, NULL, ForwardScanDirection, NULL);
 	return build_steps(reading, from_start);
 }
 
@@ -345,7 +371,7 @@ static bool
 read_all_steps(StepsReading *reading, bool *simple, FswStepsLimit *limit)
 {
 	reading->places = reading->values && *simple;
-	if (!read_entries(reading, NULL, ForwardScanDirection, limit))
+	if (!read_entries(reading, NULL, NULL, ForwardScanDirection, limit))
 		return false;
 	reading->result->storage = fsw_storage(reading->reader->tables[FSW_READ_FLAG_CHANGE]);
 	if (*simple && build_steps(reading, true))
@@ -356,7 +382,7 @@ read_all_steps(StepsReading *reading, bool *simple, FswStepsLimit *limit)
 		reading->places = false;
 		reading->steps->n = 0;
 		reading->nread = 0;
-		if (!read_entries(reading, NULL, ForwardScanDirection, limit))
+		if (!read_entries(reading, NULL, NULL, ForwardScanDirection, limit))
 			return false;
 	}
 	*simple = false;

@@ -184,6 +184,8 @@ typedef struct FswReader
 	text	   *webhook;		/* of which the environment was asked last */
 	int64		webhook_environment;
 	FswReach	reach;			/* of environment defaults */
+	int64		behind;			/* how far behind an instant steps look first; 0:
+								 * as far as there is any */
 	bool		looked[FSW_INDEX_COUNT];	/* whether there is anything */
 	bool		empty[FSW_INDEX_COUNT];
 } FswReader;
