@@ -144,6 +144,24 @@ none_differs($node, 'with a tiny work_mem', "SET work_mem = '64kB'; SET hash_mem
 	  . $scalars =~ s/CONDITION/n <= 200/r, 200);
 none_differs($node, 'a flag at a time', $scalars =~ s/CONDITION ORDER BY n/true ORDER BY environment, feature, at/r, $questions);
 
+# Names as constants, which are not looked at again: all questions about a flag in one statement, in no order.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE constant (n bigint, is_enabled boolean, got jsonb);
+DO $$
+DECLARE
+    q record;
+BEGIN
+    FOR q IN SELECT environment, feature FROM question GROUP BY 1, 2 HAVING count(*) > 40 LOOP
+        EXECUTE format('INSERT INTO constant SELECT n, flagsmith.is_feature_enabled(%1$L, %2$L, at), flagsmith.get_feature_value(%1$L, %2$L, at)'
+            ' FROM (SELECT * FROM question WHERE environment = %1$L AND feature = %2$L ORDER BY n) q', q.environment, q.feature);
+    END LOOP;
+END $$;
+SQL
+none_differs($node, 'with constant names', <<'SQL', 200);
+SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
+FROM (SELECT q, c, (c.is_enabled, c.got) IS DISTINCT FROM ((q.told).enabled, (q.told).value) AS bad FROM constant c JOIN question q USING (n)) q
+SQL
+
 # Each lookup by itself: a statement for each question, some of each flag.
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE answer (n bigint, is_enabled boolean, got jsonb, enabled boolean, value jsonb, variants jsonb, confidence flagsmith.confidence,
