@@ -70,7 +70,9 @@ OBJS = \
 	src/read/holes.o \
 	src/read/identifier.o \
 	src/read/initial_value.o \
+	src/read/lists.o \
 	src/read/names.o \
+	src/read/names_kept.o \
 	src/read/near_versions.o \
 	src/read/neighbour.o \
 	src/read/piece.o \

@@ -54,7 +54,7 @@ output_begin(FunctionCallInfo fcinfo)
 {
 	Output		output = {0};
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	output.desc = output.rsinfo->setDesc;
 	output.values = palloc0_array(Datum, output.desc->natts);

@@ -112,6 +112,7 @@ open_reader(FswKept *kept, EState *estate)
 	kept->owner = CurrentResourceOwner;
 	kept->snapshot = RegisterSnapshot(GetActiveSnapshot());
 	kept->reader = fsw_reader_open();
+	kept->reader->keeps_names = estate != NULL;
 	if (estate != kept->estate)
 	{
 		/*
@@ -153,7 +154,7 @@ fsw_kept_pieces(FswKept *kept)
 	if (kept->pieces == NULL)
 		kept->pieces = AllocSetContextCreate(kept->mcxt, "history pieces", ALLOCSET_DEFAULT_SIZES);
 	else if (MemoryContextMemAllocated(kept->pieces, false) > PIECES_MEMORY ||
-			 (pieces != NULL && pieces->nentries + pieces->nevents > PIECES_KEPT))
+			 (pieces != NULL && pieces->nentries + pieces->nevents + pieces->nlists > PIECES_KEPT))
 	{
 		MemoryContextReset(kept->pieces);
 		kept->reader->pieces = NULL;
@@ -236,6 +237,16 @@ fsw_kept_borrow(FswKept *own)
 	own->mcxt = AllocSetContextCreate(CurrentMemoryContext, "flag reader", ALLOCSET_DEFAULT_SIZES);
 	open_reader(own, NULL);
 	return own;
+}
+
+/* Empty memory for what is borrowed: that of the calls of whom it is borrowed from, which need it no more. */
+MemoryContext
+fsw_kept_work(FswKept *kept)
+{
+	if (kept->work == NULL)
+		return kept->mcxt;
+	MemoryContextReset(kept->work);
+	return kept->work;
 }
 
 void

@@ -44,6 +44,7 @@ extern FswEnvironment *fsw_kept_environment(FswKept *kept, Datum source, int64 e
 extern MemoryContext fsw_kept_pieces(FswKept *kept);
 extern void fsw_kept_end(FunctionCallInfo fcinfo, FswKept *kept);
 extern FswKept *fsw_kept_borrow(FswKept *own);
+extern MemoryContext fsw_kept_work(FswKept *kept);
 extern void fsw_kept_return(FswKept *kept, FswKept *own);
 
 #endif							/* FSW_KEPT_H */

@@ -126,185 +126,6 @@ fsw_entry_setting(FswReader *reader, const FswEntry *entry, const char *object, 
 	return found == NULL || found->type != jbvBool ? -1 : found->val.boolean;
 }
 
-/* The only environment that a webhook brings flag events of, or -1. */
-static int64
-sole_environment(FswReader *reader, Datum webhook)
-{
-	FswScan    *deliveries = fsw_scan_of(reader, FSW_INDEX_DELIVERY_WEBHOOK);
-	int64		sole = -1;
-	int			n = 0;
-
-	fsw_scan_equal(deliveries, webhook);
-	fsw_scan_begin(deliveries, BackwardScanDirection);
-	while (n < FSW_WINDOW && fsw_scan_next(deliveries))
-	{
-		FswScan    *changes = fsw_scan_of(reader, FSW_INDEX_FLAG_CHANGE);
-
-		fsw_scan_equal(changes, Int64GetDatum(fsw_scan_int64(deliveries, DELIVERY_id, 0)));
-		fsw_scan_begin(changes, ForwardScanDirection);
-		while (n < FSW_WINDOW && fsw_scan_next(changes))
-		{
-			int64		id = fsw_scan_int64(changes, FLAG_environment_id, -1);
-
-			if (id < 0)
-				continue;
-			if (n++ > 0 && id != sole)
-				return -1;
-			sole = id;
-		}
-	}
-	return sole;
-}
-
-/* The environment that the audit entry of a version names, or -1. */
-static int64
-environment_of_entry(FswReader *reader, Datum source, const text *uuid)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_VERSION);
-	int64		result = -1;
-
-	fsw_scan_equal(scan, fsw_text_hash(uuid));
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		int64		id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
-
-		if (id < 0 || !fsw_scan_same_text(scan, EFFECT_source, source) ||
-			!fsw_scan_same_text(scan, EFFECT_version, PointerGetDatum(uuid)))
-			continue;
-		result = result < 0 ? id : Min(result, id);
-	}
-	return result;
-}
-
-/* The environment that a webhook is set to be of, or -1.  Mostly one list after the other is of the same. */
-static int64
-environment_of_webhook(FswReader *reader, Datum webhook)
-{
-	FswScan    *scan;
-
-	if (reader->webhook != NULL && fsw_same_text(webhook, PointerGetDatum(reader->webhook)))
-		return reader->webhook_environment;
-	scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
-	fsw_scan_equal(scan, webhook);
-	fsw_scan_begin(scan, ForwardScanDirection);
-	reader->webhook_environment = fsw_scan_next(scan) ? fsw_scan_int64(scan, WEBHOOK_environment_id, -1) : -1;
-	if (reader->webhook != NULL)
-		pfree(reader->webhook);
-	reader->webhook = (text *) MemoryContextAlloc(reader->mcxt, VARSIZE_ANY(DatumGetPointer(webhook)));
-	memcpy(reader->webhook, DatumGetPointer(webhook), VARSIZE_ANY(DatumGetPointer(webhook)));
-	return reader->webhook_environment;
-}
-
-/*
- * The environment of the list of a version, in the row that a scan of
- * version_published found, or -1.  It is that of the webhook, else that of the
- * audit entry with the same uuid, else the only one that the webhook brings
- * flag events of.
- */
-int64
-fsw_list_environment(FswReader *reader, FswScan *lists, Datum source)
-{
-	text	   *webhook = fsw_scan_text(lists, VERSION_webhook);
-	text	   *uuid = fsw_scan_text(lists, VERSION_uuid);
-	int64		id = -1;
-
-	if (webhook != NULL)
-		id = environment_of_webhook(reader, PointerGetDatum(webhook));
-	if (id < 0 && uuid != NULL)
-		id = environment_of_entry(reader, source, uuid);
-	if (id < 0 && webhook != NULL)
-		id = sole_environment(reader, PointerGetDatum(webhook));
-	return id;
-}
-
-/* Is the list of a version that a scan found one of this environment? */
-bool
-fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment)
-{
-	return fsw_list_environment(reader, lists, environment->source) == environment->environment_id;
-}
-
-/* The first columns of the index: the lists of versions of a feature. */
-static FswScan *
-scan_lists(FswReader *reader, const FswFlagFacts *flag_facts)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_VERSION_FEATURE);
-
-	fsw_scan_equal(scan, flag_facts->environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
-	return scan;
-}
-
-/* The webhooks that brought lists of versions of the feature; NULL for none. */
-static void
-read_webhooks(FswReader *reader, FswFlagFacts *flag_facts)
-{
-	bool		isnull = false;
-	int			max = 0;
-
-	while (!isnull && !fsw_index_is_empty(reader, FSW_INDEX_VERSION_FEATURE))
-	{
-		FswScan    *scan = scan_lists(reader, flag_facts);
-		Datum		webhook;
-
-		if (flag_facts->nwebhooks > 0)
-			fsw_scan_key(scan, BTGreaterStrategyNumber,
-						 PointerGetDatum(flag_facts->webhooks[flag_facts->nwebhooks - 1]));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
-		{
-			/* a comparison does not find those without a webhook */
-			if (flag_facts->nwebhooks == 0)
-				return;
-			scan = scan_lists(reader, flag_facts);
-			fsw_scan_key_null(scan, true);
-			fsw_scan_begin(scan, ForwardScanDirection);
-			if (!fsw_scan_next(scan))
-				return;
-		}
-		webhook = fsw_scan_column(scan, VERSION_webhook, &isnull);
-		if (flag_facts->nwebhooks == max)
-		{
-			max = Max(4, max * 2);
-			flag_facts->webhooks = flag_facts->webhooks == NULL ? palloc_array(text *, max) :
-				repalloc_array(flag_facts->webhooks, text *, max);
-		}
-		flag_facts->webhooks[flag_facts->nwebhooks++] = isnull ? NULL : DatumGetTextPCopy(webhook);
-	}
-}
-
-/* Is any list of the flag's environment among the latest of each webhook? */
-static bool
-has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
-{
-	for (int i = 0; i < flag_facts->nwebhooks; i++)
-	{
-		int64		id = flag_facts->webhooks[i] == NULL ? -1 :
-			environment_of_webhook(reader, PointerGetDatum(flag_facts->webhooks[i]));
-		FswScan    *scan;
-
-		/* then all of its lists are of that one */
-		if (id >= 0 && id != flag_facts->environment->environment_id)
-			continue;
-		scan = scan_lists(reader, flag_facts);
-		if (flag_facts->webhooks[i] == NULL)
-			fsw_scan_key_null(scan, true);
-		else
-			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
-		fsw_scan_begin(scan, BackwardScanDirection);
-		for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
-		{
-			if (!fsw_is_known(scan, VERSION_stored_at, flag_facts->environment))
-				continue;
-			if (fsw_list_is_of(reader, scan, flag_facts->environment))
-				return true;
-			n++;
-		}
-	}
-	return false;
-}
-
 /* The first columns of the index: what names the feature. */
 static FswScan *
 scan_flag_facts(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
@@ -334,14 +155,24 @@ fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, 
 	return scan;
 }
 
+/* The first columns of the index: the entries of versions of an environment. */
+static FswScan *
+scan_published(FswReader *reader, const FswEnvironment *environment)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_PUBLISHED);
+
+	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	fsw_scan_equal(scan, Int64GetDatum(environment->source_hash));
+	return scan;
+}
+
 /* The first columns of the index: the entries of the flag's versions. */
 FswScan *
 fsw_scan_versions(FswReader *reader, const FswFlagFacts *flag_facts, int64 name)
 {
-	FswScan    *scan = scan_flag_facts(reader, flag_facts, name);
+	FswScan    *scan = scan_published(reader, flag_facts->environment);
 
-	fsw_scan_equal(scan, CStringGetTextDatum("version"));
-	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+	fsw_scan_equal(scan, Int64GetDatum(name));
 	return scan;
 }
 
@@ -355,6 +186,29 @@ fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts)
 	return fsw_scan_int64(scan, EFFECT_project_id, -1) == flag_facts->environment->project_id &&
 		fsw_is_known(scan, EFFECT_stored_at, flag_facts->environment) &&
 		fsw_scan_int64(scan, EFFECT_feature_id, flag_facts->feature.id) == flag_facts->feature.id;
+}
+
+/*
+ * Can a flag of the environment have an audit entry of a version?  Where many
+ * flags ask, that is asked once for all of them.
+ */
+static bool
+may_have_version(FswReader *reader, FswEnvironment *environment)
+{
+	if (!environment->was_asked)
+	{
+		environment->was_asked = true;
+		return true;
+	}
+	if (!environment->knows_versions)
+	{
+		FswScan    *scan = scan_published(reader, environment);
+
+		fsw_scan_begin(scan, ForwardScanDirection);
+		environment->has_versions = fsw_scan_next(scan);
+		environment->knows_versions = true;
+	}
+	return environment->has_versions;
 }
 
 /* Is there an audit entry of a version, within the life of the flag? */
@@ -382,7 +236,6 @@ typedef struct LifeReading
 	FswFlagFacts *flag_facts;
 	int			maxremovals;
 	int			maxupdates;
-	bool		any_version;
 } LifeReading;
 
 /* An update of the feature that an entry tells, once. */
@@ -446,15 +299,9 @@ read_entries_of(FswReader *reader, LifeReading *reading, int64 name)
 {
 	FswScan    *scan = scan_flag_facts(reader, reading->flag_facts, name);
 
-	/* kinds come in the order of the alphabet */
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (fsw_scan_is(scan, EFFECT_kind, "version"))
-		{
-			reading->any_version = true;
-			break;
-		}
 		if (!fsw_scan_is(scan, EFFECT_kind, "reordered") && fsw_entry_is_of(scan, reading->flag_facts))
 			read_entry(reader, reading, scan);
 	}
@@ -479,7 +326,9 @@ read_entries(FswReader *reader, FswFlagFacts *flag_facts)
 			fsw_flag_facts_has(flag_facts, flag_facts->created, flag_facts->removals[i]))
 			flag_facts->removals[flag_facts->nremovals++] = flag_facts->removals[i];
 	}
-	for (int i = 0; reading.any_version && !flag_facts->versioned && i < flag_facts->feature.nnames; i++)
+	if (flag_facts->versioned || !may_have_version(reader, flag_facts->environment))
+		return;
+	for (int i = 0; !flag_facts->versioned && i < flag_facts->feature.nnames; i++)
 		flag_facts->versioned = has_version(reader, flag_facts, flag_facts->feature.names[i]);
 }
 
@@ -573,12 +422,13 @@ fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment, const FswFea
 	/* without an audit entry, a deletion is known by its announcement */
 	if (!fsw_index_is_empty(reader, FSW_INDEX_DELETED))
 		read_announcements(reader, flag_facts);
+	fsw_flag_webhooks_read(reader, flag_facts);
+	flag_facts->versioned = fsw_flag_has_own_webhook(reader, flag_facts);
 	if (environment->has_project)
 		read_entries(reader, flag_facts);
 	end_with_environment(reader, flag_facts);
-	read_webhooks(reader, flag_facts);
 	if (!flag_facts->versioned)
-		flag_facts->versioned = has_lists(reader, flag_facts);
+		flag_facts->versioned = fsw_flag_has_lists(reader, flag_facts);
 	/* it may have been without versions before */
 	flag_facts->drafts = has_drafts(reader, flag_facts);
 	return flag_facts;

@@ -80,12 +80,15 @@ typedef struct FswPieceEntry
 	const text *true_segment;
 	const text *true_identity;
 	const uint8 *digest;		/* of the delivery, once asked for */
+	int			nsave;			/* the entries of its save, once asked for */
+	struct FswPieceEntry **save;
 } FswPieceEntry;
 
 /* A flag event; a deletion if deleted. */
 typedef struct FswPieceEvent
 {
 	FswEntry	row;
+	ItemPointerData place;		/* where the row is */
 	text	   *source;
 	bool		deleted;
 	int64		at;				/* as the view has it: of a deletion, and of a
@@ -188,11 +191,16 @@ typedef struct FswPieces
 	int			maxevents;
 	FswEntry   *event_rows;
 	FswPieceEvent **events;
+	int			nlists;
+	int			maxlists;
+	FswEntry   *list_rows;
+	FswPieceList **lists;
 } FswPieces;
 
 /* piece.c */
 extern FswPieceEntry *fsw_piece_entry(FswReader *reader, FswEntry row);
 extern FswPieceEvent *fsw_piece_event(FswReader *reader, FswEntry row);
+extern FswScan *fsw_piece_row(FswReader *reader, const FswPieceEvent *event);
 extern FswPieceList *fsw_piece_list(FswReader *reader, FswEntry row);
 extern int64 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list);
 extern Jsonb *fsw_piece_value(FswReader *reader, const FswPieceEvent *event);

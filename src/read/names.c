@@ -377,9 +377,8 @@ compare_names(const void *a, const void *b)
 	return order != 0 ? order : (x_length > y_length) - (x_length < y_length);
 }
 
-/* All names of a thing by time; none if nothing is known of it. */
-void
-fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names)
+static void
+read_names(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names)
 {
 	NameReading reading = {.reader = reader,.source = source,.kind = kind,.id = id,.existed = FSW_FOREVER};
 	FswNaming  *namings;
@@ -428,6 +427,16 @@ fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id
 	}
 	pfree(namings);
 	pfree(reading.names);
+}
+
+/* All names of a thing by time; none if nothing is known of it. */
+void
+fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names)
+{
+	if (fsw_names_recall(reader, source, kind, id, names))
+		return;
+	read_names(reader, source, kind, id, names);
+	fsw_names_keep(reader, source, kind, id, names);
 }
 
 /* What the thing was called at an instant, else at first; NULL if never. */

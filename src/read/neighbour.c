@@ -55,12 +55,11 @@ fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
 FswSearch
 fsw_search_versions(const text *source, int64 feature_hash, int64 environment_id)
 {
-	FswSearch	search = {.index = FSW_INDEX_EFFECT_LIFE,.at_column = EFFECT_occurred_at};
+	FswSearch	search = {.index = FSW_INDEX_EFFECT_PUBLISHED,.at_column = EFFECT_occurred_at};
 
-	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
-	fsw_search_key(&search, fsw_text_hash(source), false);
-	fsw_search_key(&search, CStringGetTextDatum("version"), false);
 	fsw_search_key(&search, Int64GetDatum(environment_id), false);
+	fsw_search_key(&search, fsw_text_hash(source), false);
+	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
 	return search;
 }
 

@@ -76,6 +76,9 @@ typedef struct FswEnvironment
 	FswEntry	creation;		/* the audit entry that told it */
 	bool		clone;			/* made as a copy of another environment */
 	int64		heard_from;		/* its first name; FSW_FOREVER: it has none */
+	bool		was_asked;		/* by a flag, whether there are versions */
+	bool		knows_versions; /* from the second on */
+	bool		has_versions;
 	bool		has_end;		/* gone is read */
 	int64		deleted_at;		/* deleted; FSW_FOREVER */
 	int			nsiblings;		/* environments of the project, once read */
@@ -311,6 +314,10 @@ extern text *fsw_only_source(FswReader *reader);
 extern int	fsw_resolve_features(FswReader *reader, const FswPair *environment,
 								 int64 at, FswFeature **features);
 
+/* names_kept.c */
+extern bool fsw_names_recall(FswReader *reader, Datum source, const char *kind, const char *id, FswNames *names);
+extern void fsw_names_keep(FswReader *reader, Datum source, const char *kind, const char *id, const FswNames *names);
+
 /* holes.c */
 extern void fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from,
 						   int64 until);
@@ -342,8 +349,13 @@ extern FswScan *fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_fac
 								 bool of_project);
 extern FswScan *fsw_scan_versions(FswReader *reader, const FswFlagFacts *flag_facts, int64 name);
 extern bool fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts);
+
+/* lists.c */
 extern int64 fsw_list_environment(FswReader *reader, FswScan *lists, Datum source);
 extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment);
+extern void fsw_flag_webhooks_read(FswReader *reader, FswFlagFacts *flag_facts);
+extern bool fsw_flag_has_own_webhook(FswReader *reader, const FswFlagFacts *flag_facts);
+extern bool fsw_flag_has_lists(FswReader *reader, const FswFlagFacts *flag_facts);
 
 /* single_save.c */
 extern bool fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from);

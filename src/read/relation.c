@@ -173,13 +173,17 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	"kind OPERATOR(pg_catalog.<>) 'version'"},
 
 	/*
-	 * when the feature came and went, whether it has versions, what changed
-	 * for all environments
+	 * when the feature came and went, what changed for all environments; and
+	 * apart from that, whether and when it has versions: the server reads all
+	 * rows of a page that match before the first is returned
 	 */
 	[FSW_INDEX_EFFECT_LIFE] = {"audit_effect_life_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, " HASH("source") ", kind, environment_id, occurred_at", NULL,
-		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'reordered', 'version'])"
+		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'reordered'])"
 	" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
+	[FSW_INDEX_EFFECT_PUBLISHED] = {"audit_effect_published_idx", FSW_READ_AUDIT_EFFECT,
+		"environment_id, " HASH("source") ", feature_hash, occurred_at", NULL,
+	"kind OPERATOR(pg_catalog.=) 'version'"},
 	[FSW_INDEX_EFFECT_SEGMENT] = {"audit_effect_segment_idx", FSW_READ_AUDIT_EFFECT, "source, segment_id, occurred_at", NULL,
 	"kind OPERATOR(pg_catalog.=) 'segment_deleted'"},
 	[FSW_INDEX_EFFECT_ENVIRONMENT] = {"audit_effect_environment_idx", FSW_READ_AUDIT_EFFECT, "source, environment_id, kind, occurred_at", NULL,

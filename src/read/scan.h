@@ -101,6 +101,7 @@ typedef enum FswIndex
 	FSW_INDEX_FLAG_CHANGE,
 	FSW_INDEX_EFFECT_FEATURE,
 	FSW_INDEX_EFFECT_LIFE,
+	FSW_INDEX_EFFECT_PUBLISHED,
 	FSW_INDEX_EFFECT_SEGMENT,
 	FSW_INDEX_EFFECT_ENVIRONMENT,
 	FSW_INDEX_EFFECT_VERSION,
@@ -151,6 +152,17 @@ typedef struct FswScan
 	int			index_id;
 } FswScan;
 
+/* The latest audit entry of a project, of which several environments ask. */
+typedef struct FswLatest
+{
+	int64		source_hash;
+	int64		project_id;
+	TimestampTz known_at;
+	int64		at;
+} FswLatest;
+
+#define FSW_LATEST_KEPT 16
+
 /* How far from an instant what was needed of one flag after the other lay. */
 typedef struct FswReach
 {
@@ -181,11 +193,16 @@ typedef struct FswReader
 	Relation	tables[FSW_READ_TABLE_COUNT];
 	FswScan    *scans[FSW_INDEX_COUNT];
 	struct FswPieces *pieces;	/* what piece.c has read so far */
+	bool		keeps_names;	/* it stays open for many calls */
+	struct FswNamesKept *names;
 	text	   *webhook;		/* of which the environment was asked last */
 	int64		webhook_environment;
 	FswReach	reach;			/* of environment defaults */
 	int64		behind;			/* how far behind an instant steps look first; 0:
 								 * as far as there is any */
+	int			nlatest;		/* so many were read, each put in the place of
+								 * the oldest */
+	FswLatest	latest[FSW_LATEST_KEPT];
 	bool		looked[FSW_INDEX_COUNT];	/* whether there is anything */
 	bool		empty[FSW_INDEX_COUNT];
 } FswReader;

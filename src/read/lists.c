@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/read/lists.c
+ *	  Of which environment the list of a version is, and who brought lists of a
+ *	  flag.
+ *
+ * A list does not say it, so it is what the webhook is set to, else what the
+ * audit entry of the version has, else what else the webhook brings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "src/base/fsw.h"
+#include "src/decode/row.h"
+#include "src/read/read.h"
+
+/* The only environment that a webhook brings flag events of, or -1. */
+static int64
+sole_environment(FswReader *reader, Datum webhook)
+{
+	FswScan    *deliveries = fsw_scan_of(reader, FSW_INDEX_DELIVERY_WEBHOOK);
+	int64		sole = -1;
+	int			n = 0;
+
+	fsw_scan_equal(deliveries, webhook);
+	fsw_scan_begin(deliveries, BackwardScanDirection);
+	while (n < FSW_WINDOW && fsw_scan_next(deliveries))
+	{
+		FswScan    *changes = fsw_scan_of(reader, FSW_INDEX_FLAG_CHANGE);
+
+		fsw_scan_equal(changes, Int64GetDatum(fsw_scan_int64(deliveries, DELIVERY_id, 0)));
+		fsw_scan_begin(changes, ForwardScanDirection);
+		while (n < FSW_WINDOW && fsw_scan_next(changes))
+		{
+			int64		id = fsw_scan_int64(changes, FLAG_environment_id, -1);
+
+			if (id < 0)
+				continue;
+			if (n++ > 0 && id != sole)
+				return -1;
+			sole = id;
+		}
+	}
+	return sole;
+}
+
+/* The environment that the audit entry of a version names, or -1. */
+static int64
+environment_of_entry(FswReader *reader, Datum source, const text *uuid)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_VERSION);
+	int64		result = -1;
+
+	fsw_scan_equal(scan, fsw_text_hash(uuid));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		int64		id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
+
+		if (id < 0 || !fsw_scan_same_text(scan, EFFECT_source, source) ||
+			!fsw_scan_same_text(scan, EFFECT_version, PointerGetDatum(uuid)))
+			continue;
+		result = result < 0 ? id : Min(result, id);
+	}
+	return result;
+}
+
+/* The environment that a webhook is set to be of, or -1.  Mostly one list after the other is of the same. */
+static int64
+environment_of_webhook(FswReader *reader, Datum webhook)
+{
+	FswScan    *scan;
+
+	if (reader->webhook != NULL && fsw_same_text(webhook, PointerGetDatum(reader->webhook)))
+		return reader->webhook_environment;
+	scan = fsw_scan_of(reader, FSW_INDEX_WEBHOOK);
+	fsw_scan_equal(scan, webhook);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	reader->webhook_environment = fsw_scan_next(scan) ? fsw_scan_int64(scan, WEBHOOK_environment_id, -1) : -1;
+	if (reader->webhook != NULL)
+		pfree(reader->webhook);
+	reader->webhook = (text *) MemoryContextAlloc(reader->mcxt, VARSIZE_ANY(DatumGetPointer(webhook)));
+	memcpy(reader->webhook, DatumGetPointer(webhook), VARSIZE_ANY(DatumGetPointer(webhook)));
+	return reader->webhook_environment;
+}
+
+/*
+ * The environment of the list of a version, in the row that a scan of
+ * version_published found, or -1.  It is that of the webhook, else that of the
+ * audit entry with the same uuid, else the only one that the webhook brings
+ * flag events of.
+ */
+int64
+fsw_list_environment(FswReader *reader, FswScan *lists, Datum source)
+{
+	text	   *webhook = fsw_scan_text(lists, VERSION_webhook);
+	text	   *uuid = fsw_scan_text(lists, VERSION_uuid);
+	int64		id = -1;
+
+	if (webhook != NULL)
+		id = environment_of_webhook(reader, PointerGetDatum(webhook));
+	if (id < 0 && uuid != NULL)
+		id = environment_of_entry(reader, source, uuid);
+	if (id < 0 && webhook != NULL)
+		id = sole_environment(reader, PointerGetDatum(webhook));
+	return id;
+}
+
+/* Is the list of a version that a scan found one of this environment? */
+bool
+fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment)
+{
+	return fsw_list_environment(reader, lists, environment->source) == environment->environment_id;
+}
+
+/* The first columns of the index: the lists of versions of a feature. */
+static FswScan *
+scan_lists(FswReader *reader, const FswFlagFacts *flag_facts)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_VERSION_FEATURE);
+
+	fsw_scan_equal(scan, flag_facts->environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
+	return scan;
+}
+
+/* The webhooks that brought lists of versions of the feature; NULL for none. */
+void
+fsw_flag_webhooks_read(FswReader *reader, FswFlagFacts *flag_facts)
+{
+	bool		isnull = false;
+	int			max = 0;
+
+	while (!isnull && !fsw_index_is_empty(reader, FSW_INDEX_VERSION_FEATURE))
+	{
+		FswScan    *scan = scan_lists(reader, flag_facts);
+		Datum		webhook;
+
+		if (flag_facts->nwebhooks > 0)
+			fsw_scan_key(scan, BTGreaterStrategyNumber,
+						 PointerGetDatum(flag_facts->webhooks[flag_facts->nwebhooks - 1]));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		if (!fsw_scan_next(scan))
+		{
+			/* a comparison does not find those without a webhook */
+			if (flag_facts->nwebhooks == 0)
+				return;
+			scan = scan_lists(reader, flag_facts);
+			fsw_scan_key_null(scan, true);
+			fsw_scan_begin(scan, ForwardScanDirection);
+			if (!fsw_scan_next(scan))
+				return;
+		}
+		webhook = fsw_scan_column(scan, VERSION_webhook, &isnull);
+		if (flag_facts->nwebhooks == max)
+		{
+			max = Max(4, max * 2);
+			flag_facts->webhooks = flag_facts->webhooks == NULL ? palloc_array(text *, max) :
+				repalloc_array(flag_facts->webhooks, text *, max);
+		}
+		flag_facts->webhooks[flag_facts->nwebhooks++] = isnull ? NULL : DatumGetTextPCopy(webhook);
+	}
+}
+
+/*
+ * Did a webhook that is set to be of the flag's environment bring any list of
+ * it?  Then no other evidence of versions has to be looked for, but to know
+ * what was known at an instant.
+ */
+bool
+fsw_flag_has_own_webhook(FswReader *reader, const FswFlagFacts *flag_facts)
+{
+	for (int i = 0; i < flag_facts->nwebhooks && flag_facts->environment->known_at == DT_NOEND; i++)
+	{
+		if (flag_facts->webhooks[i] != NULL &&
+			environment_of_webhook(reader, PointerGetDatum(flag_facts->webhooks[i])) == flag_facts->environment->environment_id)
+			return true;
+	}
+	return false;
+}
+
+/* Is any list of the flag's environment among the latest of each webhook? */
+bool
+fsw_flag_has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
+{
+	for (int i = 0; i < flag_facts->nwebhooks; i++)
+	{
+		int64		id = flag_facts->webhooks[i] == NULL ? -1 :
+			environment_of_webhook(reader, PointerGetDatum(flag_facts->webhooks[i]));
+		FswScan    *scan;
+
+		/* then all of its lists are of that one */
+		if (id >= 0 && id != flag_facts->environment->environment_id)
+			continue;
+		scan = scan_lists(reader, flag_facts);
+		if (flag_facts->webhooks[i] == NULL)
+			fsw_scan_key_null(scan, true);
+		else
+			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
+		fsw_scan_begin(scan, BackwardScanDirection);
+		for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
+		{
+			if (!fsw_is_known(scan, VERSION_stored_at, flag_facts->environment))
+				continue;
+			if (fsw_list_is_of(reader, scan, flag_facts->environment))
+				return true;
+			n++;
+		}
+	}
+	return false;
+}
