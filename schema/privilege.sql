@@ -106,7 +106,7 @@ CREATE FUNCTION flagsmith._reader_routines() RETURNS text[]
         'flagsmith._flag_now(text, bigint, bigint)',
         'flagsmith._flag_periods(text, bigint, bigint, timestamptz)',
         'flagsmith._hash(text)',
-        'flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, bigint[], jsonb)',
+        'flagsmith._history_before(text, bigint, bigint, text, bigint, text, timestamptz, bigint[], json)',
         'flagsmith._history_feature(bigint, integer)',
         'flagsmith._history_line(text, bigint, integer, timestamptz)',
         'flagsmith._history_person(bigint, integer)',

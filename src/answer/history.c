@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
@@ -20,6 +21,7 @@
 PG_FUNCTION_INFO_V1(fsw_history_line);
 PG_FUNCTION_INFO_V1(fsw_history_person);
 PG_FUNCTION_INFO_V1(fsw_history_feature);
+PG_FUNCTION_INFO_V1(fsw_long);
 
 /* Just before an act, what it changed was still the old. */
 #define BEFORE 1
@@ -137,17 +139,6 @@ show_varlena(Showing *showing, int column, FswScan *scan, int from)
 		show(showing, column, PointerGetDatum(PG_DETOAST_DATUM_COPY(value)));
 }
 
-/* The row of a flag event, which was read before by the same snapshot. */
-static FswScan *
-row_of_event(const Showing *showing, const FswPieceEvent *event)
-{
-	FswScan    *scan = fsw_scan_row(showing->reader, FSW_INDEX_FLAG_CHANGE, event->row.delivery, event->row.ordinal);
-
-	if (scan == NULL)
-		elog(ERROR, "could not find a row of delivery " INT64_FORMAT, event->row.delivery);
-	return scan;
-}
-
 /* ---- what is shown ---- */
 
 /* Is the state of one event rather shown than that of another? */
@@ -237,7 +228,7 @@ static void
 show_event(Showing *showing)
 {
 	const FswPieceEvent *event = showing->event;
-	FswScan    *scan = row_of_event(showing, event);
+	FswScan    *scan = fsw_piece_row(showing->reader, event);
 
 	show_column(showing, LINE_project_id, scan, FLAG_project_id);
 	show_varlena(showing, LINE_project, scan, FLAG_project);
@@ -398,9 +389,10 @@ static bool
 show_told_before(Showing *showing)
 {
 	FswJsonbBuild build = {0};
+	Jsonb	   *state;
 	bool		isnull;
 	const FswPieceEvent *event = showing->event;
-	FswScan    *scan = event == NULL ? NULL : row_of_event(showing, event);
+	FswScan    *scan = event == NULL ? NULL : fsw_piece_row(showing->reader, event);
 	bool		told = scan != NULL && !fsw_scan_is_null(scan, FLAG_enabled_before);
 
 	if (event != NULL && !told && !event->has_segment && event->identity == NULL)
@@ -414,7 +406,8 @@ show_told_before(Showing *showing)
 		fsw_push_jsonb(&build, "variants", fsw_variants_of(scan, FLAG_variants_before));
 	}
 	fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
-	show(showing, LINE_before, PointerGetDatum(JsonbValueToJsonb(build.result)));
+	state = JsonbValueToJsonb(build.result);
+	show(showing, LINE_before, CStringGetTextDatum(JsonbToCString(NULL, &state->root, VARSIZE(state))));
 	return true;
 }
 
@@ -576,4 +569,22 @@ Datum
 fsw_history_feature(PG_FUNCTION_ARGS)
 {
 	return request_told(fcinfo, true);
+}
+
+/* Longer names are left out of indexes by name: rows must be found that have some of them. */
+#define LONGEST_NAME 500
+
+/*
+ * _long(text, text, text) - 1 where one of the names is too long for an index,
+ * else 0.
+ */
+Datum
+fsw_long(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < 3; i++)
+	{
+		if (!PG_ARGISNULL(i) && toast_raw_datum_size(PG_GETARG_DATUM(i)) - VARHDRSZ > LONGEST_NAME)
+			PG_RETURN_INT32(1);
+	}
+	PG_RETURN_INT32(0);
 }

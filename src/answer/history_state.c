@@ -170,9 +170,10 @@ fsw_history_before(PG_FUNCTION_ARGS)
 	FswKept		own;
 	FswKept    *kept;
 	Jsonb	   *state;
+	MemoryContext caller;
 
 	if (!PG_ARGISNULL(8))
-		PG_RETURN_DATUM(PG_GETARG_DATUM(8));
+		return DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(PG_GETARG_TEXT_PP(8))));
 	/* an override of a segment that nothing tells the id of */
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(6) ||
 		(!PG_ARGISNULL(3) && PG_ARGISNULL(4)))
@@ -181,8 +182,12 @@ fsw_history_before(PG_FUNCTION_ARGS)
 	scope.segment_id = scope.has_segment ? PG_GETARG_INT64(4) : 0;
 	scope.identity = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
 	kept = fsw_kept_borrow(&own);
+	caller = MemoryContextSwitchTo(fsw_kept_work(kept));
 	state = state_at(kept, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
 					 &scope, PG_GETARG_TIMESTAMPTZ(6), PG_ARGISNULL(7) ? NULL : PG_GETARG_ARRAYTYPE_P(7));
+	MemoryContextSwitchTo(caller);
+	if (state != NULL)
+		state = DatumGetJsonbPCopy(JsonbPGetDatum(state));
 	fsw_kept_return(kept, &own);
 	if (state == NULL)
 		PG_RETURN_NULL();

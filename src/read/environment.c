@@ -71,9 +71,8 @@ fsw_environment(const FswPair *pair, TimestampTz known_at)
 	return environment;
 }
 
-/* The latest audit entry of the project. */
 static int64
-latest_entry(FswReader *reader, const FswEnvironment *environment)
+read_latest(FswReader *reader, const FswEnvironment *environment)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
 
@@ -86,6 +85,27 @@ latest_entry(FswReader *reader, const FswEnvironment *environment)
 			return fsw_scan_int64(scan, AUDIT_created_date, FSW_NEVER);
 	}
 	return FSW_NEVER;
+}
+
+/* The latest audit entry of the project, which is the same for its environments. */
+static int64
+latest_entry(FswReader *reader, const FswEnvironment *environment)
+{
+	FswLatest  *latest;
+
+	for (int i = 0; i < Min(reader->nlatest, FSW_LATEST_KEPT); i++)
+	{
+		latest = &reader->latest[i];
+		if (latest->project_id == environment->project_id && latest->source_hash == environment->source_hash &&
+			latest->known_at == environment->known_at)
+			return latest->at;
+	}
+	latest = &reader->latest[reader->nlatest++ % FSW_LATEST_KEPT];
+	latest->source_hash = environment->source_hash;
+	latest->project_id = environment->project_id;
+	latest->known_at = environment->known_at;
+	latest->at = read_latest(reader, environment);
+	return latest->at;
 }
 
 /* When the environment was made, as the first entry about that tells. */

@@ -456,6 +456,15 @@ line_of_event(FswReader *reader, FswPieceEvent *event)
 	return gives_way(reader, event, entry) ? NULL : line_of_entry(reader, entry);
 }
 
+/* Else it is not what stands for its line, so that this need not be read. */
+static bool
+is_first_of_save(FswReader *reader, FswPieceEntry *entry)
+{
+	int			n;
+
+	return fsw_same_row(fsw_entries_of_save(reader, entry, &n)[0]->row, entry->row);
+}
+
 /*
  * The line that a candidate, at the time that it has in the view, stands for;
  * NULL if another does.
@@ -469,7 +478,7 @@ fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at)
 	{
 		FswPieceEntry *entry = fsw_piece_entry(reader, row);
 
-		if (entry != NULL && fsw_entry_of_commit(reader, entry) == NULL)
+		if (entry != NULL && is_first_of_save(reader, entry) && fsw_entry_of_commit(reader, entry) == NULL)
 			line = line_of_entry(reader, entry);
 	}
 	else if (kind == FSW_PIECE_LIST)

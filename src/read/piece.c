@@ -464,6 +464,7 @@ read_event(FswReader *reader, FswEntry row)
 		return NULL;
 	event = palloc0_object(FswPieceEvent);
 	event->row = row;
+	event->place = scan->slot->tts_tid;
 	event->source = copy_text(scan, FLAG_source);
 	event->deleted = fsw_scan_bool(scan, FLAG_deleted);
 	event->event_at = fsw_scan_int64(scan, FLAG_event_at, 0);
@@ -506,13 +507,30 @@ fsw_piece_event(FswReader *reader, FswEntry row)
 	return pieces->events[i];
 }
 
+/*
+ * The row of a flag event again, which the same snapshot saw before: by its
+ * place, without a search.  By its key where a row was updated, against all
+ * rules, since then its place alone does not lead to it.
+ */
+FswScan *
+fsw_piece_row(FswReader *reader, const FswPieceEvent *event)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_FLAG_CHANGE);
+
+	if (fsw_scan_fetch_row(scan, &event->place))
+		return scan;
+	scan = fsw_scan_row(reader, FSW_INDEX_FLAG_CHANGE, event->row.delivery, event->row.ordinal);
+	if (scan == NULL)
+		elog(ERROR, "could not find a row of delivery " INT64_FORMAT, event->row.delivery);
+	return scan;
+}
+
 /* The value that an event tells, which can be large; NULL if it tells none, or a JSON null. */
 Jsonb *
 fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 {
-	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_FLAG_CHANGE, event->row.delivery, event->row.ordinal);
-	bool		isnull = true;
-	Datum		value = scan == NULL ? (Datum) 0 : fsw_scan_column(scan, FLAG_value, &isnull);
+	bool		isnull;
+	Datum		value = fsw_scan_column(fsw_piece_row(reader, event), FLAG_value, &isnull);
 	Jsonb	   *result = isnull ? NULL : DatumGetJsonbPCopy(value);
 	JsonbValue	scalar;
 
@@ -524,15 +542,14 @@ fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 
 /* ---- version lists ---- */
 
-FswPieceList *
-fsw_piece_list(FswReader *reader, FswEntry row)
+static FswPieceList *
+read_list(FswReader *reader, FswEntry row)
 {
 	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_VERSION, row.delivery, row.ordinal);
 	FswPieceList *list;
 	Datum		states;
 	bool		isnull;
 
-	CHECK_FOR_INTERRUPTS();
 	if (scan == NULL)
 		return NULL;
 	list = palloc0_object(FswPieceList);
@@ -548,6 +565,26 @@ fsw_piece_list(FswReader *reader, FswEntry row)
 	list->states = isnull ? (Datum) 0 : PointerGetDatum(DatumGetJsonbPCopy(states));
 	list->arrived = fsw_first_arrivals(reader, row.delivery, list->received_at, "NEW_VERSION_PUBLISHED", &list->at);
 	return list;
+}
+
+/* A version list; NULL if there is none. */
+FswPieceList *
+fsw_piece_list(FswReader *reader, FswEntry row)
+{
+	FswPieces  *pieces = pieces_of(reader);
+	int			i = find_read(pieces->list_rows, pieces->nlists, row);
+	int			max = pieces->maxlists;
+
+	CHECK_FOR_INTERRUPTS();
+	if (i >= 0)
+		return pieces->lists[i];
+	i = pieces->nlists;
+	pieces->list_rows = fsw_grow(pieces->list_rows, i, &max, sizeof(FswEntry));
+	pieces->lists = fsw_grow(pieces->lists, i, &pieces->maxlists, sizeof(FswPieceList *));
+	pieces->nlists++;
+	pieces->list_rows[i] = row;
+	pieces->lists[i] = read_list(reader, row);
+	return pieces->lists[i];
 }
 
 /* The environment of a list, or -1. */

@@ -229,8 +229,8 @@ part_value(FswReader *reader, FswPieceEntry **run, const FswAbout *about, const 
  * The entries of the save that an entry is in, in their order.  Of a longer
  * run than any person makes, what comes after its beginning stands alone.
  */
-FswPieceEntry **
-fsw_entries_of_save(FswReader *reader, FswPieceEntry *entry, int *nentries)
+static FswPieceEntry **
+entries_of_save(FswReader *reader, FswPieceEntry *entry, int *nentries)
 {
 	FswPieceEntry **alone = palloc_object(FswPieceEntry *);
 	FswPieceEntry **run;
@@ -268,4 +268,14 @@ fsw_entries_of_save(FswReader *reader, FswPieceEntry *entry, int *nentries)
 		part_value(reader, run, about, at, n, of, &first, &end);
 	*nentries = end - first;
 	return run + first;
+}
+
+/* The same, found once: the event that an entry explains asks for them as well as the entry itself. */
+FswPieceEntry **
+fsw_entries_of_save(FswReader *reader, FswPieceEntry *entry, int *nentries)
+{
+	if (entry->save == NULL)
+		entry->save = entries_of_save(reader, entry, &entry->nsave);
+	*nentries = entry->nsave;
+	return entry->save;
 }
