@@ -200,6 +200,23 @@ read_start(FswHistoryReading *reading)
 	}
 }
 
+/* When the last list came up to an instant that is read; FSW_FOREVER if none did. */
+static int64
+last_list(const FswFlag *flag, int64 until)
+{
+	int64		last = FSW_NEVER;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (piece->kind == FSW_EV_LIST && piece->arrived <= until)
+			last = Max(last, piece->arrived);
+	}
+	return last == FSW_NEVER ? FSW_FOREVER : last;
+}
+
 /*
  * Audit entries that are missing take the proof from what is confirmed
  * because none came.  Of one instant, only those can matter that were made
@@ -238,6 +255,9 @@ lower_holes(const FswHistoryReading *reading)
 	}
 	if (from == FSW_FOREVER)
 		return;
+	/* that there is no other override, a list alone tells */
+	if (flag->near && (reading->asked->nsegments > 0 || reading->asked->identity != NULL))
+		from = Min(from, last_list(flag, until));
 	fsw_holes_read(reading->reader, environment, from, until);
 	fsw_holes_lower(flag, history->timeline, environment->nholes, environment->holes);
 }

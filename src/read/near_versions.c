@@ -494,6 +494,24 @@ is_saved_singly(const Window *window, const FswNear *near)
 							   fsw_after(from, -FSW_SAME_ACT));
 }
 
+/* Is a user asked about, who may have been given an override? */
+static bool
+is_about_overrides(const FswAsked *asked)
+{
+	return asked->nsegments > 0 || asked->identity != NULL;
+}
+
+/* Did any event ever tell of an override of the flag? */
+static bool
+has_overrides(FswReader *reader, const FswFlagFacts *flag_facts)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_OVERRIDE);
+
+	fsw_scan_flag(scan, flag_facts);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return fsw_scan_next(scan);
+}
+
 /* Read and build what is near, in one try; NULL where that is not enough. */
 static FswHistory *
 try_near(Window *window, int depth)
@@ -522,7 +540,8 @@ try_near(Window *window, int depth)
 		return NULL;
 	window->reading.first = near.first;
 	history = fsw_history_build(&window->reading);
-	if (!fsw_near_is_sure(&history->flag, history->timeline, 0, &near) || is_saved_singly(window, &near))
+	if (!fsw_near_is_sure(&history->flag, history->timeline, 0, &near) || is_saved_singly(window, &near) ||
+		(is_about_overrides(window->reading.asked) && !fsw_near_tells_absence(&history->flag, history->timeline, &near)))
 		return NULL;
 	periods = history->timeline->periods;
 	if (near.since)
@@ -562,13 +581,15 @@ read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *
 
 /*
  * fsw_near_read() - read the history of a flag with versions as far as it
- * tells of one instant; NULL where all of it has to be read.
+ * tells of one instant; NULL where all of it has to be read: so it is for a
+ * user who is in segments, or is known, where the flag has overrides at all,
+ * since what a list shows of them depends on all that was told before.
  */
 FswHistory *
 fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, int64 at)
 {
 	if (flag_facts->nwebhooks == 0 || flag_facts->nremovals > 0 ||
-		asked->nsegments > 0 || asked->identity != NULL)
+		(is_about_overrides(asked) && has_overrides(reader, flag_facts)))
 		return NULL;
 	return read_exactly(reader, flag_facts, asked, at, 0);
 }

@@ -342,6 +342,7 @@ extern bool fsw_near_cut(FswFlag *flag, FswNear *near);
 /* near.c */
 extern bool fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope,
 							 FswNear *near);
+extern bool fsw_near_tells_absence(const FswFlag *flag, const FswTimeline *timeline, const FswNear *near);
 
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);

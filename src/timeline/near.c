@@ -416,6 +416,48 @@ tells_deletion(const FswVersions *set)
 }
 
 /*
+ * fsw_near_tells_absence() - is how sure it is that no override was there at
+ * the instant what it would be if all evidence were read?  Of a flag of which
+ * none was ever told, and where fsw_near_is_sure().
+ *
+ * Then nothing is held but the default, and each list says by itself whether
+ * it has others.  That of the version before the instant counts, and where it
+ * has none, that of the next one, which may have been made before the instant.
+ * A hole in the audit ids takes the proof up to the next list that came, so one
+ * has to be read that came before the instant.
+ */
+bool
+fsw_near_tells_absence(const FswFlag *flag, const FswTimeline *timeline, const FswNear *near)
+{
+	const FswVersions *set = timeline->versions;
+	Chain		chain;
+	bool		listed = false;
+	int			at;
+
+	for (int i = 0; i < flag->nevidence && !listed; i++)
+	{
+		FSW_INTERRUPT();
+		listed = flag->evidence[i].kind == FSW_EV_LIST && flag->evidence[i].arrived <= near->at;
+	}
+	if (flag->nscopes > 1 || !listed || !find_chain(flag, set, near, &chain))
+		return false;
+	at = chain.anchor;
+	while (at + 1 < set->nversions && set->versions[at + 1].live < near->at)
+		at++;
+	if (at == chain.last)
+		return near->exact_to == FSW_FOREVER && at + 1 == set->nversions;
+	if (set->versions[at + 1].live >= chain.end)
+		return false;
+	for (int i = at + 2; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].earliest <= near->at)
+			return false;
+	}
+	return true;
+}
+
+/*
  * fsw_near_is_sure() - is what the timeline tells of a scope at the instant
  * what it would if all evidence were read?  But for the instants of settled
  * events, which need a look of their own.
