@@ -22,12 +22,19 @@
 /* Events that came later than this are found by their arrival. */
 #define LATE		INT64CONST(60000000)
 
-/* Lists before and after the instant, for each try. */
+/* Lists before and after the instant, for each try; the first has more where they follow each other fast. */
 static const struct
 {
 	int			before;
 	int			after;
 }			tries[] = {{4, 8}, {16, 16}, {FSW_WINDOW, FSW_WINDOW}};
+
+/*
+ * What is read has to reach over more than FSW_MATCH_REACH to say whose an
+ * event is that is left over, so that a shorter first try mostly is in vain.
+ */
+#define REACH_BEFORE	(FSW_MATCH_REACH / 2 + 2 * LATE)
+#define REACH_AFTER		(FSW_MATCH_REACH / 2 + 4 * LATE)
 
 /* So many changes under one name in an environment are read at most. */
 #define MANY_CHANGES	(16 * FSW_WINDOW)
@@ -43,8 +50,9 @@ typedef struct Window
 	FswHistoryReading reading;
 	FswFlag    *flag;
 	int64		at;
-	int			before;			/* lists to read */
+	int			before;			/* lists to read; then how many were */
 	int			after;
+	bool		stretches;		/* more are read where they are near */
 	int64		lists_from;		/* those that arrived between are read */
 	int64		lists_to;
 	int64		from;			/* and events and entries */
@@ -71,10 +79,23 @@ scan_lists(const Window *window, int webhook, const int64 *at, bool before)
 	return scan;
 }
 
+/* Is a list read though enough are, since it is within reach? */
+static bool
+is_within_reach(const Window *window, FswScan *scan, bool before, int n)
+{
+	int64		at = fsw_scan_int64(scan, VERSION_received_at, 0);
+
+	return window->stretches && n <= FSW_WINDOW &&
+		(before ? fsw_apart(window->at, at) < REACH_BEFORE : fsw_apart(at, window->at) < REACH_AFTER);
+}
+
 /* The lists around the instant. */
 static void
 read_lists(Window *window)
 {
+	int			nbefore = window->before;
+	int			nafter = window->after;
+
 	window->lists_from = FSW_NEVER;
 	window->lists_to = FSW_FOREVER;
 	for (int i = 0; i < window->reading.flag_facts->nwebhooks * 2; i++)
@@ -85,7 +106,7 @@ read_lists(Window *window)
 		int			n = 0;
 		int64		last = 0;
 
-		while (fsw_scan_next(scan) && n < limit)
+		while (fsw_scan_next(scan) && (n < limit || is_within_reach(window, scan, before, n)))
 		{
 			last = fsw_scan_int64(scan, VERSION_received_at, 0);
 			n += fsw_read_list(&window->reading, scan);
@@ -93,10 +114,18 @@ read_lists(Window *window)
 		if (n < limit)
 			continue;
 		if (before)
+		{
 			window->lists_from = Max(window->lists_from, last);
+			nbefore = Max(nbefore, n - 1);
+		}
 		else
+		{
 			window->lists_to = Min(window->lists_to, last);
+			nafter = Max(nafter, n - 1);
+		}
 	}
+	window->before = nbefore;
+	window->after = nafter;
 }
 
 /* Is the event in the row of a scan one of the flag's, and no identity's? */
@@ -562,19 +591,27 @@ try_near(Window *window, int depth)
 static FswHistory *
 read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, int64 at, int depth)
 {
+	int			before = 0;
+	int			after = 0;
+
 	for (int i = 0; i < (int) lengthof(tries); i++)
 	{
 		Window		window = {.at = at,.before = tries[i].before,.after = tries[i].after};
 		FswHistory *history;
 
 		CHECK_FOR_INTERRUPTS();
+		if (window.before <= before && window.after <= after)
+			continue;
 		fsw_history_begin(&window.reading, reader, flag_facts, asked, &window.at);
 		window.flag = &window.reading.history->flag;
 		if (i == 0 && has_ahead(&window))
 			return NULL;
+		window.stretches = i == 0;
 		history = try_near(&window, depth);
 		if (history != NULL)
 			return history;
+		before = window.before;
+		after = window.after;
 	}
 	return NULL;
 }
