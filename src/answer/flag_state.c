@@ -47,6 +47,8 @@ typedef struct Output
 	Datum	   *values;
 	bool	   *nulls;
 	int			n;
+	Oid			confidence;		/* the type, once it was put */
+	Datum		confidences[FSW_CONFIRMED + 1]; /* its values; 0 for not yet */
 } Output;
 
 static Output
@@ -105,13 +107,20 @@ put_time(Output *output, int64 at)
 static void
 put_confidence(Output *output, FswConfidence confidence)
 {
-	Oid			type;
+	Oid			type = output->n < output->desc->natts ? TupleDescAttr(output->desc, output->n)->atttypid : InvalidOid;
 
-	if (output->n >= output->desc->natts || !type_is_enum(TupleDescAttr(output->desc, output->n)->atttypid))
-		raise_other_columns(output->n + 1);
-	type = TupleDescAttr(output->desc, output->n)->atttypid;
-	put(output, type, DirectFunctionCall2(enum_in, CStringGetDatum(fsw_confidence_names[confidence]),
-										  ObjectIdGetDatum(type)), false);
+	/* that it is one and its values are asked once for all rows */
+	if (type != output->confidence || !OidIsValid(type))
+	{
+		if (!OidIsValid(type) || !type_is_enum(type))
+			raise_other_columns(output->n + 1);
+		output->confidence = type;
+		memset(output->confidences, 0, sizeof(output->confidences));
+	}
+	if (output->confidences[confidence] == (Datum) 0)
+		output->confidences[confidence] = DirectFunctionCall2(enum_in, CStringGetDatum(fsw_confidence_names[confidence]),
+															  ObjectIdGetDatum(type));
+	put(output, type, output->confidences[confidence], false);
 }
 
 /* enabled, value, variants */
@@ -131,7 +140,7 @@ put_state(Output *output, const FswHistory *history, int state)
 	if (DatumGetPointer(history->shown_states[state].variants) != NULL)
 		put(output, JSONBOID, history->shown_states[state].variants, false);
 	else
-		put(output, JSONBOID, DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")), false);
+		put(output, JSONBOID, fsw_no_variants(), false);
 }
 
 static void

@@ -67,7 +67,7 @@ fsw_variants_of(FswScan *scan, int column)
 	Datum		sent = fsw_scan_column(scan, column, &isnull);
 	Jsonb	   *shown = isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(sent));
 
-	return shown != NULL ? JsonbPGetDatum(shown) : DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+	return shown != NULL ? JsonbPGetDatum(shown) : fsw_no_variants();
 }
 
 /* ---- before ---- */
@@ -151,7 +151,7 @@ state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, co
 			fsw_push_jsonb(&build, "value", history->shown_states[period->state].value);
 		variants = history->shown_states[period->state].variants;
 		fsw_push_jsonb(&build, "variants", DatumGetPointer(variants) != NULL ? variants :
-					   DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+					   fsw_no_variants());
 		fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
 		return JsonbValueToJsonb(build.result);
 	}

@@ -97,6 +97,21 @@ fsw_scan_name(FswReader *reader, const char *kind, const char *name, int length)
 	return scan;
 }
 
+/* Begin to search the names of a kind in a project, or in none that is told. */
+FswScan *
+fsw_scan_names_in(FswReader *reader, const char *kind, Datum source, bool has_project, int64 project_id)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_PROJECT);
+
+	if (has_project)
+		fsw_scan_equal(scan, Int64GetDatum(project_id));
+	else
+		fsw_scan_key_null(scan, true);
+	fsw_scan_equal(scan, CStringGetTextDatum(kind));
+	fsw_scan_equal(scan, source);
+	return scan;
+}
+
 /* Is the name that a scan found one of this thing? */
 bool
 fsw_name_is_of(FswScan *scan, Datum source, const char *kind, const char *id)
@@ -288,6 +303,37 @@ read_single(NameReading *reading, FswNames *names)
 	}
 	reading->n = 1;
 	return true;
+}
+
+/* The name in the first or the last row of the thing, in the order of names; NULL if it has none. */
+static text *
+outermost_name(const NameReading *reading, ScanDirection direction)
+{
+	FswScan    *scan = scan_thing(reading, NULL);
+
+	fsw_scan_begin(scan, direction);
+	while (fsw_scan_next(scan))
+	{
+		text	   *found = fsw_scan_text(scan, NAME_name);
+
+		if (found != NULL && is_of(reading, scan))
+			return DatumGetTextPCopy(PointerGetDatum(found));
+	}
+	return NULL;
+}
+
+/* Was the thing never seen under another name than one? */
+bool
+fsw_has_one_name(FswReader *reader, Datum source, const char *kind, const char *id)
+{
+	NameReading reading = {.reader = reader,.source = source,.kind = kind,.id = id};
+	text	   *first;
+	text	   *last;
+
+	reading.thing = fsw_thing_hash(source, kind, id);
+	first = outermost_name(&reading, ForwardScanDirection);
+	last = outermost_name(&reading, BackwardScanDirection);
+	return first != NULL && last != NULL && fsw_same_text(PointerGetDatum(first), PointerGetDatum(last));
 }
 
 /* Read all rows of the thing, if they are few. */

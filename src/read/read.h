@@ -198,6 +198,7 @@ typedef struct FswStateTable
 } FswStateTable;
 
 extern Jsonb *fsw_shown_variants(Jsonb *sent);
+extern Datum fsw_no_variants(void);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
@@ -298,6 +299,7 @@ extern bool fsw_name_is_of(FswScan *scan, Datum source, const char *kind, const 
 extern void fsw_names_read(FswReader *reader, Datum source, const char *kind, const char *id,
 						   FswNames *names);
 extern const text *fsw_names_at(const FswNames *names, int64 at);
+extern bool fsw_has_one_name(FswReader *reader, Datum source, const char *kind, const char *id);
 extern FswScan *fsw_scan_names_in(FswReader *reader, const char *kind, Datum source,
 								  bool has_project, int64 project_id);
 extern int	fsw_resolve(FswReader *reader, const text *environment,

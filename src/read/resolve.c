@@ -42,21 +42,6 @@ span_of(const Thing *thing, int i)
 	return span;
 }
 
-/* Begin to search the names of a kind in a project, or in none that is told. */
-FswScan *
-fsw_scan_names_in(FswReader *reader, const char *kind, Datum source, bool has_project, int64 project_id)
-{
-	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_PROJECT);
-
-	if (has_project)
-		fsw_scan_equal(scan, Int64GetDatum(project_id));
-	else
-		fsw_scan_key_null(scan, true);
-	fsw_scan_equal(scan, CStringGetTextDatum(kind));
-	fsw_scan_equal(scan, source);
-	return scan;
-}
-
 static void
 read_names(FswReader *reader, const char *kind, Thing *thing)
 {
@@ -443,6 +428,9 @@ typedef struct FeatureName
 	text	   *name;
 } FeatureName;
 
+/* After so many sightings of one feature it is asked whether any has another name. */
+#define SIGHTINGS_READ	64
+
 static int
 compare_features(const void *a, const void *b)
 {
@@ -453,23 +441,54 @@ compare_features(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* The features of a project, or those of which none is told; with repeats. */
-static FeatureName *
-find_features(FswReader *reader, const FswPair *environment, int *n)
+/* Begin to search the features of an environment's project, behind one of them by its id as text unless that is NULL. */
+static FswScan *
+scan_features(FswReader *reader, const FswPair *environment, const char *last)
 {
 	FswScan    *scan = fsw_scan_names_in(reader, "feature", environment->source, environment->has_project,
 										 environment->project_id);
+
+	if (last != NULL)
+		fsw_scan_key(scan, BTGreaterStrategyNumber, CStringGetTextDatum(last));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	return scan;
+}
+
+/*
+ * The features of a project, or those of which none is told, each once for
+ * each row that gives it another name than the row before.  The rows of one
+ * feature follow each other, one for each hour in which it was seen: of one
+ * that was never renamed, the search leaps over most of them.
+ */
+static FeatureName *
+find_features(FswReader *reader, const FswPair *environment, int *n)
+{
+	FswScan    *scan = scan_features(reader, environment, NULL);
 	int			max = 256;
+	int			nrows = 0;		/* of the feature seen last */
 	FeatureName *found = palloc_array(FeatureName, max);
 
 	*n = 0;
-	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
+		FeatureName *last = *n > 0 ? &found[*n - 1] : NULL;
 		text	   *name = fsw_scan_text(scan, NAME_name);
 		int64		id;
 
 		if (name == NULL || !fsw_scan_id(scan, NAME_id, &id))
+			continue;
+		nrows = last != NULL && last->id == id ? nrows + 1 : 1;
+		if (nrows == SIGHTINGS_READ)
+		{
+			char	   *last_id = fsw_scan_cstring(scan, NAME_id);
+
+			if (fsw_has_one_name(reader, environment->source, "feature", last_id))
+			{
+				scan = scan_features(reader, environment, last_id);
+				continue;
+			}
+		}
+		if (nrows > 1 && fsw_same_text(PointerGetDatum(last->name), PointerGetDatum(name)))
 			continue;
 		found = fsw_grow(found, *n, &max, sizeof(FeatureName));
 		found[*n].id = id;

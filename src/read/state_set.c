@@ -213,6 +213,21 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 	return intern_shown(table, enabled, shown);
 }
 
+/* What is shown of a state without percentages: an empty object, as jsonb_in() would make it. */
+Datum
+fsw_no_variants(void)
+{
+	static struct
+	{
+		int32		vl_len_;
+		uint32		header;
+	}			none;
+
+	SET_VARSIZE(&none, sizeof(none));
+	none.header = JB_FOBJECT;
+	return PointerGetDatum(&none);
+}
+
 /* The state that an object in a list of a version tells, FSW_NOT_TOLD for none. */
 static int
 intern_object(FswStateTable *table, JsonbContainer *object)
