@@ -79,14 +79,14 @@ scan_lists(const Window *window, int webhook, const int64 *at, bool before)
 	return scan;
 }
 
-/* Is a list read though enough are, since it is within reach? */
+/* Is a list read though enough are, since it is within reach?  Long after the last one, that is told from there. */
 static bool
-is_within_reach(const Window *window, FswScan *scan, bool before, int n)
+is_within_reach(const Window *window, FswScan *scan, bool before, int64 first, int n)
 {
 	int64		at = fsw_scan_int64(scan, VERSION_received_at, 0);
 
 	return window->stretches && n <= FSW_WINDOW &&
-		(before ? fsw_apart(window->at, at) < REACH_BEFORE : fsw_apart(at, window->at) < REACH_AFTER);
+		(before ? fsw_apart(first, at) < REACH_BEFORE : fsw_apart(at, window->at) < REACH_AFTER);
 }
 
 /* The lists around the instant. */
@@ -104,11 +104,13 @@ read_lists(Window *window)
 		FswScan    *scan = scan_lists(window, i / 2, &window->at, before);
 		int			limit = (before ? window->before : window->after) + 1;
 		int			n = 0;
+		int64		first = window->at;
 		int64		last = 0;
 
-		while (fsw_scan_next(scan) && (n < limit || is_within_reach(window, scan, before, n)))
+		while (fsw_scan_next(scan) && (n < limit || is_within_reach(window, scan, before, first, n)))
 		{
 			last = fsw_scan_int64(scan, VERSION_received_at, 0);
+			first = n == 0 ? last : first;
 			n += fsw_read_list(&window->reading, scan);
 		}
 		if (n < limit)
@@ -616,6 +618,34 @@ read_exactly(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *
 	return NULL;
 }
 
+/* Has anything that is read no end, as if it was told after all else? */
+static bool
+has_infinite(const FswFlag *flag)
+{
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (flag->evidence[i].at == FSW_FOREVER || flag->evidence[i].arrived == FSW_FOREVER)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * After all evidence, the answer is that of the last instant of all, unless
+ * something is dated at infinity.  All scopes of a flag are known only where
+ * there is none but the default.
+ */
+static FswHistory *
+read_last(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked)
+{
+	FswHistory *history = read_exactly(reader, flag_facts, asked, END_TIMESTAMP - 1, 0);
+
+	if (history != NULL && (has_infinite(&history->flag) || (asked->everything && history->flag.nscopes > 1)))
+		return NULL;
+	return history;
+}
+
 /*
  * fsw_near_read() - read the history of a flag with versions as far as it
  * tells of one instant; NULL where all of it has to be read: so it is for a
@@ -628,5 +658,5 @@ fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked 
 	if (flag_facts->nwebhooks == 0 || flag_facts->nremovals > 0 ||
 		(is_about_overrides(asked) && has_overrides(reader, flag_facts)))
 		return NULL;
-	return read_exactly(reader, flag_facts, asked, at, 0);
+	return at == FSW_FOREVER ? read_last(reader, flag_facts, asked) : read_exactly(reader, flag_facts, asked, at, 0);
 }
