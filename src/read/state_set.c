@@ -103,6 +103,31 @@ is_json_null(Jsonb *value)
 	return JsonbExtractScalar(&value->root, &scalar) && scalar.type == jbvNull;
 }
 
+/* The variants one by one. */
+static const FswShare *
+read_shares(FswStateTable *table, Jsonb *canonical)
+{
+	FswShare   *shares = (FswShare *) MemoryContextAlloc(table->mcxt, JB_ROOT_COUNT(canonical) * sizeof(FswShare));
+	JsonbIterator *iterator = JsonbIteratorInit(&canonical->root);
+	JsonbIteratorToken token;
+	JsonbValue	element;
+	int			n = 0;
+
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token == WJB_KEY)
+			shares[n].option = DatumGetUInt64(hash_any_extended((const unsigned char *) element.val.string.val,
+																element.val.string.len, 0));
+		else if (token == WJB_VALUE)
+			shares[n++].percentage = DatumGetUInt64(DirectFunctionCall2(hash_numeric_extended,
+																		NumericGetDatum(element.val.numeric),
+																		Int64GetDatum(0)));
+	}
+	fsw_shares_sort(shares, n);
+	return shares;
+}
+
 /* Where to search for the states of a value: all of them are one after the other. */
 static int *
 find_bucket(FswStateTable *table, uint64 hash)
@@ -178,6 +203,7 @@ intern_shown(FswStateTable *table, bool enabled, FswShownState shown)
 
 	state.shares = canonical == NULL ? 0 : hash_content(shown.variants);
 	state.content = hash_combine64(value_isnull ? 0 : hash_content(shown.value), state.shares);
+	state.each = canonical == NULL ? NULL : read_shares(table, canonical);
 	make_room(table);
 	flag->states[flag->nstates] = state;
 	table->hashes[flag->nstates] = hash;

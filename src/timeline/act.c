@@ -102,7 +102,9 @@ static void
 weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 {
 	int			nvalues = 0;
+	int			nparts = 0;		/* saved before its time */
 	int64		last_value = FSW_NEVER;
+	int64		last_part = FSW_NEVER;
 
 	for (int i = entry_from(scope, fsw_after(act->at, -FSW_SAME_ACT));
 		 i < scope->nentries && scope->entries[i]->at <= fsw_after(act->at, FSW_SAME_ACT); i++)
@@ -129,11 +131,16 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 			if (entry->at > act->at)
 				act->last_part = Max(act->last_part, entry->at);
 			else if (entry->at < act->at)
+			{
 				act->first_part = Min(act->first_part, entry->at);
+				nparts += entry->at != last_part;
+				last_part = entry->at;
+			}
 		}
 		if (entry->kind == FSW_EV_STATE && entry->at != act->at)
 			nvalues = 2;
 	}
+	act->several |= nparts > 1 || nvalues > 1;
 	if (nvalues > 1)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_CROWDED);
 	if (act->first_entry == FSW_FOREVER)
@@ -193,6 +200,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 		body = choose_body(scope, first, last, &sure);
 		act.confidence = sure && flag->latest_audit_at != FSW_NEVER ? FSW_REPORTED : FSW_INFERRED;
 		act.cause = FSW_CAUSE_TORN;
+		act.several = true;
 	}
 	act.state = body->state;
 	act.before = body->before;
@@ -371,6 +379,8 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 {
 	const FswState *states = flag->states;
 	bool		next_told = next != NULL && next->told && next->state >= 0;
+	bool		same = previous != NULL && previous->told && previous->state >= 0 &&
+		states[previous->state].rest == states[act->state].rest && !act->value_told && !act->share_told;
 	bool		late;
 	bool		other;
 
@@ -384,10 +394,12 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 
 	/*
 	 * Or it has the next one's already.  Then what two events agree on says
-	 * nothing of the time before an entry between them.
+	 * nothing of the time before an entry between them.  Where that one was
+	 * saved in several steps, what it has of them need not be what it left; but
+	 * what the one before had and no entry says was saved is from neither.
 	 */
 	if (next_told && next->first_part != FSW_FOREVER &&
-		(states[next->state].rest == states[act->state].rest ||
+		(states[next->state].rest == states[act->state].rest || (next->several && !same) ||
 		 (fsw_apart(act->arrived, next->first_part) <= CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
 		doubt_read(act, next->first_part);
 	if (next != NULL && !next->told && next->about_part)
@@ -418,12 +430,34 @@ has_option(const FswFlag *flag, const FswAct *act, const FswAct *later)
 }
 
 /*
+ * Have more percentages changed from an act to the next than entries tell of?
+ * Each is saved by itself, and has one.
+ */
+static bool
+has_other_shares(const FswFlag *flag, const FswScopeEvidence *scope, const FswAct *previous, const FswAct *act)
+{
+	int			nchanged = fsw_shares_changed(&flag->states[previous->state], &flag->states[act->state]);
+	int64		from = Min(fsw_after(previous->at, FSW_SAME_ACT), fsw_after(act->at, -FSW_SAME_ACT));
+	int64		last = FSW_NEVER;
+
+	for (int i = entry_from(scope, from);
+		 nchanged > 0 && i < scope->nentries && scope->entries[i]->at <= fsw_after(act->at, FSW_SAME_ACT); i++)
+	{
+		FSW_INTERRUPT();
+		/* one entry can have come by webhook and by import */
+		nchanged -= scope->entries[i]->kind == FSW_EV_NEAR && scope->entries[i]->at != last;
+		last = scope->entries[i]->at;
+	}
+	return nchanged > 0;
+}
+
+/*
  * Has something changed that no entry tells of, although each save has one?
  * Then one is missing, with the act it was of, perhaps; at the least it is not
  * known when this act's own value or percentages were saved.
  */
 static void
-weigh_untold(const FswFlag *flag, FswAct *previous, FswAct *act)
+weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previous, FswAct *act)
 {
 	const FswState *was;
 	const FswState *is;
@@ -438,12 +472,14 @@ weigh_untold(const FswFlag *flag, FswAct *previous, FswAct *act)
 	if (act->value_told && act->before >= 0 && flag->states[act->before].value != was->value &&
 		flag->states[act->before].value != is->value && !flag->states[act->before].no_value)
 		doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
-	shares = was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
-		!has_option(flag, previous, act);
+	shares = has_other_shares(flag, scope, previous, act) ||
+		(was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
+		 !has_option(flag, previous, act));
 	if (!shares && (was->value == is->value || act->value_told))
 		return;
 	doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 	act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_SAME_ACT));
+	act->share_missing = shares;
 	if (shares)
 		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));
 }
@@ -485,7 +521,7 @@ weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 
 /* Compare each act with its neighbours. */
 static void
-weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
+weigh_acts(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind, FswAct *acts, int nacts)
 {
 	const FswState *states = flag->states;
 
@@ -497,7 +533,7 @@ weigh_acts(const FswFlag *flag, FswScopeKind kind, FswAct *acts, int nacts)
 
 		FSW_INTERRUPT();
 		if (next != NULL)
-			weigh_untold(flag, act, next);
+			weigh_untold(flag, scope, act, next);
 		if (next != NULL && kind == FSW_SCOPE_DEFAULT)
 			weigh_untold_options(flag, act, next);
 		if (!act->told)
@@ -581,7 +617,7 @@ fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence, in
 	qsort(acts, n, sizeof(FswAct), compare_acts);
 	n = add_start(flag, index, acts, n);
 	claim_entries(evidence, acts, n);
-	weigh_acts(flag, flag->scopes[index].kind, acts, n);
+	weigh_acts(flag, evidence, flag->scopes[index].kind, acts, n);
 	*nacts = n;
 	return acts;
 }

@@ -39,6 +39,9 @@ typedef struct FswAct
 	bool		value_told;		/* an entry tells that the value was saved, */
 	bool		share_told;		/* or a percentage, */
 	bool		exact;			/* or something at exactly its time */
+	bool		share_missing;	/* a percentage was, and no entry tells of it */
+	bool		several;		/* its parts were saved by turns: what was read
+								 * between them can be none that is told */
 	int64		unsure_until;	/* it may have taken effect only then */
 } FswAct;
 

@@ -112,6 +112,13 @@ typedef enum FswCause
 	FSW_CAUSE_ENVIRONMENT_DELETED
 } FswCause;
 
+/* A variant of a state: hashes of the option and of its percentage. */
+typedef struct FswShare
+{
+	uint64		option;
+	uint64		percentage;
+} FswShare;
+
 /* One distinct state; the caller gives equal states the same index. */
 typedef struct FswState
 {
@@ -122,6 +129,7 @@ typedef struct FswState
 	uint64		value;			/* the same for equal values */
 	uint64		rest;			/* the same for equal values and variants */
 	uint64		shares;			/* hash of the variants */
+	const FswShare *each;		/* these one by one, sorted */
 	uint64		content;		/* hash of it all, for ties */
 } FswState;
 
@@ -298,6 +306,8 @@ extern void fsw_clock_set(FswFlag *flag);
 extern void fsw_requests_place(FswFlag *flag);
 
 /* variant.c */
+extern void fsw_shares_sort(FswShare *shares, int n);
+extern int	fsw_shares_changed(const FswState *was, const FswState *is);
 extern void fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to,
 							  int state, int evidence);
 extern void fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope,

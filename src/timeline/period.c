@@ -109,7 +109,7 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act
 {
 	int			before = fsw_timeline_first(flag->options, flag->noptions, next->at);
 
-	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told ||
+	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told || next->share_missing ||
 		!next->event || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)))

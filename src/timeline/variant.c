@@ -10,6 +10,41 @@
 
 #include "src/timeline/model.h"
 
+static int
+compare_shares(const void *a, const void *b)
+{
+	const FswShare *x = a;
+	const FswShare *y = b;
+
+	FSW_INTERRUPT();
+	return x->option < y->option ? -1 : x->option > y->option;
+}
+
+void
+fsw_shares_sort(FswShare *shares, int n)
+{
+	qsort(shares, n, sizeof(FswShare), compare_shares);
+}
+
+/* How many variants that two states have in common have another percentage? */
+int
+fsw_shares_changed(const FswState *was, const FswState *is)
+{
+	int			n = 0;
+
+	for (int i = 0, j = 0; i < was->nvariants && j < is->nvariants;)
+	{
+		FSW_INTERRUPT();
+		if (was->each[i].option < is->each[j].option)
+			i++;
+		else if (was->each[i].option > is->each[j].option)
+			j++;
+		else
+			n += was->each[i++].percentage != is->each[j++].percentage;
+	}
+	return n;
+}
+
 /*
  * What was a guess in [from, to) because of the variants is known after all:
  * of the periods from index first on, those have this state.

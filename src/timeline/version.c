@@ -416,9 +416,7 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 	}
 	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
 	{
-		/* a version without an exact time may be from before what it does not list */
-		int64		from = version->scheduled ? Max(version->earliest, fsw_after(version->latest, -FSW_TOLD_LATE)) : version->earliest;
-		bool		suspect = carry->suspect || (stretch->version >= 0 && !told_now && carry->set.versions[stretch->version].live > from);
+		bool		suspect = carry->suspect || (!told_now && fsw_version_may_follow(&carry->set, stretch, version));
 
 		/* a body that its own version's list denies is not believed */
 		if (told_now)

@@ -135,6 +135,8 @@ extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
 
 extern void fsw_version_time(FswFlag *flag, FswVersion *version);
+extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
+								   const FswVersion *version);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);

@@ -103,3 +103,22 @@ fsw_version_time(FswFlag *flag, FswVersion *version)
 		version->latest = version->list_arrived;
 	}
 }
+
+/*
+ * May an override that a version's list lacks have come only after it?  A
+ * version without an exact time may be from before it.  So may any version if
+ * the one that brought the override, which no other list knows, was told of
+ * later: with an instant of effect, that one was live later.
+ */
+bool
+fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const FswVersion *version)
+{
+	int64		from = version->scheduled ? Max(version->earliest, fsw_after(version->latest, -FSW_TOLD_LATE)) : version->earliest;
+	const FswVersion *brought;
+
+	if (stretch->version < 0)
+		return false;
+	brought = &set->versions[stretch->version];
+	return brought->live > from ||
+		(brought->has_events && brought->latest > version->latest && stretch->last_listed <= brought->earliest);
+}

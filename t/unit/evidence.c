@@ -108,6 +108,26 @@ take_times(Piece *piece, int64 *to)
 	return from;
 }
 
+/* VARIANT,VARIANT: each is an option, and behind a colon its percentage. */
+static const FswShare *
+read_shares(const char *variants, int n)
+{
+	const uint64 seed = UINT64CONST(0xcbf29ce484222325);
+	FswShare   *shares = palloc_array(FswShare, n);
+
+	for (int i = 0; i < n; i++, variants++)
+	{
+		const char *end = variants + strcspn(variants, ",");
+		const char *option = variants + strcspn(variants, ",:");
+
+		shares[i].option = hash_bytes(seed, variants, option - variants);
+		shares[i].percentage = hash_bytes(seed, option, end - option);
+		variants = end;
+	}
+	fsw_shares_sort(shares, n);
+	return shares;
+}
+
 /* The index of a state as it is written; FSW_NOT_TOLD where that can't be read. */
 static int
 find_state(Story *story, const char *word)
@@ -134,6 +154,7 @@ find_state(Story *story, const char *word)
 	state.has_variants = variants != NULL;
 	for (const char *p = variants; p != NULL; p = strchr(p + 1, ','))
 		state.nvariants++;
+	state.each = variants == NULL ? NULL : read_shares(variants + 1, state.nvariants);
 	state.value = hash_bytes(seed, rest, variants == NULL ? strlen(rest) : (size_t) (variants - rest));
 	state.rest = hash_bytes(seed, rest, strlen(rest));
 	state.shares = variants == NULL ? 0 : hash_bytes(seed, variants, strlen(variants));

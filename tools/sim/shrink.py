@@ -66,7 +66,7 @@ def judge(product, histories, questions=24, permuted=(), lines=True):
         j.faults += [Fault('ingest', ('refused',), row) for row in refused if row.startswith((source + ':', source + '|'))]
         if source in twins:
             for what, rows in (('timeline', periods), ('current_state', current), ('history', acts)):
-                difference = differing(rows, deliveries, source, twins[source])
+                difference = rows and differing(rows, deliveries, source, twins[source])
                 if difference:
                     j.faults.append(Fault('order', (what, difference[0]), difference[1]))
         judges.append(j)
