@@ -160,7 +160,7 @@ static void
 weigh_alone(FswAct *act)
 {
 	if (act->by_nobody)
-		act->first_entry = Min(act->first_entry, fsw_after(act->at, -TASK_REACH));
+		act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_LATE_ALONE));
 	else if (act->before != FSW_NOT_TOLD && fsw_apart(act->arrived, act->at) > TASK_REACH)
 		act->unsure_until = Max(act->unsure_until, act->arrived);
 }
@@ -323,6 +323,29 @@ is_created_as_told(const FswScope *scope, const FswAct *acts, int nacts)
 	return false;
 }
 
+/*
+ * Does the event of the creation tell something else than what was made?  Then it
+ * was read after a change, of which no entry need tell, and the time of that is
+ * not known.
+ */
+static void
+weigh_creation(const FswFlag *flag, FswAct *acts, int nacts)
+{
+	for (int i = 0; i < nacts; i++)
+	{
+		FswAct	   *act = &acts[i];
+		const FswState *told = &flag->states[Max(act->state, 0)];
+
+		FSW_INTERRUPT();
+		if (!act->told || act->state < 0)
+			continue;
+		if (act->evidence >= 0 && flag->defaults >= 0 && !flag->clone &&
+			(told->enabled != flag->states[flag->defaults].enabled || told->value != flag->states[flag->defaults].value))
+			act->unsure_until = Max(act->unsure_until, act->read);
+		return;
+	}
+}
+
 /* What was there before the first act? */
 static int
 add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
@@ -347,7 +370,10 @@ add_start(const FswFlag *flag, int index, FswAct *acts, int nacts)
 	if (scope->kind == FSW_SCOPE_DEFAULT)
 	{
 		if (is_created_as_told(scope, acts, nacts))
+		{
+			weigh_creation(flag, acts, nacts);
 			return nacts;
+		}
 		/* an entry of the creation can be dated a little before it */
 		for (int i = 0; i < nacts && acts[i].at < scope->created_at; i++)
 			acts[i].at = scope->created_at;
@@ -502,17 +528,15 @@ is_other_by_options(const FswFlag *flag, FswScopeKind kind, const FswAct *act, c
 }
 
 /*
- * Has the environment default other variants than before, although entries come
- * and none tells that one was added or removed?  That was at some instant up to
- * when the later state was read.
+ * Has the environment default other variants than before, and no entry tells
+ * that one was added or removed?  That was at some instant up to when the later
+ * state was read.
  */
 static void
 weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 {
-	if (flag->latest_audit_at == FSW_NEVER ||
-		!act->told || act->evidence < 0 || act->state < 0 || !previous->told || previous->evidence < 0 ||
-		previous->state < 0 || !flag->states[previous->state].has_variants || !flag->states[act->state].has_variants ||
-		flag->states[previous->state].nvariants == flag->states[act->state].nvariants ||
+	if (!act->told || act->evidence < 0 || act->state < 0 || !previous->told || previous->evidence < 0 ||
+		previous->state < 0 || flag->states[previous->state].nvariants == flag->states[act->state].nvariants ||
 		has_option(flag, previous, act))
 		return;
 	doubt(previous, FSW_INFERRED, FSW_CAUSE_VARIANTS);

@@ -45,6 +45,12 @@
  */
 #define FSW_SAME_ACT	INT64CONST(500000)
 
+/*
+ * Where no entries come, what arrives by itself can be told so late: a queue
+ * that stood still.
+ */
+#define FSW_LATE_ALONE	INT64CONST(90000000)
+
 /* The entry that a feature was updated comes so soon after what changed it. */
 #define FSW_UPDATE_DELAY	INT64CONST(20000)
 

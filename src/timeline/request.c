@@ -165,17 +165,29 @@ place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
 	}
 }
 
-/* Where no entries come, a draft was live when its event was read, and not long before that. */
+/*
+ * Where no entries come, a draft was live when its event was read, and not long
+ * before that.  What bears its time once more tells the same, or was read in the
+ * middle of a later save.
+ */
 static void
 place_by_arrival(FswFlag *flag)
 {
+	int64		saved = FSW_NEVER;
+	int64		placed = FSW_NEVER;
+
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		FswEvidence *piece = &flag->evidence[i];
 
 		FSW_INTERRUPT();
-		if (piece->scope == 0 && is_draft(flag, piece))
-			piece->at = Max(piece->at, fsw_after(piece->arrived, -FSW_TASK_DELAY));
+		if (piece->scope != 0 || !is_draft(flag, piece))
+			continue;
+		/* evidence is in order of time, and of arrival where that is the same */
+		if (piece->at != saved)
+			placed = Max(piece->at, fsw_after(piece->arrived, -FSW_TASK_DELAY));
+		saved = piece->at;
+		piece->at = placed;
 	}
 }
 

@@ -267,6 +267,7 @@ static void
 end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 {
 	bool		environment = flag->deleted_with == FSW_CAUSE_ENVIRONMENT_DELETED;
+	int64		before = flag->latest_audit_at == FSW_NEVER ? FSW_LATE_ALONE : DELETION_SPREAD;
 
 	if (flag->deleted_at == FSW_FOREVER)
 		return;
@@ -274,7 +275,7 @@ end_scope(const FswFlag *flag, FswTimeline *timeline, int first, int scope)
 					 flag->deleted_exactly && !environment ? FSW_CONFIRMED : FSW_REPORTED,
 					 flag->deleted_with);
 	if (!flag->deleted_exactly)
-		fsw_timeline_lower(timeline, first, fsw_after(flag->deleted_at, -DELETION_SPREAD),
+		fsw_timeline_lower(timeline, first, fsw_after(flag->deleted_at, -before),
 						   fsw_after(flag->deleted_at, DELETION_SPREAD), FSW_INFERRED,
 						   FSW_CAUSE_DELETING);
 }

@@ -480,23 +480,45 @@ assign_groups(Match *match, bool deleted)
 	}
 }
 
+/* When the first list of all arrived. */
+static int64
+first_list(const FswFlag *flag)
+{
+	int64		arrived = FSW_FOREVER;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		FSW_INTERRUPT();
+		if (flag->evidence[i].kind == FSW_EV_LIST)
+			arrived = Min(arrived, flag->evidence[i].arrived);
+	}
+	return arrived;
+}
+
 /*
  * When a state was saved by itself for the last time, with all parts of that
  * act.  Versions are switched on once and for all, so that an event of that
  * time or before it is of none; the entry of a version that sent no event
- * would else draw it over.
+ * would else draw it over.  Where no entries come, so would the first list: an
+ * event that was told long before that was saved by itself.
  */
 static int64
 last_single_save(const FswFlag *flag)
 {
+	int64		alone = flag->latest_audit_at == FSW_NEVER && !flag->near ?
+		fsw_after(first_list(flag), -FSW_LATE_ALONE) : FSW_NEVER;
+
 	for (int i = flag->nevidence - 1; i >= 0; i--)
 	{
 		const FswEvidence *piece = &flag->evidence[i];
 
 		FSW_INTERRUPT();
-		if (flag->scopes[piece->scope].kind != FSW_SCOPE_IDENTITY &&
-			(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
+		if (flag->scopes[piece->scope].kind == FSW_SCOPE_IDENTITY)
+			continue;
+		if (piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR)
 			return fsw_after(piece->at, FSW_SAME_ACT);
+		if (piece->kind == FSW_EV_BODY && piece->arrived < alone)
+			return piece->at;
 	}
 	return FSW_NEVER;
 }
