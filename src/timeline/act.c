@@ -439,7 +439,7 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	 */
 	late = fsw_apart(act->arrived, act->at) > TASK_REACH;
 	other = previous != NULL && previous->told && previous->state >= 0 && previous->state != act->state;
-	if (!act->exact && !act->value_told && !act->share_told &&
+	if (!act->exact && !act->value_told && !act->share_told && act->cause != FSW_CAUSE_IMPORT &&
 		((late && act->by_nobody && act->first_entry == FSW_FOREVER) ||
 		 ((late || other) && next != NULL && flag->latest_audit_at > act->at &&
 		  fsw_after(act->arrived, CLOCKS) >= next->first_entry)))

@@ -89,8 +89,8 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 	}
 	if (!flag->creation_told || nseen != 1)
 		seen = -1;
-	/* entries tell of less than was read: when it came is not known */
-	if (act->evidence >= 0 && count < nvariants && nbefore < nvariants)
+	/* entries tell of less than was read: when it came is not known, but before an import */
+	if (act->evidence >= 0 && act->cause != FSW_CAUSE_IMPORT && count < nvariants && nbefore < nvariants)
 		fsw_timeline_lower(timeline, first, act->at, Min(to, read_until), FSW_INFERRED, FSW_CAUSE_VARIANTS);
 
 	if (last > begin && seen != begin)

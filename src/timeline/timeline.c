@@ -328,6 +328,35 @@ is_known_edit(const FswFlag *flag, int index)
 }
 
 /*
+ * Is the last that was told of the environment default an import, which is later
+ * than all edits that the deletion told of, and the same as one of them?
+ */
+static bool
+is_read_after_edits(const FswFlag *flag)
+{
+	const FswEvidence *last = NULL;
+	bool		same = false;
+
+	for (int i = flag->nevidence - 1; i >= 0; i--)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (piece->scope != 0)
+			continue;
+		if (piece->kind == FSW_EV_DELETED && piece->before >= 0)
+		{
+			if (last == NULL)
+				return false;
+			same |= piece->before == last->state;
+		}
+		else if (last == NULL && (piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT))
+			last = piece;
+	}
+	return same && last->kind == FSW_EV_IMPORT;
+}
+
+/*
  * The announcements of a deletion tell the last edit of the environment
  * default, and the edits of drafts that never were live.  A single one is an
  * event of that edit; of several, which is which can only be told by an event
@@ -352,7 +381,7 @@ take_deletions(FswFlag *flag)
 		last = i;
 		known = known || is_known_edit(flag, i);
 	}
-	flag->last_edit_unclear = several && !known;
+	flag->last_edit_unclear = several && !known && !is_read_after_edits(flag);
 	if (last < 0 || several || known)
 		return;
 	flag->evidence[last].kind = FSW_EV_BODY;

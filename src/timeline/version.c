@@ -313,8 +313,9 @@ carry_events(Carry *carry, int index)
 
 		FSW_INTERRUPT();
 		stretch = last_stretch(carry, event->scope);
-		/* an import that says the same is a second piece of evidence */
-		if (event->kind == FSW_EV_IMPORT && stretch != NULL && was == event->state && event->state >= 0)
+		/* an import that says the same is a second piece of evidence, but of a guess the first */
+		if (event->kind == FSW_EV_IMPORT && stretch != NULL && was == event->state && event->state >= 0 &&
+			stretch->confidence >= FSW_REPORTED)
 		{
 			agree(stretch, version, index, false);
 			continue;
