@@ -160,9 +160,35 @@ static void
 weigh_alone(FswAct *act)
 {
 	if (act->by_nobody)
+	{
 		act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_LATE_ALONE));
+		act->unsure_until = Max(act->unsure_until, fsw_after(act->arrived, CLOCKS));
+	}
 	else if (act->before != FSW_NOT_TOLD && fsw_apart(act->arrived, act->at) > TASK_REACH)
 		act->unsure_until = Max(act->unsure_until, act->arrived);
+}
+
+/*
+ * Have states of the environment default that bear one time more variants or
+ * less, and no entry tells that one was added or removed between their readings?
+ */
+static bool
+has_untold_options(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
+{
+	int64		from = FSW_FOREVER;
+	int64		to = FSW_NEVER;
+	bool		other = false;
+	int			option;
+
+	for (int i = first; i < last; i++)
+	{
+		FSW_INTERRUPT();
+		other |= flag->states[scope->bodies[i]->state].nvariants != flag->states[scope->bodies[first]->state].nvariants;
+		from = Min(from, scope->bodies[i]->arrived);
+		to = Max(to, scope->bodies[i]->arrived);
+	}
+	option = fsw_timeline_first(flag->options, flag->noptions, fsw_after(from, -TASK_USUAL));
+	return other && (option == flag->noptions || flag->options[option] > fsw_after(to, CLOCKS));
 }
 
 /* The act that bodies[first .. last) of one time tell of. */
@@ -199,6 +225,8 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	{
 		body = choose_body(scope, first, last, &sure);
 		act.confidence = sure && flag->latest_audit_at != FSW_NEVER ? FSW_REPORTED : FSW_INFERRED;
+		if (body->scope == 0 && has_untold_options(flag, scope, first, last))
+			act.confidence = FSW_INFERRED;
 		act.cause = FSW_CAUSE_TORN;
 		act.several = true;
 	}
@@ -503,8 +531,10 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 		 !has_option(flag, previous, act));
 	if (!shares && (was->value == is->value || act->value_told))
 		return;
-	doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
-	act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_SAME_ACT));
+	/* what it says the value was before its last save is what it is: an earlier act saved that */
+	doubt(previous, was->value != is->value && act->before >= 0 && flag->states[act->before].value == is->value &&
+		  !is->no_value ? FSW_INFERRED : FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+	act->first_entry = Min(act->first_entry, fsw_after(act->at, flag->latest_audit_at == FSW_NEVER ? -TASK_USUAL : -FSW_SAME_ACT));
 	act->share_missing = shares;
 	if (shares)
 		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));

@@ -90,6 +90,9 @@ write_broken(const Writing *writing)
 	write_period(writing, changed, to, after, one ? FSW_REPORTED : FSW_UNKNOWN,
 				 one ? FSW_CAUSE_PREVIOUS_STATE : FSW_CAUSE_UNTOLD_VERSION,
 				 next->before >= 0 ? next->evidence : stretch->evidence);
+	if (stretch->nuntold > 0)
+		fsw_timeline_lower(writing->timeline, writing->first, writing->versions[stretch->first_untold].earliest,
+						   changed, FSW_INFERRED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -281,6 +284,21 @@ lower_variants(const Writing *writing)
 						   writing->to, FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
 }
 
+/*
+ * From when on what ends a stretch can have been live.  That an override was
+ * removed is told by a list alone, where no entries come, and it can be late.
+ */
+static int64
+earliest_of(const FswVersions *set, const FswStretch *next)
+{
+	const FswVersion *version = next->version >= 0 ? &set->versions[next->version] : NULL;
+
+	if (version != NULL && next->state == FSW_NOT_LIVE && !version->has_events && version->list != NULL &&
+		set->flag->latest_audit_at == FSW_NEVER)
+		return Min(next->earliest, fsw_after(version->list_arrived, -FSW_LATE_ALONE));
+	return next->earliest;
+}
+
 /* Write one stretch, up to where the next begins. */
 void
 fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
@@ -319,8 +337,8 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 	lower_variants(&writing);
 
 	/* the next one may have begun earlier than thought */
-	if (next != NULL && next->earliest < writing.to)
-		fsw_timeline_lower(timeline, writing.first, next->earliest, writing.to, FSW_INFERRED,
+	if (next != NULL && earliest_of(set, next) < writing.to)
+		fsw_timeline_lower(timeline, writing.first, earliest_of(set, next), writing.to, FSW_INFERRED,
 						   FSW_CAUSE_PUBLISHING);
 }
 
