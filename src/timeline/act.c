@@ -534,7 +534,7 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 	/* what it says the value was before its last save is what it is: an earlier act saved that */
 	doubt(previous, was->value != is->value && act->before >= 0 && flag->states[act->before].value == is->value &&
 		  !is->no_value ? FSW_INFERRED : FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
-	act->first_entry = Min(act->first_entry, fsw_after(act->at, flag->latest_audit_at == FSW_NEVER ? -TASK_USUAL : -FSW_SAME_ACT));
+	act->first_entry = Min(act->first_entry, fsw_after(act->at, flag->latest_audit_at == FSW_NEVER ? -FSW_TASK_DELAY : -FSW_SAME_ACT));
 	act->share_missing = shares;
 	if (shares)
 		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));

@@ -389,7 +389,7 @@ try_earlier(Search *search, int index)
 	int			best = index;
 	int			first = index;
 	bool		missing;
-	int64		least = versions[index].has_events ? versions[index].time :
+	int64		least = versions[index].has_events || versions[index].deleted >= 0 ? versions[index].time :
 		fsw_after(versions[index].entry != FSW_NEVER ? versions[index].entry : versions[index].list_arrived,
 				  -FSW_ENTRY_DELAY);
 
