@@ -181,6 +181,7 @@ REGRESS = \
 	undecoded \
 	history \
 	act \
+	namesake \
 	health \
 	hostile \
 	rejected \

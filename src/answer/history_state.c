@@ -18,6 +18,7 @@
 
 #include "src/answer/history.h"
 #include "src/answer/kept.h"
+#include "src/answer/override.h"
 
 PG_FUNCTION_INFO_V1(fsw_history_before);
 PG_FUNCTION_INFO_V1(fsw_history_summary);
@@ -94,6 +95,23 @@ is_scope(const FswHistory *history, int index, const Scope *scope)
 	return index == 0;
 }
 
+/* The period of the scope at an instant: of identities that bear one identifier, that of the youngest. */
+static const FswPeriod *
+period_of(const FswHistory *history, const Scope *scope, int64 at)
+{
+	const FswPeriod *best = NULL;
+
+	for (int i = 0; i < history->flag.nscopes; i++)
+	{
+		const FswPeriod *period = is_scope(history, i, scope) ? fsw_timeline_at(history->timeline, i, at) : NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		if (period != NULL && (best == NULL || fsw_is_younger(&history->shown_scopes[i], &history->shown_scopes[best->scope])))
+			best = period;
+	}
+	return best;
+}
+
 /* Does one of the act's own deliveries tell the state, as if it had been there before?  One that has the time of a draft. */
 static bool
 is_of_act(const FswShownRow *row, ArrayType *act)
@@ -127,6 +145,9 @@ state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, co
 	FswFeature	feature = fsw_resolve_feature(reader, source, feature_id);
 	FswAsked	asked = {.state_alone = true};
 	FswHistory *history;
+	const FswPeriod *period;
+	FswJsonbBuild build = {0};
+	Datum		variants;
 
 	if (scope->has_segment)
 	{
@@ -136,26 +157,19 @@ state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, co
 	if (scope->identity != NULL)
 		fsw_ask_identity(reader, pair, &asked, scope->identity);
 	history = fsw_history_read(reader, fsw_flag_facts_read(reader, environment, &feature), &asked, &at);
-	for (int i = 0; i < history->flag.nscopes; i++)
-	{
-		const FswPeriod *period = is_scope(history, i, scope) ? fsw_timeline_at(history->timeline, i, at) : NULL;
-		FswJsonbBuild build = {0};
-		Datum		variants;
-
-		if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED ||
-			is_of_act(fsw_history_row(history, period), act))
-			continue;
-		fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
-		fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
-		if (DatumGetPointer(history->shown_states[period->state].value) != NULL)
-			fsw_push_jsonb(&build, "value", history->shown_states[period->state].value);
-		variants = history->shown_states[period->state].variants;
-		fsw_push_jsonb(&build, "variants", DatumGetPointer(variants) != NULL ? variants :
-					   fsw_no_variants());
-		fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
-		return JsonbValueToJsonb(build.result);
-	}
-	return NULL;
+	period = period_of(history, scope, at);
+	if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED ||
+		is_of_act(fsw_history_row(history, period), act))
+		return NULL;
+	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
+	fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
+	if (DatumGetPointer(history->shown_states[period->state].value) != NULL)
+		fsw_push_jsonb(&build, "value", history->shown_states[period->state].value);
+	variants = history->shown_states[period->state].variants;
+	fsw_push_jsonb(&build, "variants", DatumGetPointer(variants) != NULL ? variants :
+				   fsw_no_variants());
+	fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(build.result);
 }
 
 /*

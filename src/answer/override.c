@@ -59,8 +59,8 @@ is_asked_identity(const FswShownScope *shown, const FswAsked *asked)
 }
 
 /* Of two identities that bore one identifier, is the first the younger? */
-static bool
-is_younger(const FswShownScope *a, const FswShownScope *b)
+bool
+fsw_is_younger(const FswShownScope *a, const FswShownScope *b)
 {
 	if (strlen(a->identity) != strlen(b->identity))
 		return strlen(a->identity) > strlen(b->identity);
@@ -264,7 +264,7 @@ find_candidates(const FswHistory *history, const FswAsked *asked, int64 at, Cand
 		{
 			if (identity >= 0)
 			{
-				if (!is_younger(&history->shown_scopes[scope],
+				if (!fsw_is_younger(&history->shown_scopes[scope],
 								&history->shown_scopes[candidates[identity].period->scope]))
 					continue;
 				candidate = &candidates[identity];

@@ -13,5 +13,6 @@
 extern const FswPeriod *fsw_choose_override(const FswHistory *history, const FswAsked *asked,
 											int64 at, const FswPeriod *otherwise,
 											FswConfidence *lowest);
+extern bool fsw_is_younger(const FswShownScope *a, const FswShownScope *b);
 
 #endif							/* FSW_OVERRIDE_H */
