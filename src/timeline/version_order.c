@@ -436,21 +436,30 @@ try_earlier(Search *search, int index)
 /*
  * What does not fit between its neighbours may follow the next one, although
  * that was published after it: as near to each other as clocks differ, or with
- * an instant of effect that was given.
+ * an instant of effect that was given.  The next one may seem to have been
+ * scheduled only since it was told of late.
  */
 static bool
 try_exchange(Search *search, int index)
 {
 	FswVersions *set = search->set;
 	FswVersion *version = &set->versions[index];
+	FswVersion *next = &version[1];
 	int			end = Min(set->nversions, index + 4);
 
-	if (!version->has_events || !version[1].has_events || version->imported || version[1].imported ||
-		version[1].live > fsw_after(version->latest, FSW_CLOCKS))
+	if (index + 1 >= set->nversions || !version->has_events || !next->has_events || version->imported || next->imported ||
+		(next->scheduled ? next->time : next->live) > fsw_after(version->latest, FSW_CLOCKS))
 		return false;
 	move_version(set->versions, index, index + 1);
 	if (try_range(search, index, end) == 0)
 	{
+		next = version;
+		if (next->scheduled && next->live > set->versions[index + 1].latest)
+		{
+			next->live = index > 0 ? Max(next->time, fsw_after(next[-1].live, 1)) : next->time;
+			next->earliest = next->time;
+			next->moved = true;
+		}
 		time_later(set, index + 1);
 		return true;
 	}
