@@ -562,8 +562,9 @@ place_version(Search *search, int index)
 	while (last + 1 < set->nversions && last - index < FSW_VERSION_REACH &&
 		   set->versions[last + 1].live < version->latest)
 		last++;
-	if (last > index && version->has_events && !version->moved &&
-		(try_arrival(search, index, last) || (!is_told_late(version) && move_later(search, index, last))))
+	if (last > index && (version->has_events || version->list != NULL) && !version->moved &&
+		((version->has_events && try_arrival(search, index, last)) ||
+		 (!is_told_late(version) && move_later(search, index, last))))
 		return index;
 	if (!version->moved && (version->has_events ? version->scheduled :
 							version->list != NULL && version->list->nlist > 0))

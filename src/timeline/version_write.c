@@ -129,6 +129,28 @@ contradicts_defaults(const Writing *writing)
 		told->value != flag->states[flag->defaults].value;
 }
 
+/*
+ * Was the version that brought an override perhaps told of late, and not live
+ * only then?  Then one without a list that went live meanwhile, and seems to be
+ * before it, may have been after it.
+ */
+static bool
+may_precede_untold(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	const FswVersion *version = stretch->version >= 0 ? &writing->versions[stretch->version] : NULL;
+
+	if (version == NULL || !version->scheduled || !version->has_events || stretch->listed)
+		return false;
+	for (int i = stretch->version - 1; i >= 0 && writing->versions[i].live > version->time; i--)
+	{
+		FSW_INTERRUPT();
+		if (writing->versions[i].list == NULL && !writing->versions[i].imported)
+			return true;
+	}
+	return false;
+}
+
 /* A state that nothing contradicts, up to a version that nobody told anything of. */
 static void
 write_held(const Writing *writing)
@@ -169,6 +191,8 @@ write_held(const Writing *writing)
 	write_period(writing, stop, to, state, FSW_UNKNOWN, FSW_CAUSE_UNTOLD_VERSION, stretch->evidence);
 
 	/* an override is removed without an event, and only a list shows it */
+	if (!writing->chained && writing->scope != 0 && stretch->state >= 0 && may_precede_untold(writing))
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, to, FSW_INFERRED, FSW_CAUSE_UNTOLD_VERSION);
 	if (!writing->chained && writing->scope != 0 && stretch->untold_after >= 0)
 		fsw_timeline_lower(writing->timeline, writing->first,
 						   writing->versions[stretch->untold_after].earliest, to,
