@@ -99,20 +99,37 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 	doubt_later(flag, timeline, first, scope, Max(begin, seen), nvariants, to);
 }
 
+/* How many variants do the first entries count? */
+static int
+count_told(const FswFlag *flag, int n)
+{
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		FSW_INTERRUPT();
+		/* one entry can have come by webhook and by import */
+		if (i == 0 || flag->options[i] != flag->options[i - 1])
+			count += flag->option_steps[i];
+	}
+	return count;
+}
+
 /*
- * Where the next event or import has seen all these changes and no percentage was
- * saved with it, it tells the variants of the time before it, from the last of them
- * on.  What comes after that has no say: near an instant it is not read.
+ * Where the next event or import has seen all these changes, none of them is
+ * missing and no percentage was saved with it, it tells the variants of the time
+ * before it, from the last of them on.  What comes after that has no say: near an instant it is not read.
  */
 static void
-tell_variants(FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int state, const FswAct *next)
+tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const FswAct *act, int state, const FswAct *next)
 {
 	int			before = fsw_timeline_first(flag->options, flag->noptions, next->at);
 
 	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told || next->share_missing ||
 		!next->event || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
-		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)))
+		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
+		(scope == 0 && flag->creation_told && count_told(flag, before) != flag->states[next->state].nvariants))
 		return;
 	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry,
 					  flag->combine(flag, state, next->state), next->evidence);
@@ -188,7 +205,7 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 		fsw_variants_tell_none(flag, timeline, start, index, act->at,
 							   act->evidence < 0 ? act->at : fsw_after(act->read, ARRIVAL_SPREAD), held, to);
 		if (next != NULL)
-			tell_variants(flag, timeline, start, act, held, next);
+			tell_variants(flag, timeline, start, index, act, held, next);
 		doubt_updates(flag, timeline, start, act, to);
 	}
 }

@@ -28,6 +28,19 @@
  */
 #define IN_ORDER			INT64CONST(60000000)
 
+/* Does an event say that another state was there before the first version than the flag was made with? */
+static bool
+contradicts_start(const FswVersions *set, const FswEvidence *event)
+{
+	const FswFlag *flag = set->flag;
+	const FswState *states = flag->states;
+
+	return !flag->near && event->scope == 0 && event->before >= 0 && flag->defaults >= 0 && !flag->start_untold &&
+		flag->created_at != FSW_NEVER && flag->latest_audit_at != FSW_NEVER && set->begin == FSW_NEVER &&
+		(states[event->before].enabled != states[flag->defaults].enabled ||
+		 states[event->before].value != states[flag->defaults].value);
+}
+
 /* Count what does not fit of a version's events, and carry their states. */
 static int
 try_events(const FswVersions *set, int *current, const FswVersion *version)
@@ -43,7 +56,8 @@ try_events(const FswVersions *set, int *current, const FswVersion *version)
 		FSW_INTERRUPT();
 		if (was == FSW_NOT_SEEN && event->scope != 0)
 			was = FSW_NOT_LIVE;
-		misfits += fsw_version_misfits(flag, was, event) ? FSW_MISFIT : 0;
+		misfits += (was == FSW_NOT_SEEN ? contradicts_start(set, event) : fsw_version_misfits(flag, was, event)) ?
+			FSW_MISFIT : 0;
 		current[event->scope] = event->state;
 	}
 	if (version->deleted >= 0)
