@@ -89,13 +89,26 @@ take_draft(const FswEvidence *entry, FswEvidence **drafts, int ndrafts)
 	return taken;
 }
 
+/* Does a draft say that what another one brought was there before it, and not the other way round? */
+static bool
+follows(const FswFlag *flag, const FswEvidence *draft, const FswEvidence *other, bool back)
+{
+	const FswState *before = &flag->states[Max(draft->before, 0)];
+	const FswState *state = &flag->states[Max(other->state, 0)];
+
+	return draft->before >= 0 && other->state >= 0 && before->enabled == state->enabled && before->value == state->value &&
+		(back || !follows(flag, other, draft, true));
+}
+
 /*
  * Give each entry a draft, the latest first: the first to arrive of those that
  * are left, or that of a later entry for which another one is left.  Of two
- * that arrived after both, the first to arrive was the first.
+ * that arrived after both, the one that the other follows was the first.  Where
+ * neither tells, the first to arrive, but that is a guess.
  */
 static void
-assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndrafts, FswEvidence **assigned)
+assign_drafts(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidence **drafts, int ndrafts,
+			  FswEvidence **assigned)
 {
 	for (int i = nentries - 1; i >= 0; i--)
 	{
@@ -118,8 +131,14 @@ assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndr
 			FswEvidence *later = assigned[j];
 
 			FSW_INTERRUPT();
-			if (!can_be_of(later, entries[i]) || later->arrived >= assigned[i]->arrived || !can_be_of(assigned[i], entries[j]))
+			if (!can_be_of(later, entries[i]) || !can_be_of(assigned[i], entries[j]) || follows(flag, later, assigned[i], false))
 				continue;
+			if (!follows(flag, assigned[i], later, false))
+			{
+				later->guessed = assigned[i]->guessed = true;
+				if (later->arrived >= assigned[i]->arrived)
+					continue;
+			}
 			assigned[j] = assigned[i];
 			assigned[i] = later;
 		}
@@ -160,8 +179,10 @@ place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
 		FswEvidence *piece = &flag->evidence[i];
 
 		FSW_INTERRUPT();
-		if (piece->kind == FSW_EV_BODY && piece->scope == scope && piece->at == saved && piece->by_nobody)
-			piece->at = at;
+		if (piece->kind != FSW_EV_BODY || piece->scope != scope || piece->at != saved || !piece->by_nobody)
+			continue;
+		piece->at = at;
+		piece->guessed |= draft->guessed;
 	}
 }
 
@@ -208,7 +229,7 @@ fsw_requests_place(FswFlag *flag)
 		FswEvidence **drafts = gather_requests(flag, FSW_EV_BODY, &ndrafts);
 		FswEvidence **assigned = palloc_array(FswEvidence *, nentries);
 
-		assign_drafts(entries, nentries, drafts, ndrafts, assigned);
+		assign_drafts(flag, entries, nentries, drafts, ndrafts, assigned);
 		for (int i = 0; i < nentries; i++)
 		{
 			if (assigned[i] != NULL)
