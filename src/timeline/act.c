@@ -168,27 +168,47 @@ weigh_alone(FswAct *act)
 		act->unsure_until = Max(act->unsure_until, act->arrived);
 }
 
+/* Does an entry tell that a value was saved between two instants? */
+static bool
+has_value(const FswScopeEvidence *scope, int64 from, int64 to)
+{
+	for (int i = entry_from(scope, from); i < scope->nentries && scope->entries[i]->at <= to; i++)
+	{
+		FSW_INTERRUPT();
+		if (scope->entries[i]->kind == FSW_EV_VALUE)
+			return true;
+	}
+	return false;
+}
+
 /*
- * Have states of the environment default that bear one time more variants or
- * less, and no entry tells that one was added or removed between their readings?
+ * Have states that bear one time another value, or of the environment default
+ * more variants or less, and no entry tells that one was saved, added or removed
+ * between their readings?
  */
 static bool
-has_untold_options(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
+is_untold_change(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
 {
+	const FswEvidence *body = scope->bodies[first];
 	int64		from = FSW_FOREVER;
 	int64		to = FSW_NEVER;
-	bool		other = false;
+	bool		value = false;
+	bool		variants = false;
 	int			option;
 
 	for (int i = first; i < last; i++)
 	{
 		FSW_INTERRUPT();
-		other |= flag->states[scope->bodies[i]->state].nvariants != flag->states[scope->bodies[first]->state].nvariants;
+		value |= flag->states[scope->bodies[i]->state].value != flag->states[body->state].value;
+		variants |= flag->states[scope->bodies[i]->state].nvariants != flag->states[body->state].nvariants;
 		from = Min(from, scope->bodies[i]->arrived);
 		to = Max(to, scope->bodies[i]->arrived);
 	}
-	option = fsw_timeline_first(flag->options, flag->noptions, fsw_after(from, -TASK_USUAL));
-	return other && (option == flag->noptions || flag->options[option] > fsw_after(to, CLOCKS));
+	from = fsw_after(from, -TASK_USUAL);
+	to = fsw_after(to, CLOCKS);
+	option = fsw_timeline_first(flag->options, flag->noptions, from);
+	return (value && !has_value(scope, Min(from, fsw_after(body->at, -FSW_SAME_ACT)), to)) ||
+		(variants && body->scope == 0 && (option == flag->noptions || flag->options[option] > to));
 }
 
 /* The act that bodies[first .. last) of one time tell of. */
@@ -225,7 +245,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	{
 		body = choose_body(scope, first, last, &sure);
 		act.confidence = sure && flag->latest_audit_at != FSW_NEVER ? FSW_REPORTED : FSW_INFERRED;
-		if (body->scope == 0 && has_untold_options(flag, scope, first, last))
+		if (is_untold_change(flag, scope, first, last))
 			act.confidence = FSW_INFERRED;
 		act.cause = FSW_CAUSE_TORN;
 		act.several = true;
