@@ -190,22 +190,23 @@ static bool
 is_untold_change(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
 {
 	const FswEvidence *body = scope->bodies[first];
-	int64		from = FSW_FOREVER;
-	int64		to = FSW_NEVER;
+	const FswState *state = &flag->states[Max(body->state, 0)];
+	int64		from = fsw_after(body->arrived, -TASK_USUAL);
+	int64		to = fsw_after(scope->bodies[last - 1]->arrived, CLOCKS);
 	bool		value = false;
 	bool		variants = false;
 	int			option;
 
-	for (int i = first; i < last; i++)
+	for (int i = first + 1; i < last; i++)
 	{
+		const FswEvidence *other = scope->bodies[i];
+
 		FSW_INTERRUPT();
-		value |= flag->states[scope->bodies[i]->state].value != flag->states[body->state].value;
-		variants |= flag->states[scope->bodies[i]->state].nvariants != flag->states[body->state].nvariants;
-		from = Min(from, scope->bodies[i]->arrived);
-		to = Max(to, scope->bodies[i]->arrived);
+		if (body->state < 0 || other->state < 0)
+			continue;
+		value |= flag->states[other->state].value != state->value;
+		variants |= flag->states[other->state].nvariants != state->nvariants;
 	}
-	from = fsw_after(from, -TASK_USUAL);
-	to = fsw_after(to, CLOCKS);
 	option = fsw_timeline_first(flag->options, flag->noptions, from);
 	return (value && !has_value(scope, Min(from, fsw_after(body->at, -FSW_SAME_ACT)), to)) ||
 		(variants && body->scope == 0 && (option == flag->noptions || flag->options[option] > to));
@@ -578,8 +579,8 @@ is_other_by_options(const FswFlag *flag, FswScopeKind kind, const FswAct *act, c
 }
 
 /*
- * Has the environment default other variants than before, and no entry tells
- * that one was added or removed?  That was at some instant up to when the later
+ * Has the environment default other variants than before, and not all entries
+ * tell which were added or removed?  That was at some instant up to when the later
  * state was read.
  */
 static void
@@ -587,7 +588,8 @@ weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 {
 	if (!act->told || act->evidence < 0 || act->state < 0 || !previous->told || previous->evidence < 0 ||
 		previous->state < 0 || flag->states[previous->state].nvariants == flag->states[act->state].nvariants ||
-		has_option(flag, previous, act))
+		(has_option(flag, previous, act) &&
+		 !fsw_variants_miscounted(flag, act->at, fsw_after(act->read, CLOCKS), flag->states[act->state].nvariants)))
 		return;
 	doubt(previous, FSW_INFERRED, FSW_CAUSE_VARIANTS);
 	act->unsure_until = Max(act->unsure_until, act->read);

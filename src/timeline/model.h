@@ -314,6 +314,8 @@ extern void fsw_requests_place(FswFlag *flag);
 /* variant.c */
 extern void fsw_shares_sort(FswShare *shares, int n);
 extern int	fsw_shares_changed(const FswState *was, const FswState *is);
+extern int	fsw_variants_count(const FswFlag *flag, int n);
+extern bool fsw_variants_miscounted(const FswFlag *flag, int64 read_from, int64 read_until, int nvariants);
 extern void fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to,
 							  int state, int evidence);
 extern void fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope,

@@ -99,22 +99,6 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 	doubt_later(flag, timeline, first, scope, Max(begin, seen), nvariants, to);
 }
 
-/* How many variants do the first entries count? */
-static int
-count_told(const FswFlag *flag, int n)
-{
-	int			count = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		FSW_INTERRUPT();
-		/* one entry can have come by webhook and by import */
-		if (i == 0 || flag->options[i] != flag->options[i - 1])
-			count += flag->option_steps[i];
-	}
-	return count;
-}
-
 /*
  * Where the next event or import has seen all these changes, none of them is
  * missing and no percentage was saved with it, it tells the variants of the time
@@ -129,7 +113,7 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const 
 		!next->event || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
-		(scope == 0 && flag->creation_told && count_told(flag, before) != flag->states[next->state].nvariants))
+		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants))
 		return;
 	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry,
 					  flag->combine(flag, state, next->state), next->evidence);

@@ -76,6 +76,34 @@ is_another(const FswFlag *flag, int option)
 	return option == 0 || flag->options[option] != flag->options[option - 1];
 }
 
+/* How many variants do the first entries count? */
+int
+fsw_variants_count(const FswFlag *flag, int n)
+{
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		FSW_INTERRUPT();
+		if (is_another(flag, i))
+			count += flag->option_steps[i];
+	}
+	return count;
+}
+
+/*
+ * Do entries tell of the creation, and since then of other variants than were read
+ * of the environment default between two instants, where none tells of a change?
+ */
+bool
+fsw_variants_miscounted(const FswFlag *flag, int64 read_from, int64 read_until, int nvariants)
+{
+	int			n = fsw_timeline_first(flag->options, flag->noptions, read_from);
+
+	return flag->creation_told && !flag->start_untold && nvariants != fsw_variants_count(flag, n) &&
+		(n == flag->noptions || flag->options[n] > read_until);
+}
+
 /*
  * Do the entries count as many variants as were read of a scope between two
  * instants, at any of these?  An override can have less.
