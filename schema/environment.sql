@@ -5,16 +5,18 @@ CREATE FUNCTION flagsmith._environment_flags(source text, environment_id bigint,
 COMMENT ON FUNCTION flagsmith._environment_flags(text, bigint) IS 'how many flags an environment has, and whether they are published in versions';
 
 -- Every body names its environment, and of each hour one sighting is kept, so the last of them tells of the last news without
--- a look at the history.
+-- a look at the history.  A later one of the same hour is there as well if it was stored before, so only the first counts.
 CREATE VIEW flagsmith.environment WITH (security_invoker = false) AS
 SELECT e.source, e.project_id, flagsmith._name(e.source, 'project', e.project_id::text) AS project,
     e.environment_id, n.name AS environment, array_remove(e.names, n.name) AS former_names, f.versioned, f.flags, e.last_news
 FROM (SELECT s.source, max(s.project_id) AS project_id, s.id::bigint AS environment_id, max(s.last_seen) AS last_news,
         array_agg(s.name ORDER BY s.first_seen, s.name COLLATE "C") AS names
-    FROM (SELECT n.source, n.id, n.name, max(n.project_id) AS project_id, min(n.seen_at) AS first_seen, max(n.seen_at) AS last_seen
-        FROM flagsmith.name n
-        WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$'
-        GROUP BY n.source, n.id, n.name) s
+    FROM (SELECT h.source, h.id, h.name, max(h.project_id) AS project_id, min(h.seen_at) AS first_seen, max(h.seen_at) AS last_seen
+        FROM (SELECT n.source, n.id, n.name, max(n.project_id) AS project_id, min(n.seen_at) AS seen_at
+            FROM flagsmith.name n
+            WHERE n.kind = 'environment' AND n.id ~ '^[0-9]{1,18}$'
+            GROUP BY n.source, n.id, n.name, date_bin('1 hour', n.seen_at, timestamptz '2000-01-01 00:00Z')) h
+        GROUP BY h.source, h.id, h.name) s
     GROUP BY s.source, s.id) e
 CROSS JOIN LATERAL (SELECT flagsmith._name(e.source, 'environment', e.environment_id::text) AS name OFFSET 0) n
 CROSS JOIN LATERAL flagsmith._environment_flags(e.source, e.environment_id) f

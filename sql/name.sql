@@ -61,6 +61,40 @@ SELECT at, flagsmith.get_feature_value('Shop/blue', 'x', at) AS blue, flagsmith.
 FROM unnest('{2026-03-01 11:00, 2026-03-01 12:00:30, 2026-03-01 12:01:30, 2026-03-01 12:02:30, infinity}'::timestamptz[]) at;
 ROLLBACK;
 
+-- A younger environment goes without a word, and an older one is called so: who took a name last has it.  Then the youngest takes it in turn.
+BEGIN;
+INSERT INTO told VALUES
+    ('2026-03-01 10:00:01Z', pg_temp.entry('2026-03-01 10:00Z', 'ENVIRONMENT', 1, 'New Environment created: old', 'Shop', 'old', 1)),
+    ('2026-03-01 10:00:02Z', pg_temp.flag('2026-03-01 10:00:01Z', 'Shop', 'old', true, 1, environment_id => 1)),
+    ('2026-03-01 10:30:01Z', pg_temp.entry('2026-03-01 10:30Z', 'ENVIRONMENT', 2, 'New Environment created: live', 'Shop', 'live', 2)),
+    ('2026-03-01 10:31:01Z', pg_temp.flag('2026-03-01 10:31Z', 'Shop', 'live', true, 2, environment_id => 2)),
+    ('2026-03-01 11:00:01Z', pg_temp.entry('2026-03-01 11:00Z', 'ENVIRONMENT', 1, 'Environment updated: live', 'Shop', 'live', 1)),
+    ('2026-03-01 11:05:01Z', pg_temp.flag('2026-03-01 11:05Z', 'Shop', 'live', true, 3, environment_id => 1)),
+    ('2026-03-01 12:00:01Z', pg_temp.entry('2026-03-01 12:00Z', 'ENVIRONMENT', 3, 'New Environment created: live', 'Shop', 'live', 3)),
+    ('2026-03-01 12:01:01Z', pg_temp.flag('2026-03-01 12:01Z', 'Shop', 'live', true, 4, environment_id => 3));
+CALL pg_temp.hear();
+SELECT at, flagsmith.get_feature_value('Shop/live', 'x', at) AS scalar, s.value, s.environment_id,
+    (SELECT e.value FROM flagsmith.environment_state('Shop/live', at) e) AS among_all
+FROM unnest('{2026-03-01 10:40, 2026-03-01 10:59:59.999999, 2026-03-01 11:00, 2026-03-01 11:06, 2026-03-01 12:02, infinity}'::timestamptz[]) at,
+    LATERAL (SELECT f.* FROM flagsmith.feature_state('Shop/live', 'x', at) f) s;
+ROLLBACK;
+
+-- The last news of an environment is told to the hour, and in whichever order that was heard.
+CREATE FUNCTION pg_temp.news(backwards boolean) RETURNS timestamptz LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'names', convert_to(pg_temp.flag(t, 'Shop', 'Dev', true, 1), 'UTF8'), t + interval '1 second'
+    FROM unnest('{2026-03-01 10:05Z, 2026-03-01 11:10Z, 2026-03-01 11:20Z, 2026-03-01 11:59Z}'::timestamptz[]) t
+    ORDER BY CASE WHEN backwards THEN -extract(epoch FROM t) ELSE extract(epoch FROM t) END;
+    RETURN (SELECT last_news FROM flagsmith.environment WHERE source = 'names' AND environment_id = 1);
+END $$;
+BEGIN;
+SELECT pg_temp.news(false);
+ROLLBACK;
+BEGIN;
+SELECT pg_temp.news(true);
+ROLLBACK;
+
 -- A project's rename is announced by nothing: bodies tell.  One that was built before it and comes after it does not take it back.
 BEGIN;
 INSERT INTO told VALUES

@@ -87,7 +87,7 @@ CREATE FUNCTION away(called, timestamptz) RETURNS interval LANGUAGE sql IMMUTABL
     SELECT CASE level($1, $2) WHEN 1 THEN $1.lo - timestamptz '2000-01-01Z' WHEN 2 THEN timestamptz '2000-01-01Z' - $1.hi END $$;
 
 -- What "environment" or "project/environment" and a feature mean at an instant: in each project what bore the names then, else next, else last,
--- of several the youngest that existed by then; of several projects, those where they were borne then.
+-- of several environments the one that took it last, of several flags the youngest that existed by then; of several projects, those where they were borne then.
 CREATE FUNCTION meant(environment text, feature text, at timestamptz, OUT environment_id bigint, OUT feature_id bigint) RETURNS SETOF record
     LANGUAGE sql STABLE AS $$
     WITH best AS (
@@ -98,7 +98,7 @@ CREATE FUNCTION meant(environment text, feature text, at timestamptz, OUT enviro
         JOIN called f ON f.kind = 'feature' AND f.project_id = p.id AND f.name = meant.feature
         WHERE e.kind = 'environment' AND meant.environment IN (e.name, p.name || '/' || e.name)
         ORDER BY p.id, CASE WHEN meant.environment <> e.name THEN level(p, at) END, CASE WHEN meant.environment <> e.name THEN away(p, at) END, level(e, at), away(e, at),
-            e.sight <= at DESC, CASE WHEN e.sight <= at THEN e.sight END DESC, e.sight, e.id DESC,
+            CASE WHEN level(e, at) = 0 THEN e.lo END DESC, e.sight <= at DESC, CASE WHEN e.sight <= at THEN e.sight END DESC, e.sight, e.id DESC,
             level(f, at), away(f, at), f.sight <= at DESC, CASE WHEN f.sight <= at THEN f.sight END DESC, f.sight, f.id DESC),
     nearest AS (SELECT * FROM best b WHERE b.level = (SELECT min(b.level) FROM best b))
     SELECT t.environment, t.feature FROM nearest t

@@ -7,8 +7,8 @@
  * source/project/environment, compared as they stand, since every name may
  * contain "/".  At an instant, a name means what bore it then; if nothing did,
  * what bore it next; if nothing later did, what bore it last.  Of several that
- * bore it then, the youngest that existed: flags and environments are deleted
- * and made again under the same name.
+ * bore it then, the one that took it last: flags and environments are deleted,
+ * and others are made or called so.
  *
  *-------------------------------------------------------------------------
  */
@@ -581,6 +581,9 @@ compare_pairs(const FswPair *a, const FswPair *b, int64 at)
 
 	if (better == 0)
 		better = compare_spans(&a->environment_named, &b->environment_named, at);
+	/* a project has no two of one name: who took it later found it free */
+	if (better == 0 && level_of(&a->environment_named, at) == 0)
+		better = (a->environment_named.from > b->environment_named.from) - (a->environment_named.from < b->environment_named.from);
 	if (better == 0)
 		better = compare_existence(a->environment_existed, b->environment_existed, at);
 	if (better == 0)
