@@ -45,6 +45,7 @@ OBJS = \
 	src/timeline/clock.o \
 	src/timeline/history.o \
 	src/timeline/holes.o \
+	src/timeline/import.o \
 	src/timeline/naming.o \
 	src/timeline/near.o \
 	src/timeline/near_cut.o \

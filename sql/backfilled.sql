@@ -90,6 +90,9 @@ SELECT outcome, entries FROM flagsmith.import_feature_states((SELECT jsonb_agg(j
     'identity', identity, 'enabled', true, 'feature_segment', NULL, 'feature_state_value', NULL, 'multivariate_feature_state_values', '[]'::jsonb))
     FROM (VALUES (5001, 51), (5002, 52), (5003, 53)) s (state, identity))::text, 'fill/Shop/env 1', '2026-01-01 06:00Z');
 CALL pg_temp.entry('07:00', 1, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 5'' and identity ''user 59''', 5009);
+-- The ids of a value and of a feature, which an entry about a value and one about a percentage have, say nothing of states of these ids.
+CALL pg_temp.entry('07:00', 1, 'FEATURE_STATE', 'Remote config value updated for identity override on feature ''flag 5'' and identity ''user 59''.', 5003);
+CALL pg_temp.entry('07:00', 1, 'FEATURE_STATE', 'Multivariate value changed for feature ''flag 5'' and identity ''user 59''.', 5003);
 CALL pg_temp.entry('07:00', 1, 'FEATURE_STATE', 'Flag state / Remote config value deleted for feature ''flag 5'' and identity ''user 51''', 5001);
 CALL pg_temp.entry('07:30', 1, 'FEATURE_STATE', 'Flag state / Remote config value deleted for feature ''flag 5'' and identity ''user 52''', 5002);
 CALL pg_temp.entry('08:00', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 2', 2);

@@ -98,6 +98,7 @@ fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 							  !fsw_scan_is_null(scan, FLAG_segment_priority),
 							  fsw_scan_int64(scan, FLAG_segment_priority, 0));
 	piece->guessed = fsw_scan_is(scan, FLAG_origin, "unknown_event");
+	piece->variants_untold = imported && fsw_scan_is_null(scan, FLAG_variants) && fsw_scan_is(scan, FLAG_feature_type, "MULTIVARIATE");
 	/* a state without one is a deletion in old releases */
 	if (!deleted)
 		piece->state = read_state(reading, scan, FLAG_enabled, FLAG_value, FLAG_variants, FSW_NOT_LIVE);

@@ -94,7 +94,9 @@ read_names(FswHistoryReading *reading, int64 feature_name, int64 scope_hash, Sta
 		FswScan    *row;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!fsw_entry_is_of(scan, reading->flag_facts) ||
+		/* entries about a value or a percentage have the ids of other things */
+		if (!fsw_entry_is_of(scan, reading->flag_facts) || fsw_scan_is(scan, EFFECT_kind, "value") ||
+			fsw_scan_is(scan, EFFECT_kind, "variant") ||
 			!fsw_flag_facts_has(reading->flag_facts, reading->created_at, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
 			continue;
 		names->limit--;

@@ -25,6 +25,9 @@
 /* How much the clocks of sender and receiver may differ. */
 #define CLOCKS				INT64CONST(1000000)
 
+/* Between asking for a page and its being made. */
+#define IMPORT_TAKES		INT64CONST(2000000)
+
 /* Of two readings, the later one can arrive so much before the other. */
 #define OVERTAKEN			INT64CONST(2000000)
 
@@ -595,6 +598,22 @@ weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 	act->unsure_until = Max(act->unsure_until, act->read);
 }
 
+/*
+ * A page has the time at which it was asked for, by another clock: where an act
+ * begins so soon after it, the import may be of what that made.
+ */
+static void
+weigh_import(FswAct *acts, int nacts, int index)
+{
+	int64		until = fsw_after(acts[index].at, IMPORT_TAKES);
+	int			next = index + 1;
+
+	while (next < nacts && acts[next].told && acts[next].cause == FSW_CAUSE_IMPORT && acts[next].at <= until)
+		next++;
+	if (next < nacts && Min(acts[next].at, acts[next].first_entry) <= until)
+		doubt(&acts[index], FSW_INFERRED, FSW_CAUSE_TORN);
+}
+
 /* Compare each act with its neighbours. */
 static void
 weigh_acts(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind, FswAct *acts, int nacts)
@@ -623,6 +642,8 @@ weigh_acts(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind
 		}
 		if (act->evidence >= 0)
 			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, next);
+		if (act->cause == FSW_CAUSE_IMPORT)
+			weigh_import(acts, nacts, i);
 
 		/* An import says that something else was live by then. */
 		if (next_told && next->cause == FSW_CAUSE_IMPORT && next->state != act->state &&

@@ -2,7 +2,7 @@
  *
  * src/timeline/model.h
  *	  From evidence to a timeline: interface of timeline.c, clock.c,
- *	  request.c, variant.c, version.c, near.c, holes.c and cause.c.
+ *	  import.c, request.c, variant.c, version.c, near.c, holes.c and cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
@@ -175,6 +175,7 @@ typedef struct FswEvidence
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */
+	bool		variants_untold;	/* an import without the variants it has */
 	bool		punctual;		/* of a list: it arrived when its version went
 								 * live, neither earlier nor later */
 	bool		settled;		/* what came with it is not read: no part in
@@ -307,6 +308,10 @@ extern int	fsw_timeline_first(const int64 *times, int n, int64 at);
 
 /* clock.c */
 extern void fsw_clock_set(FswFlag *flag);
+
+/* import.c */
+extern bool fsw_imports_set(FswFlag *flag);
+extern void fsw_imports_lower(const FswFlag *flag, FswTimeline *timeline);
 
 /* request.c */
 extern void fsw_requests_place(FswFlag *flag);

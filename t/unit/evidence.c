@@ -263,6 +263,7 @@ read_state(Piece *piece, FswEvidence *evidence)
 		evidence->before = take_state(piece);
 	evidence->by_nobody = take_word(piece, "nobody");
 	evidence->guessed = take_word(piece, "guessed");
+	evidence->variants_untold = take_word(piece, "partly") && evidence->kind == FSW_EV_IMPORT;
 }
 
 static bool

@@ -310,6 +310,8 @@ random_event(FILE *out, const char *kind, const char *const *states, const char 
 		fprintf(out, " was %s", states[random_of(5)]);
 	if (kind[0] == 'b' && random_of(20) == 0)
 		fputs(random_of(2) ? " nobody" : " guessed", out);
+	if (kind[0] == 'i' && random_of(4) == 0)
+		fputs(" partly", out);
 }
 
 static void
