@@ -106,3 +106,24 @@ CALL pg_temp.event('09:00:03', '09:00', 6, false, '{}', 53);
 SELECT identity, scope, confidence
 FROM unnest(ARRAY['user 53', 'nobody']) identity,
     LATERAL (SELECT scope, confidence FROM flagsmith.feature_state(1, 5, '2026-01-01 06:30Z', identity => identity, source => 'fill')) s;
+
+-- The entry of a version never came and is fetched: it was made at once, and the event comes minutes later, so it was scheduled.  One
+-- that was told of within a minute may only have been late.
+CREATE PROCEDURE pg_temp.version(uuid text, at text, arrived text, enabled boolean) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at) SELECT 'fill', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object(
+        'changed_by', 'ada@example.com', 'timestamp', pg_temp.stamp(at), 'new_state', s.state || jsonb_build_object('enabled', enabled),
+        'previous_state', s.state || jsonb_build_object('enabled', NOT enabled)))::text, 'UTF8'), ('2026-01-01 ' || arrived)::timestamptz
+    FROM (SELECT jsonb_build_object('feature', jsonb_build_object('id', 7, 'name', 'flag 7', 'project', jsonb_build_object('id', 7, 'name', 'Shop')),
+        'environment', jsonb_build_object('id', 1, 'name', 'env 1'), 'identity', NULL, 'identity_identifier', NULL, 'feature_segment', NULL,
+        'feature_state_value', NULL, 'multivariate_feature_state_values', '[]'::jsonb) AS state) s;
+    INSERT INTO flagsmith.inbox (webhook, body, received_at) VALUES ('fill', convert_to(jsonb_build_object('event_type', 'NEW_VERSION_PUBLISHED', 'data',
+        jsonb_build_object('uuid', uuid, 'feature', jsonb_build_object('id', 7, 'name', 'flag 7'), 'published_by', NULL, 'feature_states',
+            jsonb_build_array(jsonb_build_object('enabled', enabled, 'value', NULL, 'multivariate_feature_state_values', '[]'::jsonb))))::text, 'UTF8'),
+        ('2026-01-01 ' || arrived)::timestamptz);
+    SELECT flagsmith.import_audit_log(jsonb_build_object('id', 7000 + extract(epoch FROM at::interval)::int, 'created_date', pg_temp.stamp(at), 'log', 'New version published for feature: flag 7',
+        'author', NULL, 'is_system_event', false, 'related_object_id', NULL, 'related_object_type', 'EF_VERSION', 'related_object_uuid', uuid,
+        'project', jsonb_build_object('id', 7, 'name', 'Shop'), 'environment', jsonb_build_object('id', 1, 'name', 'env 1'))::text, 'fill') $$;
+CALL pg_temp.version('5b1e7f3a-1111-4222-8333-444455556601', '02:00:00.1', '02:00:01', true);
+CALL pg_temp.version('5b1e7f3a-1111-4222-8333-444455556602', '03:00:00.1', '03:10:01', false);
+CALL pg_temp.version('5b1e7f3a-1111-4222-8333-444455556603', '04:00:00.1', '04:00:31', true);
+SELECT period FROM pg_temp.period WHERE feature_id = 7;

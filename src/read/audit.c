@@ -17,6 +17,12 @@
 #include "src/decode/row.h"
 #include "src/read/builder.h"
 
+/*
+ * A delivery is tried so long after what it tells, at most: that of an entry that
+ * was fetched would have come by then.
+ */
+#define LAST_TRY	INT64CONST(50000000)
+
 /* A name of a scope, as audit effects have its hash. */
 static void
 add_scope_name(FswHistoryReading *reading, int scope, int *max, int64 since, const char *prefix,
@@ -200,16 +206,28 @@ is_of_request(FswHistoryReading *reading, FswScan *scan)
 		fsw_entry_has_action(reading->reader, &entry, "went live");
 }
 
+/* Was the entry fetched, and did not come by itself? */
+static bool
+is_fetched(FswHistoryReading *reading, const FswEntry *entry)
+{
+	FswScan    *scan = fsw_scan_row(reading->reader, FSW_INDEX_AUDIT, entry->delivery, entry->ordinal);
+
+	return scan != NULL && !fsw_scan_is(scan, AUDIT_origin, "webhook");
+}
+
 /* An entry about a version. */
 static void
 read_version(FswHistoryReading *reading, FswScan *scan, int64 at, int64 arrived)
 {
 	text	   *uuid = fsw_scan_text(scan, EFFECT_version);
 	int64		delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
+	const FswEntry entry = fsw_entry_of(scan);
 	FswEvidence *piece;
 
 	/* how late it came says whether the version was scheduled */
 	arrived = fsw_first_arrival(reading->reader, delivery, arrived);
+	if (arrived > fsw_after(at, LAST_TRY) && is_fetched(reading, &entry))
+		arrived = fsw_after(at, LAST_TRY);
 	piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
 	piece->version = uuid == NULL ? 0 : DatumGetUInt64(fsw_text_hash(uuid));
 	piece->row = fsw_read_row(reading, delivery, NULL, false, 0);

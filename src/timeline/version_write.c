@@ -323,6 +323,47 @@ earliest_of(const FswVersions *set, const FswStretch *next)
 	return next->earliest;
 }
 
+/* Is an entry all that tells of a version? */
+static bool
+is_silent(const FswVersion *version)
+{
+	return version->list == NULL && version->nevents == 0 && !version->imported && version->deleted < 0;
+}
+
+/*
+ * What one version changed, of which an entry alone came, another such can
+ * have changed back: nothing is sure from the first of them on up to what is
+ * told next, since they may have been scheduled.  Of one alone, the next version
+ * tells what was there before it.
+ */
+static void
+lower_silent(const Writing *writing, const FswVersions *set)
+{
+	int			end = writing->next != NULL && writing->next->version >= 0 ? writing->next->version : set->nversions;
+	int			first = -1;
+	int			n = 0;
+
+	for (int i = writing->stretch->version + 1; i <= end; i++)
+	{
+		const FswVersion *version = i < set->nversions ? &set->versions[i] : NULL;
+
+		FSW_INTERRUPT();
+		if (version != NULL && i < end && is_silent(version))
+		{
+			if (n++ == 0)
+				first = i;
+		}
+		else if (i == end || version->list != NULL || version->imported)
+		{
+			if (n > 1)
+				fsw_timeline_lower(writing->timeline, writing->first, set->versions[first].earliest,
+								   i < end ? Min(version->live, writing->to) : writing->to,
+								   FSW_INFERRED, FSW_CAUSE_UNTOLD_VERSION);
+			n = 0;
+		}
+	}
+}
+
 /* Write one stretch, up to where the next begins. */
 void
 fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
@@ -359,6 +400,7 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 	else
 		write_held(&writing);
 	lower_variants(&writing);
+	lower_silent(&writing, set);
 
 	/* the next one may have begun earlier than thought */
 	if (next != NULL && earliest_of(set, next) < writing.to)
