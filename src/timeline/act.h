@@ -14,7 +14,7 @@
 #define FSW_TASK_DELAY		INT64CONST(1000000)
 
 /* An act so soon after the creation tells what was created. */
-#define FSW_CREATION_TOLD	(2 * FSW_TASK_DELAY)
+#define FSW_CREATION_TOLD	(FSW_TASK_DELAY / 2)
 
 /* What begins at an instant: a state told, a change untold, or a removal. */
 typedef struct FswAct
