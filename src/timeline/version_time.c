@@ -10,8 +10,8 @@
 #include "src/timeline/version.h"
 
 /* How far before its entry, or its list, a version without events can lie. */
-#define ENTRY_SPREAD		INT64CONST(3000000)
-#define LIST_SPREAD			INT64CONST(5000000)
+#define ENTRY_SPREAD		INT64CONST(6000000)
+#define LIST_SPREAD			INT64CONST(10000000)
 
 /* The best guess within that. */
 #define ENTRY_USUAL			INT64CONST(300000)
