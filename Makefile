@@ -223,6 +223,7 @@ REGRESS = \
 	seal \
 	seal_change \
 	known \
+	stored_later \
 	kept \
 	reach \
 	uninstall

@@ -169,6 +169,18 @@ is_longer(FswReader *reader, const FswFlagFacts *flag_facts, int limit)
 	return n > limit;
 }
 
+/* Did an event or an import of the flag itself come? */
+static bool
+is_told(const FswFlag *flag)
+{
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		if (flag->evidence[i].kind == FSW_EV_BODY || flag->evidence[i].kind == FSW_EV_IMPORT)
+			return true;
+	}
+	return false;
+}
+
 /* What was there before the first event. */
 static void
 read_start(FswHistoryReading *reading)
@@ -192,8 +204,8 @@ read_start(FswHistoryReading *reading)
 	flag->start_untold = !creation.told;
 	flag->defaults_complete = creation.has_defaults && creation.told && !creation.multivariate;
 
-	/* what was made after the environment went is not in it */
-	if (flag->created_at != FSW_NEVER && flag->created_at >= fsw_environment_end(reading->reader, flag_facts->environment))
+	/* what was made after the environment went is not in it, unless an event says that it never went */
+	if (flag->created_at != FSW_NEVER && !is_told(flag) && flag->created_at >= fsw_environment_end(reading->reader, flag_facts->environment))
 	{
 		flag->deleted_at = Min(flag->deleted_at, flag->created_at);
 		flag->deleted_exactly = true;

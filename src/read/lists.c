@@ -17,6 +17,13 @@
 #include "src/decode/row.h"
 #include "src/read/read.h"
 
+/* Was a row stored by the instant that is asked about? */
+static bool
+is_stored_by_then(const FswReader *reader, FswScan *scan, int column)
+{
+	return reader->known_at == DT_NOEND || fsw_scan_int64(scan, column, DT_NOEND) <= reader->known_at;
+}
+
 /* The only environment that a webhook brings flag events of, or -1. */
 static int64
 sole_environment(FswReader *reader, Datum webhook)
@@ -37,7 +44,7 @@ sole_environment(FswReader *reader, Datum webhook)
 		{
 			int64		id = fsw_scan_int64(changes, FLAG_environment_id, -1);
 
-			if (id < 0)
+			if (id < 0 || !is_stored_by_then(reader, changes, FLAG_stored_at))
 				continue;
 			if (n++ > 0 && id != sole)
 				return -1;
@@ -60,7 +67,8 @@ environment_of_entry(FswReader *reader, Datum source, const text *uuid)
 	{
 		int64		id = fsw_scan_int64(scan, EFFECT_environment_id, -1);
 
-		if (id < 0 || !fsw_scan_same_text(scan, EFFECT_source, source) ||
+		if (id < 0 || !is_stored_by_then(reader, scan, EFFECT_stored_at) ||
+			!fsw_scan_same_text(scan, EFFECT_source, source) ||
 			!fsw_scan_same_text(scan, EFFECT_version, PointerGetDatum(uuid)))
 			continue;
 		result = result < 0 ? id : Min(result, id);

@@ -74,7 +74,8 @@ add_start(FswStateSteps *steps, const FswStepsFacts *facts)
 	/* the first event tells what it was created with */
 	if (first != FSW_FOREVER && facts->created_at >= fsw_after(first, -FSW_CREATION_TOLD))
 		return !has_untold(facts, fsw_after(facts->created_at, -FSW_CREATION_TOLD), first, first == event);
-	if (facts->created_at >= facts->deleted_at || facts->created_at >= facts->environment_end(facts->source))
+	if (facts->created_at >= facts->deleted_at ||
+		(steps->n == 0 && facts->created_at >= facts->environment_end(facts->source)))
 		return true;
 	/* the first event tells another story */
 	if (facts->first_before >= 0 &&
