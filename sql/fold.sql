@@ -60,6 +60,12 @@ CALL pg_temp.event(71, 'instant', '"a"');
 CALL pg_temp.event(71, 'instant', '"b"');
 CALL pg_temp.event(71, 'instant', '"c"');
 
+-- The entry of a version is written by a task, after the change request that published it was saved: one from before is of another act.
+CALL pg_temp.entry(81, 'New version published for feature: own', 'EF_VERSION', NULL);
+CALL pg_temp.entry(81.5, 'Change Request: Unrelated committed', 'CHANGE_REQUEST', 5);
+CALL pg_temp.entry(96, 'Change Request: Published committed', 'CHANGE_REQUEST', 6);
+CALL pg_temp.entry(96.5, 'New version published for feature: own', 'EF_VERSION', NULL);
+
 DO $$
 BEGIN
     FOR n IN 0 .. 11 LOOP

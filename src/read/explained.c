@@ -419,11 +419,16 @@ fsw_entry_of_list(FswReader *reader, FswPieceList *list)
 
 /* ---- change requests ---- */
 
-/* Is the entry that of what a change request changed? */
+/*
+ * Is the entry that of what a change request changed?  That of a version is
+ * written by a task, after the request was saved.
+ */
 static bool
 is_of_request(const FswPieceEntry *entry, const FswPieceEntry *commit)
 {
 	if (!fsw_same_or_null(entry->source, commit->source) || entry->project_id != commit->project_id)
+		return false;
+	if (entry->is_version && entry->at < fsw_after(commit->at, -FSW_VERSION_EARLY))
 		return false;
 	return entry->is_version ? fsw_same_or_null(entry->author, commit->author) :
 		entry->took_effect && entry->change_request != NULL &&
