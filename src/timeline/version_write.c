@@ -364,6 +364,27 @@ lower_silent(const Writing *writing, const FswVersions *set)
 	}
 }
 
+/*
+ * An import shows another state, of which no version told: it changed at some
+ * instant since the last that agrees.
+ */
+static void
+lower_imported(const Writing *writing, const FswVersions *set)
+{
+	const FswStretch *stretch = writing->stretch;
+	const FswStretch *next = writing->next;
+	const FswState *states = set->flag->states;
+
+	if (next == NULL || next->version < 0 || !set->versions[next->version].imported || next->state == stretch->state)
+		return;
+	/* or its variants did, as entries tell */
+	if (writing->noptions > 0 && stretch->state >= 0 && next->state >= 0 &&
+		states[stretch->state].enabled == states[next->state].enabled && states[stretch->state].value == states[next->state].value)
+		return;
+	fsw_timeline_lower(writing->timeline, writing->first, Max(stretch->latest, stretch->last_listed), writing->to,
+					   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+}
+
 /* Write one stretch, up to where the next begins. */
 void
 fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
@@ -401,6 +422,7 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 		write_held(&writing);
 	lower_variants(&writing);
 	lower_silent(&writing, set);
+	lower_imported(&writing, set);
 
 	/* the next one may have begun earlier than thought */
 	if (next != NULL && earliest_of(set, next) < writing.to)
