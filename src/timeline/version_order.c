@@ -361,7 +361,7 @@ changes_untold(Search *search, int index, bool *missing)
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
 	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
-	for (int i = 0; i < nheld && version->scheduled && extra <= nlost; i++)
+	for (int i = 0; i < nheld && extra <= nlost; i++)
 		*missing |= verdicts[i] != FSW_LISTED;
 	pfree(held);
 	pfree(verdicts);
