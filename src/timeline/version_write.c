@@ -308,21 +308,6 @@ lower_variants(const Writing *writing)
 						   writing->to, FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
 }
 
-/*
- * From when on what ends a stretch can have been live.  That an override was
- * removed is told by a list alone, where no entries come, and it can be late.
- */
-static int64
-earliest_of(const FswVersions *set, const FswStretch *next)
-{
-	const FswVersion *version = next->version >= 0 ? &set->versions[next->version] : NULL;
-
-	if (version != NULL && next->state == FSW_NOT_LIVE && !version->has_events && version->list != NULL &&
-		set->flag->latest_audit_at == FSW_NEVER)
-		return Min(next->earliest, fsw_after(version->list_arrived, -FSW_LATE_ALONE));
-	return next->earliest;
-}
-
 /* Is an entry all that tells of a version? */
 static bool
 is_silent(const FswVersion *version)
@@ -385,6 +370,33 @@ lower_imported(const Writing *writing, const FswVersions *set)
 					   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
+/*
+ * What ends a stretch may have been live earlier than thought.  That an override
+ * was removed is told by a list alone, and by an entry that has the time of the
+ * task that wrote it: both are late where the queue stood still.
+ */
+static void
+lower_before_end(const Writing *writing, const FswVersions *set)
+{
+	const FswStretch *next = writing->next;
+	const FswVersion *version = next->version >= 0 ? &set->versions[next->version] : NULL;
+	int64		earliest = next->earliest;
+	int64		told;
+
+	if (version != NULL && next->state == FSW_NOT_LIVE && !version->has_events && version->list != NULL && version->deleted < 0)
+	{
+		told = version->entry == FSW_NEVER ? version->list_arrived : Min(version->entry, version->list_arrived);
+		told = fsw_after(told, -FSW_LATE_ALONE);
+		if (set->flag->latest_audit_at == FSW_NEVER)
+			earliest = Min(earliest, told);
+		else if (told < Min(earliest, writing->to))
+			fsw_timeline_lower(writing->timeline, writing->first, told, writing->to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	}
+	if (earliest < writing->to)
+		fsw_timeline_lower(writing->timeline, writing->first, earliest, writing->to, FSW_INFERRED,
+						   FSW_CAUSE_PUBLISHING);
+}
+
 /* Write one stretch, up to where the next begins. */
 void
 fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
@@ -424,10 +436,8 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 	lower_silent(&writing, set);
 	lower_imported(&writing, set);
 
-	/* the next one may have begun earlier than thought */
-	if (next != NULL && earliest_of(set, next) < writing.to)
-		fsw_timeline_lower(timeline, writing.first, earliest_of(set, next), writing.to, FSW_INFERRED,
-						   FSW_CAUSE_PUBLISHING);
+	if (next != NULL)
+		lower_before_end(&writing, set);
 }
 
 /* What told the state that the periods of a scope have at an instant; -1. */
