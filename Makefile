@@ -212,6 +212,7 @@ REGRESS = \
 	gap \
 	doubt \
 	pruned_hole \
+	late_hole \
 	question \
 	priority \
 	backfilled \

@@ -23,6 +23,9 @@ CREATE VIEW flagsmith.missing_audit_entry WITH (security_invoker = false, securi
 WITH entry AS (
     -- Rows of one id are one entry, or several of a Flagsmith that was restored: then it is not missing either.
     SELECT a.source, a.audit_id, min(a.created_date) AS first_at, max(a.created_date) AS last_at, min(a.received_at) AS arrived,
+        min(a.received_at) FILTER (WHERE a.origin = 'webhook') AS told,
+        -- seconds, which are in range for any two instants
+        extract(epoch FROM min(a.received_at) FILTER (WHERE a.origin = 'webhook')) - extract(epoch FROM min(a.created_date)) AS late,
         min(a.project_id) AS first_project, max(a.project_id) AS last_project
     FROM flagsmith.audit_log a
     WHERE a.audit_id IS NOT NULL AND NOT a.is_test
@@ -33,7 +36,10 @@ WITH entry AS (
         lead(e.audit_id) OVER ids AS next_id,
         lead(e.arrived) OVER ids AS next_arrived,
         (lead(e.audit_id) OVER ids > e.audit_id + 1)::integer AS broken,
-        min(e.first_at) OVER near AS earliest, max(e.last_at) OVER near AS latest,
+        -- where they were late, tasks had to wait, and what is missing as well
+        least(min(e.first_at) OVER near, CASE WHEN max(e.late) OVER near > 3 AND min(e.told) OVER near > '1970-01-01Z'
+            THEN min(e.told) OVER near - make_interval(secs => 2 * least(max(e.late) OVER near, 86400)::double precision) END) AS earliest,
+        max(e.last_at) OVER near AS latest,
         -- told by the two entries on either side, or by all of the source
         CASE WHEN min(e.first_project) OVER near = max(e.last_project) OVER near THEN min(e.first_project) OVER near END AS near_project,
         count(*) OVER (ids ROWS BETWEEN 63 PRECEDING AND 64 FOLLOWING) AS ids
@@ -88,6 +94,6 @@ COMMENT ON COLUMN flagsmith.missing_audit_entry.project_id IS 'The project of th
 COMMENT ON COLUMN flagsmith.missing_audit_entry.first_audit_id IS 'The first id that is missing.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.last_audit_id IS 'The last one of those that follow it.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.entries IS 'How many ids that is.';
-COMMENT ON COLUMN flagsmith.missing_audit_entry.earliest IS 'No missing entry is earlier: the earliest time of two entries on either side.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.earliest IS 'No missing entry is earlier: the earliest time of two entries on either side, or earlier where these came late.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.latest IS 'No missing entry is later: the latest time of two entries on either side.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.status IS 'open while the entry behind came less than five minutes ago, since entries arrive shuffled; else missing.';

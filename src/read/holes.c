@@ -34,6 +34,13 @@
  */
 #define SHUFFLED		INT64CONST(60000000)
 
+/*
+ * What takes longer to arrive than usual tells that tasks had to wait: then a
+ * missing entry may be of twice as long before.  As in missing_audit_entry.
+ */
+#define USUAL_DELAY		INT64CONST(3000000)
+#define LONGEST_DELAY	INT64CONST(86400000000)
+
 /* Rows and marks that are looked at for one answer, at most. */
 #define MAX_STEPS		65536
 
@@ -54,6 +61,7 @@ typedef struct EntryOf
 	int64		first_at;
 	int64		last_at;
 	int64		received_at;
+	int64		told_at;		/* the same by webhook */
 	int			nimports;
 	int64		imports[8];		/* pages that have it */
 } EntryOf;
@@ -106,7 +114,7 @@ read_entry(const Walk *walk, int64 id, EntryOf *entry)
 	bool		found = false;
 
 	memset(entry, 0, sizeof(EntryOf));
-	entry->first_at = entry->received_at = FSW_FOREVER;
+	entry->first_at = entry->received_at = entry->told_at = FSW_FOREVER;
 	entry->last_at = FSW_NEVER;
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
@@ -119,7 +127,9 @@ read_entry(const Walk *walk, int64 id, EntryOf *entry)
 		entry->first_at = Min(entry->first_at, at);
 		entry->last_at = Max(entry->last_at, at);
 		entry->received_at = Min(entry->received_at, fsw_scan_int64(scan, AUDIT_received_at, 0));
-		if (!fsw_scan_is(scan, AUDIT_origin, "webhook") && entry->nimports < (int) lengthof(entry->imports))
+		if (fsw_scan_is(scan, AUDIT_origin, "webhook"))
+			entry->told_at = Min(entry->told_at, fsw_scan_int64(scan, AUDIT_received_at, 0));
+		else if (entry->nimports < (int) lengthof(entry->imports))
 			entry->imports[entry->nimports++] = fsw_scan_int64(scan, AUDIT_delivery, 0);
 	}
 	return found;
@@ -317,6 +327,8 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 {
 	int64		ids[4];
 	int			nids = 2;
+	int64		told = FSW_FOREVER;
+	int64		late = 0;
 	EntryOf		entries[4];
 
 	ids[0] = walk->runs[later + 1].high;
@@ -334,7 +346,13 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 			continue;
 		hole->from = Min(hole->from, entries[i].first_at);
 		hole->until = Max(hole->until, entries[i].last_at);
+		if (entries[i].told_at == FSW_FOREVER)
+			continue;
+		told = Min(told, entries[i].told_at);
+		late = Max(late, fsw_apart(entries[i].told_at, entries[i].first_at));
 	}
+	if (late > USUAL_DELAY)
+		hole->from = Min(hole->from, fsw_after(told, -2 * Min(late, LONGEST_DELAY)));
 	if (Min(entries[0].received_at, entries[0].first_at) < pruned)
 		return false;
 	return !share_import(&entries[0], &entries[1]);

@@ -1,0 +1,50 @@
+-- Where entries came late, a missing one can be of long before those beside it: tasks had to wait.
+SET TimeZone = 'UTC';
+BEGIN;
+SELECT count(*) FROM flagsmith.add_webhook('late hole', NULL, source => 'late hole', scope => 'organisation', allow_unsigned => true,
+    max_spool_age => NULL);
+-- The entry of an id, of so many seconds after the first; the queue stands still from 100 to 170.
+CREATE FUNCTION pg_temp.at(second numeric) RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2026-01-01Z'::timestamptz + second * interval '1 second' $$;
+CREATE PROCEDURE pg_temp.entry(id int, second numeric, arrived numeric, log text DEFAULT NULL) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'late hole', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data',
+        jsonb_build_object('id', id, 'created_date', to_char(pg_temp.at(second), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'author', NULL,
+            'is_system_event', false, 'related_object_id', 1, 'related_object_uuid', NULL,
+            'project', jsonb_build_object('id', 7, 'name', 'Late', 'organisation', 1)) || CASE WHEN log IS NOT NULL
+        THEN jsonb_build_object('log', log, 'related_object_type', 'FEATURE_STATE', 'environment', jsonb_build_object('id', 1, 'name', 'env'))
+        ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT', 'environment', NULL) END)::text, 'UTF8'),
+        pg_temp.at(arrived) $$;
+CREATE PROCEDURE pg_temp.change(second numeric, arrived numeric, value int, before int) LANGUAGE plpgsql AS $$
+DECLARE
+    state jsonb := '{"enabled": true, "multivariate_feature_state_values": [], "identity": null, "identity_identifier": null,
+        "feature_segment": null, "environment": {"id": 1, "name": "env"}, "feature": {"id": 1, "name": "flag", "type": "STANDARD",
+        "default_enabled": true, "initial_value": null, "created_date": "2026-01-01T00:00:00.000000Z", "description": null,
+        "project": {"id": 7, "name": "Late"}}}';
+BEGIN
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('late hole', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+        'timestamp', to_char(pg_temp.at(second), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'new_state', state || jsonb_build_object('feature_state_value', value),
+        'previous_state', state || jsonb_build_object('feature_state_value', before)))::text, 'UTF8'), pg_temp.at(arrived));
+END $$;
+DO $$ BEGIN
+    FOR id IN 1..70 LOOP
+        CALL pg_temp.entry(id, id, id + 1);
+    END LOOP;
+    CALL pg_temp.entry(71, 80, 81.2, 'Remote config value updated for feature: flag');
+    CALL pg_temp.change(80, 81.3, 1, 0);
+    -- of what waits, the first is lost
+    CALL pg_temp.entry(72, 108, 171, 'Flag state updated for feature: flag');
+    CALL pg_temp.entry(73, 107.9, 171.1, 'Remote config value updated for feature: flag');
+    CALL pg_temp.entry(74, 104, 171.2, 'Remote config value updated for feature: flag');
+    CALL pg_temp.entry(76, 106, 171.4, 'Remote config value updated for feature: flag');
+    CALL pg_temp.change(108, 171.5, 5, 4);
+    FOR id IN 77..150 LOOP
+        CALL pg_temp.entry(id, id + 200, id + 201);
+    END LOOP;
+END $$;
+-- The first, of 102, changed the value: what was there up to 104 is not proved.
+SELECT first_audit_id, last_audit_id, earliest, latest FROM flagsmith.missing_audit_entry WHERE source = 'late hole';
+SELECT period, value, confidence, cause FROM flagsmith.flag_timeline WHERE source = 'late hole' ORDER BY period;
+SELECT s.value, s.confidence, s.cause FROM flagsmith.feature_state('late hole/Late/env', 'flag', pg_temp.at(103)) s;
+ROLLBACK;
