@@ -182,6 +182,7 @@ REGRESS = \
 	undecoded \
 	history \
 	act \
+	spree \
 	namesake \
 	health \
 	hostile \

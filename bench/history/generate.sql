@@ -53,6 +53,7 @@ INSERT INTO flagsmith.version_published (delivery, ordinal, source, webhook, rec
     published_by_email, states)
 SELECT 2 * (SELECT max(id) FROM public.entry) + 10 + id, 1, 'default', 'webhook ' || environment_id, at + interval '0.5 second',
     at + interval '0.5 second', version, feature_id, feature, email,
+    CASE WHEN segment IS NULL THEN '[]' ELSE '[{"enabled": true, "value": null, "multivariate_feature_state_values": []}]'::jsonb END ||
     jsonb_build_array(jsonb_build_object('enabled', n % 3 > 0, 'value', n % 7, 'multivariate_feature_state_values', '[]'::jsonb))
 FROM public.entry
 WHERE versioned;

@@ -96,15 +96,19 @@ add_candidate(FswScan *scan, void *argument)
 	added->row = fsw_entry_of(scan);
 	added->effect = effect;
 	added->distance = fsw_distance(effect.at, candidates->anchor);
+	/* written after what it tells of, unless clocks differ */
+	if (candidates->wanted == FSW_EXPLAINS_VERSION && effect.at < candidates->anchor)
+		added->distance += FSW_VERSION_USUAL;
 }
 
-/* Is the event's state among those of a version's list? */
+/* Is the event's state among those of a version's list, of which the environment default is the first? */
 bool
 fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEvent *event)
 {
 	Jsonb	   *states = list->has_states ? DatumGetJsonbP(list->states) : NULL;
 	Jsonb	   *told = fsw_piece_value(reader, event);
 	bool		found = false;
+	int			position = 0;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	element;
@@ -119,6 +123,8 @@ fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEv
 
 		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_ELEM || element.type != jbvBinary || !JsonContainerIsObject(element.val.binary.data))
+			continue;
+		if ((position++ == 0) == event->has_segment)
 			continue;
 		enabled = getKeyJsonValueFromContainer(element.val.binary.data, "enabled", 7, NULL);
 		value = getKeyJsonValueFromContainer(element.val.binary.data, "value", 5, NULL);

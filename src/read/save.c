@@ -33,13 +33,13 @@ fsw_sort_entries(FswReader *reader, FswPieceEntry **entries, int n)
 		qsort_arg(entries, n, sizeof(FswPieceEntry *), compare_entries, reader);
 }
 
-/* Is the entry about what one save consists of? */
+/* Is the entry about what one save consists of?  An option that was added or removed, which is of no environment, is not. */
 static bool
 is_saved(const FswPieceEntry *entry)
 {
 	return entry->has_effect && entry->effect.has_feature && entry->change_request == NULL &&
 		(entry->effect.about == FSW_ABOUT_STATE || entry->effect.about == FSW_ABOUT_VALUE ||
-		 entry->effect.about == FSW_ABOUT_VARIANT);
+		 (entry->effect.about == FSW_ABOUT_VARIANT && entry->effect.has_environment));
 }
 
 /* Another row about the same flag and override, as an effect tells it. */

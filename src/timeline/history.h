@@ -54,6 +54,7 @@ typedef enum FswExplains
 /* How far an entry can be from the events it explains; microseconds. */
 #define FSW_SAVE_REACH		INT64CONST(1000000)
 #define FSW_VERSION_EARLY	INT64CONST(300000)
+#define FSW_VERSION_USUAL	INT64CONST(1000000)		/* after the event */
 #define FSW_VERSION_LATE	(5 * INT64CONST(60000000))
 #define FSW_REQUEST_EARLY	INT64CONST(10000000)	/* before the arrival */
 #define FSW_REQUEST_LATE	INT64CONST(2000000) /* after it */
