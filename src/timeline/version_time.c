@@ -56,9 +56,10 @@ time_of_events(FswFlag *flag, FswVersion *version)
 		if (!version->imported)
 			version->earliest = Max(version->earliest, find_import(flag, event, version->latest));
 	}
-	/* late is not the same as scheduled, unless its entry came at once */
+	/* late is not the same as scheduled, unless its entry was written at once, and came */
 	if (version->earliest > version->time ||
 		(version->entry != FSW_NEVER && fsw_apart(version->latest, version->time) > SCHEDULED &&
+		 fsw_apart(version->entry, version->time) <= FSW_TOLD_LATE &&
 		 fsw_apart(version->latest, version->entry_arrived) > SCHEDULED))
 	{
 		version->scheduled = true;
