@@ -51,6 +51,7 @@ OBJS = \
 	src/timeline/near_cut.o \
 	src/timeline/period.o \
 	src/timeline/request.o \
+	src/timeline/start.o \
 	src/timeline/state_steps.o \
 	src/timeline/timeline.o \
 	src/timeline/variant.o \

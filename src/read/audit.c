@@ -254,6 +254,23 @@ state_effect(FswHistoryReading *reading, FswScan *scan, FswEvidenceKind *what)
 	return true;
 }
 
+/* An entry about a state of the environment default. */
+static void
+read_default_entry(FswHistoryReading *reading, FswScan *scan, FswEvidenceKind what, int64 at, int64 arrived)
+{
+	FswEvidence *piece;
+	int			row;
+
+	if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))
+		return;
+	if (what == FSW_EV_STATE && reading->flag_facts->drafts && is_of_request(reading, scan))
+		what = FSW_EV_REQUEST;
+	row = fsw_read_row(reading, fsw_scan_int64(scan, EFFECT_delivery, 0), NULL, false, 0);
+	piece = fsw_read_evidence(reading, what, 0, at, arrived);
+	piece->row = row;
+	piece->creation = fsw_scan_is(scan, EFFECT_kind, "feature_created");
+}
+
 /* An audit entry, or one way to split it, as evidence. */
 void
 fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
@@ -294,12 +311,7 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 		return;
 	if (fsw_scan_is_null(scan, EFFECT_scope_hash))
 	{
-		if (what == FSW_EV_REMOVAL || what == FSW_EV_DOUBT || fsw_scan_is(scan, EFFECT_kind, "override"))
-			return;
-		if (what == FSW_EV_STATE && reading->flag_facts->drafts && is_of_request(reading, scan))
-			what = FSW_EV_REQUEST;
-		row = fsw_read_row(reading, delivery, NULL, false, 0);
-		fsw_read_evidence(reading, what, 0, at, arrived)->row = row;
+		read_default_entry(reading, scan, what, at, arrived);
 		return;
 	}
 	scope_hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/act.h
- *	  What timeline.c, act.c and period.c share.
+ *	  What timeline.c, act.c, start.c and period.c share.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,6 +56,9 @@ typedef struct FswScopeEvidence
 /* act.c */
 extern FswAct *fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
 						   int *nacts);
+
+/* start.c */
+extern int	fsw_start_add(const FswFlag *flag, int index, FswAct *acts, int nacts);
 
 /* period.c */
 extern void fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,

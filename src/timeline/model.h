@@ -2,7 +2,7 @@
  *
  * src/timeline/model.h
  *	  From evidence to a timeline: interface of timeline.c, clock.c,
- *	  import.c, request.c, variant.c, version.c, near.c, holes.c and cause.c.
+ *	  import.c, request.c, start.c, variant.c, version.c, near.c, holes.c and cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
@@ -172,6 +172,7 @@ typedef struct FswEvidence
 	int			nlist;			/* states of a version's list, in order */
 	int		   *list;
 	int			step;			/* of an option: 1 added, -1 removed, 0 */
+	bool		creation;		/* of FSW_EV_NEAR: the state was made */
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */

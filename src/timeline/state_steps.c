@@ -81,6 +81,9 @@ add_start(FswStateSteps *steps, const FswStepsFacts *facts)
 	if (facts->first_before >= 0 &&
 		(facts->default_enabled != facts->first_before || facts->is_copy(facts->source)))
 		return false;
+	/* an entry tells when it was made */
+	if (facts->has_entries(facts->source, facts->created_at, fsw_after(facts->created_at, FSW_CREATION_TOLD), false))
+		return false;
 	insert_step(steps, facts->created_at,
 				facts->default_enabled < 0 ? FSW_NOT_TOLD : facts->defaults(facts->source));
 	return true;

@@ -225,6 +225,7 @@ static const struct
 	{"state", FSW_EV_STATE},
 	{"value", FSW_EV_VALUE},
 	{"part", FSW_EV_NEAR},
+	{"made", FSW_EV_NEAR},
 	{"doubt", FSW_EV_DOUBT},
 	{"request", FSW_EV_REQUEST},
 	{"removal", FSW_EV_REMOVAL},
@@ -278,6 +279,7 @@ read_entry(Piece *piece, const char *word)
 		evidence = add_evidence(piece, entry_words[i].kind);
 		evidence->scope = take_scope(piece);
 		evidence->at = take_times(piece, &evidence->arrived);
+		evidence->creation = word[0] == 'm';
 		/* the environment default has no name and cannot be removed */
 		piece->wrong |= evidence->scope == 0 && (evidence->kind == FSW_EV_DOUBT || evidence->kind == FSW_EV_REMOVAL);
 		return true;

@@ -319,14 +319,14 @@ random_piece(FILE *out, bool versioned, bool deletions)
 {
 	static const char *const states[] = {"on=1", "off=1", "on=2", "on=2/a", "-"};
 	static const char *const scopes[] = {"default", "default", "default", "s1", "s2", "i1"};
-	static const char *const entries[] = {"state", "state", "value", "part", "doubt", "removal", "state_deleted", "request"};
+	static const char *const entries[] = {"state", "state", "value", "part", "doubt", "removal", "state_deleted", "request", "made"};
 	const char *scope = scopes[random_of(6)];
 	int			what = random_of(12 + 4 * versioned);
 
 	if (what < 5)
 		random_event(out, random_of(8) == 0 ? "import" : "body", states, scope);
 	else if (what < 9)
-		fprintf(out, ";%s %s %.6f", entries[random_of(random_of(3) ? 4 : 8)], scope, random_instant());
+		fprintf(out, ";%s %s %.6f", entries[random_of(random_of(3) ? 4 : 9)], scope, random_instant());
 	else if (what == 9)
 		fprintf(out, ";option %.6f %s", random_instant(), random_of(2) ? "added" : "removed");
 	else if (what == 10)
