@@ -444,10 +444,17 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 		return;
 	was = &flag->states[previous->state];
 	is = &flag->states[act->state];
-	/* where the value was saved, the one before it is that of the last save */
+	/*
+	 * Where the value was saved, the one before it is that of the last save; if
+	 * both have the same, the first was read when that had been saved.
+	 */
 	if (act->value_told && act->before >= 0 && flag->states[act->before].value != was->value &&
 		flag->states[act->before].value != is->value && !flag->states[act->before].no_value)
+	{
+		if (was->value == is->value && previous->arrived >= act->first_entry)
+			doubt(previous, FSW_INFERRED, FSW_CAUSE_TORN);
 		doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+	}
 	shares = has_other_shares(flag, scope, previous, act) ||
 		(was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
 		 !has_option(flag, previous, act));
