@@ -460,12 +460,14 @@ try_exchange(Search *search, int index)
 	FswVersion *version = &set->versions[index];
 	FswVersion *next = &version[1];
 	int			end = Min(set->nversions, index + 4);
+	int			unmoved;
 
 	if (index + 1 >= set->nversions || !version->has_events || !next->has_events || version->imported || next->imported ||
 		(next->scheduled ? next->time : next->live) > fsw_after(version->latest, FSW_CLOCKS))
 		return false;
+	unmoved = try_range(search, index, end);
 	move_version(set->versions, index, index + 1);
-	if (try_range(search, index, end) == 0)
+	if (try_range(search, index, index + 2) == 0 && try_range(search, index, end) < unmoved)
 	{
 		next = version;
 		if (next->scheduled && next->live > set->versions[index + 1].latest)
