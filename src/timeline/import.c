@@ -67,16 +67,13 @@ take_last(FswFlag *flag, FswEvidence *import)
 }
 
 /*
- * fsw_imports_set() - complete imported states, of evidence in order of time,
- * which it is not always afterwards.
- *
- * What was imported a little before it was made was made by then: clocks
- * differ.  Returns whether some still lack their variants.
+ * fsw_imports_set() - complete imported states, of evidence in order of time.
+ * Returns whether there are any that fsw_imports_lower() has to look at.
  */
 bool
 fsw_imports_set(FswFlag *flag)
 {
-	bool		untold = false;
+	bool		any = false;
 
 	for (int i = 0; i < flag->nevidence; i++)
 	{
@@ -85,16 +82,23 @@ fsw_imports_set(FswFlag *flag)
 		FSW_INTERRUPT();
 		if (piece->kind != FSW_EV_IMPORT)
 			continue;
-		if (piece->variants_untold && piece->state >= 0)
-			piece->variants_untold = !take_rest(flag, piece) && !take_last(flag, piece);
-		if (piece->at < flag->created_at && fsw_apart(flag->created_at, piece->at) <= FSW_CLOCKS)
-			piece->at = flag->created_at;
-		untold |= piece->variants_untold;
+		if (piece->variants_untold && piece->state >= 0 && take_rest(flag, piece))
+			piece->variants_untold = false;
+		else if (piece->variants_untold && piece->state >= 0)
+		{
+			/* near an instant, the rest or what was told last may not be read */
+			flag->early = true;
+			piece->variants_untold = !take_last(flag, piece);
+		}
+		any |= piece->variants_untold || piece->at < flag->created_at;
 	}
-	return untold;
+	return any;
 }
 
-/* What rests on an import whose variants nobody told is a guess in these. */
+/*
+ * What rests on an import whose variants nobody told is a guess in these, and
+ * what was imported before it was made was made by then: clocks differ.
+ */
 void
 fsw_imports_lower(const FswFlag *flag, FswTimeline *timeline)
 {
@@ -104,13 +108,15 @@ fsw_imports_lower(const FswFlag *flag, FswTimeline *timeline)
 	for (int i = 0; i < n; i++)
 	{
 		const FswPeriod *period = &old[i];
-		bool		guess = period->evidence >= 0 && flag->evidence[period->evidence].variants_untold &&
-			period->confidence > FSW_INFERRED;
+		const FswEvidence *import = period->evidence >= 0 && flag->evidence[period->evidence].kind == FSW_EV_IMPORT ?
+			&flag->evidence[period->evidence] : NULL;
+		FswPeriod	guess = *period;
 
 		FSW_INTERRUPT();
-		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
-						 guess ? FSW_INFERRED : period->confidence,
-						 guess ? FSW_CAUSE_VARIANTS : period->cause, period->evidence);
+		guess.confidence = FSW_INFERRED;
+		guess.cause = import != NULL && import->variants_untold ? FSW_CAUSE_VARIANTS : FSW_CAUSE_TORN;
+		fsw_timeline_put(timeline, period, FSW_NEVER, import != NULL && import->variants_untold ? FSW_FOREVER : flag->created_at,
+						 import != NULL && period->confidence > FSW_INFERRED ? &guess : NULL);
 	}
 	pfree(old);
 }

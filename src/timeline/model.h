@@ -213,7 +213,8 @@ struct FswFlag
 	bool		versioned;		/* published in versions */
 	bool		near;			/* of its versions, those near an instant, and
 								 * of overrides nothing from before them */
-	bool		early;			/* something arrived before it was told */
+	bool		early;			/* something arrived before it was told, or an
+								 * import lacks what may not be read */
 	int64		latest_audit_at;	/* latest audit entry of the project */
 	int			defaults;		/* state that the feature's defaults make */
 	bool		defaults_complete;	/* it was made so, and without variants */

@@ -18,6 +18,9 @@
 #include "src/timeline/act.h"
 #include "src/timeline/state_steps.h"
 
+/* The entry of a creation is dated so long before it, at most. */
+#define ENTRY_BEFORE	(2 * FSW_TASK_DELAY)
+
 /* A step behind all others, or while they are read from the last, before. */
 void
 fsw_steps_add(FswStateSteps *steps, int64 from, int state)
@@ -73,7 +76,7 @@ add_start(FswStateSteps *steps, const FswStepsFacts *facts)
 		return true;
 	/* the first event tells what it was created with */
 	if (first != FSW_FOREVER && facts->created_at >= fsw_after(first, -FSW_CREATION_TOLD))
-		return !has_untold(facts, fsw_after(facts->created_at, -FSW_CREATION_TOLD), first, first == event);
+		return !has_untold(facts, fsw_after(facts->created_at, -ENTRY_BEFORE), first, first == event);
 	if (facts->created_at >= facts->deleted_at ||
 		(steps->n == 0 && facts->created_at >= facts->environment_end(facts->source)))
 		return true;

@@ -477,13 +477,13 @@ fsw_timeline_build(FswFlag *flag)
 	FswTimeline *timeline = palloc0_object(FswTimeline);
 	FswTimeline **versioned = NULL;
 	FswScopeEvidence *scopes;
-	bool		untold;
+	bool		imports;
 
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	fsw_clock_set(flag);
 	if (flag->early)
 		qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
-	untold = fsw_imports_set(flag);
+	imports = fsw_imports_set(flag);
 	fsw_requests_place(flag);
 	qsort_arg(flag->evidence, flag->nevidence, sizeof(FswEvidence), compare_evidence, flag);
 	if (!flag->versioned)
@@ -519,7 +519,7 @@ fsw_timeline_build(FswFlag *flag)
 	}
 	pfree(scopes);
 	fsw_guessed_lower(flag, timeline);
-	if (untold && timeline->nperiods > 0)
+	if (imports && timeline->nperiods > 0)
 		fsw_imports_lower(flag, timeline);
 	return timeline;
 }
