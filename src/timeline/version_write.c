@@ -14,6 +14,9 @@
 /* What takes longer to arrive was late, or scheduled: nobody can tell. */
 #define PROMPT				INT64CONST(2500000)
 
+/* So many versions after one are looked at that may have been published before it. */
+#define SPREE				8
+
 /* How a stretch is written: to where, and what the next event says of it. */
 typedef struct Writing
 {
@@ -371,27 +374,43 @@ lower_imported(const Writing *writing, const FswVersions *set)
 }
 
 /*
- * What ends a stretch may have been live earlier than thought.  That an override
- * was removed is told by a list alone, and by an entry that has the time of the
- * task that wrote it: both are late where the queue stood still.
+ * When was an override that is gone since a version there for sure?  That it was
+ * removed is told by a list alone, and by an entry that has the time of the task
+ * that wrote it: both are late where the queue stood still.  What follows the
+ * version may have been told of later than it was published, as well.
  */
+static int64
+surely_there(const FswVersions *set, int index)
+{
+	int64		told = FSW_FOREVER;
+
+	for (int i = index; i < set->nversions && i <= index + SPREE; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		if (version->has_events || version->list == NULL || version->deleted >= 0)
+			continue;
+		told = Min(told, version->list_arrived);
+		if (version->entry != FSW_NEVER)
+			told = Min(told, version->entry);
+	}
+	return fsw_after(told, -FSW_LATE_ALONE);
+}
+
+/* What ends a stretch may have been live earlier than thought. */
 static void
 lower_before_end(const Writing *writing, const FswVersions *set)
 {
 	const FswStretch *next = writing->next;
-	const FswVersion *version = next->version >= 0 ? &set->versions[next->version] : NULL;
 	int64		earliest = next->earliest;
-	int64		told;
+	int64		there = FSW_FOREVER;
 
-	if (version != NULL && next->state == FSW_NOT_LIVE && !version->has_events && version->list != NULL && version->deleted < 0)
-	{
-		told = version->entry == FSW_NEVER ? version->list_arrived : Min(version->entry, version->list_arrived);
-		told = fsw_after(told, -FSW_LATE_ALONE);
-		if (set->flag->latest_audit_at == FSW_NEVER)
-			earliest = Min(earliest, told);
-		else if (told < Min(earliest, writing->to))
-			fsw_timeline_lower(writing->timeline, writing->first, told, writing->to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	}
+	if (next->version >= 0 && next->state == FSW_NOT_LIVE)
+		there = surely_there(set, next->version);
+	if (set->flag->latest_audit_at == FSW_NEVER && there != FSW_FOREVER && !set->versions[next->version].has_events)
+		earliest = Min(earliest, there);
+	else if (there < Min(earliest, writing->to))
+		fsw_timeline_lower(writing->timeline, writing->first, there, writing->to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	if (earliest < writing->to)
 		fsw_timeline_lower(writing->timeline, writing->first, earliest, writing->to, FSW_INFERRED,
 						   FSW_CAUSE_PUBLISHING);
