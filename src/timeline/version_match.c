@@ -480,19 +480,19 @@ assign_groups(Match *match, bool deleted)
 	}
 }
 
-/* When the first list of all arrived. */
+/* When the first version was told of, if any was. */
 static int64
-first_list(const FswFlag *flag)
+first_told(const FswFlag *flag)
 {
 	int64		arrived = FSW_FOREVER;
 
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		FSW_INTERRUPT();
-		if (flag->evidence[i].kind == FSW_EV_LIST)
+		if (flag->evidence[i].kind == FSW_EV_LIST || flag->evidence[i].kind == FSW_EV_VERSION)
 			arrived = Min(arrived, flag->evidence[i].arrived);
 	}
-	return arrived;
+	return arrived == FSW_FOREVER ? FSW_NEVER : arrived;
 }
 
 /*
@@ -506,7 +506,7 @@ static int64
 last_single_save(const FswFlag *flag)
 {
 	int64		alone = flag->latest_audit_at == FSW_NEVER && !flag->near ?
-		fsw_after(first_list(flag), -FSW_LATE_ALONE) : FSW_NEVER;
+		fsw_after(first_told(flag), -FSW_LATE_ALONE) : FSW_NEVER;
 
 	for (int i = flag->nevidence - 1; i >= 0; i--)
 	{
