@@ -391,7 +391,7 @@ place_list(FswVersions *set, int index)
  * A list that came late and would change what no event tells stands earlier:
  * a version that changes a state sends one.  So does a version that seems to
  * have been scheduled but was only told of late, if what follows its time
- * knows it.  Returns its new place.
+ * knows it, or what comes after it does not.  Returns its new place.
  */
 static int
 try_earlier(Search *search, int index)
@@ -403,17 +403,18 @@ try_earlier(Search *search, int index)
 	int			best = index;
 	int			first = index;
 	bool		missing;
+	bool		untold = changes_untold(search, index, &missing);
 	int64		least = versions[index].has_events || versions[index].deleted >= 0 ? versions[index].time :
 		fsw_after(versions[index].entry != FSW_NEVER ? versions[index].entry : versions[index].list_arrived,
 				  -FSW_ENTRY_DELAY);
 
-	if (!changes_untold(search, index, &missing))
-		return index;
 	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
 		   (versions[index].entry == FSW_NEVER || versions[first - 1].entry == FSW_NEVER ||
 			fsw_apart(versions[index].entry, versions[first - 1].entry) <= IN_ORDER))
 		first--;
 	fewest = try_range(search, first, end);
+	if (!untold && (!versions[index].has_events || fewest == 0))
+		return index;
 	if (missing)
 		fewest -= try_range(search, first, index + 1) - try_range(search, first, index);
 	for (int i = index; i > first; i--)
