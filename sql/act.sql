@@ -196,6 +196,24 @@ SELECT count(*) FROM told;
 SELECT * FROM forgotten;
 ROLLBACK;
 
+BEGIN;
+-- The event of a flag's making can come a second after it: there was nothing before it all the same.
+WITH made AS (
+    SELECT '{"feature": {"id": 750, "name": "slow", "type": "STANDARD", "project": {"id": 7, "name": "Shop"}, "default_enabled": false,
+        "initial_value": "first", "created_date": "2026-11-01T12:00:08.900000Z"}}'::jsonb AS made
+)
+SELECT pg_temp.deliver(pg_temp.entry(0, 1, 'zoe@example.com', 'Staging', 'ENVIRONMENT', 'New Environment created: Staging'), 2),
+    pg_temp.deliver(pg_temp.entry(1, 8.9, 'zoe@example.com', NULL, 'FEATURE', 'New Flag / Remote Config created: slow',
+        '{"related_object_id": 750, "project": {"id": 7, "name": "Shop", "prevent_flag_defaults": false}}'), 11),
+    pg_temp.deliver(pg_temp.entry(2, 10.2, 'zoe@example.com', 'Staging', 'FEATURE_STATE', 'New Flag / Remote Config created: slow'), 12),
+    pg_temp.deliver(pg_temp.change(10.2, 'zoe@example.com', 'Staging', 'slow', false, '"first"', made), 12.6),
+    pg_temp.deliver(pg_temp.entry(3, 60, 'zoe@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: slow'), 61),
+    pg_temp.deliver(pg_temp.change(60, 'zoe@example.com', 'Staging', 'slow', true, '"first"', made), 62)
+FROM made;
+SELECT at::time(3) AS at, action, object, enabled_before, value_before, enabled, value FROM flagsmith.history
+WHERE source = 'act' AND feature_id = 750 ORDER BY at;
+ROLLBACK;
+
 SELECT flagsmith._history_line('nothing', 1, 1, now());
 \echo :LAST_ERROR_SQLSTATE
 SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_person(NULL, 1), flagsmith._history_feature(NULL, 1),

@@ -112,6 +112,13 @@ period_of(const FswHistory *history, const Scope *scope, int64 at)
 	return best;
 }
 
+/* Is this but what the flag was made with?  Its making is told by an event up to two seconds later, and has nothing before it. */
+static bool
+is_of_making(const FswHistory *history, const FswPeriod *period, int64 at)
+{
+	return period->cause == FSW_CAUSE_DEFAULTS && fsw_apart(at, history->flag.created_at) <= INT64CONST(2000000);
+}
+
 /* Does one of the act's own deliveries tell the state, as if it had been there before?  One that has the time of a draft. */
 static bool
 is_of_act(const FswShownRow *row, ArrayType *act)
@@ -159,7 +166,7 @@ state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, co
 	history = fsw_history_read(reader, fsw_flag_facts_read(reader, environment, &feature), &asked, &at);
 	period = period_of(history, scope, at);
 	if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED ||
-		is_of_act(fsw_history_row(history, period), act))
+		is_of_making(history, period, at) || is_of_act(fsw_history_row(history, period), act))
 		return NULL;
 	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
 	fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
