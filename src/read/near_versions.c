@@ -522,7 +522,7 @@ is_saved_singly(const Window *window, const FswNear *near)
 			from = Min(from, window->flag->evidence[i].at);
 	}
 	return fsw_is_saved_singly(window->reading.reader, window->reading.flag_facts, window->reading.created_at,
-							   fsw_after(from, -FSW_SAME_ACT));
+							   fsw_after(from, -FSW_SAME_ACT), near->begun ? near->first_version : FSW_NEVER);
 }
 
 /* Is a user asked about, who may have been given an override? */

@@ -360,7 +360,8 @@ extern bool fsw_flag_has_own_webhook(FswReader *reader, const FswFlagFacts *flag
 extern bool fsw_flag_has_lists(FswReader *reader, const FswFlagFacts *flag_facts);
 
 /* single_save.c */
-extern bool fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from);
+extern bool fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from,
+								int64 removed_before);
 
 /* initial_value.c */
 extern Datum fsw_initial_value(Datum initial);

@@ -32,9 +32,9 @@ scan_saves(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, const 
 	return scan;
 }
 
-/* Is any of these entries, from an instant on, one of a save? */
+/* Is any of these entries, from an instant on, one of a save, or before another one of a removal? */
 static bool
-has_save(FswScan *scan, const FswFlagFacts *flag_facts, int64 created_at, int64 from)
+has_save(FswScan *scan, const FswFlagFacts *flag_facts, int64 created_at, int64 from, int64 removed_before)
 {
 	if (from != FSW_NEVER)
 		fsw_scan_key(scan, BTGreaterEqualStrategyNumber, TimestampTzGetDatum(from));
@@ -42,7 +42,7 @@ has_save(FswScan *scan, const FswFlagFacts *flag_facts, int64 created_at, int64 
 	while (fsw_scan_next(scan))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!fsw_scan_is(scan, EFFECT_kind, "removal") &&
+		if ((!fsw_scan_is(scan, EFFECT_kind, "removal") || fsw_scan_int64(scan, EFFECT_occurred_at, 0) < removed_before) &&
 			!fsw_scan_is(scan, EFFECT_kind, "feature_updated") && fsw_entry_is_of(scan, flag_facts) &&
 			fsw_flag_facts_has(flag_facts, created_at, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
 			return true;
@@ -68,7 +68,8 @@ is_of_segment(FswReader *reader, int64 hash)
 
 /* The same of the overrides by segments. */
 static bool
-has_override_save(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 name, int64 from)
+has_override_save(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 name, int64 from,
+				  int64 removed_before)
 {
 	int64		hash = 0;
 
@@ -85,7 +86,8 @@ has_override_save(FswReader *reader, const FswFlagFacts *flag_facts, int64 creat
 		if (!fsw_scan_next(scan))
 			return false;
 		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
-		if (is_of_segment(reader, hash) && has_save(scan_saves(reader, flag_facts, name, &hash), flag_facts, created_at, from))
+		if (is_of_segment(reader, hash) &&
+			has_save(scan_saves(reader, flag_facts, name, &hash), flag_facts, created_at, from, removed_before))
 			return true;
 	}
 	return true;
@@ -93,17 +95,19 @@ has_override_save(FswReader *reader, const FswFlagFacts *flag_facts, int64 creat
 
 /*
  * fsw_is_saved_singly() - is there an entry, from an instant on, that the
- * default or a segment's override of the flag was saved by itself?
+ * default or a segment's override of the flag was saved by itself?  That one was
+ * removed says so as well, before the first version, if that is given.
  */
 bool
-fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from)
+fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from,
+					int64 removed_before)
 {
 	for (int i = 0; i < flag_facts->feature.nnames && flag_facts->environment->has_project; i++)
 	{
 		int64		name = flag_facts->feature.names[i];
 
-		if (has_save(scan_saves(reader, flag_facts, name, NULL), flag_facts, created_at, from) ||
-			has_override_save(reader, flag_facts, created_at, name, from))
+		if (has_save(scan_saves(reader, flag_facts, name, NULL), flag_facts, created_at, from, removed_before) ||
+			has_override_save(reader, flag_facts, created_at, name, from, removed_before))
 			return true;
 	}
 	return false;

@@ -352,6 +352,8 @@ typedef struct FswNear
 	int64		exact_from;		/* so far it is certain which events are whose */
 	int64		exact_to;
 	bool		begun;			/* the first list of all is there */
+	int64		first_version;	/* result: the earliest instant of the first one
+								 * that is read */
 	int			at_last;		/* where no later event is: what the last list
 								 * of all says */
 	bool		since;			/* result: the run began at a settled event, */

@@ -470,6 +470,7 @@ fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope, Fs
 	Chain		chain;
 
 	near->since = near->until = false;
+	near->first_version = set->nversions > 0 ? set->versions[0].earliest : FSW_NEVER;
 	if (is_complete(flag, set, near))
 	{
 		near->exact_from = near->first;
