@@ -69,16 +69,8 @@ FROM (SELECT b.at, s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause,
 SQL
 }
 
-# Pages for one answer, in a session that has read before.
-sub pages
-{
-	my ($sql) = @_;
-	my ($hit) = $node->safe_psql('postgres', "$sql; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) $sql") =~ /shared hit=(\d+)/;
-
-	return $hit;
-}
-my $all = pages("SELECT * FROM flagsmith._flag_periods('dense', 2, 302)");
-my @pages = sort { $a <=> $b } map { pages("SELECT * FROM flagsmith.feature_state(2, 302, '" . at(6000e6 + 1000e6 * $_) . "')") } 0 .. 9;
+my $all = pages($node, "SELECT * FROM flagsmith._flag_periods('dense', 2, 302)");
+my @pages = sort { $a <=> $b } map { pages($node, "SELECT * FROM flagsmith.feature_state(2, 302, '" . at(6000e6 + 1000e6 * $_) . "')") } 0 .. 9;
 cmp_ok($pages[5], '<', $all / 2, "pages of an answer in the middle, of @pages, less than half of the $all for all periods");
 
 done_testing();

@@ -63,16 +63,8 @@ FROM (SELECT s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.sin
                  WHERE environment_id = 2) s USING (feature_id, scope)) q
 SQL
 
-# Pages for one answer, in a session that has read before.
-sub pages
-{
-	my ($sql) = @_;
-	my ($hit) = $node->safe_psql('postgres', "$sql; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) $sql") =~ /shared hit=(\d+)/;
-
-	return $hit;
-}
-my @all = map { pages("SELECT * FROM flagsmith._flag_periods('now', 2, $_)") } $long .. $long + $nlong - 1;
-my @few = map { pages("SELECT * FROM flagsmith.feature_state(2, $_)") } $long .. $long + $nlong - 1;
+my @all = map { pages($node, "SELECT * FROM flagsmith._flag_periods('now', 2, $_)") } $long .. $long + $nlong - 1;
+my @few = map { pages($node, "SELECT * FROM flagsmith.feature_state(2, $_)") } $long .. $long + $nlong - 1;
 cmp_ok(scalar(grep { $few[$_] * 4 < $all[$_] } 0 .. $#all), '>=', 1, "of some little is read: pages @few, of @all");
 
 done_testing();

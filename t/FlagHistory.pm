@@ -8,7 +8,7 @@ use Exporter 'import';
 use JSON::PP;
 use Test::More;
 
-our @EXPORT = qw(at entry state event history keep_periods none_differs number take_in);
+our @EXPORT = qw(at entry state event history keep_periods none_differs number pages take_in);
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $audit_id = 0;
@@ -234,6 +234,15 @@ WINDOW r AS (PARTITION BY p.environment_id, p.feature_id, p.scope, p.run);
 CREATE INDEX ON period (environment_id, feature_id, scope, "from");
 SQL
 	return;
+}
+
+# How many pages an answer reads, in a session that has read before.
+sub pages
+{
+	my ($node, $sql) = @_;
+	my ($hit) = $node->safe_psql('postgres', "$sql; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) $sql") =~ /shared hit=(\d+)/;
+
+	return $hit;
 }
 
 # Of a query that gives how many were compared, how many differ and one of these.
