@@ -269,7 +269,7 @@ lower_holes(const FswHistoryReading *reading)
 	if (from == FSW_FOREVER)
 		return;
 	/* that there is no other override, a list alone tells */
-	if (flag->near && (reading->asked->nsegments > 0 || reading->asked->identity != NULL))
+	if (flag->near && fsw_is_about_overrides(reading->asked))
 		from = Min(from, last_list(flag, until));
 	fsw_holes_read(reading->reader, environment, from, until);
 	fsw_holes_lower(flag, history->timeline, environment->nholes, environment->holes);
@@ -320,7 +320,7 @@ read_events(FswHistoryReading *reading)
 		FswScan    *scan = fsw_scan_scope(reading, NULL);
 
 		(void) read_changes(reading, scan, ForwardScanDirection, false, PG_INT32_MAX);
-		if (asked->everything || flag_facts->versioned || asked->nsegments > 0 || asked->identity != NULL)
+		if (asked->everything || flag_facts->versioned || fsw_is_about_overrides(asked))
 			read_overrides(reading, asked->everything || asked->identity != NULL);
 	}
 

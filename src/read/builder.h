@@ -153,7 +153,6 @@ extern void fsw_beside_end(FswBeside *beside);
 
 /* told.c */
 extern void fsw_read_told_scopes(FswHistoryReading *reading);
-extern bool fsw_next_told(FswHistoryReading *reading, int64 feature_name, bool *begun, int64 *hash);
 extern bool fsw_is_shared_name(FswHistoryReading *reading, int64 segment_id, int64 hash, int64 at);
 
 /* audit.c */

@@ -155,6 +155,29 @@ fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, 
 	return scan;
 }
 
+/*
+ * fsw_next_told() - leap to the next override of the flag that entries under a
+ * name tell, by the hash of its scope; false behind the last.  begun is false
+ * before the first.
+ */
+bool
+fsw_next_told(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, bool *begun, int64 *hash)
+{
+	FswScan    *scan = fsw_scan_entries(reader, flag_facts, name, false);
+
+	CHECK_FOR_INTERRUPTS();
+	if (*begun)
+		fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(*hash));
+	else
+		fsw_scan_key_null(scan, false);
+	fsw_scan_begin(scan, ForwardScanDirection);
+	if (!fsw_scan_next(scan))
+		return false;
+	*hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
+	*begun = true;
+	return true;
+}
+
 /* The first columns of the index: the entries of versions of an environment. */
 static FswScan *
 scan_published(FswReader *reader, const FswEnvironment *environment)

@@ -119,7 +119,7 @@ read_all_names(FswHistoryReading *reading, int64 feature_name, StateNames *names
 	int64		hash = 0;
 	bool		begun = false;
 
-	while (names->limit > 0 && fsw_next_told(reading, feature_name, &begun, &hash))
+	while (names->limit > 0 && fsw_next_told(reading->reader, reading->flag_facts, feature_name, &begun, &hash))
 		read_names(reading, feature_name, hash, names);
 }
 

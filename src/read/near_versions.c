@@ -525,13 +525,6 @@ is_saved_singly(const Window *window, const FswNear *near)
 							   fsw_after(from, -FSW_SAME_ACT), near->begun ? near->first_version : FSW_NEVER);
 }
 
-/* Is a user asked about, who may have been given an override? */
-static bool
-is_about_overrides(const FswAsked *asked)
-{
-	return asked->nsegments > 0 || asked->identity != NULL;
-}
-
 /* Did any event ever tell of an override of the flag? */
 static bool
 has_overrides(FswReader *reader, const FswFlagFacts *flag_facts)
@@ -572,7 +565,7 @@ try_near(Window *window, int depth)
 	window->reading.first = near.first;
 	history = fsw_history_build(&window->reading);
 	if (!fsw_near_is_sure(&history->flag, history->timeline, 0, &near) || is_saved_singly(window, &near) ||
-		(is_about_overrides(window->reading.asked) && !fsw_near_tells_absence(&history->flag, history->timeline, &near)))
+		(fsw_is_about_overrides(window->reading.asked) && !fsw_near_tells_absence(&history->flag, history->timeline, &near)))
 		return NULL;
 	periods = history->timeline->periods;
 	if (near.since)
@@ -656,7 +649,7 @@ FswHistory *
 fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked, int64 at)
 {
 	if (flag_facts->nwebhooks == 0 || flag_facts->nremovals > 0 ||
-		(is_about_overrides(asked) && has_overrides(reader, flag_facts)))
+		(fsw_is_about_overrides(asked) && has_overrides(reader, flag_facts)))
 		return NULL;
 	return at == FSW_FOREVER ? read_last(reader, flag_facts, asked) : read_exactly(reader, flag_facts, asked, at, 0);
 }

@@ -153,6 +153,13 @@ typedef struct FswAsked
 	char	  **identities;
 } FswAsked;
 
+/* Is a user asked about, who may have been given an override? */
+static inline bool
+fsw_is_about_overrides(const FswAsked *asked)
+{
+	return asked->nsegments > 0 || asked->identity != NULL;
+}
+
 /*
  * Around one instant, this many pieces of evidence to either side are read at
  * most.  At most 5 events of one scope overlap in a busy installation; the
@@ -349,6 +356,7 @@ extern int64 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received
 extern void fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts);
 extern FswScan *fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name,
 								 bool of_project);
+extern bool fsw_next_told(FswReader *reader, const FswFlagFacts *flag_facts, int64 name, bool *begun, int64 *hash);
 extern FswScan *fsw_scan_versions(FswReader *reader, const FswFlagFacts *flag_facts, int64 name);
 extern bool fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts);
 

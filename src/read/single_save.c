@@ -72,20 +72,12 @@ has_override_save(FswReader *reader, const FswFlagFacts *flag_facts, int64 creat
 				  int64 removed_before)
 {
 	int64		hash = 0;
+	bool		begun = false;
 
 	for (int i = 0; i < MANY_OVERRIDES; i++)
 	{
-		FswScan    *scan = fsw_scan_entries(reader, flag_facts, name, false);
-
-		CHECK_FOR_INTERRUPTS();
-		if (i == 0)
-			fsw_scan_key_null(scan, false);
-		else
-			fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(hash));
-		fsw_scan_begin(scan, ForwardScanDirection);
-		if (!fsw_scan_next(scan))
+		if (!fsw_next_told(reader, flag_facts, name, &begun, &hash))
 			return false;
-		hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
 		if (is_of_segment(reader, hash) &&
 			has_save(scan_saves(reader, flag_facts, name, &hash), flag_facts, created_at, from, removed_before))
 			return true;

@@ -291,28 +291,6 @@ known_identities(FswHistoryReading *reading, int *n)
 	return hashes;
 }
 
-/*
- * fsw_next_told() - leap to the next override of the flag that entries tell,
- * by the hash of its scope; false behind the last.  begun is false before the first.
- */
-bool
-fsw_next_told(FswHistoryReading *reading, int64 feature_name, bool *begun, int64 *hash)
-{
-	FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, feature_name, false);
-
-	CHECK_FOR_INTERRUPTS();
-	if (*begun)
-		fsw_scan_key(scan, BTGreaterStrategyNumber, Int64GetDatum(*hash));
-	else
-		fsw_scan_key_null(scan, false);
-	fsw_scan_begin(scan, ForwardScanDirection);
-	if (!fsw_scan_next(scan))
-		return false;
-	*hash = fsw_scan_int64(scan, EFFECT_scope_hash, 0);
-	*begun = true;
-	return true;
-}
-
 /* All overrides of the flag that entries tell. */
 static void
 make_all(FswHistoryReading *reading, int64 feature_name, const int64 *known, int nknown)
@@ -320,7 +298,7 @@ make_all(FswHistoryReading *reading, int64 feature_name, const int64 *known, int
 	int64		hash = 0;
 	bool		begun = false;
 
-	while (fsw_next_told(reading, feature_name, &begun, &hash))
+	while (fsw_next_told(reading->reader, reading->flag_facts, feature_name, &begun, &hash))
 	{
 		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), fsw_compare_int64) == NULL)
 			make_scope(reading, feature_name, hash);

@@ -22,9 +22,6 @@
  */
 #define TASK_USUAL			INT64CONST(5000000)
 
-/* How much the clocks of sender and receiver may differ. */
-#define CLOCKS				INT64CONST(1000000)
-
 /* Between asking for a page and its being made. */
 #define IMPORT_TAKES		INT64CONST(2000000)
 
@@ -82,7 +79,7 @@ choose_body(const FswScopeEvidence *scope, int first, int last, bool *sure)
 	for (int i = last - 1; i >= first; i--)
 	{
 		FSW_INTERRUPT();
-		if (next_at != FSW_FOREVER && fsw_after(scope->bodies[i]->arrived, CLOCKS) >= next_at)
+		if (next_at != FSW_FOREVER && fsw_after(scope->bodies[i]->arrived, FSW_CLOCKS) >= next_at)
 			continue;
 		body = scope->bodies[i];
 		for (int j = i - 1; j >= first && *sure; j--)
@@ -165,7 +162,7 @@ weigh_alone(FswAct *act)
 	if (act->by_nobody)
 	{
 		act->first_entry = Min(act->first_entry, fsw_after(act->at, -FSW_LATE_ALONE));
-		act->unsure_until = Max(act->unsure_until, fsw_after(act->arrived, CLOCKS));
+		act->unsure_until = Max(act->unsure_until, fsw_after(act->arrived, FSW_CLOCKS));
 	}
 	else if (act->before != FSW_NOT_TOLD && fsw_apart(act->arrived, act->at) > TASK_REACH)
 		act->unsure_until = Max(act->unsure_until, act->arrived);
@@ -195,7 +192,7 @@ is_untold_change(const FswFlag *flag, const FswScopeEvidence *scope, int first, 
 	const FswEvidence *body = scope->bodies[first];
 	const FswState *state = &flag->states[Max(body->state, 0)];
 	int64		from = fsw_after(body->arrived, -TASK_USUAL);
-	int64		to = fsw_after(scope->bodies[last - 1]->arrived, CLOCKS);
+	int64		to = fsw_after(scope->bodies[last - 1]->arrived, FSW_CLOCKS);
 	bool		value = false;
 	bool		variants = false;
 	int			option;
@@ -220,21 +217,16 @@ static FswAct
 act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int last)
 {
 	FswEvidence *body = scope->bodies[first];
-	FswAct		act = {0};
+	FswAct		act = fsw_act_at(body->at);
 	bool		torn = false;
 	bool		imported = false;
 	bool		sure;
 
-	act.at = body->at;
 	act.arrived = body->arrived;
 	act.confidence = FSW_CONFIRMED;
 	act.cause = FSW_CAUSE_EVENT;
 	act.told = true;
 	act.by_nobody = true;
-	act.first_entry = FSW_FOREVER;
-	act.first_part = FSW_FOREVER;
-	act.last_part = FSW_NEVER;
-	act.unsure_until = FSW_NEVER;
 	for (int i = first; i < last; i++)
 	{
 		FSW_INTERRUPT();
@@ -294,15 +286,8 @@ entry_is_reported(const FswScopeEvidence *scope, const FswEvidence *entry)
 static bool
 act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEvidence *entry, FswAct *act)
 {
-	memset(act, 0, sizeof(FswAct));
-	act->at = entry->at;
-	act->arrived = entry->at;
-	act->read = entry->at;
-	act->before = FSW_NOT_TOLD;
+	*act = fsw_act_at(entry->at);
 	act->first_entry = entry->at;
-	act->first_part = FSW_FOREVER;
-	act->last_part = FSW_NEVER;
-	act->unsure_until = FSW_NEVER;
 	act->evidence = entry - flag->evidence;
 	if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
 	{
@@ -345,7 +330,7 @@ doubt_read(FswAct *act, int64 at)
 {
 	if (act->arrived > at)
 		doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
-	else if (fsw_after(act->arrived, CLOCKS) > at)
+	else if (fsw_after(act->arrived, FSW_CLOCKS) > at)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 }
 
@@ -376,7 +361,7 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	 */
 	if (next_told && next->first_part != FSW_FOREVER &&
 		(states[next->state].rest == states[act->state].rest || (next->several && !same) ||
-		 (fsw_apart(act->arrived, next->first_part) <= CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
+		 (fsw_apart(act->arrived, next->first_part) <= FSW_CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
 		doubt_read(act, next->first_part);
 	if (next != NULL && !next->told && next->about_part)
 		doubt_read(act, next->at);
@@ -392,7 +377,7 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	if (!act->exact && !act->value_told && !act->share_told && act->cause != FSW_CAUSE_IMPORT &&
 		((late && act->by_nobody && act->first_entry == FSW_FOREVER) ||
 		 ((late || other) && next != NULL && flag->latest_audit_at > act->at &&
-		  fsw_after(act->arrived, CLOCKS) >= next->first_entry)))
+		  fsw_after(act->arrived, FSW_CLOCKS) >= next->first_entry)))
 		doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
@@ -402,7 +387,7 @@ has_option(const FswFlag *flag, const FswAct *act, const FswAct *later)
 {
 	int			option = fsw_timeline_first(flag->options, flag->noptions, act->at);
 
-	return option < flag->noptions && flag->options[option] <= fsw_after(later->read, CLOCKS);
+	return option < flag->noptions && flag->options[option] <= fsw_after(later->read, FSW_CLOCKS);
 }
 
 /*
@@ -477,13 +462,12 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 static bool
 is_other_by_options(const FswFlag *flag, FswScopeKind kind, const FswAct *act, const FswAct *import)
 {
-	const FswState *was = &flag->states[act->state];
-	const FswState *is = &flag->states[import->state];
 	const int64 *times = kind == FSW_SCOPE_DEFAULT ? flag->options : flag->removed;
 	int			n = kind == FSW_SCOPE_DEFAULT ? flag->noptions : flag->nremoved;
 	int			first = fsw_timeline_first(times, n, act->at);
 
-	return was->enabled == is->enabled && was->value == is->value && first < n && times[first] <= import->at;
+	return fsw_same_but_variants(&flag->states[act->state], &flag->states[import->state]) &&
+		first < n && times[first] <= import->at;
 }
 
 /*
@@ -497,7 +481,7 @@ weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 	if (!act->told || act->evidence < 0 || act->state < 0 || !previous->told || previous->evidence < 0 ||
 		previous->state < 0 || flag->states[previous->state].nvariants == flag->states[act->state].nvariants ||
 		(has_option(flag, previous, act) &&
-		 !fsw_variants_miscounted(flag, act->at, fsw_after(act->read, CLOCKS), flag->states[act->state].nvariants)))
+		 !fsw_variants_miscounted(flag, act->at, fsw_after(act->read, FSW_CLOCKS), flag->states[act->state].nvariants)))
 		return;
 	doubt(previous, FSW_INFERRED, FSW_CAUSE_VARIANTS);
 	act->unsure_until = Max(act->unsure_until, act->read);

@@ -60,6 +60,14 @@ extern FswAct *fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidenc
 /* start.c */
 extern int	fsw_start_add(const FswFlag *flag, int index, FswAct *acts, int nacts);
 
+/* An act of an instant, of which no entry is known yet. */
+static inline FswAct
+fsw_act_at(int64 at)
+{
+	return (FswAct) {.at = at,.arrived = at,.read = at,.before = FSW_NOT_TOLD,.first_entry = FSW_FOREVER,
+		.first_part = FSW_FOREVER,.last_part = FSW_NEVER,.unsure_until = FSW_NEVER,.evidence = -1};
+}
+
 /* period.c */
 extern void fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,
 							FswTimeline *timeline);

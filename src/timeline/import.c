@@ -40,8 +40,7 @@ take_rest(FswFlag *flag, FswEvidence *import)
 		FSW_INTERRUPT();
 		if (!tells_variants(piece, import->scope))
 			continue;
-		if (piece->kind != FSW_EV_IMPORT || flag->states[piece->state].enabled != state->enabled ||
-			flag->states[piece->state].value != state->value)
+		if (piece->kind != FSW_EV_IMPORT || !fsw_same_but_variants(&flag->states[piece->state], state))
 			return false;
 		import->state = piece->state;
 		return true;

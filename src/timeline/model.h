@@ -139,6 +139,13 @@ typedef struct FswState
 	uint64		content;		/* hash of it all, for ties */
 } FswState;
 
+/* Are two states the same, whatever their variants? */
+static inline bool
+fsw_same_but_variants(const FswState *a, const FswState *b)
+{
+	return a->enabled == b->enabled && a->value == b->value;
+}
+
 typedef enum FswEvidenceKind
 {
 	FSW_EV_BODY,				/* a flag event with a state */

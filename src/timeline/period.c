@@ -102,7 +102,8 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 /*
  * Where the next event or import has seen all these changes, none of them is
  * missing and no percentage was saved with it, it tells the variants of the time
- * before it, from the last of them on.  What comes after that has no say: near an instant it is not read.
+ * before it, from the last of them on.  What comes after that has no say: near
+ * an instant it is not read.
  */
 static void
 tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const FswAct *act, int state, const FswAct *next)

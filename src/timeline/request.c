@@ -89,15 +89,19 @@ take_draft(const FswEvidence *entry, FswEvidence **drafts, int ndrafts)
 	return taken;
 }
 
-/* Does a draft say that what another one brought was there before it, and not the other way round? */
+/* Does a draft say that what another one brought was there before it? */
 static bool
-follows(const FswFlag *flag, const FswEvidence *draft, const FswEvidence *other, bool back)
+knows(const FswFlag *flag, const FswEvidence *draft, const FswEvidence *other)
 {
-	const FswState *before = &flag->states[Max(draft->before, 0)];
-	const FswState *state = &flag->states[Max(other->state, 0)];
+	return draft->before >= 0 && other->state >= 0 &&
+		fsw_same_but_variants(&flag->states[draft->before], &flag->states[other->state]);
+}
 
-	return draft->before >= 0 && other->state >= 0 && before->enabled == state->enabled && before->value == state->value &&
-		(back || !follows(flag, other, draft, true));
+/* Does a draft know another one, and not the other way round? */
+static bool
+follows(const FswFlag *flag, const FswEvidence *draft, const FswEvidence *other)
+{
+	return knows(flag, draft, other) && !knows(flag, other, draft);
 }
 
 /*
@@ -131,9 +135,9 @@ assign_drafts(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvide
 			FswEvidence *later = assigned[j];
 
 			FSW_INTERRUPT();
-			if (!can_be_of(later, entries[i]) || !can_be_of(assigned[i], entries[j]) || follows(flag, later, assigned[i], false))
+			if (!can_be_of(later, entries[i]) || !can_be_of(assigned[i], entries[j]) || follows(flag, later, assigned[i]))
 				continue;
-			if (!follows(flag, assigned[i], later, false))
+			if (!follows(flag, assigned[i], later))
 			{
 				later->guessed = assigned[i]->guessed = true;
 				if (later->arrived >= assigned[i]->arrived)

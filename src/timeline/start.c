@@ -56,13 +56,12 @@ weigh_creation(const FswFlag *flag, FswAct *acts, int nacts)
 	for (int i = 0; i < nacts; i++)
 	{
 		FswAct	   *act = &acts[i];
-		const FswState *told = &flag->states[Max(act->state, 0)];
 
 		FSW_INTERRUPT();
 		if (!act->told || act->state < 0)
 			continue;
 		if (act->evidence >= 0 && flag->defaults >= 0 && !flag->clone &&
-			(told->enabled != flag->states[flag->defaults].enabled || told->value != flag->states[flag->defaults].value))
+			!fsw_same_but_variants(&flag->states[act->state], &flag->states[flag->defaults]))
 			act->unsure_until = Max(act->unsure_until, act->read);
 		return;
 	}
@@ -90,20 +89,11 @@ int
 fsw_start_add(const FswFlag *flag, int index, FswAct *acts, int nacts)
 {
 	const FswScope *scope = &flag->scopes[index];
-	FswAct		start = {0};
+	FswAct		start = fsw_act_at(scope->created_at);
 	int			ncreated = 0;
 
 	if (scope->created_at == FSW_NEVER)
 		return nacts;
-	start.at = scope->created_at;
-	start.arrived = scope->created_at;
-	start.read = scope->created_at;
-	start.before = FSW_NOT_TOLD;
-	start.first_entry = FSW_FOREVER;
-	start.first_part = FSW_FOREVER;
-	start.last_part = FSW_NEVER;
-	start.unsure_until = FSW_NEVER;
-	start.evidence = -1;
 	start.told = true;
 	start.state = FSW_NOT_TOLD;
 	start.cause = FSW_CAUSE_UNTOLD_START;

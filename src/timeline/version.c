@@ -201,8 +201,7 @@ begin_initial(Carry *carry)
 	}
 	else if (start.state >= 0 && flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER &&
 			 flag->created_at != FSW_NEVER && !flag->start_untold &&
-			 states[flag->defaults].enabled == states[start.state].enabled &&
-			 states[flag->defaults].value == states[start.state].value)
+			 fsw_same_but_variants(&states[flag->defaults], &states[start.state]))
 		start.confidence = FSW_CONFIRMED;
 
 	stretch = begin_stretch(carry, 0, -1, start.state, start.confidence, start.cause, start.evidence);
@@ -285,8 +284,7 @@ is_misfit(Carry *carry, const FswEvidence *event, int was, const FswStretch *hel
 
 	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
 		return false;
-	if (was < 0 || event->before < 0 || held == NULL ||
-		states[was].enabled != states[event->before].enabled || states[was].value != states[event->before].value)
+	if (was < 0 || event->before < 0 || held == NULL || !fsw_same_but_variants(&states[was], &states[event->before]))
 		return true;
 	/* by what is near an instant, the state may have begun at another one */
 	carry->set.depends |= flag->near;

@@ -499,8 +499,8 @@ first_told(const FswFlag *flag)
  * When a state was saved by itself for the last time, with all parts of that
  * act.  Versions are switched on once and for all, so that an event of that
  * time or before it is of none; the entry of a version that sent no event
- * would else draw it over.  Where no entries come, so would the first list: an
- * event that was told long before that was saved by itself.
+ * would else draw it over.  Where no entries come, so would the first that
+ * was told of a version: an event that came long before was saved by itself.
  */
 static int64
 last_single_save(const FswFlag *flag)

@@ -24,8 +24,7 @@ differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
 {
 	int			option;
 
-	if (was < 0 || event->before < 0 || flag->states[was].enabled != flag->states[event->before].enabled ||
-		flag->states[was].value != flag->states[event->before].value)
+	if (was < 0 || event->before < 0 || !fsw_same_but_variants(&flag->states[was], &flag->states[event->before]))
 		return false;
 	option = fsw_timeline_first(flag->options, flag->noptions, event->at);
 	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
@@ -67,7 +66,7 @@ static bool
 has_other_options(const FswFlag *flag, int was, int is)
 {
 	return was >= 0 && is >= 0 && flag->noptions > 0 && flag->states[was].nvariants != flag->states[is].nvariants &&
-		flag->states[was].enabled == flag->states[is].enabled && flag->states[was].value == flag->states[is].value;
+		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
 }
 
 /* Weigh the states that a list does not have; they are taken to be as it says. */

@@ -33,12 +33,10 @@ static bool
 contradicts_start(const FswVersions *set, const FswEvidence *event)
 {
 	const FswFlag *flag = set->flag;
-	const FswState *states = flag->states;
 
 	return !flag->near && event->scope == 0 && event->before >= 0 && flag->defaults >= 0 && !flag->start_untold &&
 		flag->created_at != FSW_NEVER && flag->latest_audit_at != FSW_NEVER && set->begin == FSW_NEVER &&
-		(states[event->before].enabled != states[flag->defaults].enabled ||
-		 states[event->before].value != states[flag->defaults].value);
+		!fsw_same_but_variants(&flag->states[event->before], &flag->states[flag->defaults]);
 }
 
 /* Count what does not fit of a version's events, and carry their states. */
@@ -408,12 +406,14 @@ try_earlier(Search *search, int index)
 		fsw_after(versions[index].entry != FSW_NEVER ? versions[index].entry : versions[index].list_arrived,
 				  -FSW_ENTRY_DELAY);
 
+	if (!untold && !versions[index].has_events)
+		return index;
 	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
 		   (versions[index].entry == FSW_NEVER || versions[first - 1].entry == FSW_NEVER ||
 			fsw_apart(versions[index].entry, versions[first - 1].entry) <= IN_ORDER))
 		first--;
 	fewest = try_range(search, first, end);
-	if (!untold && (!versions[index].has_events || fewest == 0))
+	if (!untold && fewest == 0)
 		return index;
 	if (missing)
 		fewest -= try_range(search, first, index + 1) - try_range(search, first, index);

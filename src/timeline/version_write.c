@@ -123,13 +123,9 @@ static bool
 contradicts_defaults(const Writing *writing)
 {
 	const FswFlag *flag = writing->flag;
-	const FswState *told;
 
-	if (flag->defaults < 0 || flag->clone || writing->stretch->state < 0)
-		return false;
-	told = &flag->states[writing->stretch->state];
-	return told->enabled != flag->states[flag->defaults].enabled ||
-		told->value != flag->states[flag->defaults].value;
+	return flag->defaults >= 0 && !flag->clone && writing->stretch->state >= 0 &&
+		!fsw_same_but_variants(&flag->states[writing->stretch->state], &flag->states[flag->defaults]);
 }
 
 /*
@@ -367,7 +363,7 @@ lower_imported(const Writing *writing, const FswVersions *set)
 		return;
 	/* or its variants did, as entries tell */
 	if (writing->noptions > 0 && stretch->state >= 0 && next->state >= 0 &&
-		states[stretch->state].enabled == states[next->state].enabled && states[stretch->state].value == states[next->state].value)
+		fsw_same_but_variants(&states[stretch->state], &states[next->state]))
 		return;
 	fsw_timeline_lower(writing->timeline, writing->first, Max(stretch->latest, stretch->last_listed), writing->to,
 					   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
