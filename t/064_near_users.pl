@@ -15,7 +15,7 @@ note("FSW_SEED=$seed repeats this run");
 srand($seed);
 
 my $node = start_node('near_users');
-my $acts = $ENV{FSW_NEAR_ACTS} // 60;
+my $acts = $ENV{FSW_NEAR_ACTS} // 36;
 my @told;
 my @after;
 my %flag = (
@@ -26,7 +26,7 @@ my %flag = (
 	unlisted => [ 105, unlisted => 0.3, pace => 20, deleted => 0 ],
 	scheduled => [ 106, scheduled => 0.1, pace => 20, deleted => 0 ],
 	deleted => [ 107, pace => 20, deleted => 1 ],
-	long => [ 108, acts => 150, pace => 20, lost => 0, deleted => 0 ],
+	long => [ 108, acts => 110, pace => 20, lost => 0, deleted => 0 ],
 	# lists show overrides of which no event came
 	untold => [ 109, overrides => 0.3, pace => 20, lost => 0, deleted => 0 ],
 	rarely => [ 110, overrides => 0.05, pace => 20, lost => 0.02, unlisted => 0.05, deleted => 0 ]);
