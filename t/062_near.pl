@@ -57,14 +57,11 @@ foreach my $name (sort keys %flag)
 {
 	my $feature = $flag{$name}[0];
 
-	none_differs($node, "the default of a $name history", <<"SQL", 20);
-SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT b.at, s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
-          (p.enabled, p.value, p.variants, p.confidence, p.cause, p.since, p.until, p.changed_by, p.delivery_id) AS bad
-      FROM (SELECT DISTINCT v.at + d * interval '1 us' AS at FROM period p, LATERAL (VALUES (p."from"), (p."to")) v (at), generate_series(-1, 1) d
-            WHERE p.feature_id = $feature AND p.scope = '' AND v.at IS NOT NULL) b
-      JOIN period p ON p.feature_id = $feature AND p.scope = '' AND p."from" <= b.at AND (b.at < p."to" OR p."to" IS NULL) AND NOT p.removed
-      LEFT JOIN LATERAL flagsmith.feature_state(2, $feature, b.at) s ON true) q
+	as_periods($node, "the default of a $name history", <<"SQL", 20);
+(SELECT DISTINCT v.at + d * interval '1 us' AS at FROM period p, LATERAL (VALUES (p."from"), (p."to")) v (at), generate_series(-1, 1) d
+      WHERE p.feature_id = $feature AND p.scope = '' AND v.at IS NOT NULL) b
+JOIN period p ON p.feature_id = $feature AND p.scope = '' AND p."from" <= b.at AND (b.at < p."to" OR p."to" IS NULL) AND NOT p.removed
+LEFT JOIN LATERAL flagsmith.feature_state(2, $feature, b.at) s ON true
 SQL
 }
 

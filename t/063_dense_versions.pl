@@ -58,14 +58,11 @@ keep_periods($node);
 
 for my $feature (301, 302)
 {
-	none_differs($node, "the default of flag $feature around all of its versions", <<"SQL", 300);
-SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
-FROM (SELECT b.at, s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
-          (p.enabled, p.value, p.variants, p.confidence, p.cause, p.since, p.until, p.changed_by, p.delivery_id) AS bad
-      FROM (SELECT DISTINCT v.at + d * interval '1 us' AS at FROM period p, LATERAL (VALUES (p."from"), (p."to")) v (at), generate_series(-1, 1) d
-            WHERE p.feature_id = $feature AND v.at IS NOT NULL) b
-      JOIN period p ON p.feature_id = $feature AND p.scope = '' AND p."from" <= b.at AND (b.at < p."to" OR p."to" IS NULL) AND NOT p.removed
-      LEFT JOIN LATERAL flagsmith.feature_state(2, $feature, b.at) s ON true) q
+	as_periods($node, "the default of flag $feature around all of its versions", <<"SQL", 300);
+(SELECT DISTINCT v.at + d * interval '1 us' AS at FROM period p, LATERAL (VALUES (p."from"), (p."to")) v (at), generate_series(-1, 1) d
+      WHERE p.feature_id = $feature AND v.at IS NOT NULL) b
+JOIN period p ON p.feature_id = $feature AND p.scope = '' AND p."from" <= b.at AND (b.at < p."to" OR p."to" IS NULL) AND NOT p.removed
+LEFT JOIN LATERAL flagsmith.feature_state(2, $feature, b.at) s ON true
 SQL
 }
 

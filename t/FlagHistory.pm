@@ -8,7 +8,7 @@ use Exporter 'import';
 use JSON::PP;
 use Test::More;
 
-our @EXPORT = qw(at entry state event history keep_periods none_differs number pages take_in);
+our @EXPORT = qw(as_periods at entry state event history keep_periods none_differs number pages take_in);
 
 my $json = JSON::PP->new->canonical->allow_nonref;
 my $audit_id = 0;
@@ -253,6 +253,20 @@ sub none_differs
 
 	cmp_ok($n, '>=', $least, "$what: $n");
 	is($bad, 0, "$what: none differs") or diag($first);
+	return;
+}
+
+# Of answers s joined with the periods p that keep_periods() kept, at least so many: each is what its period says.
+sub as_periods
+{
+	my ($node, $what, $joined, $least) = @_;
+
+	none_differs($node, $what, <<"SQL", $least);
+SELECT count(*), count(*) FILTER (WHERE bad), min(q::text) FILTER (WHERE bad)
+FROM (SELECT s, p, (s.enabled, s.value, s.variants, s.confidence, s.cause, s.since, s.next_change, s.changed_by, s.delivery_id) IS DISTINCT FROM
+          (p.enabled, p.value, p.variants, p.confidence, p.cause, p.since, p.until, p.changed_by, p.delivery_id) AS bad
+      FROM $joined) q
+SQL
 	return;
 }
 
