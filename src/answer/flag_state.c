@@ -374,49 +374,55 @@ read_meant(FswReader *reader, const FswQuestion *question, int64 at,
  * What a user in these segments, or of this identity, was given, and how sure
  * that is: no surer than any scope that had to be looked at on the way.
  */
-static Datum
-feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
+static void
+write_answer(Output *output, FswReader *reader, FunctionCallInfo fcinfo, const FswQuestion *question)
 {
-	Output		output = output_begin(fcinfo);
 	FswAsked	asked = {0};
-	FswReader  *reader;
 	FswHistory *history;
 	const FswPair *pair = NULL;
 	const FswPeriod *period;
 	char	   *identity = NULL;
 	FswConfidence lowest = FSW_CONFIRMED;
 	FswScopeKind kind;
-	int64		at;
+	int64		at = PG_GETARG_TIMESTAMPTZ(2);
 
-	if (PG_ARGISNULL(2))
-		return (Datum) 0;
-	at = PG_GETARG_TIMESTAMPTZ(2);
 	if (!PG_ARGISNULL(3))
 		ask_segments(&asked, PG_GETARG_ARRAYTYPE_P(3));
 	if (!PG_ARGISNULL(4))
 		identity = text_to_cstring(PG_GETARG_TEXT_PP(4));
-
-	reader = fsw_reader_open();
-	if (!PG_ARGISNULL(5))
-		reader->known_at = PG_GETARG_TIMESTAMPTZ(5);
 	history = read_meant(reader, question, at, &asked, identity, &pair);
-	fsw_reader_close(reader);
 	if (history == NULL)
-		return (Datum) 0;
+		return;
 	period = fsw_choose_override(history, &asked, at, fsw_timeline_at(history->timeline, 0, at), &lowest);
 	if (period == NULL)
-		return (Datum) 0;
+		return;
 
 	kind = history->flag.scopes[period->scope].kind;
-	put(&output, TEXTOID, pair->source, false);
-	put_int64(&output, pair->environment_id, false);
-	put_int64(&output, pair->feature.id, false);
-	put_state(&output, history, period->state);
-	put_text(&output, kind == FSW_SCOPE_IDENTITY ? "identity" :
+	put(output, TEXTOID, pair->source, false);
+	put_int64(output, pair->environment_id, false);
+	put_int64(output, pair->feature.id, false);
+	put_state(output, history, period->state);
+	put_text(output, kind == FSW_SCOPE_IDENTITY ? "identity" :
 			 kind == FSW_SCOPE_SEGMENT ? "segment" : "environment");
-	put_int64(&output, history->shown_scopes[period->scope].segment_id, kind != FSW_SCOPE_SEGMENT);
-	put_since(&output, history, period, Min(lowest, period->confidence));
-	write_row(&output);
+	put_int64(output, history->shown_scopes[period->scope].segment_id, kind != FSW_SCOPE_SEGMENT);
+	put_since(output, history, period, Min(lowest, period->confidence));
+	write_row(output);
+}
+
+static Datum
+feature_state(FunctionCallInfo fcinfo, const FswQuestion *question)
+{
+	Output		output = output_begin(fcinfo);
+	FswKept    *kept;
+	MemoryContext caller;
+
+	if (PG_ARGISNULL(2))
+		return (Datum) 0;
+	kept = fsw_kept_begin(fcinfo, PG_ARGISNULL(5) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(5));
+	caller = MemoryContextSwitchTo(kept->work);
+	write_answer(&output, kept->reader, fcinfo, question);
+	MemoryContextSwitchTo(caller);
+	fsw_kept_end(fcinfo, kept);
 	return (Datum) 0;
 }
 
