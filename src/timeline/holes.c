@@ -69,8 +69,19 @@ take_periods(FswTimeline *timeline)
 void
 fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
 {
-	FswTimeline old = take_periods(timeline);
+	FswTimeline old;
+	int			first = 0;
 
+	/* mostly nothing does */
+	while (first < timeline->nperiods &&
+		   (timeline->periods[first].confidence <= FSW_REPORTED || !is_guess(flag, &timeline->periods[first])))
+	{
+		FSW_INTERRUPT();
+		first++;
+	}
+	if (first == timeline->nperiods)
+		return;
+	old = take_periods(timeline);
 	for (int i = 0; i < old.nperiods; i++)
 	{
 		const FswPeriod *period = &old.periods[i];
@@ -79,6 +90,7 @@ fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
 		FSW_INTERRUPT();
 		lower_within(timeline, period, guess ? period->from : period->to, period->to, period->cause);
 	}
+	pfree(old.periods);
 }
 
 /*

@@ -176,7 +176,8 @@ typedef struct FswEvidence
 	FswEvidenceKind kind;
 	int			state;			/* index of the state it tells */
 	int			before;			/* of previous_state; FSW_NOT_LIVE if absent */
-	int			nlist;			/* states of a version's list, in order */
+	int			nlist;			/* states of a version's list, the default
+								 * first */
 	int		   *list;
 	int			step;			/* of an option: 1 added, -1 removed, 0 */
 	bool		creation;		/* of FSW_EV_NEAR: the state was made */
@@ -298,6 +299,7 @@ extern const FswPeriod *fsw_timeline_at(const FswTimeline *timeline, int scope,
 										int64 at);
 
 /* What timeline.c and version.c share. */
+extern void fsw_timeline_free(FswTimeline *timeline);
 extern void fsw_timeline_add(FswTimeline *timeline, int scope, int64 from,
 							 int64 to, int state, FswConfidence confidence,
 							 FswCause cause, int evidence);

@@ -66,6 +66,15 @@ fsw_timeline_add(FswTimeline *timeline, int scope, int64 from, int64 to,
 	period->evidence = evidence;
 }
 
+/* Nothing of it is kept: of many overrides, the memory of each is that of the next. */
+void
+fsw_timeline_free(FswTimeline *timeline)
+{
+	if (timeline->periods != NULL)
+		pfree(timeline->periods);
+	pfree(timeline);
+}
+
 /* Take the periods from index first on out, to put them back one by one. */
 FswPeriod *
 fsw_timeline_take(FswTimeline *timeline, int first, int *n)
@@ -510,6 +519,7 @@ fsw_timeline_build(FswFlag *flag)
 				fsw_timeline_add(timeline, i, period->from, period->to, period->state,
 								 period->confidence, period->cause, period->evidence);
 			}
+			fsw_timeline_free(versioned[i]);
 		}
 		else
 			fsw_scope_build(flag, i, &scopes[i], timeline);

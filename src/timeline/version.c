@@ -620,21 +620,25 @@ static FswTimeline *
 write_scope(const Carry *carry, int scope)
 {
 	const FswFlag *flag = carry->set.flag;
-	FswTimeline *timeline = palloc0_object(FswTimeline);
-	FswTimeline *all = palloc0_object(FswTimeline);
+	FswTimeline *written = palloc0_object(FswTimeline);
+	FswTimeline *timeline;
 
 	for (int i = 0; i < carry->nstretches[scope]; i++)
 	{
 		FSW_INTERRUPT();
-		fsw_version_write(&carry->set, timeline, scope, &carry->stretches[scope][i],
+		fsw_version_write(&carry->set, written, scope, &carry->stretches[scope][i],
 						  i + 1 < carry->nstretches[scope] ? &carry->stretches[scope][i + 1] : NULL);
 	}
-	timeline = fsw_version_doubt(&carry->set, timeline);
+	timeline = fsw_version_doubt(&carry->set, written);
+	fsw_timeline_free(written);
 	if (flag->scopes[scope].silent)
 		fsw_timeline_lower(timeline, 0, FSW_NEVER, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_EXPERIMENT);
 	if (carry->before != NULL)
-		append(all, carry->before[scope]);
-	append(all, timeline);
+	{
+		append(carry->before[scope], timeline);
+		fsw_timeline_free(timeline);
+		timeline = carry->before[scope];
+	}
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		const FswEvidence *piece = &flag->evidence[i];
@@ -643,11 +647,11 @@ write_scope(const Carry *carry, int scope)
 		/* the flag is gone with its environment, and its overrides with it */
 		if (piece->kind == FSW_EV_STATE_DELETED && (piece->scope == 0 || piece->scope == scope) &&
 			piece->at >= carry->set.begin)
-			fsw_timeline_cut(all, 0, scope, piece->at, FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
+			fsw_timeline_cut(timeline, 0, scope, piece->at, FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
 	}
 	if (flag->scopes[scope].ended < flag->deleted_at)
-		fsw_timeline_cut(all, 0, scope, flag->scopes[scope].ended, FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
-	return all;
+		fsw_timeline_cut(timeline, 0, scope, flag->scopes[scope].ended, FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
+	return timeline;
 }
 
 /*

@@ -4,7 +4,8 @@
  *	  What a version's list says of the overrides that are known.
  *
  * It has the states of all overrides by segment, and does not say whose they
- * are.
+ * are.  So their order means nothing, and they are sorted when the list is put
+ * to its version.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,16 +14,20 @@
 #include "src/timeline/version.h"
 
 static int
-compare_held(const void *a, const void *b)
+compare_held(const FswHeld *x, const FswHeld *y)
 {
-	const FswHeld *x = a;
-	const FswHeld *y = b;
-
 	FSW_INTERRUPT();
 	if (x->state != y->state)
 		return x->state < y->state ? -1 : 1;
 	return x->scope < y->scope ? -1 : x->scope > y->scope;
 }
+
+#define ST_SORT sort_held
+#define ST_ELEMENT_TYPE FswHeld
+#define ST_COMPARE(a, b) compare_held(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /* Where the run of states that never fall ends, which begins at first. */
 static int
@@ -109,12 +114,8 @@ fsw_version_find(const FswVersions *set, int *current, const FswEvidence *list)
 	found = lost && n < set->nused && n == list->nlist - 1;
 	if (found)
 	{
-		int		   *listed = memcpy(palloc_array(int, n + 1), list->list + 1, n * sizeof(int));
-
 		fsw_sort_states(told, n);
-		fsw_sort_states(listed, n);
-		found = n == 0 || memcmp(told, listed, n * sizeof(int)) == 0;
-		pfree(listed);
+		found = n == 0 || memcmp(told, list->list + 1, n * sizeof(int)) == 0;
 	}
 	for (int i = 0; found && i < set->nused; i++)
 	{
@@ -137,7 +138,7 @@ int
 fsw_version_compare(const FswVersions *set, const int *current, const FswEvidence *list,
 					FswHeld *held, FswVerdict *verdicts, int *extra, int *nlost)
 {
-	int		   *listed = palloc_array(int, list->nlist);
+	const int  *listed = list->list + 1;
 	int			nlisted = list->nlist - 1;
 	int			nheld = 0;
 	int			j = 0;
@@ -160,9 +161,7 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 			nheld++;
 		}
 	}
-	qsort(held, nheld, sizeof(FswHeld), compare_held);
-	memcpy(listed, list->list + 1, nlisted * sizeof(int));
-	fsw_sort_states(listed, nlisted);
+	sort_held(held, nheld);
 
 	for (int i = 0; i < nheld;)
 	{
@@ -186,6 +185,5 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 		j += have;
 	}
 	*extra += nlisted - j;
-	pfree(listed);
 	return nheld;
 }

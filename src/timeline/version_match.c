@@ -152,12 +152,19 @@ gather_versions(Match *match)
 			version->list_index = i;
 		}
 	}
-	/* an imported entry came long after it was made, but such a list says when the version went live */
 	for (int i = 0; i < n; i++)
 	{
+		FswVersion *version = &match->versions[i];
+
 		FSW_INTERRUPT();
-		if (match->versions[i].list != NULL && match->versions[i].list->punctual)
-			match->versions[i].entry_arrived = match->versions[i].entry;
+		if (version->list == NULL)
+			continue;
+		/* they are compared again and again: but for the first, the environment default, in any order */
+		if (version->list->nlist > 0)
+			fsw_sort_states(version->list->list + 1, version->list->nlist - 1);
+		/* an imported entry came long after it was made, but such a list says when the version went live */
+		if (version->list->punctual)
+			version->entry_arrived = version->entry;
 	}
 	qsort(match->versions, n, sizeof(FswVersion), compare_by_time);
 	match->nversions = n;
@@ -219,9 +226,9 @@ static int
 compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *group)
 {
 	int		   *states = palloc_array(int, group->nevents);
-	int		   *listed = palloc_array(int, list->nlist);
 	int			result = list->nlist - group->nevents;
-	int			j = 0;
+	bool		has_default = list->nlist > 0;
+	int			j = 1;
 
 	for (int i = 0; i < group->nevents; i++)
 	{
@@ -232,22 +239,20 @@ compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *gro
 		if (event->scope == 0 && list->nlist > 0 && list->list[0] != states[i])
 			result = -1;
 	}
-	if (list->nlist > 0)
-		memcpy(listed, list->list, list->nlist * sizeof(int));
 	if (result >= 0)
-	{
 		fsw_sort_states(states, group->nevents);
-		fsw_sort_states(listed, list->nlist);
-	}
-	for (int i = 0; i < group->nevents && result >= 0; i++, j++)
+	for (int i = 0; i < group->nevents && result >= 0; i++)
 	{
-		while (j < list->nlist && listed[j] < states[i])
+		while (j < list->nlist && list->list[j] < states[i])
 			j++;
-		if (j >= list->nlist || listed[j] != states[i])
+		if (j < list->nlist && list->list[j] == states[i])
+			j++;
+		else if (has_default && list->list[0] == states[i])
+			has_default = false;
+		else
 			result = -1;
 	}
 	pfree(states);
-	pfree(listed);
 	return list->nlist == 0 ? 0 : result;
 }
 

@@ -24,14 +24,17 @@
 static int64
 find_import(const FswFlag *flag, const FswEvidence *event, int64 until)
 {
-	for (const FswEvidence *piece = flag->evidence + flag->nevidence - 1; piece > event; piece--)
+	const FswEvidence *end = flag->evidence + flag->nevidence;
+	int64		found = FSW_NEVER;
+
+	for (const FswEvidence *piece = event + 1; piece < end && piece->at < until; piece++)
 	{
 		FSW_INTERRUPT();
-		if (piece->kind == FSW_EV_IMPORT && piece->scope == event->scope && piece->at < until &&
+		if (piece->kind == FSW_EV_IMPORT && piece->scope == event->scope &&
 			piece->state != event->state && piece->state == event->before)
-			return piece->at;
+			found = piece->at;
 	}
-	return FSW_NEVER;
+	return found;
 }
 
 /* Between which instants a version with events went live. */
