@@ -88,6 +88,22 @@ SELECT array_agg(n ORDER BY i) AS periods FROM (
     SELECT i, count(t.value) AS n FROM unnest(ARRAY[(:'stored'::timestamptz[])[1], NULL, '-infinity', 'infinity', (:'stored'::timestamptz[])[1], NULL]) WITH ORDINALITY u (known, i)
     LEFT JOIN LATERAL flagsmith._flag_periods('kept', 1, 1, known) t ON true GROUP BY i) s;
 
+-- feature_state() keeps as much: of several environments, by what was known when, and in a cursor.
+SELECT array_agg(s.value ORDER BY n) AS values FROM (VALUES (1, 1, NULL), (2, 1, '-infinity'), (3, 2, 'infinity'), (4, 1, (:'stored'::timestamptz[])[1]), (5, 3, NULL), (6, 1, NULL)) u (n, e, known)
+LEFT JOIN LATERAL flagsmith.feature_state(e, 1, '2026-01-01 03:30Z', known_at => known::timestamptz, source => 'kept') s ON true;
+BEGIN;
+DECLARE kept CURSOR FOR SELECT f AS feature, s.value, s.since FROM generate_series(1, 3) f, LATERAL flagsmith.feature_state('kept/Shop/env 1', 'flag ' || f) s;
+FETCH kept;
+CALL pg_temp.event('2026-01-02 02:00Z', 1, 2, 102);
+SAVEPOINT s;
+CALL pg_temp.event('2026-01-02 02:00Z', 1, 3, 103);
+FETCH kept;
+SELECT value FROM flagsmith.feature_state('kept/Shop/env 1', 'flag 3');
+ROLLBACK TO s;
+FETCH kept;
+SELECT f AS feature, s.value FROM generate_series(2, 3) f, LATERAL flagsmith.feature_state('kept/Shop/env 1', 'flag ' || f) s;
+ROLLBACK;
+
 -- A line of history is the same in any company.
 CREATE FUNCTION pg_temp.line(wanted text) RETURNS text LANGUAGE sql
     RETURN (SELECT h::text FROM flagsmith.history h WHERE h.act = wanted);

@@ -71,6 +71,7 @@ fsw_environment(const FswPair *pair, TimestampTz known_at)
 	return environment;
 }
 
+/* The latest audit entry of the project. */
 static int64
 read_latest(FswReader *reader, const FswEnvironment *environment)
 {
@@ -85,27 +86,6 @@ read_latest(FswReader *reader, const FswEnvironment *environment)
 			return fsw_scan_int64(scan, AUDIT_created_date, FSW_NEVER);
 	}
 	return FSW_NEVER;
-}
-
-/* The latest audit entry of the project, which is the same for its environments. */
-static int64
-latest_entry(FswReader *reader, const FswEnvironment *environment)
-{
-	FswLatest  *latest;
-
-	for (int i = 0; i < Min(reader->nlatest, FSW_LATEST_KEPT); i++)
-	{
-		latest = &reader->latest[i];
-		if (latest->project_id == environment->project_id && latest->source_hash == environment->source_hash &&
-			latest->known_at == environment->known_at)
-			return latest->at;
-	}
-	latest = &reader->latest[reader->nlatest++ % FSW_LATEST_KEPT];
-	latest->source_hash = environment->source_hash;
-	latest->project_id = environment->project_id;
-	latest->known_at = environment->known_at;
-	latest->at = read_latest(reader, environment);
-	return latest->at;
 }
 
 /* When the environment was made, as the first entry about that tells. */
@@ -169,10 +149,43 @@ fsw_environment_siblings(FswReader *reader, FswEnvironment *environment)
 	}
 }
 
+/* What was read of the environment for another call; NULL if nothing is kept of it. */
+static const FswEnvironmentFacts *
+find_facts(const FswReader *reader, const FswEnvironment *environment)
+{
+	for (int i = 0; i < Min(reader->nfacts, FSW_FACTS_KEPT); i++)
+	{
+		const FswEnvironmentFacts *facts = &reader->facts[i];
+
+		if (facts->environment_id == environment->environment_id && facts->source_hash == environment->source_hash &&
+			facts->project_id == environment->project_id && facts->known_at == environment->known_at)
+			return facts;
+	}
+	return NULL;
+}
+
+static void
+keep_facts(FswReader *reader, const FswEnvironment *environment)
+{
+	reader->facts[reader->nfacts++ % FSW_FACTS_KEPT] = (FswEnvironmentFacts)
+	{
+		.source_hash = environment->source_hash,
+			.environment_id = environment->environment_id,
+			.project_id = environment->project_id,
+			.known_at = environment->known_at,
+			.latest_audit_at = environment->latest_audit_at,
+			.created_at = environment->created_at,
+			.creation = environment->creation,
+			.clone = environment->clone
+	};
+}
+
 /* Read what is the same for all flags of an environment. */
 void
 fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 {
+	const FswEnvironmentFacts *facts;
+
 	if (environment->has_facts)
 		return;
 	environment->has_facts = true;
@@ -180,8 +193,18 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	environment->created_at = FSW_NEVER;
 	if (!environment->has_project)
 		return;
-	environment->latest_audit_at = latest_entry(reader, environment);
+	facts = find_facts(reader, environment);
+	if (facts != NULL)
+	{
+		environment->latest_audit_at = facts->latest_audit_at;
+		environment->created_at = facts->created_at;
+		environment->creation = facts->creation;
+		environment->clone = facts->clone;
+		return;
+	}
+	environment->latest_audit_at = read_latest(reader, environment);
 	read_birth(reader, environment);
+	keep_facts(reader, environment);
 }
 
 /* The deletion of a feature, or of its state in an environment, up to an instant. */

@@ -54,13 +54,6 @@ typedef struct FswHistory
 								 * nobody told what it is called */
 } FswHistory;
 
-/* A row of a typed table, mostly an audit entry; none without delivery. */
-typedef struct FswEntry
-{
-	int64		delivery;
-	int			ordinal;
-} FswEntry;
-
 /* An environment of which flags are read, and what is the same for all. */
 typedef struct FswEnvironment
 {

@@ -152,16 +152,27 @@ typedef struct FswScan
 	int			index_id;
 } FswScan;
 
-/* The latest audit entry of a project, of which several environments ask. */
-typedef struct FswLatest
+/* A row of a typed table, mostly an audit entry; none without delivery. */
+typedef struct FswEntry
+{
+	int64		delivery;
+	int			ordinal;
+} FswEntry;
+
+/* What audit entries tell of an environment, of which many calls ask. */
+typedef struct FswEnvironmentFacts
 {
 	int64		source_hash;
+	int64		environment_id;
 	int64		project_id;
 	TimestampTz known_at;
-	int64		at;
-} FswLatest;
+	int64		latest_audit_at;	/* latest audit entry of the project */
+	int64		created_at;
+	FswEntry	creation;		/* the audit entry that told it */
+	bool		clone;			/* made as a copy of another environment */
+} FswEnvironmentFacts;
 
-#define FSW_LATEST_KEPT 16
+#define FSW_FACTS_KEPT 16
 
 /* How far from an instant what was needed of one flag after the other lay. */
 typedef struct FswReach
@@ -200,9 +211,9 @@ typedef struct FswReader
 	FswReach	reach;			/* of environment defaults */
 	int64		behind;			/* how far behind an instant steps look first; 0:
 								 * as far as there is any */
-	int			nlatest;		/* so many were read, each put in the place of
+	int			nfacts;			/* so many were read, each put in the place of
 								 * the oldest */
-	FswLatest	latest[FSW_LATEST_KEPT];
+	FswEnvironmentFacts facts[FSW_FACTS_KEPT];
 	bool		looked[FSW_INDEX_COUNT];	/* whether there is anything */
 	bool		empty[FSW_INDEX_COUNT];
 } FswReader;
