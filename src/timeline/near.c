@@ -40,11 +40,11 @@ is_settled(const FswFlag *flag, const FswVersion *version)
 	return version->nevents > 0 && flag->evidence[version->events[0]].settled;
 }
 
-/* Take a state out of the rest of a list; false if it is not there. */
+/* Take a state out of the rest of a list; false if it is not there.  They are in order, so it is mostly the last. */
 static bool
 take(int *states, int *n, int state)
 {
-	for (int i = 0; i < *n; i++)
+	for (int i = *n - 1; i >= 0; i--)
 	{
 		if (states[i] == state)
 		{
@@ -90,7 +90,7 @@ follows(const FswFlag *flag, const FswVersion *version, const FswVersion *before
 		if (event->scope != 0 && event->state >= 0)
 			rest[n++] = event->state;
 	}
-	for (int i = 1; i < list->nlist && result; i++)
+	for (int i = list->nlist - 1; i > 0 && result; i--)
 	{
 		FSW_INTERRUPT();
 		result = take(rest, &n, list->list[i]);

@@ -148,6 +148,7 @@ extern bool fsw_version_never(const FswVersions *versions, int index, const int 
 
 /* version_list.c */
 extern void fsw_sort_states(int *states, int n);
+extern bool fsw_version_lists(const FswEvidence *list, int state);
 extern bool fsw_version_find(const FswVersions *versions, int *current, const FswEvidence *list);
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,

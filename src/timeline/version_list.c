@@ -85,6 +85,25 @@ fsw_sort_states(int *states, int n)
 	pfree(spare);
 }
 
+/* Does an override have the state, as a list says? */
+bool
+fsw_version_lists(const FswEvidence *list, int state)
+{
+	int			low = 1;
+	int			high = list->nlist;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (list->list[middle] < state)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < list->nlist && list->list[low] == state;
+}
+
 /*
  * Which override is meant by a list was lost: it is known again by a list
  * that shows exactly what all overrides were told last.  Returns whether it

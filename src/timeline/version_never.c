@@ -83,13 +83,11 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 	for (int i = 0; i < set->nused; i++)
 	{
 		int			scope = set->used[i];
-		bool		listed = false;
 
-		for (int j = 1; j < list->nlist && states[scope] >= 0; j++)
-			listed |= list->list[j] == states[scope];
 		FSW_INTERRUPT();
 		/* what went with its segment is in no list */
-		if (scope == 0 || states[scope] < 0 || listed || set->flag->scopes[scope].ended <= list->arrived)
+		if (scope == 0 || states[scope] < 0 || fsw_version_lists(list, states[scope]) ||
+			set->flag->scopes[scope].ended <= list->arrived)
 			continue;
 		n++;
 		states[scope] = UNTOLD;
