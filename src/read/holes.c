@@ -26,7 +26,13 @@
 
 /* So many ids on either side of a hole tell whether it is one. */
 #define BESIDE			64
-#define LEAST_IDS		16
+#define LEAST_IDS		4
+
+/*
+ * So many other holes may be among them: as many as one entry in twenty that is
+ * lost leaves in all but one of a thousand places.  As in missing_audit_entry.
+ */
+#define OTHERS(ids)		((ids) / 8 + 2)
 
 /*
  * Entries are made by tasks, so that ids and times may be in another order
@@ -286,7 +292,7 @@ is_hole(const Walk *walk, int later)
 			left -= n;
 		}
 	}
-	return ids >= LEAST_IDS && others * 16 <= ids;
+	return ids >= LEAST_IDS && others <= OTHERS(ids);
 }
 
 /* Until when entries that arrived may have been pruned. */

@@ -1,4 +1,5 @@
 """Draws a history: the circumstances, the acts, and what became of the deliveries on their way."""
+import bisect
 import hashlib
 import hmac
 import random
@@ -445,12 +446,17 @@ class History:
             return 'told'
         if not sent:
             return 'silent'
-        ids = sorted(d.data['id'] for d in self.received.values() if d.event == 'AUDIT_LOG_CREATED')
-        for d in sent:
-            if d.event == 'AUDIT_LOG_CREATED' and ids and len(ids) >= 16 and ids[0] < d.data['id'] < ids[-1] and \
-                    len(ids) >= 0.94 * (ids[-1] - ids[0] + 1):
-                return 'hole'
+        if any(d.event == 'AUDIT_LOG_CREATED' and self.is_hole(d.data['id']) for d in sent):
+            return 'hole'
         return 'lost'
+
+    def is_hole(self, missing):
+        """Whether the ids that came show that one is missing: most of those on either side follow each other."""
+        ids = sorted({d.data['id'] for d in self.received.values() if d.event == 'AUDIT_LOG_CREATED'})
+        place = bisect.bisect(ids, missing)
+        near = ids[max(place - 64, 0):place + 64]
+        holes = sum(b > a + 1 for a, b in zip(near, near[1:]))
+        return 0 < place < len(ids) and len(near) >= 4 and holes - 1 <= len(near) // 8 + 2
 
     def circumstances(self):
         """What of it a reader can know: whether anything was lost, and which webhooks there are."""
