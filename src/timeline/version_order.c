@@ -173,10 +173,47 @@ share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
 }
 
 /*
+ * Is there one version alone, of those that a version was put behind, that was
+ * published after it?  Not counted are those that were put behind that one, too.
+ */
+static bool
+is_behind_one(const FswVersions *set, int index)
+{
+	int64		latest = set->versions[index].time;
+	int			n = 0;
+
+	for (int i = Max(0, index - BACK); i < index; i++)
+	{
+		const FswVersion *before = &set->versions[i];
+
+		if (!before->has_events || before->imported || before->time <= latest)
+			continue;
+		latest = before->time;
+		n++;
+	}
+	return n == 1;
+}
+
+/*
+ * Was a version scheduled, which follows what was published after it?  If it was
+ * told of at once, the other one was given an instant of effect before it; if it
+ * was told of late as a whole, by its entry as well, so may a single one have
+ * been.
+ */
+static bool
+is_live_later(const FswVersions *set, int index)
+{
+	const FswVersion *version = &set->versions[index];
+
+	if (fsw_apart(version->latest, version->time) <= LATE)
+		return false;
+	return version->entry == FSW_NEVER || fsw_apart(version->latest, version->entry_arrived) > LATE || !is_behind_one(set, index);
+}
+
+/*
  * A version got its place by what chains, which says nothing of those that
- * tell of other scopes: it may have been live before them.  One that was told
- * of at once was not scheduled: if it follows what was published after it,
- * that may have been given an instant of effect before it.
+ * tell of other scopes: it may have been live before them.  So may one that
+ * was not scheduled.
  */
 static void
 begin_where_chained(FswVersions *set, int index)
@@ -189,8 +226,7 @@ begin_where_chained(FswVersions *set, int index)
 	while (before >= 0 && before > index - BACK && set->versions[before].live > version->time &&
 		   !share_scope(set->flag, version, &set->versions[before]))
 		before--;
-	if (before >= 0 && set->versions[before].live > version->time &&
-		fsw_apart(version->latest, version->time) > LATE)
+	if (before >= 0 && set->versions[before].live > version->time && is_live_later(set, index))
 		version->earliest = Min(version->earliest, set->versions[before].live);
 	else
 		version->earliest = Min(version->earliest, version->time);
