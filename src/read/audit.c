@@ -271,6 +271,19 @@ read_default_entry(FswHistoryReading *reading, FswScan *scan, FswEvidenceKind wh
 	piece->creation = fsw_scan_is(scan, EFFECT_kind, "feature_created");
 }
 
+/*
+ * Can the entry of a version, which a task writes, be of one that was published
+ * before the flag was gone?
+ */
+static bool
+was_published_in_life(const FswHistoryReading *reading, int64 at)
+{
+	const FswFlagFacts *flag_facts = reading->flag_facts;
+
+	return fsw_flag_facts_has(flag_facts, reading->created_at, at) ||
+		(at >= flag_facts->deleted_at && fsw_apart(at, flag_facts->deleted_at) <= FSW_LATE_ALONE);
+}
+
 /* An audit entry, or one way to split it, as evidence. */
 void
 fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
@@ -285,16 +298,16 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 	FswEvidenceKind what;
 	int			row;
 
-	if (!fsw_entry_is_of(scan, reading->flag_facts) || !fsw_flag_facts_has(reading->flag_facts, reading->created_at, at) ||
-		fsw_is_read_already(reading, scan))
+	if (!fsw_entry_is_of(scan, reading->flag_facts) || fsw_is_read_already(reading, scan))
 		return;
-
 	if (fsw_scan_is(scan, EFFECT_kind, "version"))
 	{
-		if (!project_level)
+		if (!project_level && was_published_in_life(reading, at))
 			read_version(reading, scan, at, arrived);
 		return;
 	}
+	if (!fsw_flag_facts_has(reading->flag_facts, reading->created_at, at))
+		return;
 	if (fsw_scan_is(scan, EFFECT_kind, "feature_updated"))
 	{
 		(void) fsw_read_evidence(reading, FSW_EV_UPDATED, 0, at, arrived);

@@ -110,7 +110,8 @@ fsw_version_time(FswFlag *flag, FswVersion *version)
 
 /*
  * May an override that a version's list lacks have come only after it?  A
- * version without an exact time may be from before it.  So may any version if
+ * version without an exact time may be from before it, one of which a list alone
+ * came as long as a queue can stand still.  So may any version if
  * the one that brought the override, which no other list knows, was told of
  * later: with an instant of effect, that one was live later.
  */
@@ -122,6 +123,8 @@ fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const 
 
 	if (stretch->version < 0)
 		return false;
+	if (version->entry == FSW_NEVER && !version->has_events && version->deleted < 0)
+		from = Min(from, fsw_after(version->list_arrived, -FSW_LATE_ALONE));
 	brought = &set->versions[stretch->version];
 	return brought->live > from ||
 		(brought->has_events && brought->latest > version->latest && stretch->last_listed <= brought->earliest);

@@ -315,6 +315,20 @@ is_silent(const FswVersion *version)
 }
 
 /*
+/*
+ * An override that a version of which an entry alone came may have removed is
+ * not sure from then on at which that can have been live: where the queue stood
+ * still, its entry was written late, perhaps when the flag was gone already.
+ */
+static void
+lower_late_silent(const Writing *writing, const FswVersion *version)
+{
+	int64		from = Max(fsw_after(version->entry, -FSW_LATE_ALONE), writing->stretch->last_listed);
+
+	if (writing->scope != 0 && !writing->chained)
+		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
  * What one version changed, of which an entry alone came, another such can
  * have changed back: nothing is sure from the first of them on up to what is
  * told next, since they may have been scheduled.  Of one alone, the next version
@@ -335,6 +349,7 @@ lower_silent(const Writing *writing, const FswVersions *set)
 		if (version != NULL && i < end && is_silent(version))
 		{
 			if (n++ == 0)
+			lower_late_silent(writing, version);
 				first = i;
 		}
 		else if (i == end || version->list != NULL || version->imported)
@@ -455,45 +470,79 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 		lower_before_end(&writing, set);
 }
 
-/* What told the state that the periods of a scope have at an instant; -1. */
-static int
-told_by(const FswTimeline *timeline, int64 at)
+/* The period of a scope with a state at an instant; NULL if it has none then. */
+static const FswPeriod *
+held_at(const FswTimeline *timeline, int64 at)
 {
-	for (int i = 0; i < timeline->nperiods; i++)
-	{
-		const FswPeriod *period = &timeline->periods[i];
+	const FswPeriod *period = fsw_timeline_at(timeline, timeline->periods[0].scope, at);
 
-		FSW_INTERRUPT();
-		if (period->from <= at && at < period->to)
-			return period->state >= 0 ? period->evidence : -1;
-	}
-	return -1;
+	return period != NULL && period->state >= 0 ? period : NULL;
 }
 
 /*
- * Of an override that a list lacks which came late, and which was put before
- * what brought it, nothing is confirmed from then on: it may have been
- * scheduled, and the override be gone.  A list after it that has it says no.
+ * Of an override that a list lacks which may have been live later than it
+ * seems, nothing is confirmed from then on: the override may be gone.  A list
+ * after it that has it says no.
  */
 static void
-doubt_recalled(const FswVersions *set, FswTimeline *timeline)
+doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index)
+{
+	const FswVersion *version = &set->versions[index];
+	const FswPeriod *held = held_at(timeline, version->list_arrived);
+	const FswPeriod *then;
+	int			told_by = held != NULL ? held->evidence : -1;
+	int64		to = FSW_FOREVER;
+
+		FSW_INTERRUPT();
+	for (int i = index + 1; i < set->nversions; i++)
+	{
+		if (set->versions[i].list != NULL && set->versions[i].live > version->list_arrived)
+			to = Min(to, set->versions[i].latest);
+	}
+	then = held_at(timeline, to);
+	if (to == FSW_FOREVER || (then != NULL ? then->evidence : -1) != told_by)
+		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_TOLD_LATE), to, FSW_REPORTED,
+						   FSW_CAUSE_PUBLISHING);
+}
+
+/*
+ * Did a list come late enough that its version may have been scheduled, and be
+ * live only after the one that brought an override which it lacks?  What is
+ * removed so sends no event.
+ */
+static void
+static bool
+may_remove(const FswVersions *set, const FswTimeline *timeline, int index)
+{
+	const FswVersion *version = &set->versions[index];
+	const FswPeriod *held;
+	const FswEvidence *brought;
+	int64		published = version->has_events ? version->time : version->entry;
+
+	if (version->list == NULL || version->imported || published == FSW_NEVER ||
+		fsw_apart(version->list_arrived, published) <= PROMPT)
+		return false;
+	held = held_at(timeline, version->list_arrived);
+	brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
+	if (brought == NULL || brought->kind != FSW_EV_BODY || brought->before != FSW_NOT_LIVE || brought->at <= version->live)
+		return false;
+	for (int i = 1; i < version->list->nlist; i++)
+	{
+		FSW_INTERRUPT();
+		if (version->list->list[i] == held->state)
+			return false;
+	}
+	return true;
+}
+
+/* Doubt what versions may have removed that were put before what brought it. */
+doubt_removed(const FswVersions *set, FswTimeline *timeline)
 {
 	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
 	{
-		const FswVersion *version = &set->versions[i];
-		int64		to = FSW_FOREVER;
-
 		FSW_INTERRUPT();
-		if (!version->recalled)
-			continue;
-		for (int j = i + 1; j < set->nversions; j++)
-		{
-			if (set->versions[j].list != NULL && set->versions[j].live > version->list_arrived)
-				to = Min(to, set->versions[j].latest);
-		}
-		if (to == FSW_FOREVER || told_by(timeline, to) != told_by(timeline, version->list_arrived))
-			fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_TOLD_LATE), to, FSW_REPORTED,
-							   FSW_CAUSE_PUBLISHING);
+		if (set->versions[i].recalled || may_remove(set, timeline, i))
+			doubt_lacking(set, timeline, i);
 	}
 }
 
@@ -558,6 +607,6 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 		}
 	}
 	pfree(versions);
-	doubt_recalled(set, result);
+	doubt_removed(set, result);
 	return result;
 }
