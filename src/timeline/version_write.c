@@ -202,7 +202,7 @@ write_held(const Writing *writing)
  * What was there before the first version is told by its event, with the
  * variants that there were when that was built.  If one was added or removed
  * after its time, or if entries do not tell of as many, nobody knows which
- * were there before.
+ * were there before, up to the first list that has the same.
  */
 static void
 lower_start(const Writing *writing)
@@ -210,6 +210,7 @@ lower_start(const Writing *writing)
 	const FswStretch *stretch = writing->stretch;
 	const FswFlag *flag = writing->flag;
 	int64		read_until = fsw_after(flag->evidence[stretch->evidence].arrived, FSW_CLOCKS);
+	int			nvariants = flag->states[stretch->state].nvariants;
 	int			before = writing->option + writing->noptions;
 	int			count = 0;
 	int64		last = FSW_NEVER;
@@ -223,9 +224,9 @@ lower_start(const Writing *writing)
 		last = flag->options[i];
 	}
 	if ((before < flag->noptions && flag->options[before] <= read_until) ||
-		(flag->states[stretch->state].nvariants > 0 &&
-		 (!flag->creation_told || count != flag->states[stretch->state].nvariants)))
-		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, writing->to,
+		count > nvariants || (nvariants > 0 && (!flag->creation_told || count != nvariants)))
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from,
+						   stretch->listed ? Min(writing->to, stretch->first_listed) : writing->to,
 						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
 }
 
@@ -315,7 +316,6 @@ is_silent(const FswVersion *version)
 }
 
 /*
-/*
  * An override that a version of which an entry alone came may have removed is
  * not sure from then on at which that can have been live: where the queue stood
  * still, its entry was written late, perhaps when the flag was gone already.
@@ -329,6 +329,7 @@ lower_late_silent(const Writing *writing, const FswVersion *version)
 		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
+/*
  * What one version changed, of which an entry alone came, another such can
  * have changed back: nothing is sure from the first of them on up to what is
  * told next, since they may have been scheduled.  Of one alone, the next version
@@ -348,8 +349,8 @@ lower_silent(const Writing *writing, const FswVersions *set)
 		FSW_INTERRUPT();
 		if (version != NULL && i < end && is_silent(version))
 		{
-			if (n++ == 0)
 			lower_late_silent(writing, version);
+			if (n++ == 0)
 				first = i;
 		}
 		else if (i == end || version->list != NULL || version->imported)
@@ -493,9 +494,9 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index)
 	int			told_by = held != NULL ? held->evidence : -1;
 	int64		to = FSW_FOREVER;
 
-		FSW_INTERRUPT();
 	for (int i = index + 1; i < set->nversions; i++)
 	{
+		FSW_INTERRUPT();
 		if (set->versions[i].list != NULL && set->versions[i].live > version->list_arrived)
 			to = Min(to, set->versions[i].latest);
 	}
@@ -510,7 +511,6 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index)
  * live only after the one that brought an override which it lacks?  What is
  * removed so sends no event.
  */
-static void
 static bool
 may_remove(const FswVersions *set, const FswTimeline *timeline, int index)
 {
@@ -536,6 +536,7 @@ may_remove(const FswVersions *set, const FswTimeline *timeline, int index)
 }
 
 /* Doubt what versions may have removed that were put before what brought it. */
+static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
 {
 	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
