@@ -254,6 +254,8 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 		act.cause = FSW_CAUSE_IMPORT;
 	else
 		weigh_entries(&act, scope);
+	if (body->replaced)
+		doubt(&act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 	act.event = imported || act.cause == FSW_CAUSE_EVENT;
 	if (!imported && !flag->versioned && flag->latest_audit_at == FSW_NEVER)
 		weigh_alone(&act);

@@ -184,6 +184,7 @@ typedef struct FswEvidence
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
 	bool		guessed;		/* of a type of event that is not known */
+	bool		replaced;		/* a draft may have taken effect after it */
 	bool		variants_untold;	/* an import without the variants it has */
 	bool		punctual;		/* of a list: it arrived when its version went
 								 * live, neither earlier nor later */

@@ -14,6 +14,14 @@
 /* What arrives so long after its time may be a draft, whatever happened at that time. */
 #define DRAFT_DELAY			INT64CONST(3000000)
 
+/* Does an entry tell that a state, its value or a percentage was saved? */
+static bool
+is_saved(const FswEvidence *piece, int scope)
+{
+	return piece->scope == scope &&
+		(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR);
+}
+
 /*
  * Does an event bear the time of a draft?  It names nobody, and no entry is of
  * its time, unless it arrived so much later that this says nothing.
@@ -21,17 +29,22 @@
 static bool
 is_draft(const FswFlag *flag, const FswEvidence *body)
 {
+	int			index = body - flag->evidence;
+
 	if (body->kind != FSW_EV_BODY || !body->by_nobody)
 		return false;
-	for (int i = 0; i < flag->nevidence && fsw_apart(body->arrived, body->at) <= DRAFT_DELAY; i++)
+	if (fsw_apart(body->arrived, body->at) > DRAFT_DELAY)
+		return true;
+	for (int i = index; i >= 0 && flag->evidence[i].at >= fsw_after(body->at, -FSW_SAME_ACT); i--)
 	{
-		const FswEvidence *piece = &flag->evidence[i];
-
 		FSW_INTERRUPT();
-		if (piece->at > fsw_after(body->at, FSW_SAME_ACT))
-			break;
-		if (piece->scope == body->scope && piece->at >= fsw_after(body->at, -FSW_SAME_ACT) &&
-			(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
+		if (is_saved(&flag->evidence[i], body->scope))
+			return false;
+	}
+	for (int i = index + 1; i < flag->nevidence && flag->evidence[i].at <= fsw_after(body->at, FSW_SAME_ACT); i++)
+	{
+		FSW_INTERRUPT();
+		if (is_saved(&flag->evidence[i], body->scope))
 			return false;
 	}
 	return true;
@@ -149,28 +162,6 @@ assign_drafts(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvide
 	}
 }
 
-/*
- * A draft of which no entry says when it took effect did so before its event
- * arrived: what was told of last by then may have been replaced.
- */
-static void
-doubt_replaced(FswFlag *flag, const FswEvidence *draft)
-{
-	FswEvidence *last = NULL;
-
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-
-		FSW_INTERRUPT();
-		if (piece->kind == FSW_EV_BODY && piece->scope == draft->scope && piece->at > draft->at &&
-			piece->at <= draft->arrived && (last == NULL || piece->at >= last->at))
-			last = piece;
-	}
-	if (last != NULL)
-		last->guessed = true;
-}
-
 /* A draft, and what says the same again, took effect at an instant. */
 static void
 place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
@@ -188,6 +179,40 @@ place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
 		piece->at = at;
 		piece->guessed |= draft->guessed;
 	}
+}
+
+/*
+ * A draft of which no entry says when it took effect did so before its event
+ * arrived.  Of what was told last by then, its previous state may say that it was
+ * there before it; else that may have been replaced, unless it knows the draft.
+ */
+static void
+place_untold(FswFlag *flag, FswEvidence *draft)
+{
+	FswEvidence *last = NULL;
+
+	/* in order of time, but for drafts that got their place */
+	for (FswEvidence *piece = draft + 1; piece < flag->evidence + flag->nevidence; piece++)
+	{
+		FSW_INTERRUPT();
+		if (piece->at > draft->arrived && !piece->by_nobody)
+			break;
+		if (piece->kind == FSW_EV_BODY && piece->scope == draft->scope && piece->at > draft->at &&
+			piece->at <= draft->arrived && (last == NULL || piece->at >= last->at))
+			last = piece;
+	}
+	if (last == NULL)
+		return;
+	last->guessed = true;
+	if (flag->versioned || follows(flag, last, draft))
+		return;
+	if (!follows(flag, draft, last))
+	{
+		last->replaced = true;
+		return;
+	}
+	draft->guessed = true;
+	place_draft(flag, draft, Max(fsw_after(last->at, 1), fsw_after(draft->arrived, -FSW_TASK_DELAY)));
 }
 
 /*
@@ -228,10 +253,10 @@ fsw_requests_place(FswFlag *flag)
 	int			ndrafts;
 	FswEvidence **entries = gather_requests(flag, FSW_EV_REQUEST, &nentries);
 
-	if (nentries > 0)
+	if (nentries > 0 || (flag->latest_audit_at != FSW_NEVER && !flag->versioned))
 	{
 		FswEvidence **drafts = gather_requests(flag, FSW_EV_BODY, &ndrafts);
-		FswEvidence **assigned = palloc_array(FswEvidence *, nentries);
+		FswEvidence **assigned = palloc_array(FswEvidence *, nentries + 1);
 
 		assign_drafts(flag, entries, nentries, drafts, ndrafts, assigned);
 		for (int i = 0; i < nentries; i++)
@@ -242,7 +267,7 @@ fsw_requests_place(FswFlag *flag)
 		for (int i = 0; i < ndrafts; i++)
 		{
 			if (drafts[i] != NULL)
-				doubt_replaced(flag, drafts[i]);
+				place_untold(flag, drafts[i]);
 		}
 		pfree(drafts);
 		pfree(assigned);
