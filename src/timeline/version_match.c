@@ -452,22 +452,26 @@ find_near_candidates(Match *match, bool deleted)
 /*
  * Assign the groups of events, in a second turn those of deletions: near ones,
  * then to each group that has none one that is farther away, for which another
- * one may have to give its own.
+ * one may have to give its own.  First come those that have near ones, all of
+ * which others have: what is of nobody near can be a save of a state by itself.
  */
 static void
 assign_groups(Match *match, bool deleted)
 {
-	int			turn = match->ngroups * 2 * deleted;
+	int			turn = match->ngroups * 3 * deleted;
 
 	find_near_candidates(match, deleted);
-	for (int far = 0; far < 2; far++)
+	for (int round = 0; round < 3; round++)
 	{
+		bool		far = round > 0;
+
 		for (int i = 0; i < match->ngroups; i++)
 		{
 			Group	   *group = &match->groups[i];
 
 			FSW_INTERRUPT();
-			if (!group->imported && group->deleted == deleted && group->version < 0)
+			if (!group->imported && group->deleted == deleted && group->version < 0 &&
+				(round != 1 || group->ncandidates > 0))
 				(void) assign(match, i, ++turn, far ? FAR_MOVES : NEAR_MOVES, far);
 		}
 	}

@@ -325,7 +325,7 @@ lower_late_silent(const Writing *writing, const FswVersion *version)
 {
 	int64		from = Max(fsw_after(version->entry, -FSW_LATE_ALONE), writing->stretch->last_listed);
 
-	if (writing->scope != 0 && !writing->chained)
+	if (writing->scope != 0 && writing->stretch->state >= 0 && !writing->chained)
 		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
@@ -481,15 +481,14 @@ held_at(const FswTimeline *timeline, int64 at)
 }
 
 /*
- * Of an override that a list lacks which may have been live later than it
- * seems, nothing is confirmed from then on: the override may be gone.  A list
- * after it that has it says no.
+ * Of an override that a version lacks which may have been live later than it
+ * seems, nothing is confirmed from an instant on: the override may be gone.  A
+ * list from after all that told of the version says no, if it has it.
  */
 static void
-doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index)
+doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told)
 {
-	const FswVersion *version = &set->versions[index];
-	const FswPeriod *held = held_at(timeline, version->list_arrived);
+	const FswPeriod *held = held_at(timeline, told);
 	const FswPeriod *then;
 	int			told_by = held != NULL ? held->evidence : -1;
 	int64		to = FSW_FOREVER;
@@ -497,36 +496,24 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index)
 	for (int i = index + 1; i < set->nversions; i++)
 	{
 		FSW_INTERRUPT();
-		if (set->versions[i].list != NULL && set->versions[i].live > version->list_arrived)
+		if (set->versions[i].list != NULL && set->versions[i].live > told)
 			to = Min(to, set->versions[i].latest);
 	}
 	then = held_at(timeline, to);
 	if (to == FSW_FOREVER || (then != NULL ? then->evidence : -1) != told_by)
-		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_TOLD_LATE), to, FSW_REPORTED,
-						   FSW_CAUSE_PUBLISHING);
+		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
-/*
- * Did a list come late enough that its version may have been scheduled, and be
- * live only after the one that brought an override which it lacks?  What is
- * removed so sends no event.
- */
+/* Was an override that is there at an instant brought after a version, which does not know it? */
 static bool
-may_remove(const FswVersions *set, const FswTimeline *timeline, int index)
+is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswVersion *version, int64 at)
 {
-	const FswVersion *version = &set->versions[index];
-	const FswPeriod *held;
-	const FswEvidence *brought;
-	int64		published = version->has_events ? version->time : version->entry;
+	const FswPeriod *held = held_at(timeline, at);
+	const FswEvidence *brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
 
-	if (version->list == NULL || version->imported || published == FSW_NEVER ||
-		fsw_apart(version->list_arrived, published) <= PROMPT)
-		return false;
-	held = held_at(timeline, version->list_arrived);
-	brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
 	if (brought == NULL || brought->kind != FSW_EV_BODY || brought->before != FSW_NOT_LIVE || brought->at <= version->live)
 		return false;
-	for (int i = 1; i < version->list->nlist; i++)
+	for (int i = 1; version->list != NULL && i < version->list->nlist; i++)
 	{
 		FSW_INTERRUPT();
 		if (version->list->list[i] == held->state)
@@ -535,15 +522,26 @@ may_remove(const FswVersions *set, const FswTimeline *timeline, int index)
 	return true;
 }
 
-/* Doubt what versions may have removed that were put before what brought it. */
+/*
+ * A version may have been scheduled, and be live only after the one that brought
+ * an override which it lacks: its list came late, or an entry alone.  What is
+ * removed so sends no event.
+ */
 static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
 {
 	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
 	{
+		const FswVersion *version = &set->versions[i];
+		int64		published = version->has_events ? version->time : version->entry;
+		bool		silent = is_silent(version);
+		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : version->list_arrived;
+
 		FSW_INTERRUPT();
-		if (set->versions[i].recalled || may_remove(set, timeline, i))
-			doubt_lacking(set, timeline, i);
+		if (version->recalled ||
+			(published != FSW_NEVER && !version->imported && (silent || version->list != NULL) &&
+			 fsw_apart(told, published) > PROMPT && is_brought_after(set, timeline, version, told)))
+			doubt_lacking(set, timeline, i, silent ? version->entry : fsw_after(told, -FSW_TOLD_LATE), told);
 	}
 }
 
