@@ -1,7 +1,7 @@
 -- What was delivered and is fetched from the REST API as well is as sure as before, and a page of states says whose they are
 -- where anything does.
 SET TimeZone = 'UTC';
-SELECT count(*) FROM flagsmith.add_webhook('fill', NULL, source => 'fill', scope => 'organisation', allow_unsigned => true,
+SELECT count(*) FROM flagsmith.add_webhook('fill', NULL, source => 'fill', scope => 'organisation', allow_unsigned => true, audit_ids_shared => true,
     max_spool_age => NULL);
 
 CREATE FUNCTION pg_temp.stamp(at text) RETURNS text LANGUAGE sql AS $$

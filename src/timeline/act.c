@@ -372,9 +372,12 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 	 * The time is a draft's, and no entry says when it took effect; or it is
 	 * that of an act before, which changed nothing, and the state was read in
 	 * the middle of a later one.  So it was, however soon it came, if it is
-	 * another one than before.
+	 * another one than before.  The entry of the later one may be missing, too.
 	 */
 	late = fsw_apart(act->arrived, act->at) > TASK_REACH;
+	if (late && !act->exact && !act->value_told && !act->share_told && act->cause != FSW_CAUSE_IMPORT &&
+		act->before != FSW_NOT_TOLD && flag->latest_audit_at != FSW_NEVER)
+		act->unsure_until = Max(act->unsure_until, act->arrived);
 	other = previous != NULL && previous->told && previous->state >= 0 && previous->state != act->state;
 	if (!act->exact && !act->value_told && !act->share_told && act->cause != FSW_CAUSE_IMPORT &&
 		((late && act->by_nobody && act->first_entry == FSW_FOREVER) ||

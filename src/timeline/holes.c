@@ -34,6 +34,9 @@ is_guess(const FswFlag *flag, const FswPeriod *period)
 
 	if (period->evidence >= 0 && flag->evidence[period->evidence].guessed)
 		return true;
+	/* of an experiment, from the switch to versions on, of which nothing tells */
+	if (scope->silent && !is_final(period))
+		return true;
 	return scope->unnamed && (!flag->versioned || scope->kind == FSW_SCOPE_IDENTITY) && !is_final(period);
 }
 

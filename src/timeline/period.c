@@ -101,8 +101,9 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 
 /*
  * Where the next event or import has seen all these changes, none of them is
- * missing and no percentage was saved with it, it tells the variants of the time
- * before it, from the last of them on.  What comes after that has no say: near
+ * missing and no percentage was saved with it, as far as entries and its
+ * previous state tell, it tells the variants of the time before it, from the last
+ * of them on.  What comes after that has no say: near
  * an instant it is not read.
  */
 static void
@@ -114,7 +115,8 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const 
 		!next->event || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
-		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants))
+		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants) ||
+		(next->before >= 0 && fsw_shares_changed(&flag->states[next->before], &flag->states[next->state]) > 0))
 		return;
 	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry,
 					  flag->combine(flag, state, next->state), next->evidence);
@@ -158,7 +160,7 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 	 * An identity can vanish, with its overrides, without any event, and an
 	 * entry names its identifier, which another one can have had by then.
 	 */
-	if (flag->scopes[index].kind == FSW_SCOPE_IDENTITY && (next == NULL || !next->told))
+	if (flag->scopes[index].kind == FSW_SCOPE_IDENTITY && (next == NULL || !next->told || next->state == FSW_NOT_LIVE))
 		latest_audit_at = FSW_NEVER;
 	if (act->confidence == FSW_CONFIRMED)
 	{

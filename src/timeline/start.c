@@ -48,7 +48,7 @@ is_created_as_told(const FswScope *scope, const FswAct *acts, int nacts)
 /*
  * Does the event of the creation tell something else than what was made?  Then it
  * was read after a change, of which no entry need tell, and the time of that is
- * not known.
+ * not known.  A copy can have been made so, but need not.
  */
 static void
 weigh_creation(const FswFlag *flag, FswAct *acts, int nacts)
@@ -60,7 +60,7 @@ weigh_creation(const FswFlag *flag, FswAct *acts, int nacts)
 		FSW_INTERRUPT();
 		if (!act->told || act->state < 0)
 			continue;
-		if (act->evidence >= 0 && flag->defaults >= 0 && !flag->clone &&
+		if (act->evidence >= 0 && flag->defaults >= 0 &&
 			!fsw_same_but_variants(&flag->states[act->state], &flag->states[flag->defaults]))
 			act->unsure_until = Max(act->unsure_until, act->read);
 		return;
@@ -104,6 +104,9 @@ fsw_start_add(const FswFlag *flag, int index, FswAct *acts, int nacts)
 			weigh_creation(flag, acts, nacts);
 			return nacts;
 		}
+		/* it was made later than the flag: its environment was, of which no entry came */
+		if (flag->start_untold && nacts > 0 && acts[0].told && acts[0].before == FSW_NOT_LIVE)
+			weigh_creation(flag, acts, nacts);
 		/* an entry of the creation can be dated a little before it */
 		for (int i = 0; i < nacts && acts[i].at < scope->created_at; i++)
 			acts[i].at = scope->created_at;
