@@ -101,9 +101,8 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 
 /*
  * Where the next event or import has seen all these changes, none of them is
- * missing and no percentage was saved with it, as far as entries and its
- * previous state tell, it tells the variants of the time before it, from the last
- * of them on.  What comes after that has no say: near
+ * missing and no percentage was saved with it, it tells the variants of the time
+ * before it, from the last of them on.  What comes after that has no say: near
  * an instant it is not read.
  */
 static void
@@ -115,8 +114,7 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const 
 		!next->event || !flag->states[next->state].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
-		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants) ||
-		(next->before >= 0 && fsw_shares_changed(&flag->states[next->before], &flag->states[next->state]) > 0))
+		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants))
 		return;
 	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry,
 					  flag->combine(flag, state, next->state), next->evidence);
