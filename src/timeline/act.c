@@ -256,6 +256,9 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 		weigh_entries(&act, scope);
 	if (body->replaced)
 		doubt(&act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+	/* a draft that got its place by what it knows: it was read late, perhaps */
+	if (act.by_nobody && !act.exact && body->guessed && flag->latest_audit_at != FSW_NEVER)
+		act.first_entry = Min(act.first_entry, fsw_after(act.at, -FSW_LATE_ALONE));
 	act.event = imported || act.cause == FSW_CAUSE_EVENT;
 	if (!imported && !flag->versioned && flag->latest_audit_at == FSW_NEVER)
 		weigh_alone(&act);
