@@ -14,6 +14,9 @@
 /* What takes longer to arrive was late, or scheduled: nobody can tell. */
 #define PROMPT				INT64CONST(2500000)
 
+/* What is sent when a version goes live came so long after its entry: perhaps it was scheduled. */
+#define GOES_LATER			INT64CONST(5000000)
+
 /* So many versions after one are looked at that may have been published before it. */
 #define SPREE				8
 
@@ -524,8 +527,9 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 
 /*
  * A version may have been scheduled, and be live only after the one that brought
- * an override which it lacks: its list came late, or an entry alone.  What is
- * removed so sends no event.
+ * an override which it lacks: its list came late, its entry at once, or an entry
+ * alone.  What is removed so sends no event; an event of its own came when it
+ * was live.  Not one that got its place by what chains.
  */
 static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
@@ -533,14 +537,15 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
 	{
 		const FswVersion *version = &set->versions[i];
-		int64		published = version->has_events ? version->time : version->entry;
+		int64		published = Max(version->entry_arrived, version->has_events ? version->time : version->entry);
 		bool		silent = is_silent(version);
-		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : version->list_arrived;
+		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
 
 		FSW_INTERRUPT();
 		if (version->recalled ||
-			(published != FSW_NEVER && !version->imported && (silent || version->list != NULL) &&
-			 fsw_apart(told, published) > PROMPT && is_brought_after(set, timeline, version, told)))
+			(published != FSW_NEVER && !version->imported && !version->moved &&
+			 (silent || (version->list != NULL && fsw_apart(told, published) > GOES_LATER)) &&
+			 is_brought_after(set, timeline, version, told)))
 			doubt_lacking(set, timeline, i, silent ? version->entry : fsw_after(told, -FSW_TOLD_LATE), told);
 	}
 }
