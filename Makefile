@@ -201,6 +201,7 @@ REGRESS = \
 	timeline \
 	unversioned \
 	initial \
+	elsewhere \
 	version \
 	name \
 	snapshot \

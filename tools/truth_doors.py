@@ -47,6 +47,9 @@ LEFT JOIN flagsmith.flag_change f ON f.delivery = d.id
 WHERE d.webhook IS NOT NULL AND NOT coalesce(a.is_test, f.is_test, false)
     AND d.event_type IN ('AUDIT_LOG_CREATED', 'FLAG_UPDATED', 'FLAG_DELETED', 'NEW_VERSION_PUBLISHED')"""
 
+# Features of which some delivery shows a state.
+SHOWN = 'SELECT feature_id FROM flagsmith.flag_change UNION SELECT feature_id FROM flagsmith.version_published'
+
 IMPORTED = """
 SELECT json_build_object('log', a.log, 'at', (extract(epoch FROM a.created_date) * 1000000)::bigint, 'delivery', a.delivery)
 FROM flagsmith.audit_log a
@@ -223,6 +226,7 @@ class Doors:
     # The scalar doors, by the names of the time and by today's.
     def scalars(self):
         questions = []
+        self.shown = {int(line) for line in self.psql(SHOWN, 'truth').split()}
         bearers = collections.Counter((self.names.feature_project[feature], name) for feature, name in self.names.feature.items())
         for environment, at, live, rows in self.snapshots:
             then, today = self.names.call(environment, at), self.names.call(environment, self.end)
@@ -233,7 +237,7 @@ class Doors:
                 if project != self.names.project_of[environment] or (scope not in live and bearers[project, name] > 1):
                     continue
                 questions += [{'ask': {'environment': call, 'feature': name, 'at': self.timestamp(at)}, 'environment': environment,
-                               'form': form, 'state': live.get(scope)} for form, call in forms if call]
+                               'feature': feature, 'form': form, 'state': live.get(scope)} for form, call in forms if call]
         # those about what was not live yet, or no more, are a sample of their own
         for some, kind in (([q for q in questions if q['state']], ''), ([q for q in questions if not q['state']], ', not live')):
             some = self.sample(some, self.limit if kind == '' else self.limit // 4)
@@ -249,7 +253,10 @@ class Doors:
             elif answer[key] == expected and type(answer[key]) is type(expected):
                 what = 'right'
             else:
-                what = 'NULL' if answer[key] is None else 'a state that was not' if state is None else 'wrong'
+                what = 'a state that was not' if state is None else 'wrong'
+                if answer[key] is None:
+                    # what an entry alone says was made, and nothing else, has no state that anybody could know
+                    what = 'NULL' if question['feature'] in self.shown else 'NULL, of what no delivery shows'
             self.count(door, question['environment'], question['form'] + kind, what, (question['ask'], answer, state))
 
     # feature_state with segments and identities: the override that wins.

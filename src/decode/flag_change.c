@@ -162,13 +162,34 @@ extra_differences(FswExtra *extra, JsonbContainer *new_state)
 	extra->npairs = kept;
 }
 
+/*
+ * The feature's name.  The body says when the feature was made as well: where
+ * no entry came, only that tells one from another of its name before it.
+ */
+static void
+add_feature_name(FswEvent *event, const FswRow *row)
+{
+	FswName    *name;
+	TimestampTz created;
+
+	if (row->nulls[FLAG_feature_id] || row->nulls[FLAG_feature])
+		return;
+	name = fsw_add_name(event, "feature", psprintf(INT64_FORMAT, DatumGetInt64(row->values[FLAG_feature_id])),
+						row->values[FLAG_feature], row, FLAG_project_id);
+	if (row->nulls[FLAG_feature_created_date])
+		return;
+	created = DatumGetTimestampTz(row->values[FLAG_feature_created_date]);
+	name->existed_at = name->has_existed ? Min(name->existed_at, created) : created;
+	name->has_existed = true;
+}
+
 /* The names that a state tells. */
 void
 fsw_add_flag_names(FswEvent *event, const FswRow *row)
 {
 	fsw_add_row_name(event, "project", row, FLAG_project_id, FLAG_project, FLAG_project_id);
 	fsw_add_row_name(event, "environment", row, FLAG_environment_id, FLAG_environment, FLAG_project_id);
-	fsw_add_row_name(event, "feature", row, FLAG_feature_id, FLAG_feature, FLAG_project_id);
+	add_feature_name(event, row);
 	fsw_add_row_name(event, "segment", row, FLAG_segment_id, FLAG_segment, FLAG_project_id);
 	if (!row->nulls[FLAG_identity] && !row->nulls[FLAG_identity_identifier])
 		fsw_add_name(event, "identity",

@@ -202,7 +202,7 @@ read_start(FswHistoryReading *reading)
 	 * nothing of the time before: then the defaults are a mere deduction.
 	 */
 	flag->start_untold = !creation.told;
-	flag->defaults_complete = creation.has_defaults && creation.told && !creation.multivariate;
+	flag->defaults_complete = creation.has_defaults && creation.told && !creation.multivariate && !creation.guessed;
 
 	/* what was made after the environment went is not in it, unless an event says that it never went */
 	if (flag->created_at != FSW_NEVER && !is_told(flag) && flag->created_at >= fsw_environment_end(reading->reader, flag_facts->environment))

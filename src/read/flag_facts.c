@@ -536,6 +536,11 @@ fsw_creation_read(FswReader *reader, const FswFlagFacts *flag_facts)
 		read_creation(reader, flag_facts, FSW_INDEX_DEFAULT, environment->siblings[i], &creation, &latest);
 	for (int i = 0; !creation.has_defaults && i < environment->nsiblings; i++)
 		read_creation(reader, flag_facts, FSW_INDEX_DELETED, environment->siblings[i], &creation, &latest);
+	for (int i = 0; !creation.has_defaults && i < environment->nsiblings; i++)
+		read_creation(reader, flag_facts, FSW_INDEX_OVERRIDE, environment->siblings[i], &creation, &latest);
+	/* versions of its own tell more */
+	if (!creation.has_defaults && !flag_facts->versioned)
+		fsw_creation_guess(reader, flag_facts, &creation);
 	apply_settings(reader, flag_facts, &creation);
 	return creation;
 }

@@ -11,7 +11,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation_d.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
 #include "src/base/fsw.h"
 #include "src/decode/row.h"
@@ -219,4 +221,72 @@ fsw_flag_has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 		}
 	}
 	return false;
+}
+
+/* The environment default that a list tells, which is the first of its states. */
+static bool
+read_default(FswScan *lists, FswCreation *creation)
+{
+	bool		isnull;
+	Datum		states = fsw_scan_column(lists, VERSION_states, &isnull);
+	JsonbValue *first = isnull || !JB_ROOT_IS_ARRAY(DatumGetJsonbP(states)) ? NULL :
+		getIthJsonbValueFromContainer(&DatumGetJsonbP(states)->root, 0);
+	JsonbValue *enabled;
+	JsonbValue *value;
+
+	if (first == NULL || first->type != jbvBinary || !JsonContainerIsObject(first->val.binary.data))
+		return false;
+	enabled = getKeyJsonValueFromContainer(first->val.binary.data, "enabled", 7, NULL);
+	value = getKeyJsonValueFromContainer(first->val.binary.data, "value", 5, NULL);
+	if (enabled == NULL || enabled->type != jbvBool || value == NULL)
+		return false;
+	creation->enabled = enabled->val.boolean;
+	creation->value = JsonbPGetDatum(JsonbValueToJsonb(value));
+	return true;
+}
+
+/* Is a list, by its arrival and else by its uuid, the earlier one of two? */
+static bool
+is_earlier(int64 arrived, text *uuid, int64 other_arrived, text *other_uuid)
+{
+	if (arrived != other_arrived)
+		return arrived < other_arrived;
+	return uuid != NULL && other_uuid != NULL &&
+		DatumGetBool(DirectFunctionCall2Coll(text_lt, C_COLLATION_OID, PointerGetDatum(uuid), PointerGetDatum(other_uuid)));
+}
+
+/*
+ * Guess what the feature was made with, of which no event tells.  Then no
+ * environment default was changed either, and the first list of a version,
+ * of whichever environment, has what all were made with.
+ */
+void
+fsw_creation_guess(FswReader *reader, const FswFlagFacts *flag_facts, FswCreation *creation)
+{
+	int64		earliest = FSW_FOREVER;
+	text	   *earliest_uuid = NULL;
+
+	for (int i = 0; i < flag_facts->nwebhooks; i++)
+	{
+		FswScan    *scan = scan_lists(reader, flag_facts);
+
+		if (flag_facts->webhooks[i] == NULL)
+			fsw_scan_key_null(scan, true);
+		else
+			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
+		fsw_scan_begin(scan, ForwardScanDirection);
+		for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan); n++)
+		{
+			int64		arrived = fsw_first_arrival(reader, fsw_scan_int64(scan, VERSION_delivery, 0),
+													fsw_scan_int64(scan, VERSION_received_at, FSW_FOREVER));
+			text	   *uuid = fsw_scan_text(scan, VERSION_uuid);
+
+			if (!fsw_is_known(scan, VERSION_stored_at, flag_facts->environment) ||
+				!is_earlier(arrived, uuid, earliest, earliest_uuid) || !read_default(scan, creation))
+				continue;
+			creation->has_defaults = creation->guessed = true;
+			earliest = arrived;
+			earliest_uuid = uuid == NULL ? NULL : DatumGetTextPCopy(PointerGetDatum(uuid));
+		}
+	}
 }

@@ -131,6 +131,7 @@ typedef struct FswCreation
 	bool		enabled;
 	Datum		value;			/* jsonb */
 	bool		multivariate;
+	bool		guessed;		/* from the list of a version */
 	bool		told;			/* an audit entry shows that they were used */
 } FswCreation;
 
@@ -359,6 +360,7 @@ extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironme
 extern void fsw_flag_webhooks_read(FswReader *reader, FswFlagFacts *flag_facts);
 extern bool fsw_flag_has_own_webhook(FswReader *reader, const FswFlagFacts *flag_facts);
 extern bool fsw_flag_has_lists(FswReader *reader, const FswFlagFacts *flag_facts);
+extern void fsw_creation_guess(FswReader *reader, const FswFlagFacts *flag_facts, FswCreation *creation);
 
 /* single_save.c */
 extern bool fsw_is_saved_singly(FswReader *reader, const FswFlagFacts *flag_facts, int64 created_at, int64 from,
