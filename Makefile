@@ -184,6 +184,7 @@ REGRESS = \
 	history \
 	act \
 	spree \
+	apart \
 	namesake \
 	health \
 	hostile \

@@ -16,8 +16,7 @@ CREATE INDEX audit_log_author_idx ON flagsmith.audit_log (author_email, created_
 CREATE INDEX audit_log_long_idx ON flagsmith.audit_log (created_date)
     WHERE NOT is_test AND flagsmith._long(feature, author_email, environment) = 1;
 CREATE INDEX audit_log_system_idx ON flagsmith.audit_log (created_date)
-    WHERE NOT is_test AND (is_system_event AND (action = 'committed' OR ambiguous)
-        OR ambiguous AND (related_object_type = 'FEATURE' OR object = 'variant'));
+    WHERE NOT is_test AND (ambiguous OR is_system_event AND action = 'committed');
 -- Percentages of overrides, and the features whose names can be mistaken for one: mostly there are none of these.
 CREATE INDEX audit_log_share_idx ON flagsmith.audit_log (created_date)
     WHERE NOT is_test AND NOT ambiguous AND object = 'variant' AND (segment IS NOT NULL OR identity IS NOT NULL);
@@ -102,12 +101,11 @@ FROM (
         ORDER BY created_date DESC)
     UNION ALL
     -- What a change request changed: the entry is the system's, who committed it is in another, what it changed in an event.  And what
-    -- an ambiguous message is about, as far as the id that comes with it or an event tells.
+    -- an ambiguous message is about, as far as the id that comes with it, the names that are known or an event tell.
     (SELECT 'request', created_date, flagsmith._history_person(delivery, ordinal), environment, flagsmith._history_feature(delivery, ordinal),
             delivery, ordinal
         FROM flagsmith.audit_log
-        WHERE NOT is_test AND (is_system_event AND (action = 'committed' OR ambiguous)
-            OR ambiguous AND (related_object_type = 'FEATURE' OR object = 'variant'))
+        WHERE NOT is_test AND (ambiguous OR is_system_event AND action = 'committed')
         ORDER BY created_date DESC)
     UNION ALL
     -- The message about a percentage of an override fits that of a feature with a longer name.

@@ -20,7 +20,7 @@ CREATE PROCEDURE pg_temp.event(arrived timestamptz, at timestamptz, environment 
 DECLARE
     nested jsonb := jsonb_build_object(
         'feature', jsonb_build_object('id', feature, 'name', name, 'type', 'STANDARD', 'default_enabled', false,
-            'initial_value', 'first', 'created_date', '2026-01-01T00:00:00.000000Z', 'description', NULL,
+            'initial_value', 'first', 'created_date', format('2026-01-01T%s:00.000000Z', CASE WHEN feature = 14 THEN '11:30' ELSE '00:00' END), 'description', NULL,
             'project', jsonb_build_object('id', 7, 'name', 'Shop')),
         'environment', jsonb_build_object('id', environment, 'name', CASE environment WHEN 1 THEN 'Production' ELSE 'Staging' END),
         'identity', identity, 'identity_identifier', 'user ' || identity,

@@ -20,7 +20,7 @@ CREATE PROCEDURE pg_temp.event(arrived text, at text, environment int, feature i
 DECLARE
     nested jsonb := jsonb_build_object(
         'feature', jsonb_build_object('id', feature, 'name', 'flag ' || feature, 'type', 'STANDARD', 'default_enabled', true,
-            'initial_value', 'first', 'created_date', '2026-01-01T01:00:00.000000Z', 'description', NULL,
+            'initial_value', 'first', 'created_date', format('2026-01-01T0%s:00:00.000000Z', CASE WHEN feature IN (3, 4) THEN 2 ELSE 1 END), 'description', NULL,
             'project', jsonb_build_object('id', 7, 'name', 'Shop')),
         'environment', jsonb_build_object('id', environment, 'name', 'env ' || environment),
         'identity', identity, 'identity_identifier', identifier,

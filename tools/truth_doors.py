@@ -402,7 +402,8 @@ class Doors:
         fitting = [event for event in events if (event['segment'] == line['segment'] if line['segment'] else
                                                  event['identifier'] == line['identity'] if line['identity'] else
                                                  event['segment_id'] is None and event['identity'] is None)]
-        if not fitting:
+        # the deletion of a flag is of all environments, which have no one state before it
+        if not fitting or line['environment'] is None:
             return
         event = fitting[0]
         kind, thing = ('identity', int(event['identity'])) if event['identity'] is not None else \

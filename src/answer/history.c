@@ -206,7 +206,7 @@ show_entry(Showing *showing)
 	{
 		show_text(showing, LINE_segment, entry->true_segment);
 		show_text(showing, LINE_identity_identifier, entry->true_identity);
-		show_id(showing, LINE_feature_id, true, entry->effect.feature_id);
+		show_id(showing, LINE_feature_id, entry->effect.has_feature_id, entry->effect.feature_id);
 	}
 	else if (showing->event == NULL || fsw_same_or_null(entry->feature, showing->event->feature))
 	{
@@ -346,6 +346,7 @@ show_ids(Showing *showing)
 {
 	const FswPieceEntry *entry = showing->entry;
 	const FswPieceList *list = showing->list;
+	const text *feature = entry == NULL ? NULL : entry->misread ? entry->true_feature : entry->feature;
 	int64		at = entry != NULL ? entry->at : showing->event != NULL ? showing->event->at : 0;
 	Datum		source = showing->values[LINE_source];
 	int64		id;
@@ -357,19 +358,19 @@ show_ids(Showing *showing)
 	if (entry == NULL && showing->event == NULL)
 	{
 		FswNames	names;
-		char	   *feature = psprintf(INT64_FORMAT, list->feature_id);
+		char	   *feature_id = psprintf(INT64_FORMAT, list->feature_id);
 
 		id = fsw_piece_list_environment(showing->reader, list);
 		if (id >= 0)
 			show(showing, LINE_environment_id, Int64GetDatum(id));
-		fsw_names_read(showing->reader, source, "feature", feature, &names);
+		fsw_names_read(showing->reader, source, "feature", feature_id, &names);
 		if (list->has_feature && names.has_project)
 			show(showing, LINE_project_id, Int64GetDatum(names.project_id));
 	}
 	if (!is_shown(showing, LINE_project_id))
 		return;
-	if (!is_shown(showing, LINE_feature_id) && entry != NULL && entry->feature != NULL &&
-		fsw_id_of_name(showing->reader, source, "feature", entry->feature,
+	if (!is_shown(showing, LINE_feature_id) && feature != NULL &&
+		fsw_id_of_name(showing->reader, source, "feature", feature,
 					   DatumGetInt64(showing->values[LINE_project_id]), at, &id))
 		show(showing, LINE_feature_id, Int64GetDatum(id));
 	if (!is_shown(showing, LINE_segment_id) && is_shown(showing, LINE_segment) &&

@@ -73,8 +73,9 @@ typedef struct FswPieceEntry
 	FswEntry   *copies;
 	bool		has_effect;
 	FswReadEffect effect;		/* in the reading that is meant */
+	bool		ambiguous;		/* so that columns lack names */
 	bool		readable_otherwise; /* its names can be read in another way */
-	bool		misread;		/* the id that it gives tells that its names
+	bool		misread;		/* what else is known tells that its names
 								 * are others than its columns have: */
 	const text *true_feature;
 	const text *true_segment;

@@ -228,6 +228,47 @@ reading_of_id(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect
 	return NULL;
 }
 
+/* Was a segment or an identity of the source ever called as the reading of an override says? */
+static bool
+is_scope_known(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effect)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_NAME_HASH);
+
+	fsw_scan_equal(scan, Int64GetDatum(effect->scope_hash));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		if (!fsw_scan_is(scan, NAME_kind, "feature") && fsw_scan_same_text(scan, NAME_source, PointerGetDatum(entry->source)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Of several readings, the only one of which all names are known, else the only
+ * one whose feature is; NULL where that decides nothing.
+ */
+static const FswReadEffect *
+reading_of_names(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effects, int n)
+{
+	const FswReadEffect *best = NULL;
+	int			most = 0;
+
+	for (int i = 0; n > 1 && i < n; i++)
+	{
+		int			known = !is_feature_known(reader, entry, &effects[i]) ? 0 :
+			!effects[i].has_scope || is_scope_known(reader, entry, &effects[i]) ? 2 : 1;
+
+		CHECK_FOR_INTERRUPTS();
+		if (known > most)
+			best = &effects[i];
+		else if (known == most)
+			best = NULL;
+		most = Max(most, known);
+	}
+	return best;
+}
+
 static const text *
 text_or_null(const char *word)
 {
@@ -251,6 +292,8 @@ read_names(FswPieceEntry *entry)
 	entry->true_feature = text_or_null(split->feature);
 	entry->true_segment = text_or_null(split->segment);
 	entry->true_identity = text_or_null(split->identity);
+	if (entry->change_request == NULL && split->change_request != NULL)
+		entry->change_request = cstring_to_text(split->change_request);
 	entry->misread = !fsw_same_or_null(entry->true_feature, entry->feature) ||
 		!fsw_same_or_null(entry->true_segment, entry->segment) || !fsw_same_or_null(entry->true_identity, entry->identity);
 }
@@ -280,7 +323,8 @@ likely_reading(FswReader *reader, const FswPieceEntry *entry, const FswReadEffec
 
 /*
  * What the entry says.  Where its message can be read in several ways: what the
- * id tells that it gives, else what is likely, else the first.
+ * id tells that it gives, else of which the names are known, else what is
+ * likely, else the first.
  */
 static void
 read_effects(FswReader *reader, FswPieceEntry *entry)
@@ -300,6 +344,9 @@ read_effects(FswReader *reader, FswPieceEntry *entry)
 		return;
 	entry->has_effect = true;
 	surely = reading_of_id(reader, entry, effects, n);
+	/* an id that is not known is of another feature than those that are */
+	if (surely == NULL && entry->ambiguous && !effects[0].has_feature_id)
+		surely = reading_of_names(reader, entry, effects, n);
 	if (surely != NULL)
 		entry->effect = *surely;
 	else
@@ -388,9 +435,9 @@ read_entry(FswReader *reader, FswEntry row)
 	entry->has_related = copy_id(scan, AUDIT_related_object_id, &entry->related_id);
 	entry->related_type = copy_text(scan, AUDIT_related_object_type);
 	of_variant = fsw_scan_is(scan, AUDIT_object, "variant");
-	entry->readable_otherwise = fsw_scan_bool(scan, AUDIT_ambiguous) ?
-		of_variant || fsw_scan_is(scan, AUDIT_related_object_type, "FEATURE") :
-		of_variant && (entry->segment != NULL || entry->identity != NULL);
+	entry->ambiguous = fsw_scan_bool(scan, AUDIT_ambiguous);
+	entry->readable_otherwise = entry->ambiguous ||
+		(of_variant && (entry->segment != NULL || entry->identity != NULL));
 	if (is_copy(reader, entry))
 		return NULL;
 	read_effects(reader, entry);

@@ -84,7 +84,7 @@ fsw_save_of(const FswAbout *about, const int64 *at, int n, int of, int *first, i
 		int			begin = -1;
 
 		FSW_INTERRUPT();
-		if (fsw_apart(at[i], at[*first]) > FSW_SAVE_SPAN)
+		if (fsw_apart(at[i], at[*first]) > FSW_SAVE_SPAN || (i > *first && fsw_apart(at[i], at[i - 1]) > FSW_SAVE_GAP))
 			begin = i;
 		else if (about[i] == FSW_ABOUT_STATE && state >= *first)
 			begin = fsw_widest_gap(at, state, i);

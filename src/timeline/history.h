@@ -73,6 +73,12 @@ typedef enum FswExplains
 #define FSW_SAVE_SPAN		INT64CONST(250000)
 
 /*
+ * And each so near to the one before: of 313 captured neighbours in one save
+ * the farthest was 174 ms away, of those in two saves a third was farther.
+ */
+#define FSW_SAVE_GAP		INT64CONST(175000)
+
+/*
  * The event of a value that was saved alone is so near to its entry; and so
  * near to each other are the entries of one save that nothing else is asked.
  */

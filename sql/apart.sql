@@ -1,0 +1,56 @@
+-- Lines of the view history that nothing but distance or known names tells apart.
+SET timezone = 'UTC';
+SELECT flagsmith.add_webhook('apart', source => 'apart', allow_unsigned => true, max_spool_age => NULL) IS NOT NULL AS registered;
+CREATE PROCEDURE pg_temp.entry(at numeric, type text, log text, related int DEFAULT NULL, author text DEFAULT 'ada@example.com')
+    LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('apart', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object(
+        'created_date', to_char(timestamp '2026-11-01 12:00' + at * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'log', log, 'related_object_id', related,
+        'related_object_type', type, 'is_system_event', author IS NULL, 'project', jsonb_build_object('id', 7, 'name', 'Shop'),
+        'author', CASE WHEN author IS NOT NULL THEN jsonb_build_object('id', 1, 'email', author, 'first_name', '', 'last_name', '') END,
+        'environment', CASE WHEN type <> 'FEATURE' AND type <> 'SEGMENT' THEN jsonb_build_object('id', 1, 'name', 'env') END))::text, 'UTF8'),
+        timestamptz '2026-11-01 12:00Z' + (at + 2) * interval '1 s') $$;
+CREATE TEMP VIEW told AS
+SELECT to_char(at, 'MI:SS.MS') AS at, actor, action, change_request AS request, feature, feature_id AS f, segment, identity_identifier AS identity, cardinality(delivery_ids) AS n
+FROM flagsmith.history WHERE source = 'apart' ORDER BY history.at, act;
+
+-- A save takes some milliseconds from one entry to the next: those of a person that are farther apart are two saves.
+BEGIN;
+CALL pg_temp.entry(0, 'FEATURE_STATE', 'Remote config value updated for feature: near');
+CALL pg_temp.entry(0.175, 'FEATURE_STATE', 'Flag state updated for feature: near');
+CALL pg_temp.entry(60, 'FEATURE_STATE', 'Remote config value updated for feature: far');
+CALL pg_temp.entry(60.176, 'FEATURE_STATE', 'Flag state updated for feature: far');
+CALL pg_temp.entry(120, 'FEATURE_STATE', 'Multivariate value changed for feature ''many''.', 9);
+CALL pg_temp.entry(120.02, 'FEATURE_STATE', 'Multivariate value changed for feature ''many''.', 9);
+CALL pg_temp.entry(120.22, 'FEATURE_STATE', 'Multivariate value changed for feature ''many''.', 9);
+SELECT * FROM told;
+ROLLBACK;
+
+-- The title of a change request has the words that a longer name of the flag would have: the flag that is known is meant.
+BEGIN;
+CALL pg_temp.entry(0, 'FEATURE', 'New Flag / Remote Config created: cart', 1);
+CALL pg_temp.entry(60, 'FEATURE_STATE', 'Flag state / Remote config updated for feature: cart by Change Request: x by Change Request: y', 100, NULL);
+CALL pg_temp.entry(120, 'FEATURE_STATE', 'Flag state / Remote config updated for feature: cart by Change Request: x by Change Request: z by Change Request: ', 100, NULL);
+SELECT * FROM told;
+SELECT feature, change_request FROM flagsmith.history WHERE source = 'apart' AND feature = 'cart' AND action = 'committed' ORDER BY at;
+-- Of two that are known, neither.
+CALL pg_temp.entry(30, 'FEATURE', 'New Flag / Remote Config created: cart by Change Request: x', 2);
+SELECT * FROM told;
+ROLLBACK;
+
+-- An identifier, a segment or a flag has the words of the message: those that are known are meant.
+BEGIN;
+CALL pg_temp.entry(0, 'FEATURE', 'New Flag / Remote Config created: cart', 1);
+CALL pg_temp.entry(1, 'FEATURE', 'New Flag / Remote Config created: a'' and segment ''b', 2);
+CALL pg_temp.entry(2, 'SEGMENT', 'New Segment created: c', 5);
+CALL pg_temp.entry(3, 'SEGMENT', 'New Segment created: d'' and segment ''e', 6);
+CALL pg_temp.entry(60, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''a'' and segment ''b'' and segment ''c''', 100);
+CALL pg_temp.entry(61, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''cart'' and segment ''d'' and segment ''e''', 101);
+CALL pg_temp.entry(62, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''cart'' and identity ''u'' and segment ''v''', 102);
+CALL pg_temp.entry(63, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''who'' and segment ''knows'' and segment ''it''', 103);
+SELECT * FROM told;
+SELECT feature, segment, identity_identifier FROM flagsmith.history WHERE source = 'apart' AND feature = 'cart' AND at > '2026-11-01 12:01Z' ORDER BY at;
+SELECT count(*) = count(DISTINCT id) AND count(*) = 8 AS all_told
+FROM flagsmith.delivery d JOIN (SELECT unnest(delivery_ids) AS id FROM flagsmith.history) h USING (id) WHERE source = 'apart';
+ROLLBACK;
+SELECT flagsmith.disable_webhook('apart');
