@@ -53,4 +53,34 @@ SELECT feature, segment, identity_identifier FROM flagsmith.history WHERE source
 SELECT count(*) = count(DISTINCT id) AND count(*) = 8 AS all_told
 FROM flagsmith.delivery d JOIN (SELECT unnest(delivery_ids) AS id FROM flagsmith.history) h USING (id) WHERE source = 'apart';
 ROLLBACK;
+-- The making of a flag is told by two events of its time, one of which was read after the next save: what it was made with is shown.
+CREATE PROCEDURE pg_temp.made(arrived numeric, value text, created numeric) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'apart', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com', 'timestamp', '2026-11-01T12:00:00.010000Z',
+        'new_state', jsonb_build_object('enabled', false, 'feature_state_value', value, 'multivariate_feature_state_values', '[]'::jsonb, 'identity', NULL, 'identity_identifier', NULL,
+            'environment', '{"id": 1, "name": "env"}'::jsonb, 'feature_segment', NULL, 'feature', jsonb_build_object('id', 1, 'name', 'cart', 'type', 'STANDARD', 'description', NULL,
+                'default_enabled', false, 'initial_value', 'at first', 'project', '{"id": 7, "name": "Shop"}'::jsonb,
+                'created_date', to_char(timestamp '2026-11-01 12:00' + created * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')))))::text, 'UTF8'),
+        timestamptz '2026-11-01 12:00Z' + arrived * interval '1 s' $$;
+BEGIN;
+CALL pg_temp.entry(0.010, 'FEATURE_STATE', 'New Flag / Remote Config created: cart', 100);
+CALL pg_temp.made(1, 'at first', 0);
+CALL pg_temp.made(2, 'later', 0);
+SELECT action, feature, enabled, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart';
+ROLLBACK;
+-- Of a save, the last reading is.
+BEGIN;
+CALL pg_temp.entry(0.010, 'FEATURE_STATE', 'Flag state updated for feature: cart', 100);
+CALL pg_temp.made(1, 'at first', -60);
+CALL pg_temp.made(2, 'later', -60);
+SELECT action, feature, enabled, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart';
+ROLLBACK;
+-- But one that came before the next save began, rather than one that may have been read after it.
+BEGIN;
+CALL pg_temp.entry(0.010, 'FEATURE_STATE', 'Flag state updated for feature: cart', 100);
+CALL pg_temp.made(0.5, 'of this save', -60);
+CALL pg_temp.made(2, 'of the next', -60);
+CALL pg_temp.entry(1, 'FEATURE_STATE', 'Remote config value updated for feature: cart', 100);
+SELECT action, feature, enabled, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
+ROLLBACK;
 SELECT flagsmith.disable_webhook('apart');

@@ -541,6 +541,10 @@ class Judge:
         version = self.version_of(scope[0], row['micros'])
         changes = self.truth[scope]
         after = changes[rows[-1]][1]
+        if row['action'] == 'created' and self.act_name(next(iter(acts))) == 'feature_create':
+            # the options of a flag are added by saves, and told by entries and lines, of their own
+            after = next((changes[i][1] for i in rows if changes[i][1] and
+                          same(row['enabled'], row['value'], row['variants'], changes[i][1])), after)
         before = changes[rows[0] - 1][1] if rows[0] else None
         # a body may show what later acts did, and what was before may be told by nothing
         arrival = max(d.arrival for d in events)
