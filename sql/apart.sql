@@ -53,6 +53,23 @@ SELECT feature, segment, identity_identifier FROM flagsmith.history WHERE source
 SELECT count(*) = count(DISTINCT id) AND count(*) = 8 AS all_told
 FROM flagsmith.delivery d JOIN (SELECT unnest(delivery_ids) AS id FROM flagsmith.history) h USING (id) WHERE source = 'apart';
 ROLLBACK;
+-- Two versions, whose entries were written in the other order: the change request belongs to the one whose list came behind it.
+BEGIN;
+CREATE PROCEDURE pg_temp.version(at numeric, arrived numeric, uuid text) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    VALUES ('apart', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object('log', 'New version published for feature: cart',
+        'created_date', to_char(timestamp '2026-11-01 12:00' + at * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'related_object_uuid', uuid, 'related_object_type', 'EF_VERSION',
+        'is_system_event', false, 'author', '{"id": 1, "email": "ada@example.com", "first_name": "", "last_name": ""}'::jsonb, 'project', '{"id": 7, "name": "Shop"}'::jsonb,
+        'environment', '{"id": 1, "name": "env"}'::jsonb))::text, 'UTF8'), timestamptz '2026-11-01 12:00Z' + (at + 1) * interval '1 s'),
+        ('apart', convert_to(jsonb_build_object('event_type', 'NEW_VERSION_PUBLISHED', 'data', jsonb_build_object('uuid', uuid, 'published_by', '{"id": 1, "email": "ada@example.com"}'::jsonb,
+        'feature', '{"id": 1, "name": "cart"}'::jsonb, 'feature_states', '[{"enabled": true, "value": 1, "multivariate_feature_state_values": []}]'::jsonb))::text, 'UTF8'),
+        timestamptz '2026-11-01 12:00Z' + arrived * interval '1 s') $$;
+CALL pg_temp.entry(10, 'CHANGE_REQUEST', 'Change Request: Sale committed');
+CALL pg_temp.version(13, 10.5, '8be5e2a1-0000-4000-8000-000000000001');
+CALL pg_temp.version(12.5, 12.2, '8be5e2a1-0000-4000-8000-000000000002');
+SELECT at::time(3), action, change_request, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
+ROLLBACK;
+
 -- The making of a flag is told by two events of its time, one of which was read after the next save: what it was made with is shown.
 CREATE PROCEDURE pg_temp.made(arrived numeric, value text, created numeric) LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)

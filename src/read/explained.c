@@ -442,6 +442,29 @@ is_of_request(const FswPieceEntry *entry, const FswPieceEntry *commit)
 }
 
 /*
+ * When a version was published, as far as its entry and its list tell: tasks
+ * write and send them, each of which may be late and overtake that of another.
+ */
+static int64
+published_at(FswReader *reader, const FswPieceEntry *entry)
+{
+	int64		at = entry->at;
+	FswFound	found = {0};
+
+	if (entry->uuid == NULL)
+		return at;
+	fsw_find_lists(reader, entry->uuid, &found);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceList *list = fsw_piece_list(reader, found.rows[i]);
+
+		if (list != NULL && fsw_same_or_null(list->source, entry->source))
+			at = Min(at, list->arrived);
+	}
+	return at;
+}
+
+/*
  * The entry that a committed change request belongs to: in v1 that of the
  * flag, which the system writes, with the same title; in v2 that of the
  * version, which the same author publishes.  NULL where it is scheduled for
@@ -471,8 +494,8 @@ fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit)
 			chosen = entry;
 			continue;
 		}
-		a = fsw_distance(entry->at, commit->at);
-		b = fsw_distance(chosen->at, commit->at);
+		a = fsw_distance(published_at(reader, entry), commit->at);
+		b = fsw_distance(published_at(reader, chosen), commit->at);
 		if (a < b || (a == b && fsw_compare_entries(reader, entry, chosen) < 0))
 			chosen = entry;
 	}
