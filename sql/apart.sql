@@ -70,6 +70,14 @@ CALL pg_temp.version(12.5, 12.2, '8be5e2a1-0000-4000-8000-000000000002');
 SELECT at::time(3), action, change_request, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
 ROLLBACK;
 
+-- An effect is of one change request: of two with one title, of which one had no effect that was told, the nearer one.
+BEGIN;
+CALL pg_temp.entry(10, 'CHANGE_REQUEST', 'Change Request: Sale committed');
+CALL pg_temp.entry(10.02, 'FEATURE_STATE', 'Flag state / Remote config updated for feature: cart by Change Request: Sale', 100, NULL);
+CALL pg_temp.entry(10.2, 'CHANGE_REQUEST', 'Change Request: Sale committed');
+SELECT at::time(3), action, object, change_request, actor, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
+ROLLBACK;
+
 -- The making of a flag is told by two events of its time, one of which was read after the next save: what it was made with is shown.
 CREATE PROCEDURE pg_temp.made(arrived numeric, value text, created numeric) LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)

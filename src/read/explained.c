@@ -464,14 +464,9 @@ published_at(FswReader *reader, const FswPieceEntry *entry)
 	return at;
 }
 
-/*
- * The entry that a committed change request belongs to: in v1 that of the
- * flag, which the system writes, with the same title; in v2 that of the
- * version, which the same author publishes.  NULL where it is scheduled for
- * later.
- */
-FswPieceEntry *
-fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit)
+/* The entry that a committed change request would rather belong to than to any other. */
+static FswPieceEntry *
+nearest_of_commit(FswReader *reader, const FswPieceEntry *commit)
 {
 	FswSearch	search = fsw_search_requests(commit);
 	FswFound	found = {0};
@@ -500,4 +495,38 @@ fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit)
 			chosen = entry;
 	}
 	return chosen;
+}
+
+/*
+ * The entry that a committed change request belongs to: in v1 that of the
+ * flag, which the system writes, with the same title; in v2 that of the
+ * version, which the same author publishes.  NULL where it is scheduled for
+ * later, or where another one that can only be of that entry is nearer to it.
+ */
+FswPieceEntry *
+fsw_entry_of_commit(FswReader *reader, FswPieceEntry *commit)
+{
+	FswPieceEntry *entry = nearest_of_commit(reader, commit);
+	FswSearch	search;
+	FswFound	found = {0};
+	int64		at;
+
+	if (entry == NULL)
+		return NULL;
+	search = fsw_search_requests(entry);
+	fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_COMMIT_LATE), entry->at,
+					  fsw_after(entry->at, FSW_COMMIT_EARLY), fsw_find_row, &found, &found.n);
+	at = published_at(reader, entry);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceEntry *other = fsw_same_row(found.rows[i], commit->row) ? NULL : fsw_piece_entry(reader, found.rows[i]);
+		FswPieceEntry *of = other == NULL ? NULL : nearest_of_commit(reader, other);
+		int64		a = other == NULL ? 0 : fsw_distance(other->at, at);
+		int64		b = fsw_distance(commit->at, at);
+
+		if (of != NULL && fsw_same_row(of->row, entry->row) &&
+			(a < b || (a == b && fsw_compare_entries(reader, other, commit) < 0)))
+			return NULL;
+	}
+	return entry;
 }

@@ -238,7 +238,7 @@ extern bool fsw_list_has_state(FswReader *reader, const FswPieceList *list, cons
 extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, FswPieceList *list);
-extern FswPieceEntry *fsw_entry_of_commit(FswReader *reader, const FswPieceEntry *commit);
+extern FswPieceEntry *fsw_entry_of_commit(FswReader *reader, FswPieceEntry *commit);
 
 /* history.c */
 extern FswLine *fsw_line_read(FswReader *reader, FswPieceKind kind, FswEntry row, int64 at);
