@@ -108,24 +108,35 @@ fsw_version_time(FswFlag *flag, FswVersion *version)
 	}
 }
 
+/* Have the lists of two versions one environment default, or has one of them none? */
+static bool
+share_default(const FswVersion *a, const FswVersion *b)
+{
+	return a->list == NULL || b->list == NULL || a->list->nlist == 0 || b->list->nlist == 0 ||
+		a->list->list[0] == b->list->list[0];
+}
+
 /*
  * May an override that a version's list lacks have come only after it?  A
  * version without an exact time may be from before it, one of which a list alone
- * came as long as a queue can stand still.  So may any version if
- * the one that brought the override, which no other list knows, was told of
+ * came as long as a queue can stand still.  So may one that was scheduled, if the
+ * environment default does not tell which of them came first.  So may any version
+ * if the one that brought the override, which no other list knows, was told of
  * later: with an instant of effect, that one was live later.
  */
 bool
 fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const FswVersion *version)
 {
-	int64		from = version->scheduled ? Max(version->earliest, fsw_after(version->latest, -FSW_TOLD_LATE)) : version->earliest;
+	int64		from = version->earliest;
 	const FswVersion *brought;
 
 	if (stretch->version < 0)
 		return false;
+	brought = &set->versions[stretch->version];
+	if (version->scheduled)
+		from = Max(from, fsw_after(version->latest, share_default(brought, version) ? -FSW_LATE_ALONE : -FSW_TOLD_LATE));
 	if (version->entry == FSW_NEVER && !version->has_events && version->deleted < 0)
 		from = Min(from, fsw_after(version->list_arrived, -FSW_LATE_ALONE));
-	brought = &set->versions[stretch->version];
 	return brought->live > from ||
 		(brought->has_events && brought->latest > version->latest && stretch->last_listed <= brought->earliest);
 }
