@@ -511,7 +511,7 @@ apply_settings(FswReader *reader, const FswFlagFacts *flag_facts, FswCreation *c
 
 	creation->told = flag_facts->created != FSW_NEVER && prevented >= 0 && !fsw_flag_facts_is_copy(reader, flag_facts, created) &&
 		(environment->created_at != FSW_NEVER ||
-		 (environment->heard_from != FSW_FOREVER && environment->heard_from <= fsw_after(created, LIFE_SPREAD)));
+		 (environment->heard_from != FSW_FOREVER && environment->heard_from <= fsw_after(created, FSW_SAME_ACT)));
 	if (prevented <= 0)
 		return;
 	creation->enabled = false;
