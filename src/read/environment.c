@@ -263,6 +263,37 @@ find_end(FswReader *reader, const FswEnvironment *environment, const char *id, i
 }
 
 /*
+ * When the states that were deleted last in the environment were, if one of
+ * them was not deleted with its feature; FSW_NEVER else.
+ */
+static int64
+last_ended(FswReader *reader, const FswEnvironment *environment)
+{
+	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
+	int64		last = FSW_NEVER;
+
+	fsw_scan_equal(scan, environment->source);
+	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
+	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
+	fsw_scan_begin(scan, BackwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!fsw_is_known(scan, EFFECT_stored_at, environment))
+			continue;
+		if (last != FSW_NEVER && at != last)
+			break;
+		last = at;
+		if (find_deletion(reader, environment, fsw_scan_int64(scan, EFFECT_feature_hash, 0), true,
+						  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) == FSW_FOREVER)
+			return at;
+	}
+	return FSW_NEVER;
+}
+
+/*
  * When the environment was deleted, FSW_FOREVER if it was not.  No entry says
  * so, but each flag that lived in it has one, as if its state had been deleted,
  * and none about the feature itself.  Of many flags, some are enough.
@@ -271,7 +302,7 @@ int64
 fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 {
 	FswScan    *scan;
-	int64		at = FSW_NEVER;
+	int64		at;
 	int64		deleted_at = FSW_FOREVER;
 	char	   *last = NULL;
 
@@ -282,19 +313,8 @@ fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 	if (!environment->has_project)
 		return FSW_FOREVER;
 
-	scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(environment->environment_id));
-	fsw_scan_equal(scan, CStringGetTextDatum("feature_deleted"));
-	fsw_scan_begin(scan, BackwardScanDirection);
-	while (at == FSW_NEVER && fsw_scan_next(scan))
-	{
-		if (fsw_is_known(scan, EFFECT_stored_at, environment))
-			at = fsw_scan_int64(scan, EFFECT_occurred_at, FSW_NEVER);
-	}
-	if (at == FSW_NEVER ||
-		find_deletion(reader, environment, fsw_scan_int64(scan, EFFECT_feature_hash, 0), true,
-					  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
+	at = last_ended(reader, environment);
+	if (at == FSW_NEVER)
 		return FSW_FOREVER;
 
 	for (int n = 0; n < FSW_WINDOW && (last = next_thing(reader, environment, "feature", last, &scan)) != NULL;)
