@@ -61,4 +61,24 @@ FROM unnest('{1, 2}'::bigint[]) environment_id, flagsmith.environment_state('els
 CALL pg_temp.entry('06:00:00', NULL, 'FEATURE', 'New Flag / Remote Config created: untold', 6);
 SELECT flagsmith.get_feature_value('elsewhere/Shop/env 1', 'untold', '2026-01-01 06:30Z') AS value, s.confidence, s.cause
 FROM flagsmith.feature_state('elsewhere/Shop/env 1', 'untold', '2026-01-01 06:30Z') s;
+-- An environment is deleted a second before a feature: its entries, of one time, tell so in whichever order they come.
+CALL pg_temp.entry('07:00:00', 3, 'ENVIRONMENT', 'New Environment created: env 3', 3);
+CALL pg_temp.event('07:05:00', 7, 'kept', '07:01:00', 'in env 3', environment => 3);
+CREATE PROCEDURE pg_temp.ended(ids int[]) LANGUAGE plpgsql AS $$
+DECLARE
+    id int;
+BEGIN
+    FOREACH id IN ARRAY ids LOOP
+        CALL pg_temp.entry('07:10:00', 3, 'FEATURE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id);
+    END LOOP;
+    CALL pg_temp.entry('07:10:01', NULL, 'FEATURE', 'Flag / Remote Config Deleted: listed', 4);
+END $$;
+BEGIN;
+CALL pg_temp.ended('{7, 1, 2, 3, 6, 4}');
+SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 7) ORDER BY 1;
+ROLLBACK;
+BEGIN;
+CALL pg_temp.ended('{4, 6, 3, 2, 1, 7}');
+SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 7) ORDER BY 1;
+ROLLBACK;
 SELECT flagsmith.disable_webhook('elsewhere');
