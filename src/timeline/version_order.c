@@ -198,7 +198,7 @@ is_behind_one(const FswVersions *set, int index)
  * Was a version scheduled, which follows what was published after it?  If it was
  * told of at once, the other one was given an instant of effect before it; if it
  * was told of late as a whole, by its entry as well, so may a single one have
- * been, and without an entry nobody can tell.
+ * been.
  */
 static bool
 is_live_later(const FswVersions *set, int index)
@@ -207,8 +207,7 @@ is_live_later(const FswVersions *set, int index)
 
 	if (fsw_apart(version->latest, version->time) <= LATE)
 		return false;
-	return version->entry != FSW_NEVER &&
-		(fsw_apart(version->latest, version->entry_arrived) > LATE || !is_behind_one(set, index));
+	return version->entry == FSW_NEVER || fsw_apart(version->latest, version->entry_arrived) > LATE || !is_behind_one(set, index);
 }
 
 /*
