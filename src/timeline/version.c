@@ -194,7 +194,7 @@ begin_initial(Carry *carry)
 		start.cause = FSW_CAUSE_DEFAULTS;
 		start.confidence = flag->defaults_complete ? FSW_REPORTED : FSW_INFERRED;
 	}
-	else if (!start.agreed)
+	else if (!start.agreed || fsw_version_start_unclear(&carry->set))
 	{
 		start.confidence = FSW_INFERRED;
 		start.cause = FSW_CAUSE_CONTRADICTED;

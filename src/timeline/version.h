@@ -137,6 +137,7 @@ extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timel
 extern void fsw_version_time(FswFlag *flag, FswVersion *version);
 extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
 								   const FswVersion *version);
+extern bool fsw_version_start_unclear(const FswVersions *set);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern void fsw_version_order(FswVersions *versions);

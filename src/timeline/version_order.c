@@ -537,6 +537,21 @@ try_scheduled(Search *search, int index)
 	return move_later(search, index, last);
 }
 
+/*
+ * Is a version, which seems to have been scheduled, contradicted by what comes
+ * after it, where nothing is known of the environment default before it?  Then its
+ * own previous state agrees with all and everything, and is not said to be never
+ * live; but it may be that of one that was published meanwhile.
+ */
+static bool
+is_first_contradicted(const FswVersions *set, int index, const int *before)
+{
+	const FswVersion *version = &set->versions[index];
+
+	return version->has_events && version->scheduled && !version->moved && before[0] == FSW_NOT_SEEN &&
+		fsw_version_contradictions(set, index) > 0;
+}
+
 /* Leave a version out: it comes behind all others. */
 static void
 drop_version(FswVersions *set, int index)
@@ -660,6 +675,8 @@ fsw_version_order(FswVersions *set)
 		FSW_INTERRUPT();
 		if (fsw_version_never(set, i, states_before(&search, i)) && !try_exchange(&search, i) && !try_scheduled(&search, i))
 			drop_version(set, i);
+		else if (is_first_contradicted(set, i, states_before(&search, i)) && try_exchange(&search, i))
+			continue;
 		else
 			step_over(&search, i++);
 	}

@@ -140,3 +140,48 @@ fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const 
 	return brought->live > from ||
 		(brought->has_events && brought->latest > version->latest && stretch->last_listed <= brought->earliest);
 }
+
+/* What a version's event says of the environment default; NULL for none. */
+static const FswEvidence *
+default_event(const FswVersions *set, const FswVersion *version)
+{
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &set->flag->evidence[version->events[i]];
+
+		FSW_INTERRUPT();
+		if (event->scope == 0)
+			return event;
+	}
+	return NULL;
+}
+
+/*
+ * Does the first version that tells of the environment default seem to have been
+ * scheduled, and restore what one brought that was published before it was told
+ * of?  Each of the two chains with the other, so that either can have been live
+ * first, and only the first one tells what was there before.
+ */
+bool
+fsw_version_start_unclear(const FswVersions *set)
+{
+	int			first = 0;
+	const FswVersion *version;
+	const FswEvidence *event = NULL;
+
+	while (first < set->nversions && (event = default_event(set, &set->versions[first])) == NULL)
+		first++;
+	if (event == NULL || !set->versions[first].scheduled || set->versions[first].moved)
+		return false;
+	version = &set->versions[first];
+	for (int i = first + 1; i < set->nversions && i <= first + FSW_VERSION_REACH; i++)
+	{
+		const FswEvidence *other = default_event(set, &set->versions[i]);
+
+		FSW_INTERRUPT();
+		if (other != NULL && set->versions[i].time < version->latest &&
+			other->state == event->before && other->before != event->before)
+			return true;
+	}
+	return false;
+}
