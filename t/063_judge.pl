@@ -26,7 +26,7 @@ class Told:
     def told(self, act, scope=None, at=None):
         return 'silent' if act == 2 else 'told'
 
-def blamed(truth, claim, at, since=0):
+def judged(truth, claim, since=0):
     judge = object.__new__(Judge)
     judge.history = Told()
     judge.truth = {SCOPE: [(10 * (i + 1), shown and (shown[0], json.dumps(shown[1]), shown[2], None), i + 1) for i, shown in enumerate(truth)]}
@@ -34,8 +34,16 @@ def blamed(truth, claim, at, since=0):
     judge.told = {i + 1: Told().told(i + 1) for i in range(len(truth))}
     judge.changes_told = {}
     row = claim and {'enabled': claim[0], 'value': claim[1], 'variants': dict(claim[2])}
-    judge.mine = {SCOPE: [{'enabled': claim and claim[0], 'begin': since, 'finish': 1 << 62}]}
+    judge.mine = {SCOPE: [{**(row or {'enabled': None}), 'begin': since, 'finish': 1 << 62}]}
+    judge.starts = {SCOPE: [since]}
+    return judge, row
+
+def blamed(truth, claim, at, since=0):
+    judge, row = judged(truth, claim, since)
     return judge.blame(SCOPE, at, row, None)
+
+def answer_blamed(truth, claim, at):
+    return judged(truth, claim)[0].blame_answer([SCOPE], [SCOPE], at)
 
 a, b = ((1, 5.0),), ((1, 5.0), (2, 0.0))
 print('missed', *blamed([(True, 'x', a), (True, 'y', a)], (True, 'x', a), 25))
@@ -43,6 +51,7 @@ print('on top', *blamed([(True, 'x', a), (True, 'y', a), (True, 'y', b)], (True,
 print('told on top', *blamed([(True, 'x', a), (True, 'y', a), (False, 'y', b)], (True, 'x', b), 35))
 print('too early', *blamed([(True, 'x', a), (False, 'x', a), (True, 'z', a)], (True, 'z', a), 15))
 print('gone all along', *blamed([None, (True, 'x', a), None], None, 25))
+print('answer', *answer_blamed([(True, 'x', a), (True, 'y', a)], (True, 'y', a), 15))
 
 # Of a request that saves several rows, what was read before the last of them tells nothing of it.
 class Delivery:
@@ -60,6 +69,26 @@ for name, sent in (('none', [body, entry]), ('read later', [body, late])):
     history.received = {}
     history.truth = {SCOPE: [(10, True, 1), (20, True, 1)]}
     print(name, history.told(1), history.told(1, SCOPE, 10), history.told(1, SCOPE, 20))
+
+# Environment 1 is called n and then d, from 20 on, which another bore, and may have been deleted without a word.
+class Thing:
+    def __init__(self, id, created, deleted=None):
+        self.id, self.created, self.deleted_at = id, created, deleted
+
+def meant(sent, at):
+    judge = object.__new__(Judge)
+    judge.sim = collections.namedtuple('Sim', 'names')({('environment', 1): [(0, 'n'), (20, 'd')], ('environment', 2): [(5, 'd')]})
+    judge.history = collections.namedtuple('Received', 'received')(dict(enumerate(sent)))
+    return [thing.id for thing in judge.bearers('environment', [Thing(1, 0), Thing(2, 5, 10)], 'd', at)]
+
+seen = Delivery('FLAG_UPDATED', {1}, {'new_state': {'environment': {'id': 1, 'name': 'd'}}, 'previous_state': None})
+seen.arrival = 30
+entry = Delivery('AUDIT_LOG_CREATED', {1}, {'environment': {'id': 1, 'name': 'd'}, 'related_object_type': 'ENVIRONMENT',
+                                            'related_object_id': 1, 'log': 'Environment updated: d'})
+entry.arrival = 30
+print('not seen yet told', *meant([seen], 25))
+print('seen told', *meant([seen], 35))
+print('entry told', *meant([entry], 25))
 PYTHON
 my ($file, $name) = tempfile(UNLINK => 1);
 print $file $script;
@@ -73,7 +102,11 @@ is($got{'on top'}, 'silent 2', 'the same beneath one that was told, so that the 
 is($got{'told on top'}, 'told 3', 'unless that is wrong as well');
 is($got{'too early'}, 'told 3', 'what was told, and claimed too early');
 is($got{'gone all along'}, 'silent 2', 'what was made without a word, and never claimed');
+is($got{answer}, 'silent 2', 'so an answer about several scopes, not on what is true then');
 is($got{none}, 'told told silent', 'a save of which neither its entry nor a body read later came') or diag(explain(\%got));
 is($got{'read later'}, 'told told told', 'one that a later reading shows');
+is($got{'not seen yet'}, 'told 1 2', 'a name that no entry and nothing that came by then tells can mean the other one');
+is($got{seen}, 'told 1', 'unless it was seen');
+is($got{entry}, 'told 1', 'or its entry tells when it was taken');
 
 done_testing();

@@ -290,9 +290,24 @@ class Judge:
         """Which things a name may mean at an instant, as the rule has it."""
         found = [t for t in things if any(n == name for _, n in self.sim.names[kind, t.id])]
         then = [t for t in found if self.lives(t, at) and self.named(kind, t.id, at) == name]
-        if then:
+        if then and (len(found) == 1 or kind != 'environment' or self.name_told(then[0].id, name, at)):
             return [max(then, key=lambda t: t.created)]
         return found
+
+    def name_told(self, env, name, at):
+        """Whether anything tells that an environment had taken a name by an instant: its entry, or a body that came by then."""
+        taken = max(row[0] for row in self.sim.names['environment', env] if row[0] <= at)
+        for d in self.history.received.values():
+            if d.event == 'NEW_VERSION_PUBLISHED':
+                continue
+            entry = d.event == 'AUDIT_LOG_CREATED'
+            shown = d.data['environment'] if entry else (d.data['new_state'] or d.data['previous_state'])['environment']
+            if entry and (d.data['related_object_type'], d.data['related_object_id']) == ('ENVIRONMENT', env) and \
+                    d.data['log'].endswith(': ' + name):
+                return True
+            if shown and (shown['id'], shown['name']) == (env, name) and taken <= d.arrival <= at:
+                return True
+        return False
 
     def known_names(self):
         known = set()
@@ -418,9 +433,7 @@ class Judge:
         version = self.version_of(flag[0], at)
         # What to blame: the scopes of which the timeline is wrong; if none is, the order of the overrides.
         blamed = [s for s in candidates if not self.fits(s, at)]
-        acts = [n for s in blamed or [s for s, _ in live] for n in [self.true_at(s, at)[1]] if n is not None]
-        acts.sort(key=lambda n: (self.told[n] != 'told', n))
-        told, act = (self.told[acts[0]], acts[0]) if acts else ('told', None)
+        told, act = self.blame_answer(blamed, [s for s, _ in live], at)
         if not live and self.being_made(flag + (None, None), at):
             return
         self.counts['state', version, many, row['confidence'], right, told] += 1
@@ -432,6 +445,13 @@ class Judge:
                        (version, many, 'timeline' if blamed else 'choice', self.act_name(act)),
                        '%s at %s for segments %s and identity %s: %s; true %s' % (
                            flag, timestamp(at), segments, identity, json.dumps(row), live[:1]))
+
+    def blame_answer(self, blamed, live, at):
+        """The same of an answer about several scopes: what was missed of those that are wrong, or what is true of those that live."""
+        claims = {s: self.claim_at(s, at) for s in blamed}
+        found = [self.blame(s, at, claim if claim and claim['enabled'] is not None else None, self.true_at(s, at)[1])
+                 for s, claim in claims.items()] or [(self.told[n], n) for s in live for n in [self.true_at(s, at)[1]] if n is not None]
+        return min(found, key=lambda pair: (pair[0] != 'told', pair[1] or 0), default=('told', None))
 
     def fits(self, scope, at):
         claim, shown = self.claim_at(scope, at), self.true_at(scope, at)[0]
