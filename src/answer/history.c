@@ -141,9 +141,6 @@ show_varlena(Showing *showing, int column, FswScan *scan, int from)
 
 /* ---- what is shown ---- */
 
-/* The event of a flag's making has a time that is so near to it; microseconds. */
-#define MAKING_NEAR INT64CONST(2000000)
-
 /* Does an event of a flag's making show what it was made with?  Another of its time was read after a change. */
 static bool
 is_as_made(FswReader *reader, const FswPieceEvent *event)
@@ -155,7 +152,7 @@ is_as_made(FswReader *reader, const FswPieceEvent *event)
 	Datum		value = fsw_scan_column(scan, FLAG_value, &no_value);
 	Datum		initial = fsw_scan_column(scan, FLAG_feature_initial_value, &no_initial);
 
-	if (made == FSW_NEVER || event->event_at < made || fsw_apart(event->event_at, made) > MAKING_NEAR || no_value ||
+	if (made == FSW_NEVER || event->event_at < made || fsw_apart(event->event_at, made) > FSW_MAKING_TOLD || no_value ||
 		fsw_scan_is_null(scan, FLAG_feature_default_enabled) ||
 		fsw_scan_bool(scan, FLAG_feature_default_enabled) != fsw_scan_bool(scan, FLAG_enabled))
 		return false;
@@ -192,8 +189,13 @@ is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b, int64 nex
 	/* what came before that shows nothing of it */
 	if ((a->arrived < next) != (b->arrived < next))
 		return a->arrived < next;
-	if (!a->has_segment && a->identity == NULL && is_as_made(reader, a) != is_as_made(reader, b))
-		return is_as_made(reader, a);
+	if (!a->has_segment && a->identity == NULL)
+	{
+		bool		as_made = is_as_made(reader, a);
+
+		if (as_made != is_as_made(reader, b))
+			return as_made;
+	}
 	if (a->arrived != b->arrived)
 		return a->arrived > b->arrived;
 	return fsw_compare_events(reader, a, b) > 0;

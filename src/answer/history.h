@@ -11,6 +11,9 @@
 #include "src/base/fsw.h"
 #include "src/read/history.h"
 
+/* The event that tells of a flag's making can have a time so long after it; microseconds. */
+#define FSW_MAKING_TOLD INT64CONST(2000000)
+
 /* history_act.c */
 extern text *fsw_history_log(const FswLine *line);
 extern Datum fsw_history_deliveries(FswReader *reader, const FswLine *line, const text *source, text **act);

@@ -112,14 +112,11 @@ period_of(const FswHistory *history, const Scope *scope, int64 at)
 	return best;
 }
 
-/* The event that tells of a flag's making can be so long after it; microseconds. */
-#define MAKING_TOLD INT64CONST(2000000)
-
 /* Is this but what the flag was made with, at the time of its making, which has nothing before it? */
 static bool
 is_of_making(const FswHistory *history, const FswPeriod *period, int64 at)
 {
-	return period->cause == FSW_CAUSE_DEFAULTS && fsw_apart(at, history->flag.created_at) <= MAKING_TOLD;
+	return period->cause == FSW_CAUSE_DEFAULTS && fsw_apart(at, history->flag.created_at) <= FSW_MAKING_TOLD;
 }
 
 /* Does one of the act's own deliveries tell the state, as if it had been there before?  One that has the time of a draft. */

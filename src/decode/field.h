@@ -79,8 +79,8 @@ extern bool fsw_column_is(const FswRow *row, int column, const char *expected);
 extern bool fsw_column_is_one(const FswRow *row, int column);
 extern FswName *fsw_add_name(FswEvent *event, const char *kind, const char *id, Datum name,
 							 const FswRow *row, int project_column);
-extern void fsw_add_row_name(FswEvent *event, const char *kind, const FswRow *row,
-							 int id_column, int name_column, int project_column);
+extern FswName *fsw_add_row_name(FswEvent *event, const char *kind, const FswRow *row,
+								 int id_column, int name_column, int project_column);
 
 /* flag_change.c */
 extern char *fsw_decode_flag(FswEvent *event, JsonbContainer *data, const FswPath *path,

@@ -169,14 +169,10 @@ extra_differences(FswExtra *extra, JsonbContainer *new_state)
 static void
 add_feature_name(FswEvent *event, const FswRow *row)
 {
-	FswName    *name;
+	FswName    *name = fsw_add_row_name(event, "feature", row, FLAG_feature_id, FLAG_feature, FLAG_project_id);
 	TimestampTz created;
 
-	if (row->nulls[FLAG_feature_id] || row->nulls[FLAG_feature])
-		return;
-	name = fsw_add_name(event, "feature", psprintf(INT64_FORMAT, DatumGetInt64(row->values[FLAG_feature_id])),
-						row->values[FLAG_feature], row, FLAG_project_id);
-	if (row->nulls[FLAG_feature_created_date])
+	if (name == NULL || row->nulls[FLAG_feature_created_date])
 		return;
 	created = DatumGetTimestampTz(row->values[FLAG_feature_created_date]);
 	name->existed_at = name->has_existed ? Min(name->existed_at, created) : created;

@@ -94,14 +94,15 @@ fsw_add_name(FswEvent *event, const char *kind, const char *id, Datum name,
 	return result;
 }
 
-/* The name in one column for the id in another, where a row has both. */
-void
+/* The name in one column for the id in another, where a row has both; else NULL. */
+FswName *
 fsw_add_row_name(FswEvent *event, const char *kind, const FswRow *row,
 				 int id_column, int name_column, int project_column)
 {
-	if (!row->nulls[id_column] && !row->nulls[name_column])
-		fsw_add_name(event, kind, psprintf(INT64_FORMAT, DatumGetInt64(row->values[id_column])),
-					 row->values[name_column], row, project_column);
+	if (row->nulls[id_column] || row->nulls[name_column])
+		return NULL;
+	return fsw_add_name(event, kind, psprintf(INT64_FORMAT, DatumGetInt64(row->values[id_column])),
+						row->values[name_column], row, project_column);
 }
 
 bool

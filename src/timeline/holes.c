@@ -57,23 +57,13 @@ lower_within(FswTimeline *timeline, const FswPeriod *period, int64 from, int64 t
 					 period->confidence, period->cause, period->evidence);
 }
 
-/* A timeline's periods, to be made anew; what else it tells is untouched. */
-static FswTimeline
-take_periods(FswTimeline *timeline)
-{
-	FswTimeline taken = *timeline;
-
-	timeline->nperiods = timeline->maxperiods = 0;
-	timeline->periods = NULL;
-	return taken;
-}
-
 /* Nothing that rests on a guess is confirmed. */
 void
 fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
 {
-	FswTimeline old;
+	FswPeriod  *old;
 	int			first = 0;
+	int			n;
 
 	/* mostly nothing does */
 	while (first < timeline->nperiods &&
@@ -84,16 +74,16 @@ fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
 	}
 	if (first == timeline->nperiods)
 		return;
-	old = take_periods(timeline);
-	for (int i = 0; i < old.nperiods; i++)
+	old = fsw_timeline_take(timeline, first, &n);
+	for (int i = 0; i < n; i++)
 	{
-		const FswPeriod *period = &old.periods[i];
+		const FswPeriod *period = &old[i];
 		bool		guess = is_guess(flag, period);
 
 		FSW_INTERRUPT();
 		lower_within(timeline, period, guess ? period->from : period->to, period->to, period->cause);
 	}
-	pfree(old.periods);
+	pfree(old);
 }
 
 /*
@@ -156,23 +146,26 @@ is_told_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole
 static void
 lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int64 *ends)
 {
-	FswTimeline old = take_periods(timeline);
+	int			n;
+	FswPeriod  *old = fsw_timeline_take(timeline, 0, &n);
 
 	find_ends(flag, hole, ends);
-	for (int i = 0; i < old.nperiods; i++)
+	for (int i = 0; i < n; i++)
 	{
-		const FswPeriod *period = &old.periods[i];
+		const FswPeriod *period = &old[i];
 
 		FSW_INTERRUPT();
 		lower_within(timeline, period, is_final(period) ? period->to :
 					 is_told_behind(flag, period, hole) ? period->from : hole->from, ends[period->scope],
 					 FSW_CAUSE_MISSING_ENTRIES);
 	}
+	pfree(old);
 	if (timeline->others == NULL)
 		return;
-	old = take_periods(timeline->others);
-	for (int i = 0; i < old.nperiods; i++)
-		lower_within(timeline->others, &old.periods[i], hole->from, ends[flag->nscopes], FSW_CAUSE_MISSING_ENTRIES);
+	old = fsw_timeline_take(timeline->others, 0, &n);
+	for (int i = 0; i < n; i++)
+		lower_within(timeline->others, &old[i], hole->from, ends[flag->nscopes], FSW_CAUSE_MISSING_ENTRIES);
+	pfree(old);
 }
 
 /*

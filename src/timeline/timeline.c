@@ -82,7 +82,8 @@ fsw_timeline_take(FswTimeline *timeline, int first, int *n)
 	FswPeriod  *taken = palloc_array(FswPeriod, timeline->nperiods - first + 1);
 
 	*n = timeline->nperiods - first;
-	memcpy(taken, timeline->periods + first, *n * sizeof(FswPeriod));
+	if (*n > 0)
+		memcpy(taken, timeline->periods + first, *n * sizeof(FswPeriod));
 	timeline->nperiods = first;
 	return taken;
 }

@@ -514,15 +514,8 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 	const FswPeriod *held = held_at(timeline, at);
 	const FswEvidence *brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
 
-	if (brought == NULL || brought->kind != FSW_EV_BODY || brought->before != FSW_NOT_LIVE || brought->at <= version->live)
-		return false;
-	for (int i = 1; version->list != NULL && i < version->list->nlist; i++)
-	{
-		FSW_INTERRUPT();
-		if (version->list->list[i] == held->state)
-			return false;
-	}
-	return true;
+	return brought != NULL && brought->kind == FSW_EV_BODY && brought->before == FSW_NOT_LIVE && brought->at > version->live &&
+		(version->list == NULL || !fsw_version_lists(version->list, held->state));
 }
 
 /*
