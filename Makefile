@@ -217,6 +217,7 @@ REGRESS = \
 	doubt \
 	pruned_hole \
 	late_hole \
+	late_twice \
 	question \
 	priority \
 	backfilled \

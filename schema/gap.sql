@@ -22,12 +22,16 @@ SELECT pg_catalog.pg_extension_config_dump('flagsmith.audit_id_block', '');
 CREATE VIEW flagsmith.missing_audit_entry WITH (security_invoker = false, security_barrier = true) AS
 WITH entry AS (
     -- Rows of one id are one entry, or several of a Flagsmith that was restored: then it is not missing either.
-    SELECT a.source, a.audit_id, min(a.created_date) AS first_at, max(a.created_date) AS last_at, min(a.received_at) AS arrived,
-        min(a.received_at) FILTER (WHERE a.origin = 'webhook') AS told,
+    SELECT a.source, a.audit_id, min(a.created_date) AS first_at, max(a.created_date) AS last_at,
+        min(f.arrived) AS arrived, min(f.arrived) FILTER (WHERE a.origin = 'webhook') AS told,
         -- seconds, which are in range for any two instants
-        extract(epoch FROM min(a.received_at) FILTER (WHERE a.origin = 'webhook')) - extract(epoch FROM min(a.created_date)) AS late,
+        extract(epoch FROM min(f.arrived) FILTER (WHERE a.origin = 'webhook')) - extract(epoch FROM min(a.created_date)) AS late,
         min(a.project_id) AS first_project, max(a.project_id) AS last_project
     FROM flagsmith.audit_log a
+    -- A body that came again may have been stored before the one that came first.
+    LEFT JOIN (SELECT d.delivery, min(d.first_received_at) AS arrived FROM flagsmith.delivery_repeat d GROUP BY d.delivery) r
+        ON r.delivery = a.delivery
+    CROSS JOIN LATERAL (SELECT least(a.received_at, r.arrived) AS arrived) f
     WHERE a.audit_id IS NOT NULL AND NOT a.is_test
         AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = a.source AND w.audit_ids_shared)
     GROUP BY a.source, a.audit_id

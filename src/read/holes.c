@@ -66,8 +66,8 @@ typedef struct EntryOf
 {
 	int64		first_at;
 	int64		last_at;
-	int64		received_at;
-	int64		told_at;		/* the same by webhook */
+	int64		arrived;		/* first, in any way */
+	int64		told_at;		/* first by webhook */
 	int			nimports;
 	int64		imports[8];		/* pages that have it */
 } EntryOf;
@@ -120,21 +120,25 @@ read_entry(const Walk *walk, int64 id, EntryOf *entry)
 	bool		found = false;
 
 	memset(entry, 0, sizeof(EntryOf));
-	entry->first_at = entry->received_at = entry->told_at = FSW_FOREVER;
+	entry->first_at = entry->arrived = entry->told_at = FSW_FOREVER;
 	entry->last_at = FSW_NEVER;
 	fsw_scan_begin(scan, ForwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
 		int64		at = fsw_scan_int64(scan, AUDIT_created_date, 0);
+		int64		arrived;
 
 		if (!fsw_is_known(scan, AUDIT_stored_at, walk->environment))
 			continue;
+		/* a body that came again may have been stored before the one that came first */
+		arrived = fsw_first_arrival(walk->reader, fsw_scan_int64(scan, AUDIT_delivery, 0),
+									fsw_scan_int64(scan, AUDIT_received_at, 0));
 		found = true;
 		entry->first_at = Min(entry->first_at, at);
 		entry->last_at = Max(entry->last_at, at);
-		entry->received_at = Min(entry->received_at, fsw_scan_int64(scan, AUDIT_received_at, 0));
+		entry->arrived = Min(entry->arrived, arrived);
 		if (fsw_scan_is(scan, AUDIT_origin, "webhook"))
-			entry->told_at = Min(entry->told_at, fsw_scan_int64(scan, AUDIT_received_at, 0));
+			entry->told_at = Min(entry->told_at, arrived);
 		else if (entry->nimports < (int) lengthof(entry->imports))
 			entry->imports[entry->nimports++] = fsw_scan_int64(scan, AUDIT_delivery, 0);
 	}
@@ -359,7 +363,7 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 	}
 	if (late > USUAL_DELAY)
 		hole->from = Min(hole->from, fsw_after(told, -2 * Min(late, LONGEST_DELAY)));
-	if (Min(entries[0].received_at, entries[0].first_at) < pruned)
+	if (Min(entries[0].arrived, entries[0].first_at) < pruned)
 		return false;
 	return !share_import(&entries[0], &entries[1]);
 }

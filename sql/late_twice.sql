@@ -1,0 +1,35 @@
+-- How late the entries beside a hole came is told by their first arrival, also where one that came again was stored before it.
+SET TimeZone = 'UTC';
+BEGIN;
+SELECT count(flagsmith.add_webhook(name, source => name, scope => 'organisation', allow_unsigned => true, max_spool_age => NULL))
+FROM unnest(ARRAY['twice forward', 'twice backward']) AS name;
+CREATE FUNCTION pg_temp.at(second numeric) RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2026-01-01Z'::timestamptz + second * interval '1 second' $$;
+CREATE FUNCTION pg_temp.stamp(second numeric) RETURNS text LANGUAGE sql AS
+$$ SELECT to_char(pg_temp.at(second), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+CREATE TABLE pg_temp.arrival (arrived numeric, body jsonb);
+-- An entry for each 100 seconds, a second late, but for the one that never came; the one behind it comes again after 40 seconds.
+-- The third is of the flag.
+INSERT INTO pg_temp.arrival
+SELECT id * 100 + late, jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data',
+    jsonb_build_object('id', id, 'created_date', pg_temp.stamp(id * 100), 'author', NULL, 'is_system_event', false,
+        'related_object_id', 1, 'related_object_uuid', NULL, 'project', jsonb_build_object('id', 7, 'name', 'Twice', 'organisation', 1))
+    || CASE WHEN id = 3 THEN jsonb_build_object('log', 'Remote config value updated for feature: flag',
+            'related_object_type', 'FEATURE_STATE', 'environment', jsonb_build_object('id', 1, 'name', 'env'))
+        ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT', 'environment', NULL) END)
+FROM generate_series(1, 12) AS id, unnest(ARRAY[1, 40]) AS late
+WHERE id <> 6 AND (late = 1 OR id = 7);
+INSERT INTO pg_temp.arrival
+SELECT 301.1, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+    'timestamp', pg_temp.stamp(300), 'new_state', state, 'previous_state', state || '{"feature_state_value": 0}'))
+FROM (SELECT '{"enabled": true, "feature_state_value": 1, "multivariate_feature_state_values": [], "identity": null,
+    "identity_identifier": null, "feature_segment": null, "environment": {"id": 1, "name": "env"}, "feature": {"id": 1, "name": "flag",
+    "type": "STANDARD", "default_enabled": true, "initial_value": null, "created_date": "2026-01-01T00:00:00.000000Z",
+    "description": null, "project": {"id": 7, "name": "Twice"}}}'::jsonb AS state) AS s;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'twice forward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'twice backward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived DESC;
+-- Both the same: nothing was later than usual.
+SELECT source, first_audit_id, last_audit_id, earliest, latest FROM flagsmith.missing_audit_entry WHERE source LIKE 'twice %' ORDER BY 1 DESC;
+SELECT source, period, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'twice %' ORDER BY 1 DESC, 2;
+ROLLBACK;
