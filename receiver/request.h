@@ -61,7 +61,7 @@ typedef struct Request
 	char	   *signature;
 	char	   *body;
 	size_t		body_size;		/* allocated */
-	size_t		content_length; /* if chunked, the most that is taken */
+	uint64_t	content_length; /* if chunked, the most that is taken */
 	bool		has_body;
 	bool		chunked;
 	bool		status_page;
