@@ -226,6 +226,7 @@ def arguments():
     parser.add_argument('--spoil', action='store_true', help='change claims before they are compared: all must be noticed')
     parser.add_argument('--text', action='store_true', help='print an example of each class')
     options = parser.parse_args()
+    os.makedirs(options.out, exist_ok=True)
     low, high = options.acts.split('-')
     options.acts = (int(low), int(high) + 1)
     options.seed = int(options.seed) if options.seed else random.SystemRandom().randrange(10**8)
