@@ -510,6 +510,9 @@ def main():
     parser.add_argument('--examples', action='store_true', help='with an example of each class that is not right')
     parser.add_argument('scenario', nargs='*', help='default: all that the run has')
     options = parser.parse_args()
+    for name in options.scenario + [options.doors or 'both']:
+        if name not in SCENARIOS:
+            parser.error('no scenario is called %s' % name)
     run = options.run
     truth = Truth(run)
     deliveries = [dict(row, path=row['path'].removeprefix('/main')) for row in read_lines(run + '/deliveries.jsonl.xz')
