@@ -184,6 +184,7 @@ REGRESS = \
 	history \
 	act \
 	spree \
+	late_reading \
 	apart \
 	namesake \
 	health \

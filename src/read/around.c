@@ -78,23 +78,31 @@ typedef struct Walk
 	bool		first;			/* the nearest time is not behind yet */
 	int			n;				/* events */
 	int			ntimes;
+	bool		before;			/* the walk goes back in time */
 	int64		at;				/* the time last seen, */
+	int64		read_until;		/* until when its states were read, perhaps, */
 	int			state;			/* its state, */
 	bool		torn;			/* and whether it has another */
 } Walk;
 
-/* Is enough read where a time begins: events, and one state that is another than the nearest? */
+/*
+ * Is enough read where a time begins: events, and one state that is another than
+ * the nearest?  What was read in the middle of the next act is no other state for
+ * sure, so that one counts as well.
+ */
 static bool
 is_enough(Walk *walk, int64 at, int least)
 {
 	if (walk->n == 0 || at == walk->at)
 		return false;
 	if (++walk->ntimes >= FSW_WINDOW ||
-		(walk->n >= least && !walk->torn && walk->state != FSW_NOT_SEEN && !is_nearest(walk->nearest, walk->state)))
+		(walk->n >= least && !walk->torn && walk->state != FSW_NOT_SEEN && !is_nearest(walk->nearest, walk->state) &&
+		 (walk->before || walk->read_until < fsw_after(at, -FSW_SAME_ACT))))
 		return true;
 	walk->first = walk->first && walk->state == FSW_NOT_SEEN;
 	walk->torn = false;
 	walk->state = FSW_NOT_SEEN;
+	walk->read_until = FSW_NEVER;
 	return false;
 }
 
@@ -108,6 +116,7 @@ add_event(Walk *walk, const FswEvidence *piece)
 		return walk->torn;
 	walk->torn = walk->torn || (walk->state != FSW_NOT_SEEN && piece->state != walk->state);
 	walk->state = piece->state;
+	walk->read_until = Max(walk->read_until, fsw_after(piece->arrived, FSW_CLOCKS));
 	if (walk->first && !is_nearest(nearest, piece->state) && nearest->n++ < (int) lengthof(nearest->states))
 		nearest->states[nearest->n - 1] = piece->state;
 	return walk->torn;
@@ -116,15 +125,16 @@ add_event(Walk *walk, const FswEvidence *piece)
 /*
  * The events of a scope around an instant, in one direction: at least so
  * many, and up to a time with one state that is another than the nearest.
- * The neighbours of an act are all that its confidence depends on; more are
- * read only to know since when and until when the state is the same.
+ * The neighbours of an act are all that its confidence depends on, and of those
+ * after it as many as may each have been read in the middle of the next one; more
+ * are read only to know since when and until when the state is the same.
  */
 static void
 read_near(FswBeside *beside, bool before, int least, Nearest *nearest)
 {
 	FswHistoryReading *reading = beside->reading;
 	FswFlag    *flag = &reading->history->flag;
-	Walk		walk = {.nearest = nearest,.first = nearest->n == 0,.state = FSW_NOT_SEEN};
+	Walk		walk = {.nearest = nearest,.first = nearest->n == 0,.state = FSW_NOT_SEEN,.before = before,.read_until = FSW_NEVER};
 	int			scope = 0;
 	bool		whole = true;
 	int64		at = *reading->near;
@@ -154,7 +164,7 @@ read_near(FswBeside *beside, bool before, int least, Nearest *nearest)
 	if (before)
 		reading->ranges[scope].from = walk.at;
 	else
-		reading->ranges[scope].to = walk.at;
+		reading->ranges[scope].to = Max(walk.at, walk.read_until);
 }
 
 /* Around an instant: what came much later than the time it tells, too. */

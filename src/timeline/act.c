@@ -339,14 +339,51 @@ doubt_read(FswAct *act, int64 at)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 }
 
+/*
+ * From which instant on can a reading of an act have what the next one saved?
+ * FSW_FOREVER if it has not.
+ *
+ * If both have the same, what two events agree on says nothing of the time before
+ * an entry between them.  Where the next one was saved in several steps, or was
+ * itself read in the middle of a later one, what the first has of it need not be
+ * what is told of it; but what the one before had and no entry says was saved is
+ * from neither.
+ */
+static int64
+can_have_next_from(const FswState *states, const FswAct *previous, const FswAct *act, const FswAct *next)
+{
+	bool		same = previous != NULL && previous->told && previous->state >= 0 &&
+		states[previous->state].rest == states[act->state].rest && !act->value_told && !act->share_told;
+
+	if (next == NULL || act->evidence < 0)
+		return FSW_FOREVER;
+	if (!next->told)
+		return next->about_part ? next->at : FSW_FOREVER;
+	if (next->state >= 0 && next->first_part != FSW_FOREVER &&
+		(states[next->state].rest == states[act->state].rest || ((next->several || next->mixed) && !same) ||
+		 (fsw_apart(act->arrived, next->first_part) <= FSW_CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
+		return next->first_part;
+	return FSW_FOREVER;
+}
+
+/* Which acts were read, perhaps, in the middle of the next one?  That depends on what comes after them. */
+static void
+find_mixed(const FswState *states, FswAct *acts, int nacts)
+{
+	for (int i = nacts - 1; i >= 0; i--)
+	{
+		FSW_INTERRUPT();
+		if (acts[i].told && acts[i].state >= 0)
+			acts[i].mixed = fsw_after(acts[i].arrived, FSW_CLOCKS) >
+				can_have_next_from(states, i > 0 ? &acts[i - 1] : NULL, &acts[i], i + 1 < nacts ? &acts[i + 1] : NULL);
+	}
+}
+
 /* Was the state read in the middle of its own act, or of the next one? */
 static void
 weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const FswAct *next)
 {
 	const FswState *states = flag->states;
-	bool		next_told = next != NULL && next->told && next->state >= 0;
-	bool		same = previous != NULL && previous->told && previous->state >= 0 &&
-		states[previous->state].rest == states[act->state].rest && !act->value_told && !act->share_told;
 	bool		late;
 	bool		other;
 
@@ -358,18 +395,8 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 		states[previous->state].rest == states[act->state].rest)
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
-	/*
-	 * Or it has the next one's already.  Then what two events agree on says
-	 * nothing of the time before an entry between them.  Where that one was
-	 * saved in several steps, what it has of them need not be what it left; but
-	 * what the one before had and no entry says was saved is from neither.
-	 */
-	if (next_told && next->first_part != FSW_FOREVER &&
-		(states[next->state].rest == states[act->state].rest || (next->several && !same) ||
-		 (fsw_apart(act->arrived, next->first_part) <= FSW_CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
-		doubt_read(act, next->first_part);
-	if (next != NULL && !next->told && next->about_part)
-		doubt_read(act, next->at);
+	/* or it has the next one's already */
+	doubt_read(act, can_have_next_from(states, previous, act, next));
 
 	/*
 	 * The time is a draft's, and no entry says when it took effect; or it is
@@ -517,6 +544,7 @@ weigh_acts(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind
 {
 	const FswState *states = flag->states;
 
+	find_mixed(states, acts, nacts);
 	for (int i = 0; i < nacts; i++)
 	{
 		FswAct	   *act = &acts[i];

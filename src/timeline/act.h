@@ -42,6 +42,7 @@ typedef struct FswAct
 	bool		share_missing;	/* a percentage was, and no entry tells of it */
 	bool		several;		/* its parts were saved by turns: what was read
 								 * between them can be none that is told */
+	bool		mixed;			/* it can have been read in the middle of the next */
 	int64		unsure_until;	/* it may have taken effect only then */
 } FswAct;
 
