@@ -198,16 +198,20 @@ is_behind_one(const FswVersions *set, int index)
  * Was a version scheduled, which follows what was published after it?  If it was
  * told of at once, the other one was given an instant of effect before it; if it
  * was told of late as a whole, by its entry as well, so may a single one have
- * been.
+ * been.  Without an entry nothing says which, unless it is later than deliveries
+ * are.
  */
 static bool
 is_live_later(const FswVersions *set, int index)
 {
 	const FswVersion *version = &set->versions[index];
+	int64		late = fsw_apart(version->latest, version->time);
 
-	if (fsw_apart(version->latest, version->time) <= LATE)
+	if (late <= LATE)
 		return false;
-	return version->entry == FSW_NEVER || fsw_apart(version->latest, version->entry_arrived) > LATE || !is_behind_one(set, index);
+	if (version->entry == FSW_NEVER ? late > FSW_LATE_ALONE : fsw_apart(version->latest, version->entry_arrived) > LATE)
+		return true;
+	return !is_behind_one(set, index);
 }
 
 /*
