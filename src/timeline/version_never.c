@@ -62,8 +62,8 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
  * Are two states of the environment default the same but for variants, which
  * no event tells to have been added or removed?
  */
-static bool
-has_other_options(const FswFlag *flag, int was, int is)
+bool
+fsw_version_other_options(const FswFlag *flag, int was, int is)
 {
 	return was >= 0 && is >= 0 && flag->noptions > 0 && flag->states[was].nvariants != flag->states[is].nvariants &&
 		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
@@ -77,7 +77,7 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 
 	if (states[0] != UNTOLD && states[0] != FSW_NOT_SEEN)
 	{
-		n += states[0] != list->list[0] && !has_other_options(set->flag, states[0], list->list[0]) ? FSW_MISFIT : 0;
+		n += states[0] != list->list[0] && !fsw_version_other_options(set->flag, states[0], list->list[0]) ? FSW_MISFIT : 0;
 		states[0] = list->list[0];
 	}
 	for (int i = 0; i < set->nused; i++)
