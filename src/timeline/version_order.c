@@ -484,7 +484,7 @@ try_earlier(Search *search, int index)
 	}
 	else if (best < index)
 	{
-		versions[best].recalled = missing;
+		versions[best].recalled = missing || versions[best].entry == FSW_NEVER;
 		place_list(set, best);
 	}
 	return best;
