@@ -76,10 +76,10 @@ is(join(' ', sort map { $_->{at} } values %second), '2026-11-12T10:00:00+00:00 2
 my ($told) = grep { $second{$_}{at} =~ /T10/ } keys %second;
 is($second{$told}{enabled}, undef, 'one without its state');
 a_day_later();
-body('2026-11-12T10:00:00.100000Z', JSON::PP::false, 'late', '2026-11-12T14:00:00.000000Z');
+body('2026-11-12T10:00:00.100000Z', JSON::PP::true, 'late', '2026-11-12T14:00:00.000000Z');
 my %third = export();
 is_deeply([ sort keys %third ], [ sort keys %second ], 'a late body gives its act again, under the same key, and the one behind it');
-is($third{$told}{enabled}, JSON::PP::false, 'now with its state');
+is($third{$told}{value}, 'late', 'now with its state');
 is_deeply([ map { $_->{value_before} } grep { $_->{at} =~ /T12/ } values %third ], ['late'], 'and with what was before');
 a_day_later();
 entry(2, '2025-01-01T10:00:00.000000Z', 'Flag state updated for feature: new_cart');

@@ -464,6 +464,10 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 		return;
 	was = &flag->states[previous->state];
 	is = &flag->states[act->state];
+	/* what turned it on or off has no entry beside that of its value: an import did, before it was read */
+	if (was->enabled != is->enabled && (act->value_told || act->share_told) && !act->exact && !act->by_nobody)
+		act->unsure_until = Max(act->unsure_until, act->read);
+
 	/*
 	 * Where the value was saved, the one before it is that of the last save; if
 	 * both have the same, the first was read when that had been saved.
