@@ -174,11 +174,11 @@ share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
 }
 
 /*
- * Is there one version alone, of those that a version was put behind, that was
- * published after it?  Not counted are those that were put behind that one, too.
+ * Of the versions that one was put behind, how many have events by which they were
+ * published after it?  Not counted are those that were put behind such a one, too.
  */
-static bool
-is_behind_one(const FswVersions *set, int index)
+static int
+count_later(const FswVersions *set, int index)
 {
 	int64		latest = set->versions[index].time;
 	int			n = 0;
@@ -192,7 +192,7 @@ is_behind_one(const FswVersions *set, int index)
 		latest = before->time;
 		n++;
 	}
-	return n == 1;
+	return n;
 }
 
 /*
@@ -200,7 +200,7 @@ is_behind_one(const FswVersions *set, int index)
  * told of at once, the other one was given an instant of effect before it; if it
  * was told of late as a whole, by its entry as well, so may a single one have
  * been.  Without an entry nothing says which, unless it is later than deliveries
- * are.
+ * are; nor of a list alone when its version was published.
  */
 static bool
 is_live_later(const FswVersions *set, int index)
@@ -210,9 +210,9 @@ is_live_later(const FswVersions *set, int index)
 
 	if (late <= LATE)
 		return false;
-	if (version->entry == FSW_NEVER ? late > FSW_LATE_ALONE : fsw_apart(version->latest, version->entry_arrived) > LATE)
-		return true;
-	return !is_behind_one(set, index);
+	if (version->entry == FSW_NEVER)
+		return late > FSW_LATE_ALONE || count_later(set, index) > 1;
+	return fsw_apart(version->latest, version->entry_arrived) > LATE || count_later(set, index) != 1;
 }
 
 /*
