@@ -507,6 +507,7 @@ read_list(FswHistoryReading *reading, Jsonb *list, int **states)
 	JsonbIteratorToken token;
 	JsonbValue	element;
 	int			n = 0;
+	int			place = 0;
 
 	if (!JB_ROOT_IS_ARRAY(list))
 		return 0;
@@ -520,7 +521,7 @@ read_list(FswHistoryReading *reading, Jsonb *list, int **states)
 		if (token != WJB_ELEM || element.type != jbvBinary ||
 			!JsonContainerIsObject(element.val.binary.data))
 			continue;
-		state = fsw_intern_listed(&reading->states, element.val.binary.data, element.val.binary.len);
+		state = fsw_intern_listed(&reading->states, place++, element.val.binary.data, element.val.binary.len);
 		if (state != FSW_NOT_TOLD)
 			(*states)[n++] = state;
 		if (n > 0 && reading->default_alone)

@@ -183,6 +183,14 @@ typedef struct FswListed
 	int			state;			/* FSW_NOT_TOLD: it is none */
 } FswListed;
 
+/* A state in the list that was read last, by its place there. */
+typedef struct FswListedLast
+{
+	const char *bytes;
+	int			length;
+	int			state;
+} FswListedLast;
+
 /* While a history is read: the states it has so far. */
 typedef struct FswStateTable
 {
@@ -196,6 +204,9 @@ typedef struct FswStateTable
 	int			nlisted;
 	int			maxlisted;		/* a power of two */
 	FswListed  *listed;			/* by hash */
+	int			nlast;
+	int			maxlast;
+	FswListedLast *last;
 } FswStateTable;
 
 extern Jsonb *fsw_shown_variants(Jsonb *sent);
@@ -203,7 +214,7 @@ extern Datum fsw_no_variants(void);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
-extern int	fsw_intern_listed(FswStateTable *table, JsonbContainer *object, int length);
+extern int	fsw_intern_listed(FswStateTable *table, int place, JsonbContainer *object, int length);
 extern int	fsw_combine_state(FswFlag *flag, int state, int variants);
 
 /* What a project, an environment, a segment or a feature was called, by time. */

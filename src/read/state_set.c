@@ -98,9 +98,7 @@ same_jsonb(Datum a, Datum b)
 static bool
 is_json_null(Jsonb *value)
 {
-	JsonbValue	scalar;
-
-	return JsonbExtractScalar(&value->root, &scalar) && scalar.type == jbvNull;
+	return JB_ROOT_IS_SCALAR(value) && JBE_ISNULL(value->root.children[0]);
 }
 
 /* The variants one by one. */
@@ -303,14 +301,9 @@ grow_listed(FswStateTable *table)
 	table->maxlisted = n;
 }
 
-/*
- * fsw_intern_listed() - the index of the state that an object in a list of a version tells,
- * FSW_NOT_TOLD for none.  A list has all states of its version, and the next
- * one mostly the same but for one: so what has the same bytes is not taken
- * apart again.
- */
-int
-fsw_intern_listed(FswStateTable *table, JsonbContainer *object, int length)
+/* A state in a list of a version, by its bytes. */
+static const FswListed *
+intern_bytes(FswStateTable *table, JsonbContainer *object, int length)
 {
 	uint64		hash = DatumGetUInt64(hash_any_extended((unsigned char *) object, length, 0));
 	FswListed  *listed;
@@ -319,13 +312,42 @@ fsw_intern_listed(FswStateTable *table, JsonbContainer *object, int length)
 		grow_listed(table);
 	listed = find_listed(table->listed, table->maxlisted, hash, (char *) object, length);
 	if (listed->bytes != NULL)
-		return listed->state;
+		return listed;
 	listed->state = intern_object(table, object);
 	listed->hash = hash;
 	listed->length = length;
 	listed->bytes = MemoryContextAlloc(table->mcxt, length);
 	memcpy(listed->bytes, object, length);
 	table->nlisted++;
+	return listed;
+}
+
+/*
+ * fsw_intern_listed() - the index of the state that an object in a list of a version tells,
+ * FSW_NOT_TOLD for none; place is its place in the list.  A list has all states
+ * of its version, and the next one mostly the same at the same places but for
+ * one: so what has the same bytes is not taken apart again, and what has those
+ * of the list before not looked for.
+ */
+int
+fsw_intern_listed(FswStateTable *table, int place, JsonbContainer *object, int length)
+{
+	const FswListed *listed;
+	FswListedLast *last = place < table->nlast ? &table->last[place] : NULL;
+
+	if (last != NULL && last->length == length && memcmp(last->bytes, object, length) == 0)
+		return last->state;
+	listed = intern_bytes(table, object, length);
+	if (last == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(table->mcxt);
+
+		last = &FSW_PUSH(table->last, table->nlast, table->maxlast);
+		MemoryContextSwitchTo(old);
+	}
+	last->bytes = listed->bytes;
+	last->length = length;
+	last->state = listed->state;
 	return listed->state;
 }
 
