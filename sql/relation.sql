@@ -96,7 +96,7 @@ SELECT * FROM relation.doors();
 BEGIN;
 ALTER INDEX flagsmith.version_published_feature_idx RENAME TO other;
 DROP INDEX flagsmith.other;
-CREATE INDEX version_published_feature_idx ON flagsmith.version_published (source COLLATE "C", feature_id, webhook, received_at);
+CREATE INDEX version_published_feature_idx ON flagsmith.version_published (feature_id, hashtextextended(source COLLATE "C", 0), hashtextextended(webhook, 0), received_at);
 SELECT relation.try($$SELECT flagsmith.get_feature_value('Relation/Home', 'it')$$) AS error;
 ROLLBACK;
 

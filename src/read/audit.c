@@ -588,9 +588,7 @@ fsw_read_versions(FswHistoryReading *reading)
 
 	if (reading->near == NULL)
 	{
-		scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
-		fsw_scan_equal(scan, flag_facts->environment->source);
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
+		scan = fsw_scan_lists(reading->reader, flag_facts);
 		read_lists(reading, scan, ForwardScanDirection, PG_INT32_MAX);
 		return;
 	}
@@ -598,13 +596,7 @@ fsw_read_versions(FswHistoryReading *reading)
 	{
 		for (int before = 0; before < 2; before++)
 		{
-			scan = fsw_scan_of(reading->reader, FSW_INDEX_VERSION_FEATURE);
-			fsw_scan_equal(scan, flag_facts->environment->source);
-			fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
-			if (flag_facts->webhooks[i] == NULL)
-				fsw_scan_key_null(scan, true);
-			else
-				fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
+			scan = fsw_scan_lists_by(reading->reader, flag_facts, flag_facts->webhooks[i]);
 			fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
 						 TimestampTzGetDatum(*reading->near));
 			read_lists(reading, scan, before ? BackwardScanDirection : ForwardScanDirection, FSW_WINDOW);

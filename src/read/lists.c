@@ -127,13 +127,26 @@ fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environm
 }
 
 /* The first columns of the index: the lists of versions of a feature. */
-static FswScan *
-scan_lists(FswReader *reader, const FswFlagFacts *flag_facts)
+FswScan *
+fsw_scan_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_VERSION_FEATURE);
 
-	fsw_scan_equal(scan, flag_facts->environment->source);
 	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
+	return scan;
+}
+
+/* Those that a webhook brought, or with NULL those without one. */
+FswScan *
+fsw_scan_lists_by(FswReader *reader, const FswFlagFacts *flag_facts, const text *webhook)
+{
+	FswScan    *scan = fsw_scan_lists(reader, flag_facts);
+
+	if (webhook == NULL)
+		fsw_scan_key_null(scan, true);
+	else
+		fsw_scan_equal(scan, fsw_text_hash(webhook));
 	return scan;
 }
 
@@ -146,20 +159,18 @@ fsw_flag_webhooks_read(FswReader *reader, FswFlagFacts *flag_facts)
 
 	while (!isnull && !fsw_index_is_empty(reader, FSW_INDEX_VERSION_FEATURE))
 	{
-		FswScan    *scan = scan_lists(reader, flag_facts);
+		FswScan    *scan = fsw_scan_lists(reader, flag_facts);
 		Datum		webhook;
 
 		if (flag_facts->nwebhooks > 0)
-			fsw_scan_key(scan, BTGreaterStrategyNumber,
-						 PointerGetDatum(flag_facts->webhooks[flag_facts->nwebhooks - 1]));
+			fsw_scan_key(scan, BTGreaterStrategyNumber, fsw_text_hash(flag_facts->webhooks[flag_facts->nwebhooks - 1]));
 		fsw_scan_begin(scan, ForwardScanDirection);
 		if (!fsw_scan_next(scan))
 		{
 			/* a comparison does not find those without a webhook */
 			if (flag_facts->nwebhooks == 0)
 				return;
-			scan = scan_lists(reader, flag_facts);
-			fsw_scan_key_null(scan, true);
+			scan = fsw_scan_lists_by(reader, flag_facts, NULL);
 			fsw_scan_begin(scan, ForwardScanDirection);
 			if (!fsw_scan_next(scan))
 				return;
@@ -205,11 +216,7 @@ fsw_flag_has_lists(FswReader *reader, const FswFlagFacts *flag_facts)
 		/* then all of its lists are of that one */
 		if (id >= 0 && id != flag_facts->environment->environment_id)
 			continue;
-		scan = scan_lists(reader, flag_facts);
-		if (flag_facts->webhooks[i] == NULL)
-			fsw_scan_key_null(scan, true);
-		else
-			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
+		scan = fsw_scan_lists_by(reader, flag_facts, flag_facts->webhooks[i]);
 		fsw_scan_begin(scan, BackwardScanDirection);
 		for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
 		{
@@ -268,12 +275,8 @@ fsw_creation_guess(FswReader *reader, const FswFlagFacts *flag_facts, FswCreatio
 
 	for (int i = 0; i < flag_facts->nwebhooks; i++)
 	{
-		FswScan    *scan = scan_lists(reader, flag_facts);
+		FswScan    *scan = fsw_scan_lists_by(reader, flag_facts, flag_facts->webhooks[i]);
 
-		if (flag_facts->webhooks[i] == NULL)
-			fsw_scan_key_null(scan, true);
-		else
-			fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[i]));
 		fsw_scan_begin(scan, ForwardScanDirection);
 		for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan); n++)
 		{

@@ -64,14 +64,8 @@ static FswScan *
 scan_lists(const Window *window, int webhook, const int64 *at, bool before)
 {
 	const FswFlagFacts *flag_facts = window->reading.flag_facts;
-	FswScan    *scan = fsw_scan_of(window->reading.reader, FSW_INDEX_VERSION_FEATURE);
+	FswScan    *scan = fsw_scan_lists_by(window->reading.reader, flag_facts, flag_facts->webhooks[webhook]);
 
-	fsw_scan_equal(scan, flag_facts->environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
-	if (flag_facts->webhooks[webhook] == NULL)
-		fsw_scan_key_null(scan, true);
-	else
-		fsw_scan_equal(scan, PointerGetDatum(flag_facts->webhooks[webhook]));
 	if (at != NULL)
 		fsw_scan_key(scan, before ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber,
 					 TimestampTzGetDatum(*at));

@@ -366,6 +366,8 @@ extern FswScan *fsw_scan_versions(FswReader *reader, const FswFlagFacts *flag_fa
 extern bool fsw_entry_is_of(FswScan *scan, const FswFlagFacts *flag_facts);
 
 /* lists.c */
+extern FswScan *fsw_scan_lists(FswReader *reader, const FswFlagFacts *flag_facts);
+extern FswScan *fsw_scan_lists_by(FswReader *reader, const FswFlagFacts *flag_facts, const text *webhook);
 extern int64 fsw_list_environment(FswReader *reader, FswScan *lists, Datum source);
 extern bool fsw_list_is_of(FswReader *reader, FswScan *lists, const FswEnvironment *environment);
 extern void fsw_flag_webhooks_read(FswReader *reader, FswFlagFacts *flag_facts);

@@ -191,7 +191,7 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_EFFECT_VERSION] = {"audit_effect_version_idx", FSW_READ_AUDIT_EFFECT, HASH("version"), NULL, "version IS NOT NULL"},
 	[FSW_INDEX_EFFECT] = {"audit_effect_pkey", FSW_READ_AUDIT_EFFECT, "delivery, ordinal, split", NULL, NULL},
 	[FSW_INDEX_VERSION_FEATURE] = {"version_published_feature_idx", FSW_READ_VERSION_PUBLISHED,
-	"source, feature_id, webhook, received_at", NULL, NULL},
+	"feature_id, " HASH("source") ", " HASH("webhook") ", received_at", NULL, NULL},
 	[FSW_INDEX_AUDIT] = {"audit_log_pkey", FSW_READ_AUDIT_LOG, "delivery, ordinal", NULL, NULL},
 	[FSW_INDEX_AUDIT_PROJECT] = {"audit_log_project_idx", FSW_READ_AUDIT_LOG,
 	"source, project_id, created_date", NULL, "NOT is_test"},
