@@ -13,6 +13,9 @@
 
 #include "src/timeline/version.h"
 
+/* States up to this are counted rather than compared. */
+#define MOST_COUNTED	128
+
 static int
 compare_held(const FswHeld *x, const FswHeld *y)
 {
@@ -40,10 +43,32 @@ end_of_run(const int *states, int first, int n)
 	return Min(end, n);
 }
 
+/* Sort states by how often each is there; false if there are too many different ones. */
+static bool
+count_states(int *states, int n)
+{
+	int			counts[MOST_COUNTED] = {0};
+	int			most = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (states[i] < 0 || states[i] >= MOST_COUNTED)
+			return false;
+		counts[states[i]]++;
+		most = Max(most, states[i]);
+	}
+	for (int state = 0; state <= most; state++)
+	{
+		for (int i = counts[state]; i > 0; i--)
+			*states++ = state;
+	}
+	return true;
+}
+
 /*
- * Sort the states of a list.  They are numbered as they were read, so a list
- * is mostly one long run and a few states that came later: runs are merged
- * two by two.
+ * Sort the states of a list.  Mostly a flag has few different ones.  Else,
+ * since they are numbered as they were read, a list is one long run and a few
+ * states that came later: runs are merged two by two.
  */
 void
 fsw_sort_states(int *states, int n)
@@ -53,7 +78,7 @@ fsw_sort_states(int *states, int n)
 	int		   *spare;
 	int			nruns;
 
-	if (end_of_run(states, 0, n) == n)
+	if (end_of_run(states, 0, n) == n || count_states(states, n))
 		return;
 	to = spare = palloc_array(int, n);
 	do
@@ -148,6 +173,53 @@ fsw_version_find(const FswVersions *set, int *current, const FswEvidence *list)
 }
 
 /*
+ * The overrides thought to be live, by their states and then by scope.
+ * Returns how many; *nlost is the number of those whose state is lost.
+ */
+static int
+gather_held(const FswVersions *set, const int *current, FswHeld *held, int *nlost)
+{
+	int			places[MOST_COUNTED + 1] = {0};
+	int			most = 0;
+	int			nheld = 0;
+
+	*nlost = 0;
+	for (int i = 0; i < set->nused; i++)
+	{
+		int			scope = set->used[i];
+		int			state = current[scope];
+
+		FSW_INTERRUPT();
+		if (scope == 0)
+			continue;
+		*nlost += fsw_is_lost(state);
+		if (state < 0)
+			continue;
+		held[nheld].state = state;
+		held[nheld++].scope = scope;
+		most = Max(most, state);
+		if (most < MOST_COUNTED)
+			places[state + 1]++;
+	}
+	if (most >= MOST_COUNTED)
+	{
+		sort_held(held, nheld);
+		return nheld;
+	}
+	for (int state = 0; state < most; state++)
+		places[state + 1] += places[state];
+	for (int i = 0; i < set->nused; i++)
+	{
+		int			scope = set->used[i];
+		int			state = current[scope];
+
+		if (scope != 0 && state >= 0)
+			held[places[state]++] = (FswHeld) {.state = state,.scope = scope};
+	}
+	return nheld;
+}
+
+/*
  * Compare the overrides thought to be live with a version's list.  Returns
  * how many overrides are known; verdicts are in the order of held.  *extra is
  * the number of listed states that no known override has, *nlost the number
@@ -159,29 +231,10 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 {
 	const int  *listed = list->list + 1;
 	int			nlisted = list->nlist - 1;
-	int			nheld = 0;
+	int			nheld = gather_held(set, current, held, nlost);
 	int			j = 0;
 
 	*extra = 0;
-	*nlost = 0;
-	for (int i = 0; i < set->nused; i++)
-	{
-		int			scope = set->used[i];
-
-		FSW_INTERRUPT();
-		if (scope == 0)
-			continue;
-		if (fsw_is_lost(current[scope]))
-			(*nlost)++;
-		else if (current[scope] >= 0)
-		{
-			held[nheld].state = current[scope];
-			held[nheld].scope = scope;
-			nheld++;
-		}
-	}
-	sort_held(held, nheld);
-
 	for (int i = 0; i < nheld;)
 	{
 		int			state = held[i].state;
