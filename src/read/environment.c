@@ -164,6 +164,21 @@ find_facts(const FswReader *reader, const FswEnvironment *environment)
 	return NULL;
 }
 
+/* The latest audit entry of the project, which another of its environments may have asked for. */
+static int64
+latest_of_project(FswReader *reader, const FswEnvironment *environment)
+{
+	for (int i = 0; i < Min(reader->nfacts, FSW_FACTS_KEPT); i++)
+	{
+		const FswEnvironmentFacts *facts = &reader->facts[i];
+
+		if (facts->project_id == environment->project_id && facts->source_hash == environment->source_hash &&
+			facts->known_at == environment->known_at)
+			return facts->latest_audit_at;
+	}
+	return read_latest(reader, environment);
+}
+
 static void
 keep_facts(FswReader *reader, const FswEnvironment *environment)
 {
@@ -202,7 +217,7 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 		environment->clone = facts->clone;
 		return;
 	}
-	environment->latest_audit_at = read_latest(reader, environment);
+	environment->latest_audit_at = latest_of_project(reader, environment);
 	read_birth(reader, environment);
 	keep_facts(reader, environment);
 }
