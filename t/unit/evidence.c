@@ -145,10 +145,10 @@ find_state(Story *story, const char *word)
 	}
 	state.enabled = strncmp(word, "on", 2) == 0;
 	rest = word + (state.enabled ? 2 : 3);
-	if (flag->nstates == MAX_STATES)
+	if (flag->nstates == story->maxstates)
 		story->full = true;
 	if ((!state.enabled && strncmp(word, "off", 3) != 0) || strchr("=/", *rest) == NULL ||
-		flag->nstates == MAX_STATES)
+		flag->nstates == story->maxstates)
 		return FSW_NOT_TOLD;
 	variants = strchr(rest, '/');
 	state.has_variants = variants != NULL;
@@ -510,7 +510,7 @@ read_pieces(Story *story, const char *text, size_t len, Order order, Pass pass)
 	}
 	for (int i = 0; i < n; i++)
 		read_piece(story, pieces[order == BACKWARDS ? n - 1 - i :
-								 order == AS_WRITTEN ? i : i < n / 2 ? 2 * i + 1 : 2 * (i - n / 2)], pass);
+								 order == AS_WRITTEN || order == BEHIND_MANY ? i : i < n / 2 ? 2 * i + 1 : 2 * (i - n / 2)], pass);
 }
 
 /* The latest entry of the project is one of those that there are, at least. */
@@ -532,7 +532,10 @@ story_read(const char *text, size_t len, Order order)
 	Story	   *story = palloc0(sizeof(Story));
 	FswFlag    *flag = &story->flag;
 
-	flag->states = palloc_array(FswState, MAX_STATES);
+	flag->states = palloc0_array(FswState, MANY_STATES + MAX_STATES);
+	story->maxstates = MAX_STATES;
+	for (; order == BEHIND_MANY && flag->nstates < MANY_STATES; flag->nstates++, story->maxstates++)
+		story->states[flag->nstates] = "";
 	flag->combine = combine;
 	flag->combine_with = story;
 	flag->scopes = palloc0_array(FswScope, MAX_SCOPES);

@@ -17,6 +17,7 @@
 #define MAX_EVIDENCE	128
 #define MAX_SCOPES		10
 #define MAX_STATES		64
+#define MANY_STATES		128
 #define MAX_LISTED		16
 #define MAX_HOLES		8
 
@@ -25,7 +26,8 @@ typedef enum Order
 {
 	AS_WRITTEN,
 	BACKWARDS,
-	ODD_FIRST
+	ODD_FIRST,
+	BEHIND_MANY					/* as written, behind MANY_STATES others */
 } Order;
 
 /* A flag, and what its parts are called in the text. */
@@ -33,7 +35,8 @@ typedef struct Story
 {
 	FswFlag		flag;
 	char		scopes[MAX_SCOPES][8];
-	char	   *states[MAX_STATES];
+	char	   *states[MANY_STATES + MAX_STATES];
+	int			maxstates;
 	int			nholes;
 	FswHole		holes[MAX_HOLES];
 	char	   *unread;			/* the first piece that means nothing; NULL */

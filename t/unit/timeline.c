@@ -94,11 +94,11 @@ check_search(const FswTimeline *timeline)
 	}
 }
 
-/* Whatever the order in which the evidence was stored, the answer is the same. */
+/* Whatever the order in which the evidence was stored, and whatever states are numbered, the answer is the same. */
 static void
 check_order(const char *text, size_t len, const char *written, const char *others)
 {
-	for (Order order = BACKWARDS; order <= ODD_FIRST; order++)
+	for (Order order = BACKWARDS; order <= BEHIND_MANY; order++)
 	{
 		Story	   *story;
 		FswTimeline *timeline = build(text, len, order, &story);
