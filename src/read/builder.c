@@ -269,7 +269,7 @@ lower_holes(const FswHistoryReading *reading)
 	if (from == FSW_FOREVER)
 		return;
 	/* that there is no other override, a list alone tells */
-	if (flag->near && fsw_is_about_overrides(reading->asked))
+	if (reading->near != NULL && fsw_is_about_overrides(reading->asked))
 		from = Min(from, last_list(flag, until));
 	fsw_holes_read(reading->reader, environment, from, until);
 	fsw_holes_lower(flag, history->timeline, environment->nholes, environment->holes);
@@ -373,6 +373,19 @@ read_moves(FswHistoryReading *reading)
 	}
 }
 
+/* Of segments nobody asks for, what was held of them is needed, but no periods. */
+static void
+leave_out_unasked(FswHistoryReading *reading)
+{
+	const FswAsked *asked = reading->asked;
+	FswHistory *history = reading->history;
+
+	for (int i = 1; !asked->everything && i < history->flag.nscopes; i++)
+		history->flag.scopes[i].unasked = history->flag.scopes[i].kind == FSW_SCOPE_SEGMENT &&
+			(asked->nsegments == 0 || bsearch(&history->shown_scopes[i].segment_id, asked->segments, asked->nsegments,
+											  sizeof(int64), fsw_compare_int64) == NULL);
+}
+
 /* Build the history of which the flag events are read. */
 FswHistory *
 fsw_history_build(FswHistoryReading *reading)
@@ -400,6 +413,7 @@ fsw_history_build(FswHistoryReading *reading)
 		fsw_read_versions(reading);
 	if (reading->asked->nsegments > 1)
 		read_moves(reading);
+	leave_out_unasked(reading);
 	flag->combine = fsw_combine_state;
 	flag->combine_with = &reading->states;
 	flag->order = order_rows;

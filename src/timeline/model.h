@@ -207,6 +207,8 @@ typedef struct FswScope
 	int64		ended;			/* when its segment was deleted */
 	bool		silent;			/* of an experiment: changes without a word */
 	bool		unnamed;		/* entries about it can't be told from others */
+	bool		unasked;		/* it only tells of others: its own periods are
+								 * not wanted */
 } FswScope;
 
 /* All that is known about one feature in one environment. */

@@ -522,9 +522,10 @@ fsw_timeline_build(FswFlag *flag)
 			}
 			fsw_timeline_free(versioned[i]);
 		}
-		else
+		else if (!flag->scopes[i].unasked)
 			fsw_scope_build(flag, i, &scopes[i], timeline);
-		end_scope(flag, timeline, first, i);
+		if (!flag->scopes[i].unasked)
+			end_scope(flag, timeline, first, i);
 		pfree(scopes[i].bodies);
 		pfree(scopes[i].entries);
 	}

@@ -690,7 +690,7 @@ fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope)
 	for (int i = 0; i < carry.set.nversions; i++)
 		carry_version(&carry, i);
 	for (int i = 0; i < carry.set.nused; i++)
-		per_scope[carry.set.used[i]] = write_scope(&carry, carry.set.used[i]);
+		per_scope[carry.set.used[i]] = flag->scopes[carry.set.used[i]].unasked ? NULL : write_scope(&carry, carry.set.used[i]);
 	/* a version of which nothing came yet could have made one */
 	fsw_timeline_lower(carry.others, 0, flag->latest_audit_at, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_VERSION_LIST);
 	timeline->versions = memcpy(palloc(sizeof(FswVersions)), &carry.set, sizeof(FswVersions));

@@ -110,6 +110,38 @@ check_order(const char *text, size_t len, const char *written, const char *other
 	}
 }
 
+static bool
+is_same_period(const FswPeriod *a, const FswPeriod *b)
+{
+	return a->scope == b->scope && a->from == b->from && a->to == b->to && a->state == b->state &&
+		a->confidence == b->confidence && a->cause == b->cause && a->evidence == b->evidence;
+}
+
+/* What nobody asks for has no periods, and changes nothing of the rest. */
+static void
+check_unasked(const char *text, size_t len, const FswFlag *flag, const FswTimeline *all, const char *others)
+{
+	for (int scope = 1; scope < flag->nscopes; scope++)
+	{
+		Story	   *story = story_read(text, len, AS_WRITTEN);
+		FswTimeline *rest;
+		int			n = 0;
+		bool		same = true;
+
+		story->flag.scopes[scope].unasked = true;
+		rest = fsw_timeline_build(&story->flag);
+		for (int i = 0; i < all->nperiods; i++)
+		{
+			if (all->periods[i].scope == scope)
+				continue;
+			same = same && n < rest->nperiods && is_same_period(&rest->periods[n], &all->periods[i]);
+			n++;
+		}
+		expect(same && n == rest->nperiods, "without the periods of a scope those of others are the same");
+		expect(strcmp(story_write_others(rest), others) == 0, "without the periods of a scope an absence is as sure");
+	}
+}
+
 /* Missing entries change no state and take nothing but proof. */
 static void
 check_holes(const char *text, size_t len, const FswTimeline *before)
@@ -272,6 +304,7 @@ check_text(const char *text, size_t len)
 	check_form(&story->flag, timeline);
 	check_search(timeline);
 	check_order(text, len, story_write(story, timeline), story_write_others(timeline));
+	check_unasked(text, len, &story->flag, timeline, story_write_others(timeline));
 	check_holes(text, len, timeline);
 	for (int i = 0; i < story->flag.nevidence; i++)
 		requests |= story->flag.evidence[i].by_nobody;
