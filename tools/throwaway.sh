@@ -316,7 +316,7 @@ fsw_copy_tree()
     mkdir "$fsw_tmp/$1"
     tar -C "$fsw_top" -cf - --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude='*.bc' --exclude='*.gcno' \
         --exclude='*.gcda' --exclude=./results --exclude='./output_iso' --exclude='./tmp_check*' --exclude=./log \
-        --exclude='./regression.*' --exclude='./flagsmith_webhook--*.sql' --exclude=__pycache__ . |
+        --exclude='./regression.*' --exclude='./flagsmith_webhook--*.sql' --exclude='./server_headers.*' --exclude=__pycache__ . |
         tar -C "$fsw_tmp/$1" -xf - --no-same-owner
     chmod -R u+rwX "$fsw_tmp/$1"
     [ -z "$fsw_user" ] || chown -R "$fsw_user" "$fsw_tmp/$1"
