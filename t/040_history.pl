@@ -7,10 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use FswTest;
-use JSON::PP;
 use Test::More;
-
-my $json = JSON::PP->new->utf8;
 
 # The lines of t/data/run/NAME.jsonl.xz, decompressed.
 sub run_lines
@@ -30,34 +27,24 @@ if (system('xz --version >/dev/null 2>&1') != 0)
 }
 
 my $node = start_node('history');
-my @deliveries = map { $json->decode($_) } run_lines('deliveries');
-my %hook;
-foreach my $d (@deliveries)
+# By the server, which is a hundred times as fast as the JSON that comes with perl.
+foreach my $name (qw(deliveries operations audit_rest))
 {
-	$hook{ $d->{path} }{kind} = $d->{webhook};
-	$hook{ $d->{path} }{environment} = $d->{environment};
-	$hook{ $d->{path} }{secret}{ $d->{secret} } = 1 if $d->{secret} ne '';
-}
-my $sql = "BEGIN;\n";
-foreach my $path (sort keys %hook)
-{
-	$sql .= sprintf("SELECT flagsmith.add_webhook(%s, scope => '%s', environment_id => %s, allow_unsigned => true, max_spool_age => NULL);\n",
-		literal($path), $hook{$path}{kind}, $hook{$path}{environment} // 'NULL');
-	$sql .= "SELECT flagsmith.add_secret(" . literal($path) . ', ' . literal($_) . ");\n" foreach sort keys %{ $hook{$path}{secret} };
-}
-foreach my $d (@deliveries)
-{
-	my ($signature) = map { $_->[1] } grep { lc $_->[0] eq 'x-flagsmith-signature' } @{ $d->{headers} };
-	my $body = $d->{body};
-	utf8::encode($body);
-	$sql .= insert_sql($d->{path}, $signature, $body, $d->{arrived_at});
-}
-$node->safe_psql('postgres', $sql . "COMMIT;\n");
-foreach my $name (qw(operations audit_rest))
-{
-	$node->safe_psql('postgres', "CREATE TABLE $name (r jsonb);\nCOPY $name FROM STDIN;\n"
+	$node->safe_psql('postgres', "CREATE TABLE $name (n serial, r jsonb);\nCOPY $name (r) FROM STDIN;\n"
 		  . join('', map { my $line = $_; $line =~ s/\\/\\\\/g; "$line\n" } run_lines($name)) . "\\.\n");
 }
+$node->safe_psql('postgres', <<'SQL');
+BEGIN;
+SELECT flagsmith.add_webhook(r->>'path', scope => min(r->>'webhook'), environment_id => min(r->>'environment')::bigint, allow_unsigned => true, max_spool_age => NULL)
+FROM deliveries GROUP BY r->>'path' ORDER BY r->>'path';
+SELECT flagsmith.add_secret(path, secret)
+FROM (SELECT DISTINCT r->>'path' AS path, r->>'secret' AS secret FROM deliveries WHERE r->>'secret' <> '' ORDER BY 1, 2) s;
+INSERT INTO flagsmith.inbox (webhook, signature, body, received_at)
+SELECT r->>'path', (SELECT h->>1 FROM jsonb_array_elements(r->'headers') h WHERE lower(h->>0) = 'x-flagsmith-signature'),
+    convert_to(r->>'body', 'UTF8'), (r->>'arrived_at')::timestamptz
+FROM deliveries ORDER BY n;
+COMMIT;
+SQL
 $node->safe_psql('postgres', <<'SQL');
 VACUUM ANALYZE;
 CREATE TABLE line AS SELECT row_number() OVER () AS line, h.* FROM flagsmith.history h;
@@ -75,8 +62,8 @@ sub row
 
 is(row("SELECT count(*) FROM flagsmith.delivery WHERE undecoded_reason IS NOT NULL"), '0', 'all of the run is decoded');
 cmp_ok(row('SELECT count(*) FROM line'), '>', 1000, 'there are lines');
-is(row(q{SELECT count(*) FROM flagsmith.delivery d WHERE (SELECT count(*) FROM line l WHERE d.id = ANY (l.delivery_ids)) <> 1}),
-	'0', 'every delivery is told in exactly one line');
+is(row(q{SELECT count(*) FROM flagsmith.delivery FULL JOIN (SELECT id, count(DISTINCT line) AS lines FROM line, unnest(delivery_ids) id GROUP BY id) l USING (id)
+	WHERE lines IS DISTINCT FROM 1}), '0', 'every delivery is told in exactly one line');
 is(row('SELECT count(*) - count(DISTINCT act) FROM line'), '0', 'each line has a key of its own');
 is(row('SELECT count(*) FROM line WHERE cardinality(delivery_ids) <> (SELECT count(DISTINCT d) FROM unnest(delivery_ids) d)'),
 	'0', 'and once in it');

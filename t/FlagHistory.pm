@@ -179,19 +179,18 @@ sub number
 	my @entries;
 	my $id = 0;
 
+	# What entry() wrote, in an order of its own; to decode and encode all of it again would take longer than the server does.
 	foreach my $delivery (@deliveries)
 	{
-		my $body = $json->decode($delivery->[2]);
+		my ($created, $old) = $delivery->[2] =~ /"created_date":"([^"]*)".*"id":(\d+),"is_system_event"/s or next;
 
 		# a whole second has no fraction
-		push @entries, [ $delivery, $body, $body->{data}{created_date} =~ s/:(\d\d)Z$/:$1.000000Z/r ]
-			if $body->{event_type} eq 'AUDIT_LOG_CREATED';
+		push @entries, [ $delivery, $created =~ s/:(\d\d)Z$/:$1.000000Z/r, $old ];
 	}
-	foreach my $entry (sort { $a->[2] cmp $b->[2] || $a->[1]{data}{id} <=> $b->[1]{data}{id} } @entries)
+	foreach my $entry (sort { $a->[1] cmp $b->[1] || $a->[2] <=> $b->[2] } @entries)
 	{
 		$id += rand() < $loss ? 2 : 1;
-		$entry->[1]{data}{id} = $id;
-		$entry->[0][2] = $json->encode($entry->[1]);
+		$entry->[0][2] =~ s/"id":\d+(?=,"is_system_event")/"id":$id/;
 	}
 	return;
 }

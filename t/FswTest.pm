@@ -72,7 +72,8 @@ sub start_node
 	my $node = bless(PostgreSQL::Test::Cluster->new($name), 'FswTest::Node');
 
 	$node->init(extra => [ '--encoding=UTF8', '--no-locale' ], %{ $options{init} || {} });
-	$node->append_conf('postgresql.conf', "timezone = 'UTC'\n" . ($options{conf} // ''));
+	# to compile a query takes longer than to answer it from as little as tests have
+	$node->append_conf('postgresql.conf', "timezone = 'UTC'\njit = off\n" . ($options{conf} // ''));
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION flagsmith_webhook');
 	return $node;
