@@ -74,7 +74,7 @@ SKIP:
 		ok((run_quietly("$out/test_$subject", '--seeds', $corpus, "$top/t/unit/$subject.tsv"))[0],
 			"$subject: seeds");
 		my ($ok, $output) = run_quietly(
-			"$out/fuzz_$subject", '-runs=2000', '-max_total_time=3', "-seed=$seed",
+			"$out/fuzz_$subject", '-runs=1000', '-max_total_time=3', "-seed=$seed",
 			"-artifact_prefix=$out/$subject-", $corpus);
 		ok($ok, "$subject: fuzzed (FSW_SEED=$seed)") or diag $output;
 	}

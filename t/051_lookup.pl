@@ -112,7 +112,7 @@ FROM (SELECT DISTINCT b.environment_id, b.feature_id, b.at, CASE WHEN whole THEN
       FROM (SELECT DISTINCT s.project_id, s.environment_id, s.feature_id, b.at + d * interval '1 us' AS at
             FROM period s, LATERAL (VALUES (s."from"), (s."to")) b (at), generate_series(-1, 1) d
             WHERE b.at IS NOT NULL AND s.scope = ''
-                AND (s.feature_id NOT IN (41, 43, 53) OR s.run % 5 = 0)
+                AND s.run % CASE WHEN s.feature_id = 41 THEN 10 WHEN s.feature_id IN (43, 53) THEN 5 WHEN s.feature_id IN (42, 44) THEN 3 ELSE 1 END = 0
                 AND (s.cause <> 'feature_defaults' OR s."to" IS NOT NULL OR s.feature_id % 20 = 1)) b
       JOIN called p ON p.kind = 'project' AND p.id = b.project_id AND p.lo <= b.at AND b.at < p.hi
       JOIN called e ON e.kind = 'environment' AND e.id = b.environment_id AND e.lo <= b.at AND b.at < e.hi

@@ -18,6 +18,9 @@ plan skip_all => 'no psycopg2 for python3 here (python3-psycopg2)'
 $ENV{PG_CONFIG} //= 'pg_config';
 my $seed = $ENV{FSW_SEED} // int(rand 2**31);
 
+# each part has a server of its own, and none looks at another's
+local $ENV{FSW_TWINS} = 1;
+
 sub harden
 {
 	my ($hours, @arguments) = @_;
