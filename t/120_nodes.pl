@@ -86,7 +86,7 @@ $said = doors($subscriber);
 is_deeply([ keys %$said ], ['ok'], 'then every door answers') or diag(explain($said));
 is(health($subscriber, 'role, name, state, copied, apply_errors, copy_errors'), 'subscriber|subscriber|streaming|14 of 14|0|0', 'and it streams');
 
-my %asked = (features => $features, seed => $seed, n => 200);
+my %asked = (features => $features, seed => $seed, n => 100);
 my $expected = answers($publisher, %asked);
 like($expected, qr/^flag_timeline\|[1-9]\d/m, 'there is a history');
 is(answers($subscriber, %asked), $expected, 'and the answers are those of the publisher');
