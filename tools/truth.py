@@ -78,6 +78,7 @@ class Told:
             if data['project']:
                 self.entries.append((micros(data['created_date']), data['project']['id'], data['log']))
                 times[data['id']] = self.entries[-1][0]
+        self.entries.sort()
         self.holes = []                         # stretches of time in which audit entries are missing, by their ids
         ids = sorted(times)
         for i in range(1, len(ids)):
@@ -96,8 +97,11 @@ class Told:
         events = self.events[flag]
         if any(around[0] <= at <= around[1] for at, name, project in events):
             return True
-        return any(around[0] <= at <= around[1] and project == events[0][2] and events[0][1] in log
-                   for at, project, log in self.entries) if events else False
+        if not events:
+            return False
+        first = bisect.bisect_left(self.entries, around[:1])
+        last = bisect.bisect_right(self.entries, around[1:] + (INFINITY,))
+        return any(project == events[0][2] and events[0][1] in log for at, project, log in self.entries[first:last])
 
 
 class Truth:
@@ -250,14 +254,15 @@ def load(rows, webhooks):
     psql('DROP DATABASE IF EXISTS truth', 'postgres', quiet=True)
     psql('CREATE DATABASE truth', 'postgres')
     psql('CREATE EXTENSION flagsmith_webhook', 'truth')
+    hooks = []
     for path, (kind, environment, secrets) in sorted(webhooks.items()):
         secret = secrets[0]
-        psql("SELECT flagsmith.add_webhook($n$%s$n$, %s, scope => '%s', environment_id => %s,"
-             " allow_unsigned => %s, max_spool_age => NULL)" %
-             (path, 'NULL' if not secret else '$n$%s$n$' % secret, kind, environment or 'NULL',
-              'false' if secret else 'true'), 'truth', quiet=True)
-        for later in secrets[1:]:
-            psql('SELECT flagsmith.add_secret($n$%s$n$, $n$%s$n$)' % (path, later), 'truth', quiet=True)
+        hooks.append("SELECT flagsmith.add_webhook($n$%s$n$, %s, scope => '%s', environment_id => %s,"
+                     " allow_unsigned => %s, max_spool_age => NULL);" %
+                     (path, 'NULL' if not secret else '$n$%s$n$' % secret, kind, environment or 'NULL',
+                      'false' if secret else 'true'))
+        hooks += ['SELECT flagsmith.add_secret($n$%s$n$, $n$%s$n$);' % (path, later) for later in secrets[1:]]
+    psql('\n'.join(hooks), 'truth', quiet=True)
     lines = []
     for row in rows:
         signature = [value for name, value in row['headers'] if name == 'X-Flagsmith-Signature']
