@@ -65,7 +65,9 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 bool
 fsw_version_other_options(const FswFlag *flag, int was, int is)
 {
-	return was >= 0 && is >= 0 && flag->noptions > 0 && flag->states[was].nvariants != flag->states[is].nvariants &&
+	/* where no entries come, none tells of an option */
+	return was >= 0 && is >= 0 && (flag->noptions > 0 || flag->latest_audit_at == FSW_NEVER) &&
+		flag->states[was].nvariants != flag->states[is].nvariants &&
 		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
 }
 
