@@ -440,13 +440,16 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 	Writing		writing = {.flag = flag,.versions = set->versions,.timeline = timeline,
 	.first = timeline->nperiods,.scope = scope,.stretch = stretch,.next = next};
 	bool		told;
+	bool		agrees;
 
 	writing.to = next != NULL ? next->from : FSW_FOREVER;
 	if (stretch->from >= writing.to)
 		return;
 
 	told = next != NULL && next->before != FSW_NOT_SEEN && next->before != FSW_NOT_TOLD;
-	writing.chained = told && next->before == stretch->state && stretch->confidence > FSW_UNKNOWN;
+	agrees = told && next->before == stretch->state && stretch->confidence > FSW_UNKNOWN;
+	/* where another event of its version does not fit, that may have been live before what is held */
+	writing.chained = agrees && !next->suspect;
 	writing.options = scope == 0 ? flag->options : flag->removed;
 	writing.nalloptions = scope == 0 ? flag->noptions : flag->nremoved;
 	writing.option = fsw_timeline_first(writing.options, writing.nalloptions, fsw_after(stretch->from, 1));
@@ -462,7 +465,7 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 		write_period(&writing, stretch->from, writing.to, stretch->state,
 					 told && stretch->state >= 0 && next->before == stretch->state ?
 					 FSW_REPORTED : FSW_UNKNOWN, stretch->cause, stretch->evidence);
-	else if (told && !writing.chained)
+	else if (told && !agrees)
 		write_broken(&writing);
 	else
 		write_held(&writing);
