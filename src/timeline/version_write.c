@@ -233,6 +233,16 @@ lower_start(const Writing *writing)
 						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
 }
 
+/* Can what the next event says of the time before it have been read after one more change of the variants? */
+static bool
+is_next_read_later(const Writing *writing)
+{
+	int			option = writing->option + writing->noptions;
+
+	return option < writing->nalloptions && writing->next->evidence >= 0 &&
+		writing->options[option] <= fsw_after(writing->flag->evidence[writing->next->evidence].arrived, FSW_CLOCKS);
+}
+
 /*
  * From the first of some changes of the variants in a stretch on, nothing is
  * surer than at_most, up to where what is told has seen the last of them.
@@ -245,7 +255,7 @@ lower_from(const Writing *writing, int64 first, int64 last, int64 to, FswConfide
 	/* perhaps it was read only after that; clocks differ */
 	if (stretch->initial || first <= fsw_after(stretch->latest, FSW_CLOCKS))
 		first = stretch->from;
-	if (writing->chained || stretch->last_listed > last)
+	if ((writing->chained && !is_next_read_later(writing)) || stretch->last_listed > last)
 		to = Min(to, last);
 	fsw_timeline_lower(writing->timeline, writing->first, first, to, at_most, FSW_CAUSE_VARIANTS);
 }
