@@ -40,8 +40,8 @@ my %ran = (
 delete $ran{receiver} unless -x "$top/receiver/flagsmith-receiver-check";
 diag 'no flagsmith-receiver-check (make -C receiver check-build): its part is left out' unless $ran{receiver};
 
-# What the parts share is three seconds each; crash has a number of its own.
-my ($ok, $output) = harden(0.00083 * keys %ran, '--cycles', 3, sort keys %ran);
+# What the parts share is two seconds each; crash has a number of its own.
+my ($ok, $output) = harden(0.00056 * keys %ran, '--cycles', 3, sort keys %ran);
 ok($ok, "nothing found (FSW_SEED=$seed)") or diag $output;
 for my $part (sort keys %ran)
 {
