@@ -331,14 +331,16 @@ is_silent(const FswVersion *version)
 /*
  * An override that a version of which an entry alone came may have removed is
  * not sure from then on at which that can have been live: where the queue stood
- * still, its entry was written late, perhaps when the flag was gone already.
+ * still, its entry was written late.  So it was where the flag was gone by then,
+ * and no event tells of the environment default that it changed.
  */
 static void
 lower_late_silent(const Writing *writing, const FswVersion *version)
 {
 	int64		from = Max(fsw_after(version->entry, -FSW_LATE_ALONE), writing->stretch->last_listed);
 
-	if (writing->scope != 0 && writing->stretch->state >= 0 && !writing->chained)
+	if ((writing->scope != 0 || version->entry > writing->flag->deleted_at) &&
+		writing->stretch->state >= 0 && !writing->chained)
 		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
