@@ -244,6 +244,32 @@ is_next_read_later(const Writing *writing)
 }
 
 /*
+ * Were variants added after the state of a stretch was read?  If the
+ * same state is told again behind that, nothing tells when they went.
+ */
+static bool
+has_more_since(const Writing *writing)
+{
+	const FswFlag *flag = writing->flag;
+	int64		read_until = fsw_after(writing->stretch->latest, FSW_CLOCKS);
+	int64		last = FSW_NEVER;
+	int			count = 0;
+
+	/* what was there before the first version is told by that alone */
+	if (writing->scope > 0 || writing->stretch->initial)
+		return false;
+	for (int i = writing->option; i < writing->option + writing->noptions; i++)
+	{
+		FSW_INTERRUPT();
+		/* one entry can have come by webhook and by import */
+		if (flag->options[i] > read_until && flag->options[i] != last)
+			count += flag->option_steps[i];
+		last = flag->options[i];
+	}
+	return count > 0;
+}
+
+/*
  * From the first of some changes of the variants in a stretch on, nothing is
  * surer than at_most, up to where what is told has seen the last of them.
  */
@@ -251,12 +277,18 @@ static void
 lower_from(const Writing *writing, int64 first, int64 last, int64 to, FswConfidence at_most)
 {
 	const FswStretch *stretch = writing->stretch;
+	bool		listed = stretch->last_listed > last;
 
 	/* perhaps it was read only after that; clocks differ */
 	if (stretch->initial || first <= fsw_after(stretch->latest, FSW_CLOCKS))
 		first = stretch->from;
-	if ((writing->chained && !is_next_read_later(writing)) || stretch->last_listed > last)
-		to = Min(to, last);
+	if (listed || (writing->chained && !is_next_read_later(writing)))
+	{
+		if (!has_more_since(writing))
+			to = Min(to, last);
+		else if (listed)
+			to = Min(to, stretch->last_listed);
+	}
 	fsw_timeline_lower(writing->timeline, writing->first, first, to, at_most, FSW_CAUSE_VARIANTS);
 }
 
