@@ -75,8 +75,7 @@ is_asked(const FswHistory *history, int scope, const FswAsked *asked)
 
 	if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
 		return asked->identity != NULL && is_asked_identity(shown, asked);
-	return asked->nsegments > 0 &&
-		bsearch(&shown->segment_id, asked->segments, asked->nsegments, sizeof(int64), fsw_compare_int64) != NULL;
+	return fsw_is_about_segment(asked, shown->segment_id);
 }
 
 /*

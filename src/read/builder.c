@@ -380,10 +380,11 @@ leave_out_unasked(FswHistoryReading *reading)
 	const FswAsked *asked = reading->asked;
 	FswHistory *history = reading->history;
 
-	for (int i = 1; !asked->everything && i < history->flag.nscopes; i++)
+	if (asked->everything)
+		return;
+	for (int i = 1; i < history->flag.nscopes; i++)
 		history->flag.scopes[i].unasked = history->flag.scopes[i].kind == FSW_SCOPE_SEGMENT &&
-			(asked->nsegments == 0 || bsearch(&history->shown_scopes[i].segment_id, asked->segments, asked->nsegments,
-											  sizeof(int64), fsw_compare_int64) == NULL);
+			!fsw_is_about_segment(asked, history->shown_scopes[i].segment_id);
 }
 
 /* Build the history of which the flag events are read. */

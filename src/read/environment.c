@@ -149,34 +149,23 @@ fsw_environment_siblings(FswReader *reader, FswEnvironment *environment)
 	}
 }
 
-/* What was read of the environment for another call; NULL if nothing is kept of it. */
+/*
+ * What was read of the environment, or of any one of its project, for another
+ * call; NULL if nothing is kept of it.
+ */
 static const FswEnvironmentFacts *
-find_facts(const FswReader *reader, const FswEnvironment *environment)
+find_facts(const FswReader *reader, const FswEnvironment *environment, bool of_project)
 {
 	for (int i = 0; i < Min(reader->nfacts, FSW_FACTS_KEPT); i++)
 	{
 		const FswEnvironmentFacts *facts = &reader->facts[i];
 
-		if (facts->environment_id == environment->environment_id && facts->source_hash == environment->source_hash &&
-			facts->project_id == environment->project_id && facts->known_at == environment->known_at)
+		if ((of_project || facts->environment_id == environment->environment_id) &&
+			facts->source_hash == environment->source_hash && facts->project_id == environment->project_id &&
+			facts->known_at == environment->known_at)
 			return facts;
 	}
 	return NULL;
-}
-
-/* The latest audit entry of the project, which another of its environments may have asked for. */
-static int64
-latest_of_project(FswReader *reader, const FswEnvironment *environment)
-{
-	for (int i = 0; i < Min(reader->nfacts, FSW_FACTS_KEPT); i++)
-	{
-		const FswEnvironmentFacts *facts = &reader->facts[i];
-
-		if (facts->project_id == environment->project_id && facts->source_hash == environment->source_hash &&
-			facts->known_at == environment->known_at)
-			return facts->latest_audit_at;
-	}
-	return read_latest(reader, environment);
 }
 
 static void
@@ -208,7 +197,7 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	environment->created_at = FSW_NEVER;
 	if (!environment->has_project)
 		return;
-	facts = find_facts(reader, environment);
+	facts = find_facts(reader, environment, false);
 	if (facts != NULL)
 	{
 		environment->latest_audit_at = facts->latest_audit_at;
@@ -217,7 +206,8 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 		environment->clone = facts->clone;
 		return;
 	}
-	environment->latest_audit_at = latest_of_project(reader, environment);
+	facts = find_facts(reader, environment, true);
+	environment->latest_audit_at = facts != NULL ? facts->latest_audit_at : read_latest(reader, environment);
 	read_birth(reader, environment);
 	keep_facts(reader, environment);
 }

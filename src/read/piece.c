@@ -579,12 +579,8 @@ fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 	bool		isnull;
 	Datum		value = fsw_scan_column(fsw_piece_row(reader, event), FLAG_value, &isnull);
 	Jsonb	   *result = isnull ? NULL : DatumGetJsonbPCopy(value);
-	JsonbValue	scalar;
 
-	if (result != NULL && JB_ROOT_IS_SCALAR(result) && JsonbExtractScalar(&result->root, &scalar) &&
-		scalar.type == jbvNull)
-		return NULL;
-	return result;
+	return result == NULL || fsw_is_json_null(result) ? NULL : result;
 }
 
 /* ---- version lists ---- */

@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "src/base/array.h"
 #include "src/read/scan.h"
 #include "src/timeline/model.h"
 #include "src/timeline/state_steps.h"
@@ -154,6 +155,14 @@ fsw_is_about_overrides(const FswAsked *asked)
 	return asked->nsegments > 0 || asked->identity != NULL;
 }
 
+/* Is it about this segment? */
+static inline bool
+fsw_is_about_segment(const FswAsked *asked, int64 segment_id)
+{
+	return asked->nsegments > 0 &&
+		bsearch(&segment_id, asked->segments, asked->nsegments, sizeof(int64), fsw_compare_int64) != NULL;
+}
+
 /*
  * Around one instant, this many pieces of evidence to either side are read at
  * most.  At most 5 events of one scope overlap in a busy installation; the
@@ -183,14 +192,6 @@ typedef struct FswListed
 	int			state;			/* FSW_NOT_TOLD: it is none */
 } FswListed;
 
-/* A state in the list that was read last, by its place there. */
-typedef struct FswListedLast
-{
-	const char *bytes;
-	int			length;
-	int			state;
-} FswListedLast;
-
 /* While a history is read: the states it has so far. */
 typedef struct FswStateTable
 {
@@ -204,11 +205,12 @@ typedef struct FswStateTable
 	int			nlisted;
 	int			maxlisted;		/* a power of two */
 	FswListed  *listed;			/* by hash */
-	int			nlast;
+	int			nlast;			/* of the list that was read last, */
 	int			maxlast;
-	FswListedLast *last;
+	FswListed  *last;			/* by their places there */
 } FswStateTable;
 
+extern bool fsw_is_json_null(Jsonb *value);
 extern Jsonb *fsw_shown_variants(Jsonb *sent);
 extern Datum fsw_no_variants(void);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,

@@ -95,8 +95,9 @@ same_jsonb(Datum a, Datum b)
 	return DatumGetBool(DirectFunctionCall2(jsonb_eq, a, b));
 }
 
-static bool
-is_json_null(Jsonb *value)
+/* Is it a JSON null, which is no value? */
+bool
+fsw_is_json_null(Jsonb *value)
 {
 	return JB_ROOT_IS_SCALAR(value) && JBE_ISNULL(value->root.children[0]);
 }
@@ -178,7 +179,7 @@ intern_shown(FswStateTable *table, bool enabled, FswShownState shown)
 	hash = value_isnull ? 0 : hash_jsonb(shown.value);
 	state.enabled = enabled;
 	state.has_variants = canonical != NULL;
-	state.no_value = value_isnull || is_json_null(DatumGetJsonbP(shown.value));
+	state.no_value = value_isnull || fsw_is_json_null(DatumGetJsonbP(shown.value));
 	state.nvariants = canonical == NULL ? 0 : JB_ROOT_COUNT(canonical);
 	state.value = flag->nstates;
 	state.rest = flag->nstates;
@@ -333,7 +334,7 @@ int
 fsw_intern_listed(FswStateTable *table, int place, JsonbContainer *object, int length)
 {
 	const FswListed *listed;
-	FswListedLast *last = place < table->nlast ? &table->last[place] : NULL;
+	FswListed  *last = place < table->nlast ? &table->last[place] : NULL;
 
 	if (last != NULL && last->length == length && memcmp(last->bytes, object, length) == 0)
 		return last->state;
@@ -345,9 +346,7 @@ fsw_intern_listed(FswStateTable *table, int place, JsonbContainer *object, int l
 		last = &FSW_PUSH(table->last, table->nlast, table->maxlast);
 		MemoryContextSwitchTo(old);
 	}
-	last->bytes = listed->bytes;
-	last->length = length;
-	last->state = listed->state;
+	*last = *listed;
 	return listed->state;
 }
 

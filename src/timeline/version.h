@@ -144,7 +144,7 @@ extern void fsw_version_order(FswVersions *versions);
 
 /* version_never.c */
 extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
-extern bool fsw_version_other_options(const FswFlag *flag, int was, int is);
+extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);
 extern int	fsw_version_contradictions(const FswVersions *versions, int index);
 extern bool fsw_version_never(const FswVersions *versions, int index, const int *before);
 

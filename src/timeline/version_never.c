@@ -62,13 +62,20 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
  * Are two states of the environment default the same but for variants, which
  * no event tells to have been added or removed?
  */
-bool
-fsw_version_other_options(const FswFlag *flag, int was, int is)
+static bool
+has_other_options(const FswFlag *flag, int was, int is)
 {
 	/* where no entries come, none tells of an option */
 	return was >= 0 && is >= 0 && (flag->noptions > 0 || flag->latest_audit_at == FSW_NEVER) &&
 		flag->states[was].nvariants != flag->states[is].nvariants &&
 		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
+}
+
+/* Does a list show another environment default than what was thought to be live, if anything was? */
+bool
+fsw_version_other_default(const FswFlag *flag, int was, int is)
+{
+	return was != FSW_NOT_SEEN && was != is && !has_other_options(flag, was, is);
 }
 
 /* Weigh the states that a list does not have; they are taken to be as it says. */
@@ -79,7 +86,7 @@ count_unlisted(const FswVersions *set, int *states, const FswEvidence *list)
 
 	if (states[0] != UNTOLD && states[0] != FSW_NOT_SEEN)
 	{
-		n += states[0] != list->list[0] && !fsw_version_other_options(set->flag, states[0], list->list[0]) ? FSW_MISFIT : 0;
+		n += fsw_version_other_default(set->flag, states[0], list->list[0]) ? FSW_MISFIT : 0;
 		states[0] = list->list[0];
 	}
 	for (int i = 0; i < set->nused; i++)

@@ -82,8 +82,7 @@ try_version(const FswVersions *set, int *current, const FswVersion *version)
 		return misfits;
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);
-	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0] &&
-		!fsw_version_other_options(set->flag, current[0], version->list->list[0]))
+	if (fsw_version_other_default(set->flag, current[0], version->list->list[0]))
 		misfits += FSW_MISFIT;
 	current[0] = version->list->list[0];
 	(void) fsw_version_find(set, current, version->list);
@@ -395,8 +394,7 @@ changes_untold(Search *search, int index, bool *missing)
 	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
 	if (version->has_events)
 		return try_events(set, current, version) > 0;
-	if (current[0] != FSW_NOT_SEEN && current[0] != version->list->list[0] &&
-		!fsw_version_other_options(set->flag, current[0], version->list->list[0]))
+	if (fsw_version_other_default(set->flag, current[0], version->list->list[0]))
 		return true;
 	held = palloc_array(FswHeld, set->nused);
 	verdicts = palloc_array(FswVerdict, set->nused);

@@ -215,17 +215,8 @@ lower_start(const Writing *writing)
 	int64		read_until = fsw_after(flag->evidence[stretch->evidence].arrived, FSW_CLOCKS);
 	int			nvariants = flag->states[stretch->state].nvariants;
 	int			before = writing->option + writing->noptions;
-	int			count = 0;
-	int64		last = FSW_NEVER;
+	int			count = fsw_variants_count(flag, before);
 
-	for (int i = 0; i < before; i++)
-	{
-		FSW_INTERRUPT();
-		/* one entry can have come by webhook and by import */
-		if (flag->options[i] != last)
-			count += flag->option_steps[i];
-		last = flag->options[i];
-	}
 	if ((before < flag->noptions && flag->options[before] <= read_until) ||
 		count > nvariants || (nvariants > 0 && (!flag->creation_told || count != nvariants)))
 		fsw_timeline_lower(writing->timeline, writing->first, stretch->from,
@@ -252,21 +243,12 @@ has_more_since(const Writing *writing)
 {
 	const FswFlag *flag = writing->flag;
 	int64		read_until = fsw_after(writing->stretch->latest, FSW_CLOCKS);
-	int64		last = FSW_NEVER;
-	int			count = 0;
+	int			begin = Max(writing->option, fsw_timeline_first(flag->options, flag->noptions, fsw_after(read_until, 1)));
+	int			end = writing->option + writing->noptions;
 
 	/* what was there before the first version is told by that alone */
-	if (writing->scope > 0 || writing->stretch->initial)
-		return false;
-	for (int i = writing->option; i < writing->option + writing->noptions; i++)
-	{
-		FSW_INTERRUPT();
-		/* one entry can have come by webhook and by import */
-		if (flag->options[i] > read_until && flag->options[i] != last)
-			count += flag->option_steps[i];
-		last = flag->options[i];
-	}
-	return count > 0;
+	return writing->scope == 0 && !writing->stretch->initial && begin < end &&
+		fsw_variants_count(flag, end) > fsw_variants_count(flag, begin);
 }
 
 /*
