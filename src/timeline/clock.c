@@ -3,10 +3,11 @@
  * src/timeline/clock.c
  *	  By how much the clock of a receiver was behind that of the sender.
  *
- * Nothing arrives before it is told: where two pieces seem to, the clock of
- * the receiver was behind by as much, at the least.  It counts for the hour
- * that they are in and the hours beside it, since clocks are set right at
- * some time.
+ * Nothing arrives before it is told: where a piece seems to, the clock of
+ * the receiver was behind by as much, at the least.  One piece alone can have
+ * a wrong time: what no other one says counts for ten seconds at most.  It
+ * counts for the hour that the pieces are in and the hours beside it, since
+ * clocks are set right at some time.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +16,9 @@
 #include "src/timeline/model.h"
 
 #define HOUR				INT64CONST(3600000000)
+
+/* So much may be what a single piece says. */
+#define SAID_BY_ONE			INT64CONST(10000000)
 
 /* How much the clock was behind in an hour. */
 typedef struct Behind
@@ -56,12 +60,12 @@ gather_hours(FswFlag *flag, int *n)
 		flag->early |= early > 0;
 		if (i + 1 < flag->nevidence && hour_of(&flag->evidence[i + 1]) == hour)
 			continue;
-		if (second > 0)
+		if (most > 0)
 		{
 			if (behind == NULL)
 				behind = palloc_array(Behind, flag->nevidence);
 			behind[*n].hour = hour;
-			behind[(*n)++].by = second;
+			behind[(*n)++].by = Min(most, second + SAID_BY_ONE);
 		}
 		most = second = 0;
 	}
