@@ -57,6 +57,7 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 	int64		read_until = act->evidence < 0 ? act->at : fsw_after(act->read, ARRIVAL_SPREAD);
 	int			nvariants = flag->states[state].nvariants;
 	int			count = 0;
+	int			most = 0;		/* ever counted */
 	int			seen = -1;		/* behind the last entry that the reading has
 								 * seen */
 	int			nseen = 0;		/* ways to count so many */
@@ -75,9 +76,9 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 			seen = i;
 			nseen++;
 		}
-		/* one entry can have come by webhook and by import */
-		if (i == 0 || flag->options[i] != flag->options[i - 1])
+		if (fsw_variants_is_another(flag, i))
 			count += flag->option_steps[i];
+		most = Max(most, count);
 		if (i < begin || !about)
 			continue;
 		last = i + 1;
@@ -87,7 +88,8 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 			nseen++;
 		}
 	}
-	if (!flag->creation_told || nseen != 1)
+	/* what was held before had more than entries tell of, so one of them is missing */
+	if (!flag->creation_told || nseen != 1 || nbefore > most)
 		seen = -1;
 	/* entries tell of less than was read: when it came is not known, but before an import */
 	if (act->evidence >= 0 && act->cause != FSW_CAUSE_IMPORT && count < nvariants && nbefore < nvariants)

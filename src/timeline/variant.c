@@ -70,8 +70,8 @@ fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to, int st
 }
 
 /* The entry is another than the one before: it can have come by webhook and by import. */
-static bool
-is_another(const FswFlag *flag, int option)
+bool
+fsw_variants_is_another(const FswFlag *flag, int option)
 {
 	return option == 0 || flag->options[option] != flag->options[option - 1];
 }
@@ -85,7 +85,7 @@ fsw_variants_count(const FswFlag *flag, int n)
 	for (int i = 0; i < n; i++)
 	{
 		FSW_INTERRUPT();
-		if (is_another(flag, i))
+		if (fsw_variants_is_another(flag, i))
 			count += flag->option_steps[i];
 	}
 	return count;
@@ -122,7 +122,7 @@ agrees(const FswFlag *flag, int scope, int64 read_from, int64 read_until, int nv
 		FSW_INTERRUPT();
 		if (to > read_from && from <= read_until)
 			found = found || (scope == 0 ? count == nvariants : count >= nvariants);
-		if (i < flag->noptions && is_another(flag, i))
+		if (i < flag->noptions && fsw_variants_is_another(flag, i))
 			count += flag->option_steps[i];
 		if (count < 0)
 			return false;
@@ -153,7 +153,7 @@ fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scop
 		until = Min(until, to);
 		if (count == 0 && from < until && flag->noptions > 0)
 			fsw_variants_tell(timeline, first, from, until, flag->combine(flag, state, FSW_NOT_LIVE), -1);
-		if (i < flag->noptions && is_another(flag, i))
+		if (i < flag->noptions && fsw_variants_is_another(flag, i))
 			count += flag->option_steps[i];
 	}
 }
