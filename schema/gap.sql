@@ -43,7 +43,8 @@ WITH entry AS (
         -- where they were late, tasks had to wait, and what is missing as well
         least(min(e.first_at) OVER near, CASE WHEN max(e.late) OVER near > 3 AND min(e.told) OVER near > '1970-01-01Z'
             THEN min(e.told) OVER near - make_interval(secs => 2 * least(max(e.late) OVER near, 86400)::double precision) END) AS earliest,
-        max(e.last_at) OVER near AS latest,
+        greatest(max(e.last_at) OVER near, CASE WHEN max(e.late) OVER near > 3
+            THEN max(e.told) FILTER (WHERE e.late <= 86400) OVER near END) AS latest,
         -- told by the two entries on either side, or by all of the source
         CASE WHEN min(e.first_project) OVER near = max(e.last_project) OVER near THEN min(e.first_project) OVER near END AS near_project,
         count(*) OVER (ids ROWS BETWEEN 63 PRECEDING AND 64 FOLLOWING) AS ids
@@ -99,5 +100,5 @@ COMMENT ON COLUMN flagsmith.missing_audit_entry.first_audit_id IS 'The first id 
 COMMENT ON COLUMN flagsmith.missing_audit_entry.last_audit_id IS 'The last one of those that follow it.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.entries IS 'How many ids that is.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.earliest IS 'No missing entry is earlier: the earliest time of two entries on either side, or earlier where these came late.';
-COMMENT ON COLUMN flagsmith.missing_audit_entry.latest IS 'No missing entry is later: the latest time of two entries on either side.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.latest IS 'No missing entry is later: the latest time of two entries on either side, or their latest arrival where these came late.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.status IS 'open while the entry behind came less than five minutes ago, since entries arrive shuffled; else missing.';

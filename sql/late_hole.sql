@@ -38,12 +38,17 @@ DO $$ BEGIN
     CALL pg_temp.entry(73, 107.9, 171.1, 'Remote config value updated for feature: flag');
     CALL pg_temp.entry(74, 104, 171.2, 'Remote config value updated for feature: flag');
     CALL pg_temp.entry(76, 106, 171.4, 'Remote config value updated for feature: flag');
+    CALL pg_temp.entry(77, 105.5, 171.45);
     CALL pg_temp.change(108, 171.5, 5, 4);
-    FOR id IN 77..150 LOOP
+    FOR id IN 78..150 LOOP
         CALL pg_temp.entry(id, id + 200, id + 201);
     END LOOP;
+    CALL pg_temp.entry(151, 360, 361.2, 'Remote config value updated for feature: flag');
+    CALL pg_temp.change(360, 361.3, 6, 5);
+    CALL pg_temp.entry(152, 400, 401);
 END $$;
--- The first, of 102, changed the value: what was there up to 104 is not proved.
+-- The first, of 102, changed the value: what was there up to 104 is not proved.  It could have been of 109 as well, as its id is
+-- no older than those beside it, which came after 171.
 SELECT first_audit_id, last_audit_id, earliest, latest FROM flagsmith.missing_audit_entry WHERE source = 'late hole';
 SELECT period, value, confidence, cause FROM flagsmith.flag_timeline WHERE source = 'late hole' ORDER BY period;
 SELECT s.value, s.confidence, s.cause FROM flagsmith.feature_state('late hole/Late/env', 'flag', pg_temp.at(103)) s;

@@ -42,7 +42,9 @@
 
 /*
  * What takes longer to arrive than usual tells that tasks had to wait: then a
- * missing entry may be of twice as long before.  As in missing_audit_entry.
+ * missing entry may be of twice as long before, or of any time up to the arrival
+ * of those beside it, since its id was given when its task ran.  As in
+ * missing_audit_entry.
  */
 #define USUAL_DELAY		INT64CONST(3000000)
 #define LONGEST_DELAY	INT64CONST(86400000000)
@@ -338,6 +340,7 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 	int64		ids[4];
 	int			nids = 2;
 	int64		told = FSW_FOREVER;
+	int64		told_until = FSW_NEVER;
 	int64		late = 0;
 	EntryOf		entries[4];
 
@@ -359,10 +362,15 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 		if (entries[i].told_at == FSW_FOREVER)
 			continue;
 		told = Min(told, entries[i].told_at);
+		if (fsw_apart(entries[i].told_at, entries[i].first_at) <= LONGEST_DELAY)
+			told_until = Max(told_until, entries[i].told_at);
 		late = Max(late, fsw_apart(entries[i].told_at, entries[i].first_at));
 	}
 	if (late > USUAL_DELAY)
+	{
 		hole->from = Min(hole->from, fsw_after(told, -2 * Min(late, LONGEST_DELAY)));
+		hole->until = Max(hole->until, told_until);
+	}
 	if (Min(entries[0].arrived, entries[0].first_at) < pruned)
 		return false;
 	return !share_import(&entries[0], &entries[1]);
