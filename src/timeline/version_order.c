@@ -508,7 +508,7 @@ try_exchange(Search *search, int index)
 		return false;
 	unmoved = try_range(search, index, end);
 	move_version(set->versions, index, index + 1);
-	if (try_range(search, index, index + 2) == 0 && try_range(search, index, end) < unmoved)
+	if (try_range(search, index, index + 2) < FSW_MISFIT && try_range(search, index, end) < unmoved)
 	{
 		next = version;
 		if (next->scheduled && next->live > set->versions[index + 1].latest)
