@@ -89,13 +89,25 @@ entry.arrival = 30
 print('not seen yet told', *meant([seen], 25))
 print('seen told', *meant([seen], 35))
 print('entry told', *meant([entry], 25))
+
+# A version with an instant of effect in the past, of which act 9 brought the override of a segment that was deleted since.
+from sim.sender import Version
+def taken_for_live(states, announced):
+    judge, row = judged([(True, 'x', ())], (True, 'y', ()))
+    version = Version('uuid', states, 5, 10, collections.namedtuple('Act', 'n')(9))
+    version.announced = {scope: collections.namedtuple('State', 'shown')(lambda: (True, json.dumps('y'), (), None)) for scope in announced}
+    judge.sim = collections.namedtuple('Sim', 'versions')({(1, 1): [version]})
+    return 'told' if judge.never_live((1, 1, 7, None), 15, row) else 'silent'
+
+print('announced', taken_for_live({}, [(7, None)]))
+print('not announced', taken_for_live({}, [(8, None)]))
 PYTHON
 my ($file, $name) = tempfile(UNLINK => 1);
 print $file $script;
 close($file) or die $!;
 my $output = `python3 $name 2>&1`;
 is($?, 0, 'compared') or diag($output);
-my %got = map { /^(.*?) (told .*|silent .*)$/ ? ($1 => $2) : () } split(/\n/, $output);
+my %got = map { /^(.*?) ((?:told|silent)(?: .*)?)$/ ? ($1 => $2) : () } split(/\n/, $output);
 
 is($got{missed}, 'silent 2', 'a change that nothing told');
 is($got{'on top'}, 'silent 2', 'the same beneath one that was told, so that the claim was never true');
@@ -108,5 +120,7 @@ is($got{'read later'}, 'told told told', 'one that a later reading shows');
 is($got{'not seen yet'}, 'told 1 2', 'a name that no entry and nothing that came by then tells can mean the other one');
 is($got{seen}, 'told 1', 'unless it was seen');
 is($got{entry}, 'told 1', 'or its entry tells when it was taken');
+is($got{announced}, 'told', 'a version that was announced and never live, of which a segment was deleted since');
+is($got{'not announced'}, 'silent', 'which says nothing of another segment');
 
 done_testing();

@@ -544,6 +544,7 @@ class Flagsmith(Sender):
             return
         version.published_at = self.now
         version.live_from = self.now - past + later
+        version.announced = dict(version.states)
         f = self.features[feature]
         if title:
             self.audit(act, 'CHANGE_REQUEST', 'Change Request: %s committed' % title, env, related=act.n, after=10000)

@@ -257,7 +257,7 @@ class Judge:
         in the past?  Nothing tells that.  Its variants may have been removed since.
         """
         for version in self.sim.versions.get(scope[:2], ()):
-            state = version.states.get(scope[2:])
+            state = version.announced.get(scope[2:])
             claimed = state is None if claim['enabled'] is None else \
                 state is not None and (claim['enabled'], json.dumps(claim['value'])) == state.shown()[:2]
             if version.published_at is not None and version.live_from < version.published_at <= at and claimed and \
