@@ -567,8 +567,8 @@ carry_version(Carry *carry, int index)
 	carry_found(carry, index);
 	held = palloc_array(FswHeld, carry->set.nused);
 	verdicts = palloc_array(FswVerdict, carry->set.nused);
-	nheld = fsw_version_compare(&carry->set, carry->current, version->list, held, verdicts,
-								&extra, &nlost);
+	nheld = fsw_version_compare(&carry->set, carry->current, version->list, held, verdicts, &extra, &nlost);
+	version->extra = extra > nlost;
 	version->fits &= extra == 0 && nlost == 0 && !default_told;
 	for (int i = 0; i < nheld; i++)
 	{

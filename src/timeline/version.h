@@ -60,6 +60,7 @@ typedef struct FswVersion
 								 * been from before it */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
+	bool		extra;			/* its list has a state that no override has */
 	int64		time;
 	int64		entry;			/* time of the audit entry, FSW_NEVER */
 	int64		entry_arrived;
