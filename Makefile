@@ -56,6 +56,7 @@ OBJS = \
 	src/timeline/timeline.o \
 	src/timeline/variant.o \
 	src/timeline/version.o \
+	src/timeline/version_fit.o \
 	src/timeline/version_list.o \
 	src/timeline/version_match.o \
 	src/timeline/version_never.o \

@@ -141,6 +141,8 @@ extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *str
 extern bool fsw_version_start_unclear(const FswVersions *set);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
+extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
+extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 
 /* version_never.c */

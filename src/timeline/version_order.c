@@ -28,80 +28,6 @@
  */
 #define IN_ORDER			INT64CONST(60000000)
 
-/* Does an event say that another state was there before the first version than the flag was made with? */
-static bool
-contradicts_start(const FswVersions *set, const FswEvidence *event)
-{
-	const FswFlag *flag = set->flag;
-
-	return !flag->near && event->scope == 0 && event->before >= 0 && flag->defaults >= 0 && !flag->start_untold &&
-		flag->created_at != FSW_NEVER && flag->latest_audit_at != FSW_NEVER && set->begin == FSW_NEVER &&
-		!fsw_same_but_variants(&flag->states[event->before], &flag->states[flag->defaults]);
-}
-
-/* Count what does not fit of a version's events, and carry their states. */
-static int
-try_events(const FswVersions *set, int *current, const FswVersion *version)
-{
-	const FswFlag *flag = set->flag;
-	int			misfits = 0;
-
-	for (int i = 0; i < version->nevents; i++)
-	{
-		const FswEvidence *event = &flag->evidence[version->events[i]];
-		int			was = current[event->scope];
-
-		FSW_INTERRUPT();
-		if (was == FSW_NOT_SEEN && event->scope != 0)
-			was = FSW_NOT_LIVE;
-		misfits += (was == FSW_NOT_SEEN ? contradicts_start(set, event) : fsw_version_misfits(flag, was, event)) ?
-			FSW_MISFIT : 0;
-		current[event->scope] = event->state;
-	}
-	if (version->deleted >= 0)
-		current[0] = flag->evidence[version->deleted].before;
-	return misfits;
-}
-
-/*
- * Carry the states over one version and count what does not fit: an event
- * whose previous state is not what was carried, a listed state that nobody
- * has, an override that is not listed.
- */
-static int
-try_version(const FswVersions *set, int *current, const FswVersion *version)
-{
-	int			misfits = try_events(set, current, version);
-	FswHeld    *held;
-	FswVerdict *verdicts;
-	int			extra;
-	int			nlost;
-	int			nheld;
-
-	if (version->list == NULL || version->list->nlist == 0)
-		return misfits;
-	held = palloc_array(FswHeld, set->nused);
-	verdicts = palloc_array(FswVerdict, set->nused);
-	if (fsw_version_other_default(set->flag, current[0], version->list->list[0]))
-		misfits += FSW_MISFIT;
-	current[0] = version->list->list[0];
-	(void) fsw_version_find(set, current, version->list);
-	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
-	for (int i = 0; i < nheld; i++)
-	{
-		FSW_INTERRUPT();
-		if (verdicts[i] == FSW_LISTED)
-			continue;
-		misfits++;
-		current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : fsw_lose(held[i].state);
-	}
-	if (nlost == 0)
-		misfits += extra * FSW_MISFIT;
-	pfree(held);
-	pfree(verdicts);
-	return misfits;
-}
-
 /* What the search for the best order works with. */
 typedef struct Search
 {
@@ -127,7 +53,7 @@ try_range(Search *search, int first, int end)
 
 	memcpy(search->trial, states_before(search, first), search->nscopes * sizeof(int));
 	for (int i = first; i < end; i++)
-		misfits += try_version(search->set, search->trial, &search->set->versions[i]);
+		misfits += fsw_version_try(search->set, search->trial, &search->set->versions[i]);
 	return misfits;
 }
 
@@ -393,7 +319,7 @@ changes_untold(Search *search, int index, bool *missing)
 		return try_range(search, index, index + 1) > 0;
 	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
 	if (version->has_events)
-		return try_events(set, current, version) > 0;
+		return fsw_version_try_events(set, current, version) > 0;
 	if (fsw_version_other_default(set->flag, current[0], version->list->list[0]))
 		return true;
 	held = palloc_array(FswHeld, set->nused);
@@ -619,7 +545,7 @@ static void
 step_over(Search *search, int index)
 {
 	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
-	(void) try_version(search->set, search->trial, &search->set->versions[index]);
+	(void) fsw_version_try(search->set, search->trial, &search->set->versions[index]);
 	memcpy(states_before(search, index + 1), search->trial, search->nscopes * sizeof(int));
 }
 

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_fit.c
+ *	  How well a version fits what was held before it.
+ *
+ * See version_order.c, which looks for the order in which most fits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+/* Does an event say that another state was there before the first version than the flag was made with? */
+static bool
+contradicts_start(const FswVersions *set, const FswEvidence *event)
+{
+	const FswFlag *flag = set->flag;
+
+	return !flag->near && event->scope == 0 && event->before >= 0 && flag->defaults >= 0 && !flag->start_untold &&
+		flag->created_at != FSW_NEVER && flag->latest_audit_at != FSW_NEVER && set->begin == FSW_NEVER &&
+		!fsw_same_but_variants(&flag->states[event->before], &flag->states[flag->defaults]);
+}
+
+/* Count what does not fit of a version's events, and carry their states. */
+int
+fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version)
+{
+	const FswFlag *flag = set->flag;
+	int			misfits = 0;
+
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[version->events[i]];
+		int			was = current[event->scope];
+
+		FSW_INTERRUPT();
+		if (was == FSW_NOT_SEEN && event->scope != 0)
+			was = FSW_NOT_LIVE;
+		misfits += (was == FSW_NOT_SEEN ? contradicts_start(set, event) : fsw_version_misfits(flag, was, event)) ?
+			FSW_MISFIT : 0;
+		current[event->scope] = event->state;
+	}
+	if (version->deleted >= 0)
+		current[0] = flag->evidence[version->deleted].before;
+	return misfits;
+}
+
+/*
+ * Carry the states over one version and count what does not fit: an event
+ * whose previous state is not what was carried, a listed state that nobody
+ * has, an override that is not listed.
+ */
+int
+fsw_version_try(const FswVersions *set, int *current, const FswVersion *version)
+{
+	int			misfits = fsw_version_try_events(set, current, version);
+	FswHeld    *held;
+	FswVerdict *verdicts;
+	int			extra;
+	int			nlost;
+	int			nheld;
+
+	if (version->list == NULL || version->list->nlist == 0)
+		return misfits;
+	held = palloc_array(FswHeld, set->nused);
+	verdicts = palloc_array(FswVerdict, set->nused);
+	if (fsw_version_other_default(set->flag, current[0], version->list->list[0]))
+		misfits += FSW_MISFIT;
+	current[0] = version->list->list[0];
+	(void) fsw_version_find(set, current, version->list);
+	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
+	for (int i = 0; i < nheld; i++)
+	{
+		FSW_INTERRUPT();
+		if (verdicts[i] == FSW_LISTED)
+			continue;
+		misfits++;
+		current[held[i].scope] = verdicts[i] == FSW_NOT_LISTED ? FSW_NOT_LIVE : fsw_lose(held[i].state);
+	}
+	if (nlost == 0)
+		misfits += extra * FSW_MISFIT;
+	pfree(held);
+	pfree(verdicts);
+	return misfits;
+}
