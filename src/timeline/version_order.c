@@ -203,10 +203,10 @@ is_told_late(const FswVersion *version)
 
 /*
  * Several that were scheduled go live in the order in which they are told of.
- * Is that order better?
+ * Is that order better, and no worse than one of them alone moved?
  */
 static bool
-try_arrival(Search *search, int first, int last)
+try_arrival(Search *search, int first, int last, int fewest)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
@@ -224,7 +224,7 @@ try_arrival(Search *search, int first, int last)
 		return false;
 	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
 	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
-	if (try_range(search, first, end) < misfits)
+	if (try_range(search, first, end) < Min(misfits, fewest + 1))
 	{
 		time_by_arrival(set, first, last);
 		return true;
@@ -247,39 +247,44 @@ time_later(FswVersions *set, int index)
 	begin_where_chained(set, index);
 }
 
-/* Move a version behind those before whose end it was told, if that fits better. */
-static bool
-move_later(Search *search, int first, int last)
+/*
+ * Behind which of those before whose end it was told does a version fit best?
+ * Sets how much misfits where it is, and there.
+ */
+static int
+find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 {
 	FswVersions *set = search->set;
-	FswVersion *versions = set->versions;
 	int			end = Min(set->nversions, last + 4);
 	int			best = first;
-	int			unmoved = try_range(search, first, end);
-	int			fewest = unmoved;
 
-	if (fewest == 0)
-		return false;
+	*unmoved = *fewest = try_range(search, first, end);
+	if (*fewest == 0)
+		return first;
 	for (int i = first; i < last; i++)
 	{
 		int			misfits;
 
-		move_version(versions, i, i + 1);
+		move_version(set->versions, i, i + 1);
 		misfits = try_range(search, first, end);
-		if (misfits < fewest)
+		if (misfits < *fewest)
 		{
-			fewest = misfits;
+			*fewest = misfits;
 			best = i + 1;
 		}
 	}
-	move_version(versions, last, best);
-	if (best > first)
-	{
-		time_later(set, best);
-		/* the other may as well have removed an override, which sends nothing */
-		set->versions[best].unsure = unmoved - fewest < FSW_MISFIT;
-	}
-	return best > first;
+	move_version(set->versions, last, first);
+	return best;
+}
+
+/* Move a version behind others that were published after it, where it fits better by so much. */
+static void
+move_later(FswVersions *set, int first, int best, int better)
+{
+	move_version(set->versions, first, best);
+	time_later(set, best);
+	/* the other may as well have removed an override, which sends nothing */
+	set->versions[best].unsure = better < FSW_MISFIT;
 }
 
 /* Has a version an event that knows what was there before it? */
@@ -459,12 +464,18 @@ try_scheduled(Search *search, int index)
 {
 	FswVersions *set = search->set;
 	int			last = index;
+	int			best;
+	int			unmoved;
+	int			fewest;
 
 	if (!is_told_late(&set->versions[index]) || set->versions[index].moved)
 		return false;
 	while (last + 1 < set->nversions && last - index < BACK && set->versions[last + 1].live < set->versions[index].latest)
 		last++;
-	return move_later(search, index, last);
+	best = find_later(search, index, last, &unmoved, &fewest);
+	if (best > index)
+		move_later(set, index, best, unmoved - fewest);
+	return best > index;
 }
 
 /*
@@ -549,20 +560,41 @@ step_over(Search *search, int index)
 	memcpy(states_before(search, index + 1), search->trial, search->nscopes * sizeof(int));
 }
 
-/* Try other places for a version.  Returns the first that has to be tried anew. */
-static int
-place_version(Search *search, int index)
+/*
+ * Those that were published after a version and before it was told of may have
+ * been live before it: in the order of arrival, or it alone behind some of them.
+ */
+static bool
+place_later(Search *search, int index)
 {
 	FswVersions *set = search->set;
 	FswVersion *version = &set->versions[index];
 	int			last = index;
+	int			best = index;
+	int			unmoved = 0;
+	int			fewest = PG_INT16_MAX;
 
 	while (last + 1 < set->nversions && last - index < FSW_VERSION_REACH &&
 		   set->versions[last + 1].live < version->latest)
 		last++;
-	if (last > index && (version->has_events || version->list != NULL) && !version->moved &&
-		((version->has_events && try_arrival(search, index, last)) ||
-		 (!is_told_late(version) && move_later(search, index, last))))
+	if (last == index || version->moved || (!version->has_events && version->list == NULL))
+		return false;
+	if (!is_told_late(version))
+		best = find_later(search, index, last, &unmoved, &fewest);
+	if (version->has_events && try_arrival(search, index, last, fewest))
+		return true;
+	if (best > index)
+		move_later(set, index, best, unmoved - fewest);
+	return best > index;
+}
+
+/* Try other places for a version.  Returns the first that has to be tried anew. */
+static int
+place_version(Search *search, int index)
+{
+	const FswVersion *version = &search->set->versions[index];
+
+	if (place_later(search, index))
 		return index;
 	if (!version->moved && (version->has_events ? version->scheduled :
 							version->list != NULL && version->list->nlist > 0))
