@@ -28,6 +28,9 @@
  */
 #define IN_ORDER			INT64CONST(60000000)
 
+/* What comes so soon did not wait. */
+#define AT_ONCE				INT64CONST(2500000)
+
 /* What the search for the best order works with. */
 typedef struct Search
 {
@@ -357,6 +360,21 @@ place_list(FswVersions *set, int index)
 }
 
 /*
+ * Is by their entries known that a version was published after another?  Where
+ * that was told of at once the queue did not stand still, so what was published
+ * before it has its entry soon as well.
+ */
+static bool
+is_later(const FswVersion *version, const FswVersion *before)
+{
+	bool		at_once = before->has_events && fsw_apart(before->entry, before->time) <= AT_ONCE &&
+		fsw_apart(before->shown, before->time) <= AT_ONCE;
+
+	return version->entry != FSW_NEVER && before->entry != FSW_NEVER &&
+		fsw_apart(version->entry, before->entry) > (at_once ? AT_ONCE : IN_ORDER);
+}
+
+/*
  * A list that came late and would change what no event tells stands earlier:
  * a version that changes a state sends one.  So does a version that seems to
  * have been scheduled but was only told of late, if what follows its time
@@ -380,8 +398,7 @@ try_earlier(Search *search, int index)
 	if (!untold && !versions[index].has_events)
 		return index;
 	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
-		   (versions[index].entry == FSW_NEVER || versions[first - 1].entry == FSW_NEVER ||
-			fsw_apart(versions[index].entry, versions[first - 1].entry) <= IN_ORDER))
+		   !is_later(&versions[index], &versions[first - 1]))
 		first--;
 	fewest = try_range(search, first, end);
 	if (!untold && fewest == 0)

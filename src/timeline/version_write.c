@@ -568,7 +568,7 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 			(published != FSW_NEVER && !version->imported && !version->moved &&
 			 (silent || (version->list != NULL && fsw_apart(told, published) > GOES_LATER)) &&
 			 is_brought_after(set, timeline, version, told)))
-			doubt_lacking(set, timeline, i, silent ? version->entry : Max(published, fsw_after(told, -FSW_LATE_ALONE)), told);
+			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told);
 	}
 }
 
