@@ -137,7 +137,11 @@ doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAc
 		if (act->cause != FSW_CAUSE_DEFAULTS &&
 			flag->updates[i] <= fsw_after(act->at, FSW_TASK_DELAY) &&
 			fsw_apart(act->arrived, act->at) >= FSW_TASK_DELAY)
+		{
+			/* what was there before it was not read */
+			fsw_timeline_lower(timeline, first, act->at, Min(flag->updates[i], to), FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
 			continue;
+		}
 		fsw_timeline_lower(timeline, first, fsw_after(flag->updates[i], -FSW_UPDATE_DELAY), to, FSW_REPORTED,
 						   FSW_CAUSE_FEATURE_UPDATED);
 		return;
