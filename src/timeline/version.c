@@ -650,7 +650,7 @@ write_scope(const Carry *carry, int scope)
 			fsw_timeline_cut(timeline, 0, scope, piece->at, FSW_REPORTED, FSW_CAUSE_STATE_DELETED);
 	}
 	if (flag->scopes[scope].ended < flag->deleted_at)
-		fsw_timeline_cut(timeline, 0, scope, flag->scopes[scope].ended, FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
+		fsw_timeline_end(timeline, 0, scope, flag->scopes[scope].ended, FSW_CONFIRMED, FSW_CAUSE_SEGMENT_DELETED);
 	return timeline;
 }
 
