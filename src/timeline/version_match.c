@@ -226,29 +226,29 @@ static int
 compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *group)
 {
 	int		   *states = palloc_array(int, group->nevents);
+	int			n = 0;
 	int			result = list->nlist - group->nevents;
-	bool		has_default = list->nlist > 0;
 	int			j = 1;
 
 	for (int i = 0; i < group->nevents; i++)
 	{
 		const FswEvidence *event = &flag->evidence[group->events[i]];
+		int			state = event->kind == FSW_EV_DELETED ? event->before : event->state;
 
 		FSW_INTERRUPT();
-		states[i] = event->kind == FSW_EV_DELETED ? event->before : event->state;
-		if (event->scope == 0 && list->nlist > 0 && list->list[0] != states[i])
+		if (event->scope != 0)
+			states[n++] = state;
+		else if (list->nlist > 0 && list->list[0] != state)
 			result = -1;
 	}
 	if (result >= 0)
-		fsw_sort_states(states, group->nevents);
-	for (int i = 0; i < group->nevents && result >= 0; i++)
+		fsw_sort_states(states, n);
+	for (int i = 0; i < n && result >= 0; i++)
 	{
 		while (j < list->nlist && list->list[j] < states[i])
 			j++;
 		if (j < list->nlist && list->list[j] == states[i])
 			j++;
-		else if (has_default && list->list[0] == states[i])
-			has_default = false;
 		else
 			result = -1;
 	}
