@@ -359,6 +359,17 @@ place_list(FswVersions *set, int index)
 	version->moved = true;
 }
 
+/* A version was moved before others: it went live at its time, as far as that is between these. */
+static void
+time_earlier(FswVersions *set, int index)
+{
+	FswVersion *version = &set->versions[index];
+
+	version->live = Max(version->time, index > 0 ? fsw_after(version[-1].live, 1) : FSW_NEVER);
+	version->live = Min(version->live, fsw_after(version[1].live, -1));
+	version->moved = true;
+}
+
 /*
  * Is by their entries known that a version was published after another?  Where
  * that was told of at once the queue did not stand still, so what was published
@@ -421,13 +432,7 @@ try_earlier(Search *search, int index)
 	}
 	move_version(versions, first, best);
 	if (best < index && versions[best].has_events)
-	{
-		FswVersion *version = &versions[best];
-
-		version->live = best > 0 ? Max(version->time, fsw_after(versions[best - 1].live, 1)) : version->time;
-		version->live = Min(version->live, fsw_after(versions[best + 1].live, -1));
-		version->moved = true;
-	}
+		time_earlier(set, best);
 	else if (best < index)
 	{
 		versions[best].recalled = missing || versions[best].entry == FSW_NEVER;
@@ -578,8 +583,36 @@ step_over(Search *search, int index)
 }
 
 /*
+ * What does not fit may follow one that was published before it and seems to have
+ * been scheduled, but was only told of late: all has to fit then.
+ */
+static bool
+fetch_earlier(Search *search, int index)
+{
+	FswVersions *set = search->set;
+	int			end = Min(set->nversions, index + 1 + BACK);
+
+	for (int i = index + 1; i < end && set->versions[index].has_events; i++)
+	{
+		const FswVersion *late = &set->versions[i];
+
+		if (!late->has_events || !late->scheduled || late->moved || late->time >= set->versions[index].live)
+			continue;
+		move_version(set->versions, i, index);
+		if (try_range(search, index, Min(set->nversions, i + 4)) < FSW_MISFIT)
+		{
+			time_earlier(set, index);
+			return true;
+		}
+		move_version(set->versions, index, i);
+	}
+	return false;
+}
+
+/*
  * Those that were published after a version and before it was told of may have
- * been live before it: in the order of arrival, or it alone behind some of them.
+ * been live before it: in the order of arrival, or it alone behind some of them,
+ * or it follows one that comes later.
  */
 static bool
 place_later(Search *search, int index)
@@ -598,7 +631,8 @@ place_later(Search *search, int index)
 		return false;
 	if (!is_told_late(version))
 		best = find_later(search, index, last, &unmoved, &fewest);
-	if (version->has_events && try_arrival(search, index, last, fewest))
+	if ((fewest >= FSW_MISFIT && fetch_earlier(search, index)) ||
+		(version->has_events && try_arrival(search, index, last, fewest)))
 		return true;
 	if (best > index)
 		move_later(set, index, best, unmoved - fewest);
