@@ -528,7 +528,7 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 	for (int i = index + 1; i < set->nversions; i++)
 	{
 		FSW_INTERRUPT();
-		if (set->versions[i].list != NULL && set->versions[i].live > told)
+		if (set->versions[i].list != NULL && set->versions[i].earliest > told)
 			to = Min(to, set->versions[i].latest);
 	}
 	then = held_at(timeline, to);
