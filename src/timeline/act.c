@@ -495,6 +495,9 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 		if (is_value_saved(scope, fsw_after(act->at, FSW_SAME_ACT), act->arrived))
 			doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 	}
+	/* each that is saved has another percentage: the one that was read later shows it, or neither does */
+	if (act->share_told && was->nvariants > 0 && was->nvariants == is->nvariants && was->shares == is->shares)
+		doubt(previous->arrived >= act->first_entry ? previous : act, FSW_INFERRED, FSW_CAUSE_TORN);
 	shares = has_other_shares(flag, scope, previous, act) ||
 		(was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
 		 !has_option(flag, previous, act));
