@@ -51,6 +51,7 @@ OBJS = \
 	src/timeline/near_cut.o \
 	src/timeline/period.o \
 	src/timeline/request.o \
+	src/timeline/seen.o \
 	src/timeline/start.o \
 	src/timeline/state_steps.o \
 	src/timeline/timeline.o \
@@ -85,6 +86,7 @@ OBJS = \
 	src/read/resolve.o \
 	src/read/same.o \
 	src/read/save.o \
+	src/read/seen.o \
 	src/read/scan.o \
 	src/read/scope.o \
 	src/read/single_save.o \
@@ -220,6 +222,7 @@ REGRESS = \
 	pruned_hole \
 	late_hole \
 	late_twice \
+	sibling_variants \
 	question \
 	priority \
 	backfilled \

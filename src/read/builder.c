@@ -417,6 +417,9 @@ fsw_history_build(FswHistoryReading *reading)
 	leave_out_unasked(reading);
 	flag->combine = fsw_combine_state;
 	flag->combine_with = &reading->states;
+	flag->adopt = fsw_adopt_state;
+	flag->see = reading->asked->state_alone ? NULL : fsw_see_variants;
+	flag->see_with = reading;
 	flag->order = order_rows;
 	flag->order_with = reading;
 	history->timeline = fsw_timeline_build(flag);

@@ -51,6 +51,16 @@ typedef struct FswImported
 	int64		state_id;
 } FswImported;
 
+/* What was read of the feature's variants between two instants. */
+typedef struct FswSeenBetween
+{
+	int64		from;
+	int64		to;
+	int			n;
+	int			max;
+	FswSeen    *seen;
+} FswSeenBetween;
+
 /* What is needed only while reading. */
 typedef struct FswHistoryReading
 {
@@ -83,6 +93,9 @@ typedef struct FswHistoryReading
 	int			nimported;
 	int			maximported;
 	FswImported *imported;
+	int			nseen;			/* stretches whose variants were read */
+	int			maxseen;
+	FswSeenBetween *seen;
 } FswHistoryReading;
 
 /* An entry of an index of states that was read at once with others. */
@@ -170,6 +183,9 @@ extern int	fsw_find_imported_identity(FswHistoryReading *reading, int64 **hashes
 
 /* same.c */
 extern bool fsw_is_read_already(FswHistoryReading *reading, FswScan *scan);
+
+/* seen.c */
+extern int	fsw_see_variants(FswFlag *flag, int64 from, int64 to, const FswSeen **seen);
 
 /* near_versions.c */
 extern FswHistory *fsw_near_read(FswReader *reader, const FswFlagFacts *flag_facts, const FswAsked *asked,

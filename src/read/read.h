@@ -218,6 +218,7 @@ extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool variants_isnull);
 extern int	fsw_intern_listed(FswStateTable *table, int place, JsonbContainer *object, int length);
 extern int	fsw_combine_state(FswFlag *flag, int state, int variants);
+extern int	fsw_adopt_state(FswFlag *flag, int state, int variants, int added);
 
 /* What a project, an environment, a segment or a feature was called, by time. */
 typedef struct FswNames

@@ -363,3 +363,45 @@ fsw_combine_state(FswFlag *flag, int state, int variants)
 	shown.variants = variants < 0 ? (Datum) 0 : table->history->shown_states[variants].variants;
 	return intern_shown(table, flag->states[state].enabled, shown);
 }
+
+/*
+ * The index of a state with the variants of another: of each its own
+ * percentage, else that of a third state, which can be FSW_NOT_LIVE; what has
+ * neither is left out.
+ */
+int
+fsw_adopt_state(FswFlag *flag, int state, int variants, int added)
+{
+	FswStateTable *table = flag->combine_with;
+	FswShownState *shown = table->history->shown_states;
+	FswShownState adopted = shown[state];
+	Jsonb	   *own = (Jsonb *) DatumGetPointer(shown[state].variants);
+	Jsonb	   *others = added < 0 ? NULL : (Jsonb *) DatumGetPointer(shown[added].variants);
+	Jsonb	   *all = (Jsonb *) DatumGetPointer(shown[variants].variants);
+	FswJsonbBuild build = {0};
+	JsonbIterator *iterator = all == NULL ? NULL : JsonbIteratorInit(&all->root);
+	JsonbIteratorToken token;
+	JsonbValue	option;
+	bool		found = false;
+
+	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
+	while (iterator != NULL && (token = JsonbIteratorNext(&iterator, &option, true)) != WJB_DONE)
+	{
+		JsonbValue *percentage = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		if (token != WJB_KEY)
+			continue;
+		if (own != NULL)
+			percentage = getKeyJsonValueFromContainer(&own->root, option.val.string.val, option.val.string.len, NULL);
+		if (percentage == NULL && others != NULL)
+			percentage = getKeyJsonValueFromContainer(&others->root, option.val.string.val, option.val.string.len, NULL);
+		if (percentage == NULL)
+			continue;
+		fsw_jsonb_push(&build, WJB_KEY, &option);
+		fsw_jsonb_push(&build, WJB_VALUE, percentage);
+		found = true;
+	}
+	adopted.variants = found ? JsonbPGetDatum(JsonbValueToJsonb(fsw_jsonb_push(&build, WJB_END_OBJECT, NULL))) : (Datum) 0;
+	return intern_shown(table, flag->states[state].enabled, adopted);
+}

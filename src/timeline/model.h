@@ -2,7 +2,8 @@
  *
  * src/timeline/model.h
  *	  From evidence to a timeline: interface of timeline.c, clock.c,
- *	  import.c, request.c, start.c, variant.c, version.c, near.c, holes.c and cause.c.
+ *	  import.c, request.c, start.c, variant.c, seen.c, version.c, near.c, holes.c and
+ *	  cause.c.
  *
  * Nothing in here reads a table, a clock or a setting: a timeline is a
  * function of the arrays given.
@@ -211,6 +212,29 @@ typedef struct FswScope
 								 * not wanted */
 } FswScope;
 
+/* The variants of the feature, as an event of any of its environments shows them. */
+typedef struct FswSeen
+{
+	int64		heard;			/* since then the environment is heard of */
+	int			state;			/* has them */
+	int			before;			/* has those of its previous state;
+								 * FSW_NOT_TOLD: no percentage is as it was
+								 * added, as far as is known */
+	bool		versioned;		/* those are, that its previous state has; else
+								 * those that it lacks */
+} FswSeen;
+
+/* A state that was read between two instants, and what told it. */
+typedef struct FswReading
+{
+	int			state;
+	int			evidence;
+	int64		from;
+	int64		until;
+	int			later;			/* what the next one says was before it, or */
+	int			later_evidence;	/* FSW_NOT_TOLD */
+} FswReading;
+
 /* All that is known about one feature in one environment. */
 typedef struct FswFlag FswFlag;
 struct FswFlag
@@ -255,7 +279,19 @@ struct FswFlag
 	 * for FSW_NOT_LIVE; moves states
 	 */
 	int			(*combine) (FswFlag *flag, int state, int variants);
+	/*
+	 * the state with the other's variants alone: with the percentages that it
+	 * has itself, else those of a third, else without; moves states
+	 */
+	int			(*adopt) (FswFlag *flag, int state, int variants, int added);
 	void	   *combine_with;	/* the caller's */
+
+	/*
+	 * what was read of the feature's variants between two of options, of each
+	 * environment the first and the last; moves states; NULL: nothing
+	 */
+	int			(*see) (FswFlag *flag, int64 from, int64 to, const FswSeen **seen);
+	void	   *see_with;
 	/* of two rows that nothing else tells apart, which is first; NULL: as read */
 	int			(*order) (const FswFlag *flag, int row, int other);
 	void	   *order_with;
@@ -340,6 +376,10 @@ extern void fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int6
 							  int state, int evidence);
 extern void fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope,
 								   int64 read_from, int64 read_until, int state, int64 to);
+
+/* seen.c */
+extern void fsw_seen_tell(FswFlag *flag, FswTimeline *timeline, int first, const FswReading *reading);
+extern bool fsw_seen_is_told(const FswPeriod *period);
 
 /* version.c */
 extern void fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope);

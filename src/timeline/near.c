@@ -345,6 +345,9 @@ has_begin(const FswFlag *flag, const FswTimeline *timeline, const FswVersion *an
 
 	if (first->from > anchor->live)
 		return true;
+	/* near its event, it is another one */
+	if (fsw_seen_is_told(first))
+		return false;
 	if (told != NULL && told->settled)
 	{
 		near->since = true;
@@ -364,6 +367,8 @@ has_end(const FswFlag *flag, const FswTimeline *timeline, int64 end, FswNear *ne
 
 	if (end == FSW_FOREVER || last->to < end)
 		return true;
+	if (fsw_seen_is_told(last) || (next != NULL && next->scope == last->scope && fsw_seen_is_told(next)))
+		return false;
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		FSW_INTERRUPT();

@@ -192,11 +192,16 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 						   FSW_INFERRED, FSW_CAUSE_CROWDED);
 	if (held >= 0)
 	{
+		int64		read_until = act->evidence < 0 ? act->at : fsw_after(act->read, ARRIVAL_SPREAD);
+
 		doubt_options(flag, timeline, start, index, act, held, nbefore, to);
-		fsw_variants_tell_none(flag, timeline, start, index, act->at,
-							   act->evidence < 0 ? act->at : fsw_after(act->read, ARRIVAL_SPREAD), held, to);
+		fsw_variants_tell_none(flag, timeline, start, index, act->at, read_until, held, to);
 		if (next != NULL)
 			tell_variants(flag, timeline, start, index, act, held, next);
+		/* where the act is a guess itself, more than its variants can be another */
+		if (act->confidence > FSW_INFERRED)
+			fsw_seen_tell(flag, timeline, start, &(FswReading) {.state = held,.evidence = held_by,.from = act->at,
+						  .until = read_until,.later = FSW_NOT_TOLD});
 		doubt_updates(flag, timeline, start, act, to);
 	}
 }

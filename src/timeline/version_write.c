@@ -295,6 +295,27 @@ is_read_before(const Writing *writing)
 }
 
 /*
+ * What other environments show of the variants, unless the state was read when
+ * the next event was built.
+ */
+static void
+tell_seen(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+	FswReading	reading = {.state = stretch->state,.evidence = stretch->evidence,.from = Min(stretch->earliest, stretch->from),
+	.until = fsw_after(stretch->latest, FSW_CLOCKS),.later = FSW_NOT_TOLD};
+
+	if ((stretch->initial && stretch->evidence >= 0) || stretch->confidence <= FSW_INFERRED)
+		return;
+	if (writing->next != NULL && writing->next->before >= 0)
+	{
+		reading.later = writing->next->before;
+		reading.later_evidence = writing->next->evidence;
+	}
+	fsw_seen_tell(writing->flag, writing->timeline, writing->first, &reading);
+}
+
+/*
  * Variants that are added change every environment default, those that are
  * removed every state, and no event says so.  A state that was read after such
  * an entry says nothing of the time before it, and one that was read before it
@@ -326,6 +347,8 @@ lower_variants(const Writing *writing)
 		fsw_variants_tell_none(flag, writing->timeline, writing->first, writing->scope, stretch->from,
 							   stretch->latest, stretch->state, writing->to);
 	}
+	if (stretch->state >= 0)
+		tell_seen(writing);
 
 	/* all that is left of a change of the variants, perhaps */
 	update = fsw_timeline_first(flag->updates, flag->nupdates, fsw_after(stretch->latest, 1));

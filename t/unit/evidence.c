@@ -129,8 +129,8 @@ read_shares(const char *variants, int n)
 }
 
 /* The index of a state as it is written; FSW_NOT_TOLD where that can't be read. */
-static int
-find_state(Story *story, const char *word)
+int
+story_find_state(Story *story, const char *word)
 {
 	FswFlag    *flag = &story->flag;
 	FswState	state = {0};
@@ -173,29 +173,9 @@ take_state(Piece *piece)
 
 	if (strcmp(word, "-") == 0 || strcmp(word, "?") == 0)
 		return *word == '-' ? FSW_NOT_LIVE : FSW_NOT_TOLD;
-	state = find_state(piece->story, word);
+	state = story_find_state(piece->story, word);
 	piece->wrong |= state < 0;
 	return state;
-}
-
-/* As src/read/state_set.c has it: a state with the variants of another, or without any. */
-static int
-combine(FswFlag *flag, int state, int variants)
-{
-	Story	   *story = flag->combine_with;
-	const char *word = story->states[state];
-	const char *end = strchr(word, '/');
-	const char *more = variants < 0 ? NULL : strchr(story->states[variants], '/');
-	size_t		len = end == NULL ? strlen(word) : (size_t) (end - word);
-	size_t		more_len = more == NULL ? 0 : strlen(more);
-	char	   *both = palloc0(len + more_len + 1);
-	int			found;
-
-	memcpy(both, word, len);
-	memcpy(both + len, more == NULL ? "" : more, more_len);
-	found = find_state(story, both);
-	/* without room for it, what is written means nothing any more */
-	return found < 0 ? state : found;
 }
 
 /* default, s and a digit for a segment's override, i and a digit for an identity's. */
@@ -336,6 +316,29 @@ read_evidence(Piece *piece, const char *word)
 	return true;
 }
 
+/* The variants that an event of some environment shows. */
+static void
+read_seen(Piece *piece)
+{
+	Story	   *story = piece->story;
+	int64		to;
+	int64		from = take_times(piece, &to);
+	FswSeen		seen = {.heard = FSW_NEVER,.before = FSW_NOT_TOLD};
+
+	seen.state = take_state(piece);
+	if (take_word(piece, "was"))
+		seen.before = take_state(piece);
+	seen.versioned = take_word(piece, "versioned");
+	if (take_word(piece, "heard"))
+		seen.heard = take_time(piece);
+	piece->wrong |= seen.state < 0 || seen.before == FSW_NOT_LIVE;
+	if (piece->wrong || story->nseen == MAX_SEEN)
+		return;
+	story->seen_from[story->nseen] = from;
+	story->seen_to[story->nseen] = to;
+	story->seen[story->nseen++] = seen;
+}
+
 /* What is known of the flag beside the evidence; false if it is no such word. */
 static bool
 read_fact(Piece *piece, const char *word)
@@ -367,6 +370,8 @@ read_fact(Piece *piece, const char *word)
 		flag->clone = true;
 	else if (strcmp(word, "options_told") == 0)
 		flag->creation_told = true;
+	else if (strcmp(word, "seen") == 0)
+		read_seen(piece);
 	else if (strcmp(word, "hole") == 0)
 	{
 		FswHole		hole;
@@ -536,8 +541,11 @@ story_read(const char *text, size_t len, Order order)
 	story->maxstates = MAX_STATES;
 	for (; order == BEHIND_MANY && flag->nstates < MANY_STATES; flag->nstates++, story->maxstates++)
 		story->states[flag->nstates] = "";
-	flag->combine = combine;
+	flag->combine = story_combine;
+	flag->adopt = story_adopt;
 	flag->combine_with = story;
+	flag->see = story_see;
+	flag->see_with = story;
 	flag->scopes = palloc0_array(FswScope, MAX_SCOPES);
 	flag->evidence = palloc_array(FswEvidence, MAX_EVIDENCE);
 	flag->created_at = FSW_NEVER;

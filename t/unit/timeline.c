@@ -353,6 +353,17 @@ random_event(FILE *out, const char *kind, const char *const *states, const char 
 }
 
 static void
+random_seen(FILE *out)
+{
+	static const char *const variants[] = {"on/a", "on/a", "on/a,b:2", "on/a,b:3", "on/b:2", "on"};
+	double		at = random_instant();
+
+	fprintf(out, ";seen %.6f..%.6f %s", at, at + 0.1, variants[random_of(lengthof(variants))]);
+	if (random_of(3))
+		fprintf(out, " was %s%s", variants[random_of(lengthof(variants))], random_of(2) ? " versioned" : "");
+}
+
+static void
 random_piece(FILE *out, bool versioned, bool deletions)
 {
 	static const char *const states[] = {"on=1", "off=1", "on=2", "on=2/a", "-"};
@@ -365,8 +376,10 @@ random_piece(FILE *out, bool versioned, bool deletions)
 		random_event(out, random_of(8) == 0 ? "import" : "body", states, scope);
 	else if (what < 9)
 		fprintf(out, ";%s %s %.6f", entries[random_of(random_of(3) ? 4 : 9)], scope, random_instant());
-	else if (what == 9)
+	else if (what == 9 && random_of(2))
 		fprintf(out, ";option %.6f %s", random_instant(), random_of(2) ? "added" : "removed");
+	else if (what == 9)
+		random_seen(out);
 	else if (what == 10)
 		fprintf(out, ";updated %.6f", random_instant());
 	else if (what == 11 && deletions)
