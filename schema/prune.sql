@@ -87,6 +87,31 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             GROUP BY 1, 2, 3
         ),
 
+        -- When variants were added or removed.  What environments showed first after that, and last before it, tells all of
+        -- them which (src/read/seen.c); what is read within a second need not show it.
+        optioned AS MATERIALIZED (
+            SELECT DISTINCT t.source, n.id::bigint AS feature_id, t.feature_hash, t.occurred_at
+            FROM flagsmith.audit_effect t
+            JOIN flagsmith.name n ON n.source = t.source AND n.kind = 'feature'
+                AND flagsmith._hash('feature:' || n.name) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$'
+            WHERE t.kind = 'variant' AND t.environment_id IS NULL AND t.occurred_at < before
+        ),
+        beside AS MATERIALIZED (
+            SELECT l.delivery, l.ordinal
+            FROM optioned o
+            JOIN flagsmith._flag g ON g.source = o.source AND g.feature_id = o.feature_id
+            CROSS JOIN LATERAL (
+                SELECT
+                    (SELECT max(x.event_at) FROM flagsmith._defaults_of(g.source, g.environment_id, g.feature_id) x
+                        WHERE x.event_at <= o.occurred_at) AS last_before,
+                    (SELECT min(x.event_at) FROM flagsmith._defaults_of(g.source, g.environment_id, g.feature_id) x
+                        WHERE x.event_at > flagsmith._later(o.occurred_at, '1 second')) AS first_after
+                OFFSET 0
+            ) e
+            CROSS JOIN LATERAL flagsmith._defaults_of(g.source, g.environment_id, g.feature_id) l
+            WHERE l.event_at >= coalesce(e.last_before, o.occurred_at) AND l.event_at <= coalesce(e.first_after, before)
+        ),
+
         -- A deletion is never superseded: imports and late bodies tell of the time before it.  Nor is the last to tell of a
         -- feature's defaults, or of how an identity is called, by those that do not.
         changes AS (
@@ -106,6 +131,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                                 WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
                                     AND l.received_at >= f.received_at AND l.received_at < before
                                     AND (l.feature_default_enabled IS NOT NULL OR f.feature_default_enabled IS NULL))
+                                AND (f.delivery, f.ordinal) NOT IN (SELECT b.delivery, b.ordinal FROM beside b)
                             ELSE EXISTS (
                                 SELECT FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id) l
                                 WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
@@ -130,6 +156,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                     WHERE l.event_at > flagsmith._later(f.event_at, burst) AND l.event_at < before
                         AND l.received_at >= f.received_at AND l.received_at < before
                         AND (l.feature_default_enabled IS NOT NULL OR f.feature_default_enabled IS NULL))
+                AND (f.delivery, f.ordinal) NOT IN (SELECT b.delivery, b.ordinal FROM beside b)
             LIMIT at_most)
             LIMIT at_most
         ),
@@ -215,6 +242,16 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                         AND l.kind = 'version' AND l.environment_id = t.environment_id
                         AND l.feature_id IS NOT DISTINCT FROM t.feature_id
                         AND l.occurred_at > flagsmith._later(t.occurred_at, burst) AND l.occurred_at < before AND l.received_at < before)
+                -- the first one since a variant was added or removed
+                AND NOT EXISTS (
+                    SELECT FROM optioned o
+                    WHERE o.source = t.source AND o.feature_hash = t.feature_hash AND o.occurred_at < t.occurred_at
+                        AND NOT EXISTS (
+                            SELECT FROM flagsmith.audit_effect l
+                            WHERE l.feature_hash = t.feature_hash
+                                AND hashtextextended(l.source, 0) = hashtextextended(t.source, 0) AND l.source = t.source
+                                AND l.kind = 'version' AND l.environment_id = t.environment_id
+                                AND l.occurred_at > o.occurred_at AND l.occurred_at < t.occurred_at))
                 AND NOT EXISTS (
                     SELECT FROM flagsmith.version_published p
                     WHERE hashtextextended(p.uuid, 0) = hashtextextended(t.version, 0) AND p.uuid = t.version

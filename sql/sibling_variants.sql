@@ -121,3 +121,18 @@ BEGIN
 END $$;
 SELECT * FROM pg_temp.told('Development', 'checkout');
 SELECT pg_temp.other_lookups();
+
+-- Pruning leaves what tells it.
+CALL pg_temp.event('2026-05-01 10:10', 'Production', 'pruned', '{"8": 30}', '{"8": 30}');
+CALL pg_temp.entry(201, '2026-05-01 10:10', 'Production', 'pruned', 'Flag state updated for feature: pruned');
+CALL pg_temp.event('2026-05-01 10:12', 'Staging', 'pruned', '{"8": 10}', '{"8": 10}');
+CALL pg_temp.entry(202, '2026-05-01 10:20', NULL, 'pruned', 'Multivariate option added to feature ''pruned''.');
+CALL pg_temp.event('2026-05-01 10:30', 'Staging', 'pruned', '{"8": 10, "9": 5}', '{"8": 10}');
+CALL pg_temp.event('2026-05-01 10:40', 'Staging', 'pruned', '{"8": 10, "9": 6}', '{"8": 10, "9": 5}');
+CALL pg_temp.event('2026-05-01 10:50', 'Staging', 'pruned', '{"8": 10, "9": 7}', '{"8": 10, "9": 6}');
+BEGIN;
+SELECT * FROM pg_temp.told('Production', 'pruned');
+SELECT flagsmith.prune_history('2026-05-01 11:30') > 0 AS pruned;
+SELECT * FROM pg_temp.told('Production', 'pruned');
+SELECT event_at FROM flagsmith.flag_change WHERE source = 'sv' AND feature = 'pruned' ORDER BY event_at;
+ROLLBACK;
