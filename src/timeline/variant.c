@@ -132,7 +132,8 @@ agrees(const FswFlag *flag, int scope, int64 read_from, int64 read_until, int nv
 
 /*
  * Where all entries since the creation were told and count no variant, no
- * state of the feature has any: one that was read before has lost them.
+ * state of the feature has any: one that was read before has lost them, and
+ * one that was read behind the next such entry has got them since it was saved.
  */
 void
 fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope, int64 read_from,
@@ -149,7 +150,9 @@ fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scop
 		int64		until = i < flag->noptions ? flag->options[i] : FSW_FOREVER;
 
 		FSW_INTERRUPT();
-		from = Max(from, read_until);
+		/* from the save to the next entry, whatever was read later; else behind the reading */
+		if (from > read_from)
+			from = Max(from, read_until);
 		until = Min(until, to);
 		if (count == 0 && from < until && flag->noptions > 0)
 			fsw_variants_tell(timeline, first, from, until, flag->combine(flag, state, FSW_NOT_LIVE), -1);
