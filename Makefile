@@ -109,6 +109,7 @@ OBJS = \
 	src/answer/flag_state.o \
 	src/answer/history.o \
 	src/answer/history_act.o \
+	src/answer/history_after.o \
 	src/answer/history_state.o \
 	src/answer/instant.o \
 	src/answer/kept.o \
@@ -226,6 +227,7 @@ REGRESS = \
 	question \
 	priority \
 	backfilled \
+	after \
 	fold \
 	day \
 	draw \

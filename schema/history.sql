@@ -195,9 +195,9 @@ COMMENT ON COLUMN flagsmith.history.environment IS 'Environment, as it was named
 COMMENT ON COLUMN flagsmith.history.feature IS 'Feature, as it was named then; NULL where the act has none or the message leaves it open.';
 COMMENT ON COLUMN flagsmith.history.segment IS 'Segment, of an act on a segment or its override.';
 COMMENT ON COLUMN flagsmith.history.identity_identifier IS 'Identifier, of an act on an identity override.';
-COMMENT ON COLUMN flagsmith.history.enabled IS 'Whether it was on after the act, as far as a flag event told.';
+COMMENT ON COLUMN flagsmith.history.enabled IS 'Whether it was on after the act, as far as a flag event told, or the timeline where that came too late.';
 COMMENT ON COLUMN flagsmith.history.value IS 'The value after the act.';
-COMMENT ON COLUMN flagsmith.history.variants IS 'Percentages by option id after the act.';
+COMMENT ON COLUMN flagsmith.history.variants IS 'Percentages by option id after the act; NULL where an option came or went before the event was read, and nothing tells.';
 COMMENT ON COLUMN flagsmith.history.enabled_before IS 'Whether it was on before the act: as the timeline has it if it is at least reported, of a version as its flag event says.';
 COMMENT ON COLUMN flagsmith.history.value_before IS 'The value before the act.';
 COMMENT ON COLUMN flagsmith.history.variants_before IS 'Percentages by option id before the act.';

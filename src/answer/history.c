@@ -57,7 +57,8 @@ enum
 /* A line in the making: the pieces, what of them is shown, and the columns so far. */
 typedef struct Showing
 {
-	FswReader  *reader;
+	FswKept    *kept;
+	FswReader  *reader;			/* its reader */
 	FswLine    *line;
 	const FswPieceEntry *entry; /* the first; NULL if there is none */
 	const FswPieceEvent *event; /* whose state is shown; likewise */
@@ -160,15 +161,24 @@ is_as_made(FswReader *reader, const FswPieceEvent *event)
 	return DatumGetBool(DirectFunctionCall2(jsonb_eq, value, initial));
 }
 
-/* When the next save began after that of a line; FSW_FOREVER if no entry tells of one. */
+/*
+ * When the next save began after that of a line; FSW_FOREVER if no entry tells
+ * of one.  Without entries, what comes much later than the first event may be
+ * of another.
+ */
 static int64
 next_save(FswReader *reader, const FswLine *line)
 {
+	int64		first = FSW_FOREVER;
 	const FswPieceEntry *last = line->nentries > 0 ? line->entries[line->nentries - 1] : NULL;
 	FswSearch	search;
 	FswScan    *scan;
 
-	if (last == NULL || !last->has_effect || !last->effect.has_feature || !last->has_environment)
+	for (int i = 0; last == NULL && i < line->nevents; i++)
+		first = Min(first, line->events[i]->arrived);
+	if (last == NULL)
+		return fsw_after(first, FSW_SAVE_SPAN);
+	if (!last->has_effect || !last->effect.has_feature || !last->has_environment)
 		return FSW_FOREVER;
 	search = fsw_search_effects(last->source, last->effect.feature_hash, true, last->environment_id,
 								last->effect.has_scope, last->effect.scope_hash);
@@ -284,13 +294,49 @@ show_event(Showing *showing)
 	show_column(showing, LINE_segment_id, scan, FLAG_segment_id);
 	show_varlena(showing, LINE_segment, scan, FLAG_segment);
 	show_varlena(showing, LINE_identity_identifier, scan, FLAG_identity_identifier);
+}
+
+/* Whether a state that the timeline has is, but for variants, the one that is shown. */
+static bool
+is_shown_but_for_variants(const Showing *showing, const FswLineState *state)
+{
+	bool		no_value = DatumGetPointer(state->value) == NULL;
+
+	if (DatumGetBool(showing->values[LINE_enabled]) != state->enabled || showing->nulls[LINE_value] != no_value)
+		return false;
+	return no_value || DatumGetBool(DirectFunctionCall2(jsonb_eq, showing->values[LINE_value], state->value));
+}
+
+/* The state after: the event's, unless that may be of later; else the timeline's, as far as it is needed. */
+static void
+show_after(Showing *showing)
+{
+	FswScan    *scan;
+	FswAfter	after;
+
 	/* the feature as a whole has no state */
-	if (showing->entry != NULL && !showing->entry->has_environment)
+	if (!showing->event->has_state || (showing->entry != NULL && !showing->entry->has_environment))
 		return;
+	after = fsw_history_after(showing->kept, showing->line, showing->event, showing->of_version);
+	if (after.doubt == FSW_AFTER_STATE && !after.known)
+		return;
+	if (after.known && after.doubt != FSW_AFTER_VARIANTS)
+	{
+		show(showing, LINE_enabled, BoolGetDatum(after.state.enabled));
+		if (DatumGetPointer(after.state.value) != NULL)
+			show(showing, LINE_value, after.state.value);
+		show(showing, LINE_variants, after.state.variants);
+		return;
+	}
+	scan = fsw_piece_row(showing->reader, showing->event);
 	show_column(showing, LINE_enabled, scan, FLAG_enabled);
 	show_varlena(showing, LINE_value, scan, FLAG_value);
-	if (is_shown(showing, LINE_enabled))
+	if (!is_shown(showing, LINE_enabled))
+		return;
+	if (after.doubt != FSW_AFTER_VARIANTS)
 		show(showing, LINE_variants, fsw_variants_of(scan, FLAG_variants));
+	else if (after.known && is_shown_but_for_variants(showing, &after.state))
+		show(showing, LINE_variants, after.state.variants);
 }
 
 /* What is done, of lines without an entry that says it. */
@@ -475,7 +521,7 @@ show_before(Showing *showing)
 	 * nothing
 	 */
 	for (int i = 0; i < line->nevents && (showing->entry == NULL || !showing->entry->by_system); i++)
-		at = Min(at, line->events[i]->deleted ? line->events[i]->arrived : line->events[i]->at);
+		at = Min(at, fsw_history_effect(line, line->events[i]));
 	if (at == FSW_FOREVER)
 		return;
 	show(showing, LINE_before_at, TimestampTzGetDatum(fsw_after(at, -BEFORE)));
@@ -504,7 +550,10 @@ show_line(Showing *showing)
 	if (showing->entry != NULL)
 		show_entry(showing);
 	if (showing->event != NULL)
+	{
 		show_event(showing);
+		show_after(showing);
+	}
 	show_action(showing);
 	show_words(showing, LINE_actor_type, actor_type(showing));
 	show_text(showing, LINE_log, fsw_history_log(showing->line));
@@ -567,6 +616,7 @@ fsw_history_line(PG_FUNCTION_ARGS)
 	row.delivery = PG_GETARG_INT64(1);
 	row.ordinal = PG_GETARG_INT32(2);
 	kept = fsw_kept_begin(fcinfo, DT_NOEND);
+	showing.kept = kept;
 	showing.reader = kept->reader;
 	caller = MemoryContextSwitchTo(fsw_kept_pieces(kept));
 	showing.line = fsw_line_read(kept->reader, kind, row, PG_GETARG_TIMESTAMPTZ(3));

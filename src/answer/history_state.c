@@ -73,17 +73,9 @@ fsw_variants_of(FswScan *scan, int column)
 
 /* ---- before ---- */
 
-/* The scope of a line: the default, a segment's override, or an identity's. */
-typedef struct Scope
-{
-	bool		has_segment;
-	int64		segment_id;
-	char	   *identity;
-} Scope;
-
 /* Is it the scope that the line is about? */
 static bool
-is_scope(const FswHistory *history, int index, const Scope *scope)
+is_scope(const FswHistory *history, int index, const FswLineScope *scope)
 {
 	const FswShownScope *shown = &history->shown_scopes[index];
 
@@ -97,7 +89,7 @@ is_scope(const FswHistory *history, int index, const Scope *scope)
 
 /* The period of the scope at an instant: of identities that bear one identifier, that of the youngest. */
 static const FswPeriod *
-period_of(const FswHistory *history, const Scope *scope, int64 at)
+period_of(const FswHistory *history, const FswLineScope *scope, int64 at)
 {
 	const FswPeriod *best = NULL;
 
@@ -139,42 +131,78 @@ is_of_act(const FswShownRow *row, ArrayType *act)
 }
 
 /*
- * The state of a scope at an instant as an object, NULL where none is known.
+ * The period of a scope at an instant, NULL where none with a state is known.
  * A line does not say how sure it is, so what is merely deduced is not told.
  */
-static Jsonb *
-state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, const Scope *scope, int64 at,
-		 ArrayType *act)
+static const FswPeriod *
+known_period(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, const FswLineScope *scope, int64 at,
+			 FswHistory **history)
 {
 	FswReader  *reader = kept->reader;
 	const FswPair *pair;
 	FswEnvironment *environment = fsw_kept_environment(kept, source, environment_id, &pair);
 	FswFeature	feature = fsw_resolve_feature(reader, source, feature_id);
 	FswAsked	asked = {.state_alone = true};
-	FswHistory *history;
 	const FswPeriod *period;
-	FswJsonbBuild build = {0};
-	Datum		variants;
+	int64		segment_id = scope->segment_id;
 
 	if (scope->has_segment)
 	{
 		asked.nsegments = 1;
-		asked.segments = &scope->segment_id;
+		asked.segments = &segment_id;
 	}
 	if (scope->identity != NULL)
 		fsw_ask_identity(reader, pair, &asked, scope->identity);
-	history = fsw_history_read(reader, fsw_flag_facts_read(reader, environment, &feature), &asked, &at);
-	period = period_of(history, scope, at);
-	if (period == NULL || period->state < 0 || period->confidence < FSW_REPORTED ||
-		is_of_making(history, period, at) || is_of_act(fsw_history_row(history, period), act))
+	*history = fsw_history_read(reader, fsw_flag_facts_read(reader, environment, &feature), &asked, &at);
+	period = period_of(*history, scope, at);
+	return period == NULL || period->state < 0 || period->confidence < FSW_REPORTED ? NULL : period;
+}
+
+static FswLineState
+state_of(const FswHistory *history, const FswPeriod *period)
+{
+	const FswShownState *shown = &history->shown_states[period->state];
+	FswLineState state = {
+		.enabled = history->flag.states[period->state].enabled,
+		.value = shown->value,
+		.variants = DatumGetPointer(shown->variants) != NULL ? shown->variants : fsw_no_variants()
+	};
+
+	return state;
+}
+
+/* What the timeline has for a scope at an instant; false where nothing is known. */
+bool
+fsw_history_state(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, const FswLineScope *scope,
+				  int64 at, FswLineState *state)
+{
+	FswHistory *history;
+	const FswPeriod *period = known_period(kept, source, environment_id, feature_id, scope, at, &history);
+
+	if (period == NULL)
+		return false;
+	*state = state_of(history, period);
+	return true;
+}
+
+/* The state of a scope before an act as an object, NULL where none is known. */
+static Jsonb *
+state_before(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, const FswLineScope *scope, int64 at,
+			 ArrayType *act)
+{
+	FswHistory *history;
+	const FswPeriod *period = known_period(kept, source, environment_id, feature_id, scope, at, &history);
+	FswJsonbBuild build = {0};
+	FswLineState state;
+
+	if (period == NULL || is_of_making(history, period, at) || is_of_act(fsw_history_row(history, period), act))
 		return NULL;
+	state = state_of(history, period);
 	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
-	fsw_push_bool(&build, "enabled", history->flag.states[period->state].enabled);
-	if (DatumGetPointer(history->shown_states[period->state].value) != NULL)
-		fsw_push_jsonb(&build, "value", history->shown_states[period->state].value);
-	variants = history->shown_states[period->state].variants;
-	fsw_push_jsonb(&build, "variants", DatumGetPointer(variants) != NULL ? variants :
-				   fsw_no_variants());
+	fsw_push_bool(&build, "enabled", state.enabled);
+	if (DatumGetPointer(state.value) != NULL)
+		fsw_push_jsonb(&build, "value", state.value);
+	fsw_push_jsonb(&build, "variants", state.variants);
 	fsw_jsonb_push(&build, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(build.result);
 }
@@ -187,7 +215,7 @@ state_at(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, co
 Datum
 fsw_history_before(PG_FUNCTION_ARGS)
 {
-	Scope		scope = {0};
+	FswLineScope scope = {0};
 	FswKept		own;
 	FswKept    *kept;
 	Jsonb	   *state;
@@ -204,8 +232,8 @@ fsw_history_before(PG_FUNCTION_ARGS)
 	scope.identity = PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5));
 	kept = fsw_kept_borrow(&own);
 	caller = MemoryContextSwitchTo(fsw_kept_work(kept));
-	state = state_at(kept, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
-					 &scope, PG_GETARG_TIMESTAMPTZ(6), PG_ARGISNULL(7) ? NULL : PG_GETARG_ARRAYTYPE_P(7));
+	state = state_before(kept, PointerGetDatum(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1), PG_GETARG_INT64(2),
+						 &scope, PG_GETARG_TIMESTAMPTZ(6), PG_ARGISNULL(7) ? NULL : PG_GETARG_ARRAYTYPE_P(7));
 	MemoryContextSwitchTo(caller);
 	if (state != NULL)
 		state = DatumGetJsonbPCopy(JsonbPGetDatum(state));

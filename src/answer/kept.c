@@ -59,6 +59,7 @@ forget(FswKept *kept)
 	kept->reader = NULL;
 	UnregisterSnapshot(kept->snapshot);
 	memset(kept->environments, 0, sizeof(kept->environments));
+	memset(kept->optionless, 0, sizeof(kept->optionless));
 	kept->pieces = NULL;
 	MemoryContextReset(kept->mcxt);
 }

@@ -26,6 +26,9 @@ typedef struct FswKeptEnvironment
 
 #define FSW_KEPT_ENVIRONMENTS 128
 
+/* Features without options that are remembered, by hash. */
+#define FSW_KEPT_OPTIONLESS 64
+
 typedef struct FswKept
 {
 	FswReader  *reader;			/* NULL: none is open */
@@ -36,6 +39,7 @@ typedef struct FswKept
 	struct EState *estate;		/* tells when it ends; NULL: none does */
 	MemoryContext pieces;		/* of what lines of history are made of */
 	FswKeptEnvironment environments[FSW_KEPT_ENVIRONMENTS];
+	uint64		optionless[FSW_KEPT_OPTIONLESS];	/* 0: none */
 } FswKept;
 
 extern FswKept *fsw_kept_begin(FunctionCallInfo fcinfo, TimestampTz known_at);

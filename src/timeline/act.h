@@ -10,9 +10,6 @@
 
 #include "src/timeline/model.h"
 
-/* A task that reads a state runs this long after the save that queued it. */
-#define FSW_TASK_DELAY		INT64CONST(1000000)
-
 /* An act so soon after the creation tells what was created. */
 #define FSW_CREATION_TOLD	(FSW_TASK_DELAY / 2)
 

@@ -46,6 +46,9 @@
  */
 #define FSW_SAME_ACT	INT64CONST(500000)
 
+/* A task that reads a state runs this long after the save that queued it. */
+#define FSW_TASK_DELAY		INT64CONST(1000000)
+
 /*
  * Where no entries come, what arrives by itself can be told so late: a queue
  * that stood still.

@@ -561,8 +561,9 @@ class Judge:
         version = self.version_of(scope[0], row['micros'])
         changes = self.truth[scope]
         after = changes[rows[-1]][1]
-        if row['action'] == 'created' and self.act_name(next(iter(acts))) == 'feature_create':
-            # the options of a flag are added by saves, and told by entries and lines, of their own
+        if self.act_name(next(iter(acts))) == 'feature_create':
+            # the options of a flag are added by saves, and told by entries and lines, of their own; that it was created no
+            # line can say that has no entry
             after = next((changes[i][1] for i in rows if changes[i][1] and
                           same(row['enabled'], row['value'], row['variants'], changes[i][1])), after)
         before = changes[rows[0] - 1][1] if rows[0] else None
@@ -570,7 +571,9 @@ class Judge:
         arrival = max(d.arrival for d in events)
         plain = all(self.entry_told(n) for at, _, n in changes[rows[-1] + 1:] if at <= arrival)
         known = not rows[0] or self.told[changes[rows[0] - 1][2]] == 'told'
-        if plain and after and not same(row['enabled'], row['value'], row['variants'], after):
+        # where variants are left open, the rest is told
+        variants = row['variants'] if row['variants'] is not None else dict(after[2] if after else ())
+        if plain and after and not same(row['enabled'], row['value'], variants, after):
             self.fault('line', ('after', version, scope_kind(scope)), text + ' says after %s, was %s' % (
                 (row['enabled'], row['value'], row['variants']), after))
         if known and row['enabled_before'] is not None and not (
