@@ -228,6 +228,7 @@ REGRESS = \
 	priority \
 	backfilled \
 	after \
+	nearer_list \
 	fold \
 	day \
 	draw \

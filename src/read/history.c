@@ -253,6 +253,42 @@ unexplained_events(FswReader *reader, FswPieceEvent *event, int *n)
 	return events;
 }
 
+/* Can an event be of the version of a list, of which no entry came, by who did it and what it shows? */
+static bool
+is_of_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list)
+{
+	bool		named = event->changed_by != NULL &&
+		memchr(VARDATA_ANY(event->changed_by), '@', VARSIZE_ANY_EXHDR(event->changed_by)) != NULL;
+
+	return event->identity == NULL && event->at == event->event_at && event->has_feature &&
+		event->feature_id == list->feature_id && fsw_same_or_null(event->source, list->source) &&
+		event->has_state && fsw_list_has_state(reader, list, event) &&
+		(list->publisher != NULL ? fsw_same_or_null(list->publisher, event->changed_by) : !named);
+}
+
+/* Is the list of another version, of which no entry came either, nearer to an event that can be of both? */
+static bool
+has_nearer_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list, int64 environment_id)
+{
+	FswSearch	search = {.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at};
+	FswFound	found = {0};
+	int64		distance = fsw_distance(event->at, list->arrived);
+
+	fsw_search_key(&search, Int64GetDatum(list->feature_id), false);
+	fsw_search_around(reader, &search, fsw_after(event->at, -distance), event->at,
+					  fsw_after(event->at, distance + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceList *other = fsw_piece_list(reader, found.rows[i]);
+
+		if (other != NULL && fsw_distance(event->at, other->arrived) < distance &&
+			!fsw_same_or_null(other->uuid, list->uuid) && is_of_list(reader, event, other) &&
+			fsw_entry_of_list(reader, other) == NULL && fsw_piece_list_environment(reader, other) == environment_id)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Where the entry of a version is missing: the flag event that its list came
  * with, which has one of its states.
@@ -280,17 +316,12 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEvent *event = fsw_piece_event(reader, found.rows[i]);
-		bool		named = event != NULL && event->changed_by != NULL &&
-			memchr(VARDATA_ANY(event->changed_by), '@', VARSIZE_ANY_EXHDR(event->changed_by)) != NULL;
 		int64		a;
 		int64		b;
 
-		if (event == NULL || event->identity != NULL || event->at != event->event_at || !event->has_feature ||
-			event->feature_id != list->feature_id || !fsw_same_or_null(event->source, list->source) ||
-			!event->has_state || !fsw_list_has_state(reader, list, event) ||
-			(list->publisher != NULL ? !fsw_same_or_null(list->publisher, event->changed_by) : named) ||
+		if (event == NULL || !is_of_list(reader, event, list) ||
 			!fsw_search_reaches(reader, &search, event->event_at, list->received_at) ||
-			fsw_entry_of_event(reader, event) != NULL)
+			fsw_entry_of_event(reader, event) != NULL || has_nearer_list(reader, event, list, environment_id))
 			continue;
 		a = fsw_distance(event->at, list->arrived);
 		b = chosen == NULL ? 0 : fsw_distance(chosen->at, list->arrived);
