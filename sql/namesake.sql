@@ -1,4 +1,5 @@
--- Several identities that bear one identifier: what was there before an act is the youngest's, in any order of insertion.
+-- Several identities that bear one identifier: what was there before an act is the youngest's, in any order of insertion; before one of
+-- a younger identity there was nothing, since the older was deleted.
 SET TimeZone = 'UTC';
 
 BEGIN;
@@ -21,6 +22,8 @@ DO $$
 BEGIN
     PERFORM pg_temp.deliver('older first', at, at, 'v' || at) FROM unnest('{1,2,10,40}'::int[]) at;
     PERFORM pg_temp.deliver('younger first', at, at, 'v' || at) FROM unnest('{40,10,2,1}'::int[]) at;
+    PERFORM pg_temp.deliver(source, 200, 40, 'v200') FROM unnest('{older first,younger first}'::text[]) source;
+    PERFORM pg_temp.deliver(source, 300, 10, 'v300') FROM unnest('{older first,younger first}'::text[]) source;
 END
 $$;
 SELECT source, at::time, value, value_before FROM flagsmith.history WHERE identity_identifier = 'ada' ORDER BY source, at;

@@ -171,6 +171,32 @@ state_of(const FswHistory *history, const FswPeriod *period)
 	return state;
 }
 
+/*
+ * Is an act of a younger identity than the one that bore the identifier before
+ * it?  That was deleted, and its override with it, though nothing says when.
+ */
+static bool
+is_of_younger(const FswHistory *history, const FswPeriod *period, ArrayType *act)
+{
+	const FswShownScope *shown = &history->shown_scopes[period->scope];
+
+	if (history->flag.scopes[period->scope].kind != FSW_SCOPE_IDENTITY || shown->identity == NULL)
+		return false;
+	for (int i = 0; i < history->flag.nevidence; i++)
+	{
+		const FswEvidence *piece = &history->flag.evidence[i];
+		const FswShownScope *other = piece->scope < 0 ? NULL : &history->shown_scopes[piece->scope];
+
+		CHECK_FOR_INTERRUPTS();
+		if (other != NULL && piece->row >= 0 && piece->scope != period->scope && other->identity != NULL &&
+			other->identity_identifier != NULL && shown->identity_identifier != NULL &&
+			strcmp(other->identity_identifier, shown->identity_identifier) == 0 && fsw_is_younger(other, shown) &&
+			is_of_act(&history->shown_rows[piece->row], act))
+			return true;
+	}
+	return false;
+}
+
 /* What the timeline has for a scope at an instant; false where nothing is known. */
 bool
 fsw_history_state(FswKept *kept, Datum source, int64 environment_id, int64 feature_id, const FswLineScope *scope,
@@ -195,7 +221,8 @@ state_before(FswKept *kept, Datum source, int64 environment_id, int64 feature_id
 	FswJsonbBuild build = {0};
 	FswLineState state;
 
-	if (period == NULL || is_of_making(history, period, at) || is_of_act(fsw_history_row(history, period), act))
+	if (period == NULL || is_of_making(history, period, at) || is_of_act(fsw_history_row(history, period), act) ||
+		is_of_younger(history, period, act))
 		return NULL;
 	state = state_of(history, period);
 	fsw_jsonb_push(&build, WJB_BEGIN_OBJECT, NULL);
