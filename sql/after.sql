@@ -40,6 +40,13 @@ CALL pg_temp.event(10, 14, 'elder', true, 'a', 1);
 CALL pg_temp.state(10, 'read early');
 CALL pg_temp.event(10, 11, 'read early', true, 'a', 0);
 CALL pg_temp.option(12, 'read early');
+-- What a flag is made with has options that are saved some milliseconds later, and one that is added three seconds later is not of it.
+CALL pg_temp.entry(20, 'New Flag / Remote Config created: new', 'FEATURE_STATE', 1);
+CALL pg_temp.option(20.010, 'new');
+CALL pg_temp.event(20, 24, 'new', true, 'a', 1);
+CALL pg_temp.entry(20, 'New Flag / Remote Config created: newer', 'FEATURE_STATE', 1);
+CALL pg_temp.option(23, 'newer');
+CALL pg_temp.event(20, 24, 'newer', true, 'a', 1);
 -- Another save came between, and is what both events show.
 CALL pg_temp.state(10, 'between');
 CALL pg_temp.value(10.970, 'between');
@@ -77,7 +84,7 @@ BEGIN
 END $$;
 
 SELECT feature, extract(epoch FROM at - '2026-11-01 12:00Z')::numeric(6, 3) AS at, enabled, value, variants, enabled_before, value_before
-FROM flagsmith.history WHERE source = 'after 0' AND action = 'updated' ORDER BY feature_id, at;
+FROM flagsmith.history WHERE source = 'after 0' AND (action = 'updated' OR feature IN ('new', 'newer') AND environment IS NOT NULL) ORDER BY feature_id, at;
 
 -- Of environment webhooks alone, which send no entries, the timeline knows when the draft took effect.
 SELECT feature, extract(epoch FROM at - '2026-11-01 12:00Z')::numeric(6, 3) AS at, enabled, value, variants, enabled_before, value_before

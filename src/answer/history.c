@@ -317,7 +317,8 @@ show_after(Showing *showing)
 	/* the feature as a whole has no state */
 	if (!showing->event->has_state || (showing->entry != NULL && !showing->entry->has_environment))
 		return;
-	after = fsw_history_after(showing->kept, showing->line, showing->event, showing->of_version);
+	after = fsw_history_after(showing->kept, showing->line, showing->event, showing->of_version,
+							  showing->entry != NULL && is_word(showing->entry->action, "created"));
 	if (after.doubt == FSW_AFTER_STATE && !after.known)
 		return;
 	if (after.known && after.doubt != FSW_AFTER_VARIANTS)

@@ -54,7 +54,8 @@ extern Datum fsw_history_deliveries(FswReader *reader, const FswLine *line, cons
 
 /* history_after.c */
 extern int64 fsw_history_effect(const FswLine *line, const FswPieceEvent *event);
-extern FswAfter fsw_history_after(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version);
+extern FswAfter fsw_history_after(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version,
+								  bool of_making);
 
 /* history_state.c */
 extern bool fsw_history_state(FswKept *kept, Datum source, int64 environment_id, int64 feature_id,

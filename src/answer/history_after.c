@@ -181,7 +181,7 @@ may_have_options(FswKept *kept, const FswPieceEvent *event, int64 from, int64 to
  * has is its own but for variants, and read when it goes live.
  */
 static FswAfterDoubt
-doubt_of(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version, int64 end)
+doubt_of(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version, bool of_making, int64 end)
 {
 	FswReader  *reader = kept->reader;
 	int64		from = fsw_after(end, 1);
@@ -201,6 +201,9 @@ doubt_of(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of
 		if (line->nentries == 0 && event_in(reader, event, from, to) != NULL)
 			return FSW_AFTER_PERHAPS;
 	}
+	/* the options that it is made with are saved behind it */
+	if (of_making)
+		from = fsw_after(end, FSW_MAKING_TOLD);
 	return may_have_options(kept, event, from, to) ? FSW_AFTER_VARIANTS : FSW_AFTER_SURE;
 }
 
@@ -221,10 +224,10 @@ copied(Datum value, MemoryContext caller)
  * reported.
  */
 FswAfter
-fsw_history_after(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version)
+fsw_history_after(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version, bool of_making)
 {
 	int64		end = end_of(line, event);
-	FswAfter	after = {.doubt = doubt_of(kept, line, event, of_version, end)};
+	FswAfter	after = {.doubt = doubt_of(kept, line, event, of_version, of_making, end)};
 	FswLineScope scope = {.has_segment = event->has_segment,.segment_id = event->segment_id};
 	MemoryContext caller;
 
