@@ -495,9 +495,6 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 		if (is_value_saved(scope, fsw_after(act->at, FSW_SAME_ACT), act->arrived))
 			doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 	}
-	/* each that is saved has another percentage: the one that was read later shows it, or neither does */
-	if (act->share_told && was->nvariants > 0 && was->nvariants == is->nvariants && was->shares == is->shares)
-		doubt(previous->arrived >= act->first_entry ? previous : act, FSW_INFERRED, FSW_CAUSE_TORN);
 	shares = has_other_shares(flag, scope, previous, act) ||
 		(was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
 		 !has_option(flag, previous, act));
@@ -510,6 +507,25 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 	act->share_missing = shares;
 	if (shares)
 		act->unsure_until = Max(act->unsure_until, fsw_after(act->at, FSW_SAME_ACT));
+}
+
+/*
+ * Does an entry tell of a percentage, but none is another than was read last?
+ * Each that is saved is: the one that was read later shows it, or neither does.
+ */
+static void
+weigh_shares(const FswState *states, FswAct *acts, int index)
+{
+	FswAct	   *act = &acts[index];
+	FswAct	   *shown = act - 1;
+
+	while (shown > acts && !shown->told && !shown->share_told)
+		shown--;
+	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || !act->share_told ||
+		!shown->told || shown->state < 0 || shown->evidence < 0 || states[shown->state].nvariants == 0 ||
+		states[shown->state].nvariants != states[act->state].nvariants || states[shown->state].shares != states[act->state].shares)
+		return;
+	doubt(shown->arrived >= act->first_entry ? shown : act, FSW_INFERRED, FSW_CAUSE_TORN);
 }
 
 /*
@@ -575,6 +591,8 @@ weigh_acts(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind
 		bool		next_told = next != NULL && next->told && next->state >= 0;
 
 		FSW_INTERRUPT();
+		if (i > 0)
+			weigh_shares(states, acts, i);
 		if (next != NULL)
 			weigh_untold(flag, scope, act, next);
 		if (next != NULL && kind == FSW_SCOPE_DEFAULT)

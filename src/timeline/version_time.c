@@ -122,7 +122,8 @@ share_default(const FswVersion *a, const FswVersion *b)
  * came as long as a queue can stand still.  So may one that was scheduled, if the
  * environment default does not tell which of them came first.  So may any version
  * if the one that brought the override, which no other list knows, was told of
- * later: with an instant of effect, that one was live later.
+ * later: with an instant of effect, that one was live later.  So may one without
+ * events where the other was told of late: the queue stood still.
  */
 bool
 fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const FswVersion *version)
@@ -135,7 +136,8 @@ fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const 
 	brought = &set->versions[stretch->version];
 	if (version->scheduled)
 		from = Max(from, fsw_after(version->latest, share_default(brought, version) ? -FSW_LATE_ALONE : -FSW_TOLD_LATE));
-	if (version->entry == FSW_NEVER && !version->has_events && version->deleted < 0)
+	if (!version->has_events && version->deleted < 0 &&
+		(version->entry == FSW_NEVER || (brought->has_events && fsw_apart(brought->latest, brought->time) > FSW_TOLD_LATE)))
 		from = Min(from, fsw_after(version->list_arrived, -FSW_LATE_ALONE));
 	return brought->live > from ||
 		(brought->has_events && brought->latest > version->latest && stretch->last_listed <= brought->earliest);
