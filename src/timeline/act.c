@@ -525,7 +525,7 @@ weigh_shares(const FswState *states, FswAct *acts, int index)
 		!shown->told || shown->state < 0 || shown->evidence < 0 || states[shown->state].nvariants == 0 ||
 		states[shown->state].nvariants != states[act->state].nvariants || states[shown->state].shares != states[act->state].shares)
 		return;
-	doubt(shown->arrived >= act->first_entry ? shown : act, FSW_INFERRED, FSW_CAUSE_TORN);
+	doubt(shown->arrived >= act->first_entry ? shown : act, FSW_REPORTED, FSW_CAUSE_TORN);
 }
 
 /*
