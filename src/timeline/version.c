@@ -306,29 +306,29 @@ carry_events(Carry *carry, int index)
 	for (int i = 0; i < version->nevents; i++)
 	{
 		const FswEvidence *event = &flag->evidence[version->events[i]];
-		FswStretch *held = last_stretch(carry, event->scope);
 		int			was = current[event->scope];
-		bool		doubted = held != NULL && held->misfit;
 		bool		misfit;
 
 		FSW_INTERRUPT();
+		stretch = last_stretch(carry, event->scope);
 		/* an import that says the same is a second piece of evidence, but of a guess the first */
-		if (event->kind == FSW_EV_IMPORT && held != NULL && was == event->state && event->state >= 0 &&
-			held->confidence >= FSW_REPORTED)
+		if (event->kind == FSW_EV_IMPORT && stretch != NULL && was == event->state && event->state >= 0 &&
+			stretch->confidence >= FSW_REPORTED)
 		{
-			agree(held, version, index, false);
+			agree(stretch, version, index, false);
 			continue;
 		}
 		current[event->scope] = event->state;
 		if (was == FSW_NOT_SEEN)
 			was = event->scope == 0 || flag->near ? event->before : FSW_NOT_LIVE;
-		misfit = is_misfit(carry, event, was, held);
-		stretch = begin_stretch(carry, event->scope, index, event->state, FSW_REPORTED,
-								event->kind == FSW_EV_IMPORT ? FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT, version->events[i]);
+		misfit = is_misfit(carry, event, was, stretch);
+		stretch = begin_stretch(carry, event->scope, index, event->state,
+								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
+								FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT,
+								version->events[i]);
 		stretch->before = event->before;
-		stretch->misfit = misfit;
 		/* its own list does not say what was before it */
-		stretch->suspect = version->never || version->unsure || misfit || doubted;
+		stretch->suspect = version->never || version->unsure || misfit;
 		carry->suspect |= stretch->suspect;
 	}
 	for (int i = 0; i < version->nevents && carry->suspect; i++)

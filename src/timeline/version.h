@@ -121,8 +121,7 @@ typedef struct FswStretch
 	bool		initial;
 	int			version;		/* index of the version that began it; -1 */
 	bool		weak;			/* a list agrees, but not with everything */
-	bool		misfit;			/* its event's previous state does not fit */
-	bool		suspect;		/* nor perhaps it, or it follows such a one */
+	bool		suspect;		/* its event's previous state does not fit */
 	bool		listed;			/* a list agrees */
 	int64		first_listed;	/* latest instant of the first such version */
 	int64		last_listed;	/* earliest instant of the last such version */
