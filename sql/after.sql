@@ -84,13 +84,13 @@ BEGIN
 END $$;
 
 SELECT feature, extract(epoch FROM at - '2026-11-01 12:00Z')::numeric(6, 3) AS at, enabled, value, variants, enabled_before, value_before
-FROM flagsmith.history WHERE source = 'after 0' AND (action = 'updated' OR feature IN ('new', 'newer') AND environment IS NOT NULL) ORDER BY feature_id, at;
+FROM flagsmith.history WHERE source = 'after 0' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z' AND (action = 'updated' OR feature IN ('new', 'newer') AND environment IS NOT NULL) ORDER BY feature_id, at;
 
 -- Of environment webhooks alone, which send no entries, the timeline knows when the draft took effect.
 SELECT feature, extract(epoch FROM at - '2026-11-01 12:00Z')::numeric(6, 3) AS at, enabled, value, variants, enabled_before, value_before
-FROM flagsmith.history WHERE source = 'after 4' ORDER BY at;
+FROM flagsmith.history WHERE source = 'after 4' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z' ORDER BY at;
 
 -- In whatever order it was told.
 SELECT count(*) AS lines_that_depend_on_the_order FROM (
-    SELECT at, action, object, feature, enabled, value, variants, enabled_before, value_before FROM flagsmith.history WHERE source BETWEEN 'after 0' AND 'after 3'
+    SELECT at, action, object, feature, enabled, value, variants, enabled_before, value_before FROM flagsmith.history WHERE source BETWEEN 'after 0' AND 'after 3' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z'
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 HAVING count(*) % 4 <> 0) s;

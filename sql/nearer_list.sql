@@ -37,9 +37,9 @@ BEGIN
 END $$;
 
 SELECT to_char(at, 'HH24:MI:SS.MS') AS at, actor, action, object, value, cardinality(delivery_ids) AS deliveries
-FROM flagsmith.history WHERE source = 'nearer 0' ORDER BY at;
+FROM flagsmith.history WHERE source = 'nearer 0' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z' ORDER BY at;
 
 -- In whatever order they came.
 SELECT count(*) AS lines_that_depend_on_the_order FROM (
-    SELECT at, actor, action, object, value, cardinality(delivery_ids) FROM flagsmith.history WHERE source LIKE 'nearer _'
+    SELECT at, actor, action, object, value, cardinality(delivery_ids) FROM flagsmith.history WHERE source LIKE 'nearer _' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z'
     GROUP BY 1, 2, 3, 4, 5, 6 HAVING count(*) % 4 <> 0) s;
