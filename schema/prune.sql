@@ -48,15 +48,23 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
     LANGUAGE sql STABLE PARALLEL SAFE
     BEGIN ATOMIC
         WITH
+        flag AS MATERIALIZED (
+            SELECT f.source, f.environment_id, f.feature_id FROM flagsmith._flag f
+        ),
+        -- Entries tell of features by name, and of several by one.
+        feature AS MATERIALIZED (
+            SELECT DISTINCT n.source, n.id::bigint AS feature_id, flagsmith._hash('feature:' || n.name) AS feature_hash
+            FROM flagsmith.name n
+            WHERE n.kind = 'feature' AND n.id ~ '^[0-9]{1,18}$'
+        ),
         -- Flags that are published in versions: their states are carried from version to version by bodies, lists and entries
         -- together, so none of them goes without the others.
         versioned AS MATERIALIZED (
             SELECT p.source, p.feature_id FROM flagsmith.version_published p WHERE p.feature_id IS NOT NULL
             UNION
-            SELECT t.source, n.id::bigint
+            SELECT t.source, n.feature_id
             FROM (SELECT DISTINCT source, feature_hash FROM flagsmith.audit_effect WHERE kind = 'version') t
-            JOIN flagsmith.name n ON n.source = t.source AND n.kind = 'feature'
-                AND flagsmith._hash('feature:' || n.name) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$'
+            JOIN feature n USING (source, feature_hash)
         ),
         -- What stays of each of them as a whole: from the last changes of the environment default on, further than any of them
         -- looks back, and from the first override by segment on.
@@ -74,15 +82,15 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                         (SELECT min(l.event_at)
                             FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id) l
                             WHERE l.segment_id IS NOT NULL)), late) AS since
-                FROM flagsmith._flag f
+                FROM flag f
                 JOIN versioned USING (source, feature_id)
                 WHERE EXISTS (SELECT FROM flagsmith._changes_of(f.source, f.environment_id, f.feature_id))
             ) s
         ),
         named AS MATERIALIZED (
-            SELECT v.source, flagsmith._hash('feature:' || n.name) AS feature_hash, k.environment_id, min(k.since) AS since
+            SELECT v.source, n.feature_hash, k.environment_id, min(k.since) AS since
             FROM versioned v
-            JOIN flagsmith.name n ON n.source = v.source AND n.kind = 'feature' AND n.id = v.feature_id::text
+            JOIN feature n USING (source, feature_id)
             LEFT JOIN kept k ON k.source = v.source AND k.feature_id = v.feature_id
             GROUP BY 1, 2, 3
         ),
@@ -90,16 +98,15 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
         -- When variants were added or removed.  What environments showed first after that, and last before it, tells all of
         -- them which (src/read/seen.c); what is read within a second need not show it.
         optioned AS MATERIALIZED (
-            SELECT DISTINCT t.source, n.id::bigint AS feature_id, t.feature_hash, t.occurred_at
-            FROM flagsmith.audit_effect t
-            JOIN flagsmith.name n ON n.source = t.source AND n.kind = 'feature'
-                AND flagsmith._hash('feature:' || n.name) = t.feature_hash AND n.id ~ '^[0-9]{1,18}$'
-            WHERE t.kind = 'variant' AND t.environment_id IS NULL AND t.occurred_at < before
+            SELECT t.source, n.feature_id, t.feature_hash, t.occurred_at
+            FROM (SELECT DISTINCT source, feature_hash, occurred_at FROM flagsmith.audit_effect
+                WHERE kind = 'variant' AND environment_id IS NULL AND occurred_at < before) t
+            JOIN feature n USING (source, feature_hash)
         ),
         beside AS MATERIALIZED (
             SELECT l.delivery, l.ordinal
             FROM optioned o
-            JOIN flagsmith._flag g ON g.source = o.source AND g.feature_id = o.feature_id
+            JOIN flag g USING (source, feature_id)
             CROSS JOIN LATERAL (
                 SELECT
                     (SELECT max(x.event_at) FROM flagsmith._defaults_of(g.source, g.environment_id, g.feature_id) x

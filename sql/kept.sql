@@ -105,7 +105,7 @@ SELECT f AS feature, s.value FROM generate_series(2, 3) f, LATERAL flagsmith.fea
 ROLLBACK;
 
 -- A line of history is the same in any company.
-CREATE FUNCTION pg_temp.line(wanted text) RETURNS text LANGUAGE sql
-    RETURN (SELECT h::text FROM flagsmith.history h WHERE h.act = wanted);
-SELECT count(*), count(*) FILTER (WHERE h::text <> pg_temp.line(h.act)) AS different
+CREATE FUNCTION pg_temp.line(wanted text, instant timestamptz) RETURNS text LANGUAGE sql
+    RETURN (SELECT h::text FROM flagsmith.history h WHERE h.act = wanted AND h.at = instant);
+SELECT count(*), count(*) FILTER (WHERE h::text IS DISTINCT FROM pg_temp.line(h.act, h.at)) AS different
 FROM flagsmith.history h WHERE source = 'kept';

@@ -354,6 +354,8 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 	hole->until = FSW_NEVER;
 	for (int i = 0; i < nids; i++)
 	{
+		int64		delay;
+
 		/* pruned since it was marked */
 		if (!read_entry(walk, ids[i], &entries[i]))
 			continue;
@@ -361,10 +363,11 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 		hole->until = Max(hole->until, entries[i].last_at);
 		if (entries[i].told_at == FSW_FOREVER)
 			continue;
+		delay = fsw_apart(entries[i].told_at, entries[i].first_at);
 		told = Min(told, entries[i].told_at);
-		if (fsw_apart(entries[i].told_at, entries[i].first_at) <= LONGEST_DELAY)
+		if (delay <= LONGEST_DELAY)
 			told_until = Max(told_until, entries[i].told_at);
-		late = Max(late, fsw_apart(entries[i].told_at, entries[i].first_at));
+		late = Max(late, delay);
 	}
 	if (late > USUAL_DELAY)
 	{

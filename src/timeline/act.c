@@ -447,19 +447,6 @@ has_other_shares(const FswFlag *flag, const FswScopeEvidence *scope, const FswAc
 	return nchanged > 0;
 }
 
-/* Does an entry tell that a value was saved between two instants? */
-static bool
-is_value_saved(const FswScopeEvidence *scope, int64 from, int64 to)
-{
-	for (int i = entry_from(scope, from); i < scope->nentries && scope->entries[i]->at <= to; i++)
-	{
-		FSW_INTERRUPT();
-		if (scope->entries[i]->kind == FSW_EV_VALUE)
-			return true;
-	}
-	return false;
-}
-
 /*
  * Has something changed that no entry tells of, although each save has one?
  * Then one is missing, with the act it was of, perhaps; at the least it is not
@@ -492,7 +479,7 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 			doubt(previous, FSW_INFERRED, FSW_CAUSE_TORN);
 		doubt(previous, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 		/* its own is that of a later save, and what it says was there before is what it saved */
-		if (is_value_saved(scope, fsw_after(act->at, FSW_SAME_ACT), act->arrived))
+		if (has_value(scope, fsw_after(act->at, FSW_SAME_ACT), act->arrived))
 			doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 	}
 	shares = has_other_shares(flag, scope, previous, act) ||

@@ -227,15 +227,21 @@ typedef struct FswSeen
 								 * those that it lacks */
 } FswSeen;
 
-/* A state that was read between two instants, and what told it. */
-typedef struct FswReading
+/* A state, and which piece of evidence told it. */
+typedef struct FswToldState
 {
 	int			state;
 	int			evidence;
+} FswToldState;
+
+/* A state that was read between two instants. */
+typedef struct FswReading
+{
+	FswToldState held;
 	int64		from;
 	int64		until;
-	int			later;			/* what the next one says was before it, or */
-	int			later_evidence;	/* FSW_NOT_TOLD */
+	FswToldState later;			/* what the next one says was before it;
+								 * FSW_NOT_TOLD */
 } FswReading;
 
 /* All that is known about one feature in one environment. */
@@ -375,8 +381,9 @@ extern bool fsw_variants_is_another(const FswFlag *flag, int option);
 extern int	fsw_shares_changed(const FswState *was, const FswState *is);
 extern int	fsw_variants_count(const FswFlag *flag, int n);
 extern bool fsw_variants_miscounted(const FswFlag *flag, int64 read_from, int64 read_until, int nvariants);
+extern bool fsw_variants_is_guess(const FswPeriod *period, const FswToldState *guessed);
 extern void fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to,
-							  int state, int evidence);
+							  const FswToldState *guessed, FswToldState told, FswConfidence confidence);
 extern void fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scope,
 								   int64 read_from, int64 read_until, int state, int64 to);
 

@@ -118,8 +118,8 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const 
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
 		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants))
 		return;
-	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry,
-					  flag->combine(flag, state, next->state), next->evidence);
+	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry, NULL,
+					  (FswToldState) {flag->combine(flag, state, next->state), next->evidence}, FSW_REPORTED);
 }
 
 /*
@@ -200,8 +200,8 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 			tell_variants(flag, timeline, start, index, act, held, next);
 		/* where the act is a guess itself, more than its variants can be another */
 		if (act->confidence > FSW_INFERRED)
-			fsw_seen_tell(flag, timeline, start, &(FswReading) {.state = held,.evidence = held_by,.from = act->at,
-						  .until = read_until,.later = FSW_NOT_TOLD});
+			fsw_seen_tell(flag, timeline, start, &(FswReading) {.held = {held, held_by},.from = act->at,
+						  .until = read_until,.later = {.state = FSW_NOT_TOLD}});
 		doubt_updates(flag, timeline, start, act, to);
 	}
 }

@@ -179,16 +179,7 @@ state_with(FswFlag *flag, const Held *held, const FswState *variants, const FswS
 	return flag->adopt(flag, held->state, seen[0].state, added->versioned ? added->before : added->state);
 }
 
-/* Is a period in which a state is held a guess because of the variants? */
-static bool
-is_guess(const FswPeriod *period, const FswReading *reading, bool later)
-{
-	return period->cause == FSW_CAUSE_VARIANTS && period->confidence == FSW_INFERRED &&
-		period->state == (later ? reading->later : reading->state) &&
-		period->evidence == (later ? reading->later_evidence : reading->evidence);
-}
-
-/* Some part of [from, to) is. */
+/* Is the state that was read a guess because of the variants in some part of [from, to), or the later one? */
 static bool
 has_guess(const FswTimeline *timeline, int first, int64 from, int64 to, const FswReading *reading)
 {
@@ -197,30 +188,11 @@ has_guess(const FswTimeline *timeline, int first, int64 from, int64 to, const Fs
 		const FswPeriod *period = &timeline->periods[i];
 
 		FSW_INTERRUPT();
-		if (period->from < to && period->to > from && (is_guess(period, reading, false) || is_guess(period, reading, true)))
+		if (period->from < to && period->to > from &&
+			(fsw_variants_is_guess(period, &reading->held) || fsw_variants_is_guess(period, &reading->later)))
 			return true;
 	}
 	return false;
-}
-
-/* All of it was another state, and perhaps is no guess after all. */
-static void
-tell(FswTimeline *timeline, int first, int64 from, int64 to, const FswReading *reading, bool later, int told,
-	 FswConfidence confidence)
-{
-	int			n;
-	FswPeriod  *old = fsw_timeline_take(timeline, first, &n);
-
-	for (int i = 0; i < n; i++)
-	{
-		FswPeriod	period = old[i];
-
-		FSW_INTERRUPT();
-		period.state = told;
-		period.confidence = confidence;
-		fsw_timeline_put(timeline, &old[i], from, to, is_guess(&old[i], reading, later) ? &period : NULL);
-	}
-	pfree(old);
 }
 
 /* What the guesses in a stretch were; the state that became of the one that was read. */
@@ -234,8 +206,8 @@ tell_stretch(FswFlag *flag, FswTimeline *timeline, int first, const FswReading *
 	const FswState *variants = variants_in(flag, held, stretch, seen, n);
 	int			told = FSW_NOT_TOLD;
 
-	if (variants != NULL && reading->later >= 0 && is_same_variants(variants, &flag->states[reading->later]))
-		tell(timeline, first, from, to, reading, true, reading->later, FSW_REPORTED);
+	if (variants != NULL && reading->later.state >= 0 && is_same_variants(variants, &flag->states[reading->later.state]))
+		fsw_variants_tell(timeline, first, from, to, &reading->later, reading->later, FSW_REPORTED);
 	if (variants != NULL)
 		told = state_with(flag, held, variants, seen, n);
 	if (told >= 0)
@@ -245,9 +217,9 @@ tell_stretch(FswFlag *flag, FswTimeline *timeline, int first, const FswReading *
 		held->begin = held->end = stretch;
 	}
 	/* what was read only within it does not say what was before that */
-	if (held->state != reading->state || told >= 0)
-		tell(timeline, first, Max(from, reading->until), to, reading, false, held->state,
-			 told >= 0 ? FSW_REPORTED : FSW_INFERRED);
+	if (held->state != reading->held.state || told >= 0)
+		fsw_variants_tell(timeline, first, Max(from, reading->until), to, &reading->held,
+						  (FswToldState) {held->state, -1}, told >= 0 ? FSW_REPORTED : FSW_INFERRED);
 }
 
 /*
@@ -260,7 +232,7 @@ tell_stretch(FswFlag *flag, FswTimeline *timeline, int first, const FswReading *
 void
 fsw_seen_tell(FswFlag *flag, FswTimeline *timeline, int first, const FswReading *reading)
 {
-	Held		held = {.state = reading->state};
+	Held		held = {.state = reading->held.state};
 
 	if (flag->see == NULL || first == timeline->nperiods)
 		return;

@@ -45,26 +45,35 @@ fsw_shares_changed(const FswState *was, const FswState *is)
 	return n;
 }
 
+/* Is a period a guess because of the variants: of one state, or of any where that is NULL? */
+bool
+fsw_variants_is_guess(const FswPeriod *period, const FswToldState *guessed)
+{
+	return period->cause == FSW_CAUSE_VARIANTS && period->confidence == FSW_INFERRED &&
+		(guessed == NULL || (period->state == guessed->state && period->evidence == guessed->evidence));
+}
+
 /*
- * What was a guess in [from, to) because of the variants is known after all:
- * of the periods from index first on, those have this state.
+ * What was such a guess in [from, to) was another state, and perhaps is none
+ * after all: of the periods from index first on, those have it, so sure.  The
+ * evidence stays where no other told it (-1).
  */
 void
-fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to, int state, int evidence)
+fsw_variants_tell(FswTimeline *timeline, int first, int64 from, int64 to, const FswToldState *guessed,
+				  FswToldState told, FswConfidence confidence)
 {
 	int			n;
 	FswPeriod  *old = fsw_timeline_take(timeline, first, &n);
 
 	for (int i = 0; i < n; i++)
 	{
-		FswPeriod	told = old[i];
+		FswPeriod	period = old[i];
 
 		FSW_INTERRUPT();
-		told.state = state;
-		told.confidence = FSW_REPORTED;
-		told.evidence = evidence >= 0 ? evidence : told.evidence;
-		fsw_timeline_put(timeline, &old[i], from, to,
-						 told.cause == FSW_CAUSE_VARIANTS && old[i].confidence == FSW_INFERRED ? &told : NULL);
+		period.state = told.state;
+		period.confidence = confidence;
+		period.evidence = told.evidence >= 0 ? told.evidence : period.evidence;
+		fsw_timeline_put(timeline, &old[i], from, to, fsw_variants_is_guess(&old[i], guessed) ? &period : NULL);
 	}
 	pfree(old);
 }
@@ -155,7 +164,8 @@ fsw_variants_tell_none(FswFlag *flag, FswTimeline *timeline, int first, int scop
 			from = Max(from, read_until);
 		until = Min(until, to);
 		if (count == 0 && from < until && flag->noptions > 0)
-			fsw_variants_tell(timeline, first, from, until, flag->combine(flag, state, FSW_NOT_LIVE), -1);
+			fsw_variants_tell(timeline, first, from, until, NULL,
+							  (FswToldState) {flag->combine(flag, state, FSW_NOT_LIVE), -1}, FSW_REPORTED);
 		if (i < flag->noptions && fsw_variants_is_another(flag, i))
 			count += flag->option_steps[i];
 	}

@@ -206,28 +206,24 @@ is_told_late(const FswVersion *version)
 
 /*
  * Several that were scheduled go live in the order in which they are told of.
- * Is that order better, and no worse than one of them alone moved?
+ * Is that order better than as they are, and no worse than with one of them
+ * moved alone?
  */
 static bool
-try_arrival(Search *search, int first, int last, int fewest)
+try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
 	int			n = last - first + 1;
-	int			end = Min(set->nversions, last + 4);
-	int			misfits;
 
 	for (int i = first; i <= last; i++)
 	{
-		if (versions[i].moved || versions[i].imported || is_told_late(&versions[i]))
+		if (unmoved == 0 || versions[i].moved || versions[i].imported || is_told_late(&versions[i]))
 			return false;
 	}
-	misfits = try_range(search, first, end);
-	if (misfits == 0)
-		return false;
 	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
 	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
-	if (try_range(search, first, end) < Min(misfits, fewest + 1))
+	if (try_range(search, first, Min(set->nversions, last + 4)) < Min(unmoved, fewest + 1))
 	{
 		time_by_arrival(set, first, last);
 		return true;
@@ -632,7 +628,7 @@ place_later(Search *search, int index)
 	if (!is_told_late(version))
 		best = find_later(search, index, last, &unmoved, &fewest);
 	if ((fewest >= FSW_MISFIT && fetch_earlier(search, index)) ||
-		(version->has_events && try_arrival(search, index, last, fewest)))
+		(version->has_events && try_arrival(search, index, last, unmoved, fewest)))
 		return true;
 	if (best > index)
 		move_later(set, index, best, unmoved - fewest);

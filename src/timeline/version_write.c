@@ -302,16 +302,17 @@ static void
 tell_seen(const Writing *writing)
 {
 	const FswStretch *stretch = writing->stretch;
-	FswReading	reading = {.state = stretch->state,.evidence = stretch->evidence,.from = Min(stretch->earliest, stretch->from),
-	.until = fsw_after(stretch->latest, FSW_CLOCKS),.later = FSW_NOT_TOLD};
+	FswReading	reading = {
+		.held = {stretch->state, stretch->evidence},
+		.from = Min(stretch->earliest, stretch->from),
+		.until = fsw_after(stretch->latest, FSW_CLOCKS),
+		.later = {.state = FSW_NOT_TOLD}
+	};
 
 	if ((stretch->initial && stretch->evidence >= 0) || stretch->confidence <= FSW_INFERRED)
 		return;
 	if (writing->next != NULL && writing->next->before >= 0)
-	{
-		reading.later = writing->next->before;
-		reading.later_evidence = writing->next->evidence;
-	}
+		reading.later = (FswToldState) {writing->next->before, writing->next->evidence};
 	fsw_seen_tell(writing->flag, writing->timeline, writing->first, &reading);
 }
 

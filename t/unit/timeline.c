@@ -499,6 +499,11 @@ unit_case(const Field *fields, int nfields)
 		try_random(fields[0].data, fields[1].data);
 		return;
 	}
+	if (nfields < 2)
+	{
+		unit_is("", "name, evidence and periods", fields[0].data);
+		return;
+	}
 	timeline = build(fields[1].data, fields[1].len, AS_WRITTEN, &story);
 	fsw_holes_lower(&story->flag, timeline, story->nholes, story->holes);
 	unit_is(story->unread != NULL ? story->unread : story_write(story, timeline), fields[2].data, fields[0].data);
