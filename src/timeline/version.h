@@ -144,12 +144,15 @@ extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
+extern void fsw_version_move(FswVersion *versions, int from, int to);
 
 /* version_never.c */
 extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
 extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);
 extern int	fsw_version_contradictions(const FswVersions *versions, int index);
 extern bool fsw_version_never(const FswVersions *versions, int index, const int *before);
+extern void fsw_version_drop(FswVersions *versions, int index);
+extern void fsw_version_drop_never(FswVersions *versions);
 
 /* version_list.c */
 extern void fsw_sort_states(int *states, int n);

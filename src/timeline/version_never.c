@@ -177,3 +177,39 @@ fsw_version_never(const FswVersions *set, int index, const int *before)
 	pfree(states);
 	return never;
 }
+
+/* Leave a version out: it comes behind all others. */
+void
+fsw_version_drop(FswVersions *set, int index)
+{
+	fsw_version_move(set->versions, index, set->nversions - 1);
+	set->nversions--;
+	set->ndropped++;
+}
+
+/*
+ * Leave out what was never live, unless it is all that tells of the
+ * environment default: then it is the best estimate that there is.
+ */
+void
+fsw_version_drop_never(FswVersions *set)
+{
+	const FswFlag *flag = set->flag;
+	bool		told = set->seed[0] != FSW_NOT_SEEN || (flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER);
+
+	for (int i = 0; i < set->nversions && !told; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		told = !version->never && (version->deleted >= 0 ||
+								   (version->list != NULL && version->list->nlist > 0));
+		for (int j = 0; j < version->nevents && !version->never; j++)
+			told |= flag->evidence[version->events[j]].scope == 0;
+	}
+	for (int i = set->nversions - 1; i >= 0 && told; i--)
+	{
+		if (set->versions[i].never)
+			fsw_version_drop(set, i);
+	}
+}

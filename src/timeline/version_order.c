@@ -60,8 +60,9 @@ try_range(Search *search, int first, int end)
 	return misfits;
 }
 
-static void
-move_version(FswVersion *versions, int from, int to)
+/* Put a version at another place in the order; those between make room. */
+void
+fsw_version_move(FswVersion *versions, int from, int to)
 {
 	FswVersion	version = versions[from];
 
@@ -264,7 +265,7 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 	{
 		int			misfits;
 
-		move_version(set->versions, i, i + 1);
+		fsw_version_move(set->versions, i, i + 1);
 		misfits = try_range(search, first, end);
 		if (misfits < *fewest)
 		{
@@ -272,7 +273,7 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 			best = i + 1;
 		}
 	}
-	move_version(set->versions, last, first);
+	fsw_version_move(set->versions, last, first);
 	return best;
 }
 
@@ -280,7 +281,7 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 static void
 move_later(FswVersions *set, int first, int best, int better)
 {
-	move_version(set->versions, first, best);
+	fsw_version_move(set->versions, first, best);
 	time_later(set, best);
 	/* the other may as well have removed an override, which sends nothing */
 	set->versions[best].unsure = better < FSW_MISFIT;
@@ -416,7 +417,7 @@ try_earlier(Search *search, int index)
 	{
 		int			misfits;
 
-		move_version(versions, i, i - 1);
+		fsw_version_move(versions, i, i - 1);
 		misfits = try_range(search, first, end);
 		if (missing)
 			misfits -= try_range(search, first, i) - try_range(search, first, i - 1);
@@ -426,7 +427,7 @@ try_earlier(Search *search, int index)
 			best = i - 1;
 		}
 	}
-	move_version(versions, first, best);
+	fsw_version_move(versions, first, best);
 	if (best < index && versions[best].has_events)
 		time_earlier(set, best);
 	else if (best < index)
@@ -456,7 +457,7 @@ try_exchange(Search *search, int index)
 		(next->scheduled ? next->time : next->live) > fsw_after(version->latest, FSW_CLOCKS))
 		return false;
 	unmoved = try_range(search, index, end);
-	move_version(set->versions, index, index + 1);
+	fsw_version_move(set->versions, index, index + 1);
 	if (try_range(search, index, index + 2) < FSW_MISFIT && try_range(search, index, end) < unmoved)
 	{
 		next = version;
@@ -469,7 +470,7 @@ try_exchange(Search *search, int index)
 		time_later(set, index + 1);
 		return true;
 	}
-	move_version(set->versions, index, index + 1);
+	fsw_version_move(set->versions, index, index + 1);
 	return false;
 }
 
@@ -509,42 +510,6 @@ is_first_contradicted(const FswVersions *set, int index, const int *before)
 
 	return version->has_events && version->scheduled && !version->moved && before[0] == FSW_NOT_SEEN &&
 		fsw_version_contradictions(set, index) > 0;
-}
-
-/* Leave a version out: it comes behind all others. */
-static void
-drop_version(FswVersions *set, int index)
-{
-	move_version(set->versions, index, set->nversions - 1);
-	set->nversions--;
-	set->ndropped++;
-}
-
-/*
- * Leave out what was never live, unless it is all that tells of the
- * environment default: then it is the best estimate that there is.
- */
-static void
-drop_never(FswVersions *set)
-{
-	const FswFlag *flag = set->flag;
-	bool		told = set->seed[0] != FSW_NOT_SEEN || (flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER);
-
-	for (int i = 0; i < set->nversions && !told; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-
-		FSW_INTERRUPT();
-		told = !version->never && (version->deleted >= 0 ||
-								   (version->list != NULL && version->list->nlist > 0));
-		for (int j = 0; j < version->nevents && !version->never; j++)
-			told |= flag->evidence[version->events[j]].scope == 0;
-	}
-	for (int i = set->nversions - 1; i >= 0 && told; i--)
-	{
-		if (set->versions[i].never)
-			drop_version(set, i);
-	}
 }
 
 /* Where many go live at one instant, none is before those that it follows. */
@@ -594,13 +559,13 @@ fetch_earlier(Search *search, int index)
 
 		if (!late->has_events || !late->scheduled || late->moved || late->time >= set->versions[index].live)
 			continue;
-		move_version(set->versions, i, index);
+		fsw_version_move(set->versions, i, index);
 		if (try_range(search, index, Min(set->nversions, i + 4)) < FSW_MISFIT)
 		{
 			time_earlier(set, index);
 			return true;
 		}
-		move_version(set->versions, index, i);
+		fsw_version_move(set->versions, index, i);
 	}
 	return false;
 }
@@ -668,7 +633,7 @@ fsw_version_order(FswVersions *set)
 {
 	Search		search = {.set = set,.nscopes = set->flag->nscopes};
 
-	drop_never(set);
+	fsw_version_drop_never(set);
 	search.current = palloc_array(int, (size_t) (BACK + 1) * search.nscopes);
 	search.trial = palloc_array(int, search.nscopes);
 	search.kept = palloc_array(FswVersion, FSW_VERSION_REACH + 1);
@@ -683,7 +648,7 @@ fsw_version_order(FswVersions *set)
 	{
 		FSW_INTERRUPT();
 		if (fsw_version_never(set, i, states_before(&search, i)) && !try_exchange(&search, i) && !try_scheduled(&search, i))
-			drop_version(set, i);
+			fsw_version_drop(set, i);
 		else if (is_first_contradicted(set, i, states_before(&search, i)) && try_exchange(&search, i))
 			continue;
 		else
