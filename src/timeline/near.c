@@ -190,8 +190,8 @@ has_default(const FswFlag *flag, const FswVersion *version)
 /*
  * How many of the versions behind one in a chain have a say in whether it was
  * live.  One that fits with what was held before is, and a list tells anew what
- * the environment default is; but an override, which it does not name, may be
- * denied by several.
+ * the environment default is, unless the next one alone follows it; but an
+ * override, which it does not name, may be denied by several.
  */
 static int
 count_witnesses(const FswFlag *flag, const FswVersions *set, const Chain *chain, int index)
@@ -200,7 +200,7 @@ count_witnesses(const FswFlag *flag, const FswVersions *set, const Chain *chain,
 
 	if (index > chain->anchor)
 		return is_beyond_doubt(flag, set, chain->anchor, index) ? 0 : FSW_WITNESSES;
-	return version->nevents > has_default(flag, version) ? FSW_WITNESSES : 1;
+	return version->nevents > has_default(flag, version) ? FSW_WITNESSES : 2;
 }
 
 /* Up to when what the chain tells holds: no version that is not in it can be put before that. */

@@ -150,8 +150,8 @@ extern void fsw_version_move(FswVersion *versions, int from, int to);
 extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
 extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);
 extern int	fsw_version_contradictions(const FswVersions *versions, int index);
-extern bool fsw_version_never(const FswVersions *versions, int index, const int *before);
-extern void fsw_version_drop(FswVersions *versions, int index);
+extern int	fsw_version_never(const FswVersions *versions, int index, const int *before);
+extern void fsw_version_drop(FswVersions *versions, int index, int n);
 extern void fsw_version_drop_never(FswVersions *versions);
 
 /* version_list.c */

@@ -150,41 +150,81 @@ fsw_version_contradictions(const FswVersions *set, int index)
 	return n;
 }
 
-/*
- * Was it announced and never live?  Then what comes after it does not know it.
- * That its own previous state does not fit is not enough: a version before it
- * can have been lost.  Only scopes of which it tells count: that a list shows
- * other overrides than were thought to be live says nothing of this version.
- * Before is what was held when it was published.
- */
-bool
-fsw_version_never(const FswVersions *set, int index, const int *before)
+/* Does a version say, by an event at least, that it follows another one, and by none that it does not? */
+static bool
+follows_alone(const FswVersions *set, int index, const FswVersion *before)
 {
-	int		   *states;
-	int			after;
-	bool		never;
+	const FswVersion *version = &set->versions[index];
+	bool		follows = false;
 
-	if (set->versions[index].nevents == 0 || set->versions[index].imported)
-		return false;
-	after = fsw_version_contradictions(set, index);
-	if (after == 0)
-		return false;
-	states = palloc_array(int, set->flag->nscopes);
-	begin_told(set, index, before, states);
-	never = count_contradictions(set, states, index, index + 1) > 0;
-	begin_told(set, index, before, states);
-	never = never && count_contradictions(set, states, index + 1, Min(set->nversions, index + 1 + FSW_WITNESSES)) < after;
-	pfree(states);
-	return never;
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &set->flag->evidence[version->events[i]];
+
+		for (int j = 0; j < before->nevents; j++)
+		{
+			const FswEvidence *other = &set->flag->evidence[before->events[j]];
+
+			FSW_INTERRUPT();
+			if (other->scope != event->scope)
+				continue;
+			if (event->before < 0 || event->before != other->state)
+				return false;
+			follows = true;
+		}
+	}
+	return follows && !version->imported;
 }
 
-/* Leave a version out: it comes behind all others. */
-void
-fsw_version_drop(FswVersions *set, int index)
+/*
+ * How many versions, from one on, were announced and never live?  Then what comes
+ * after them does not know them; but the second may follow the first, where both
+ * were given an instant of effect in the past.  That the first one's own previous
+ * state does not fit is not enough: a version before it can have been lost.  Only
+ * scopes of which it tells count: that a list shows other overrides than were
+ * thought to be live says nothing of this version.  Before is what was held when it
+ * was published.
+ */
+int
+fsw_version_never(const FswVersions *set, int index, const int *before)
 {
-	fsw_version_move(set->versions, index, set->nversions - 1);
-	set->nversions--;
-	set->ndropped++;
+	int			end = Min(set->nversions, index + 1 + FSW_WITNESSES);
+	int		   *states;
+	int			after;
+	int			n = 0;
+
+	if (set->versions[index].nevents == 0 || set->versions[index].imported)
+		return 0;
+	after = fsw_version_contradictions(set, index);
+	if (after == 0)
+		return 0;
+	states = palloc_array(int, set->flag->nscopes);
+	begin_told(set, index, before, states);
+	if (count_contradictions(set, states, index, index + 1) > 0)
+	{
+		begin_told(set, index, before, states);
+		if (count_contradictions(set, states, index + 1, end) < after)
+			n = 1;
+		else if (index + 2 < end && follows_alone(set, index + 1, &set->versions[index]))
+		{
+			begin_told(set, index, before, states);
+			n = count_contradictions(set, states, index + 2, end) == 0 ? 2 : 0;
+		}
+	}
+	pfree(states);
+	return n;
+}
+
+/* Leave versions out: they come behind all others. */
+void
+fsw_version_drop(FswVersions *set, int index, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		fsw_version_move(set->versions, index, set->nversions - 1);
+		set->nversions--;
+		set->ndropped++;
+	}
 }
 
 /*
@@ -210,6 +250,6 @@ fsw_version_drop_never(FswVersions *set)
 	for (int i = set->nversions - 1; i >= 0 && told; i--)
 	{
 		if (set->versions[i].never)
-			fsw_version_drop(set, i);
+			fsw_version_drop(set, i, 1);
 	}
 }

@@ -600,6 +600,25 @@ place_later(Search *search, int index)
 	return best > index;
 }
 
+/*
+ * So many versions seem never to have been live, as what comes after them contradicts
+ * them.  But would the next one be such, if this was live?  Then that one was not.
+ */
+static void
+drop_never(Search *search, int index, int n)
+{
+	FswVersions *set = search->set;
+	int			next = 0;
+
+	step_over(search, index);
+	if (index + 1 < set->nversions)
+		next = fsw_version_never(set, index + 1, states_before(search, index + 1));
+	if (next > 0)
+		fsw_version_drop(set, index + 1, next);
+	else
+		fsw_version_drop(set, index, n);
+}
+
 /* Try other places for a version.  Returns the first that has to be tried anew. */
 static int
 place_version(Search *search, int index)
@@ -646,9 +665,11 @@ fsw_version_order(FswVersions *set)
 	memcpy(search.current, set->seed, search.nscopes * sizeof(int));
 	for (int i = 0; i < set->nversions;)
 	{
+		int			never = fsw_version_never(set, i, states_before(&search, i));
+
 		FSW_INTERRUPT();
-		if (fsw_version_never(set, i, states_before(&search, i)) && !try_exchange(&search, i) && !try_scheduled(&search, i))
-			fsw_version_drop(set, i);
+		if (never > 0 && !try_exchange(&search, i) && !try_scheduled(&search, i))
+			drop_never(&search, i, never);
 		else if (is_first_contradicted(set, i, states_before(&search, i)) && try_exchange(&search, i))
 			continue;
 		else
