@@ -36,6 +36,7 @@ def judged(truth, claim, since=0):
     row = claim and {'enabled': claim[0], 'value': claim[1], 'variants': dict(claim[2])}
     judge.mine = {SCOPE: [{**(row or {'enabled': None}), 'begin': since, 'finish': 1 << 62}]}
     judge.starts = {SCOPE: [since]}
+    judge.sim = collections.namedtuple('Sim', 'versions')({})
     return judge, row
 
 def blamed(truth, claim, at, since=0):
@@ -97,7 +98,9 @@ def taken_for_live(states, announced):
     version = Version('uuid', states, 5, 10, collections.namedtuple('Act', 'n')(9))
     version.announced = {scope: collections.namedtuple('State', 'shown')(lambda: (True, json.dumps('y'), (), None)) for scope in announced}
     judge.sim = collections.namedtuple('Sim', 'versions')({(1, 1): [version]})
-    return 'told' if judge.never_live((1, 1, 7, None), 15, row) else 'silent'
+    scope = (1, 1, 7, None)
+    judge.mine[scope], judge.starts[scope] = judge.mine[SCOPE], judge.starts[SCOPE]
+    return '%s %s' % ('told' if judge.never_live(scope, 15, row) else 'silent', judge.blame_answer([scope], [], 15)[0])
 
 print('announced', taken_for_live({}, [(7, None)]))
 print('not announced', taken_for_live({}, [(8, None)]))
@@ -120,7 +123,7 @@ is($got{'read later'}, 'told told told', 'one that a later reading shows');
 is($got{'not seen yet'}, 'told 1 2', 'a name that no entry and nothing that came by then tells can mean the other one');
 is($got{seen}, 'told 1', 'unless it was seen');
 is($got{entry}, 'told 1', 'or its entry tells when it was taken');
-is($got{announced}, 'told', 'a version that was announced and never live, of which a segment was deleted since');
-is($got{'not announced'}, 'silent', 'which says nothing of another segment');
+is($got{announced}, 'told announced', 'a version that was announced and never live, of which a segment was deleted since');
+is($got{'not announced'}, 'silent told', 'which says nothing of another segment');
 
 done_testing();

@@ -449,6 +449,8 @@ class Judge:
     def blame_answer(self, blamed, live, at):
         """The same of an answer about several scopes: what was missed of those that are wrong, or what is true of those that live."""
         claims = {s: self.claim_at(s, at) for s in blamed}
+        if claims and all(claim is not None and self.never_live(s, at, claim) for s, claim in claims.items()):
+            return 'announced', None
         found = [self.blame(s, at, claim if claim and claim['enabled'] is not None else None, self.true_at(s, at)[1])
                  for s, claim in claims.items()] or [(self.told[n], n) for s in live for n in [self.true_at(s, at)[1]] if n is not None]
         return min(found, key=lambda pair: (pair[0] != 'told', pair[1] or 0), default=('told', None))
