@@ -144,6 +144,18 @@ is_live_later(const FswVersions *set, int index)
 	return fsw_apart(version->latest, version->entry_arrived) > LATE || count_later(set, index) != 1;
 }
 
+/* When was a version published at the earliest, wherever it stands? */
+static int64
+published_from(const FswVersions *set, const FswVersion *version)
+{
+	FswVersion	alone = *version;
+
+	if (version->has_events || version->deleted >= 0)
+		return version->time;
+	fsw_version_time(set->flag, &alone);
+	return alone.earliest;
+}
+
 /*
  * A version got its place by what chains, which says nothing of those that
  * tell of other scopes: it may have been live before them.  So may one that
@@ -153,17 +165,16 @@ static void
 begin_where_chained(FswVersions *set, int index)
 {
 	FswVersion *version = &set->versions[index];
+	int64		from = published_from(set, version);
 	int			before = index - 1;
 
-	if (!version->has_events)
-		return;
-	while (before >= 0 && before > index - BACK && set->versions[before].live > version->time &&
+	while (before >= 0 && before > index - BACK && set->versions[before].live > from &&
 		   !share_scope(set->flag, version, &set->versions[before]))
 		before--;
-	if (before >= 0 && set->versions[before].live > version->time && is_live_later(set, index))
+	if (before >= 0 && set->versions[before].live > from && is_live_later(set, index))
 		version->earliest = Min(version->earliest, set->versions[before].live);
 	else
-		version->earliest = Min(version->earliest, version->time);
+		version->earliest = Min(version->earliest, from);
 }
 
 /* Versions in the order of their arrival went live when, within what is known? */
@@ -368,7 +379,7 @@ time_earlier(FswVersions *set, int index)
 }
 
 /*
- * Is by their entries known that a version was published after another?  Where
+ * Is by their entries known that a version was live after another?  Where
  * that was told of at once the queue did not stand still, so what was published
  * before it has its entry soon as well.
  */
@@ -379,6 +390,7 @@ is_later(const FswVersion *version, const FswVersion *before)
 		fsw_apart(before->shown, before->time) <= AT_ONCE;
 
 	return version->entry != FSW_NEVER && before->entry != FSW_NEVER &&
+		(version->has_events || !before->scheduled || before->live <= version->entry) &&
 		fsw_apart(version->entry, before->entry) > (at_once ? AT_ONCE : IN_ORDER);
 }
 
