@@ -162,6 +162,22 @@ assign_drafts(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvide
 	}
 }
 
+/* Where another entry is left without a draft soon before or after its own, a draft may as well be of that one. */
+static void
+doubt_assigned(FswEvidence **entries, int nentries, FswEvidence **assigned)
+{
+	for (int i = 0; i < nentries; i++)
+	{
+		for (int j = 0; j < nentries && assigned[i] == NULL; j++)
+		{
+			FSW_INTERRUPT();
+			if (can_be_of(assigned[j], entries[i]) &&
+				Abs(fsw_apart(entries[i]->at, entries[j]->at)) <= FSW_LATE_ALONE)
+				assigned[j]->guessed = true;
+		}
+	}
+}
+
 /* A draft, and what says the same again, took effect at an instant. */
 static void
 place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
@@ -259,6 +275,7 @@ fsw_requests_place(FswFlag *flag)
 		FswEvidence **assigned = palloc_array(FswEvidence *, nentries + 1);
 
 		assign_drafts(flag, entries, nentries, drafts, ndrafts, assigned);
+		doubt_assigned(entries, nentries, assigned);
 		for (int i = 0; i < nentries; i++)
 		{
 			if (assigned[i] != NULL)
