@@ -18,13 +18,14 @@ SELECT id * 100 + late, jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'd
         ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT', 'environment', NULL) END)
 FROM generate_series(1, 12) AS id, unnest(ARRAY[1, 40]) AS late
 WHERE id <> 6 AND (late = 1 OR id = 7);
+CREATE TABLE pg_temp.state AS SELECT '{"enabled": true, "feature_state_value": 1, "multivariate_feature_state_values": [], "identity": null,
+    "identity_identifier": null, "feature_segment": null, "environment": {"id": 1, "name": "env"}, "feature": {"id": 1, "name": "flag",
+    "type": "STANDARD", "default_enabled": true, "initial_value": null, "created_date": "2026-01-01T00:00:00.000000Z",
+    "description": null, "project": {"id": 7, "name": "Twice"}}}'::jsonb AS state;
 INSERT INTO pg_temp.arrival
 SELECT 301.1, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
     'timestamp', pg_temp.stamp(300), 'new_state', state, 'previous_state', state || '{"feature_state_value": 0}'))
-FROM (SELECT '{"enabled": true, "feature_state_value": 1, "multivariate_feature_state_values": [], "identity": null,
-    "identity_identifier": null, "feature_segment": null, "environment": {"id": 1, "name": "env"}, "feature": {"id": 1, "name": "flag",
-    "type": "STANDARD", "default_enabled": true, "initial_value": null, "created_date": "2026-01-01T00:00:00.000000Z",
-    "description": null, "project": {"id": 7, "name": "Twice"}}}'::jsonb AS state) AS s;
+FROM pg_temp.state;
 INSERT INTO flagsmith.inbox (webhook, body, received_at)
 SELECT 'twice forward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived;
 INSERT INTO flagsmith.inbox (webhook, body, received_at)
@@ -32,4 +33,27 @@ SELECT 'twice backward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FRO
 -- Both the same: nothing was later than usual.
 SELECT source, first_audit_id, last_audit_id, earliest, latest FROM flagsmith.missing_audit_entry WHERE source LIKE 'twice %' ORDER BY 1 DESC;
 SELECT source, period, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'twice %' ORDER BY 1 DESC, 2;
+
+-- So is by how much the receiver's clock was behind: an entry came 0.29 s before its time, and again, and an event 0.27 s before its own.
+SELECT count(flagsmith.add_webhook(name, source => name, scope => 'organisation', allow_unsigned => true, max_spool_age => NULL))
+FROM unnest(ARRAY['behind forward', 'behind backward']) AS name;
+TRUNCATE pg_temp.arrival;
+INSERT INTO pg_temp.arrival
+SELECT 0.03 + late, jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data',
+    jsonb_build_object('id', 14, 'created_date', pg_temp.stamp(0.03), 'author', NULL, 'is_system_event', false, 'environment', NULL,
+        'related_object_id', 1, 'related_object_uuid', NULL, 'log', 'Multivariate option added to feature ''flag''.',
+        'related_object_type', 'FEATURE', 'project', jsonb_build_object('id', 7, 'name', 'Twice', 'organisation', 1)))
+FROM unnest(ARRAY[-0.29, 11]) AS late;
+INSERT INTO pg_temp.arrival
+SELECT 99.73, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+    'timestamp', pg_temp.stamp(100), 'previous_state', state || jsonb_build_object('multivariate_feature_state_values', jsonb_build_array(a)),
+    'new_state', state || jsonb_build_object('enabled', false, 'multivariate_feature_state_values', jsonb_build_array(a, b))))
+FROM pg_temp.state,
+    (SELECT '{"id": 1, "percentage_allocation": 10.0, "multivariate_feature_option": {"id": 1, "value": "a"}}'::jsonb AS a,
+        '{"id": 2, "percentage_allocation": 20.0, "multivariate_feature_option": {"id": 2, "value": "b"}}'::jsonb AS b) AS o;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'behind forward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'behind backward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived DESC;
+SELECT source, period, enabled, variants, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'behind %' ORDER BY 1 DESC, 2;
 ROLLBACK;

@@ -225,7 +225,6 @@ read_version(FswHistoryReading *reading, FswScan *scan, int64 at, int64 arrived)
 	FswEvidence *piece;
 
 	/* how late it came says whether the version was scheduled */
-	arrived = fsw_first_arrival(reading->reader, delivery, arrived);
 	if (arrived > fsw_after(at, LAST_TRY) && is_fetched(reading, &entry))
 		arrived = fsw_after(at, LAST_TRY);
 	piece = fsw_read_evidence(reading, FSW_EV_VERSION, 0, at, arrived);
@@ -292,13 +291,16 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 	const FswShownScope *shown = reading->history->shown_scopes;
 	bool		project_level = fsw_scan_is_null(scan, EFFECT_environment_id);
 	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
-	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
+	int64		arrived;
 	int64		delivery = fsw_scan_int64(scan, EFFECT_delivery, 0);
 	int64		scope_hash;
 	FswEvidenceKind what;
 	int			row;
 
-	if (!fsw_entry_is_of(scan, reading->flag_facts) || fsw_is_read_already(reading, scan))
+	if (!fsw_entry_is_of(scan, reading->flag_facts))
+		return;
+	arrived = fsw_entry_arrival(reading->reader, scan);
+	if (fsw_is_read_already(reading, scan, arrived))
 		return;
 	if (fsw_scan_is(scan, EFFECT_kind, "version"))
 	{

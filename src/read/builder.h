@@ -182,7 +182,7 @@ extern void fsw_read_identifiers(FswHistoryReading *reading);
 extern int	fsw_find_imported_identity(FswHistoryReading *reading, int64 **hashes);
 
 /* same.c */
-extern bool fsw_is_read_already(FswHistoryReading *reading, FswScan *scan);
+extern bool fsw_is_read_already(FswHistoryReading *reading, FswScan *scan, int64 arrived);
 
 /* seen.c */
 extern int	fsw_see_variants(FswFlag *flag, int64 from, int64 to, const FswSeen **seen);

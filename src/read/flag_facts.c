@@ -69,6 +69,16 @@ fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
 	return fsw_first_arrivals(reader, delivery, received_at, NULL, &understood);
 }
 
+/* When an entry came first.  What came at once did not come before. */
+int64
+fsw_entry_arrival(FswReader *reader, FswScan *scan)
+{
+	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
+
+	return fsw_apart(arrived, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) <= FSW_CLOCKS ? arrived :
+		fsw_first_arrival(reader, fsw_scan_int64(scan, EFFECT_delivery, 0), arrived);
+}
+
 /* The first columns of the indexes of flag_change: which flag. */
 void
 fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts)
@@ -268,7 +278,7 @@ add_update(FswReader *reader, LifeReading *reading, FswScan *scan)
 	FswFlagFacts *flag_facts = reading->flag_facts;
 	FswUpdate	update = {
 		.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0),
-		.arrived = fsw_scan_int64(scan, EFFECT_received_at, 0),
+		.arrived = fsw_entry_arrival(reader, scan),
 		.variants = fsw_scan_is(scan, EFFECT_kind, "variant"),
 		.entry = fsw_entry_of(scan)
 	};

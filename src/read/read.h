@@ -361,6 +361,7 @@ extern bool fsw_is_known(FswScan *scan, int column, const FswEnvironment *enviro
 extern int64 fsw_first_arrivals(FswReader *reader, int64 delivery, int64 received_at,
 								const char *event_type, int64 *understood);
 extern int64 fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at);
+extern int64 fsw_entry_arrival(FswReader *reader, FswScan *scan);
 extern void fsw_scan_flag(FswScan *scan, const FswFlagFacts *flag_facts);
 extern FswScan *fsw_scan_entries(FswReader *reader, const FswFlagFacts *flag_facts, int64 name,
 								 bool of_project);

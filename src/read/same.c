@@ -45,11 +45,10 @@ fsw_is_same_entry(FswReader *reader, FswEntry a, FswEntry b)
  * one time come one after the other, so that only the last ones are looked at.
  */
 bool
-fsw_is_read_already(FswHistoryReading *reading, FswScan *scan)
+fsw_is_read_already(FswHistoryReading *reading, FswScan *scan, int64 arrived)
 {
 	FswFlag    *flag = &reading->history->flag;
 	int64		at = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
-	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
 	FswEffectRead effect = {.row = fsw_entry_of(scan),.split = fsw_scan_int32(scan, EFFECT_split),.at = at,.arrived = arrived,
 		.first = flag->nevidence
 	};
