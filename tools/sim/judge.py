@@ -99,7 +99,14 @@ class Judge:
         return None, None
 
     def dead_told(self, reason, by):
-        """Only all entries of an environment's deletion tell it from that of some of its flags."""
+        """
+        Only all entries of an environment's deletion tell it from that of some of its flags; and when it was made its own entry
+        tells, or a flag that nothing was before.
+        """
+        if by is not None and reason == 'environment not made yet':
+            return any(by in d.tells and (d.data['log'].startswith('New Environment created: ') if d.event == 'AUDIT_LOG_CREATED' else
+                                          d.event == 'FLAG_UPDATED' and d.data.get('previous_state') is None)
+                       for d in self.history.received.values())
         if by is None or reason != 'environment deleted':
             return by is None or self.told[by] == 'told'
         return self.told[by] == 'told' and not any(d.lost for d in self.sim.sent if by in d.tells)
