@@ -81,4 +81,16 @@ BEGIN;
 CALL pg_temp.ended('{4, 6, 3, 2, 1, 7}');
 SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 7) ORDER BY 1;
 ROLLBACK;
+
+-- A deletion that one environment tells is that of the feature, of which the others tell nothing; and not of the one with that id elsewhere.
+SELECT flagsmith.add_webhook('other', source => 'other', allow_unsigned => true, max_spool_age => NULL) IS NOT NULL AS registered;
+CALL pg_temp.event('08:00:00', 8, 'gone', '07:30:00', 'one');
+CALL pg_temp.event('08:00:00', 8, 'gone', '07:30:00', 'two', environment => 2);
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'other', d.body, d.received_at FROM flagsmith.delivery d JOIN flagsmith.flag_change c ON c.delivery = d.id
+WHERE c.feature = 'gone' AND c.source = 'elsewhere' ORDER BY d.id;
+CALL pg_temp.event('08:30:00', 8, 'gone', '07:30:00', 'one', deleted => true);
+SELECT source, environment_id, to_char(lower(period), 'HH24:MI:SS') AS "from", value, confidence, cause FROM flagsmith.flag_timeline WHERE feature_id = 8 AND source IN ('elsewhere', 'other') ORDER BY 1, 2, 3;
+SELECT source, environment_id, value FROM flagsmith.current_state WHERE feature_id = 8 AND source IN ('elsewhere', 'other') ORDER BY 1, 2;
+SELECT flagsmith.disable_webhook('other');
 SELECT flagsmith.disable_webhook('elsewhere');

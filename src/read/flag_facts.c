@@ -421,20 +421,28 @@ fsw_flag_facts_is_copy(FswReader *reader, const FswFlagFacts *flag_facts, int64 
 		(created == FSW_NEVER || created < flag_facts->environment->created_at);
 }
 
-/* The announcements of the feature's deletion. */
+/*
+ * The announcements of the feature's deletion, which each environment sends: the
+ * first to arrive of those of this one, and of the first environments that have any.
+ */
 static void
-read_announcements(FswReader *reader, FswFlagFacts *flag_facts)
+read_announcements(FswReader *reader, FswFlagFacts *flag_facts, bool own)
 {
+	const FswEnvironment *environment = flag_facts->environment;
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_DELETED);
 
-	fsw_scan_flag(scan, flag_facts);
+	if (own)
+		fsw_scan_flag(scan, flag_facts);
+	else
+		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.id));
 	fsw_scan_begin(scan, ForwardScanDirection);
 	for (int n = 0; n < FSW_WINDOW && fsw_scan_next(scan);)
 	{
-		if (!fsw_is_known(scan, FLAG_stored_at, flag_facts->environment))
+		CHECK_FOR_INTERRUPTS();
+		if (!fsw_is_known(scan, FLAG_stored_at, environment) || !fsw_scan_same_text(scan, FLAG_source, environment->source))
 			continue;
 		n++;
-		flag_facts->deleted = true;
+		flag_facts->deleted |= own;
 		flag_facts->deleted_at = Min(flag_facts->deleted_at,
 									 fsw_first_arrival(reader, fsw_scan_int64(scan, FLAG_delivery, 0),
 													   fsw_scan_int64(scan, FLAG_received_at, 0)));
@@ -454,7 +462,9 @@ fsw_flag_facts_read(FswReader *reader, FswEnvironment *environment, const FswFea
 
 	/* without an audit entry, a deletion is known by its announcement */
 	if (!fsw_index_is_empty(reader, FSW_INDEX_DELETED))
-		read_announcements(reader, flag_facts);
+		read_announcements(reader, flag_facts, false);
+	if (flag_facts->deleted_at != FSW_FOREVER)
+		read_announcements(reader, flag_facts, true);
 	fsw_flag_webhooks_read(reader, flag_facts);
 	flag_facts->versioned = fsw_flag_has_own_webhook(reader, flag_facts);
 	if (environment->has_project)
