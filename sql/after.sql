@@ -4,16 +4,16 @@ SET TimeZone = 'UTC';
 CREATE TEMPORARY TABLE told (id int GENERATED ALWAYS AS IDENTITY, arrived numeric, body text);
 CREATE FUNCTION pg_temp.stamp(at numeric) RETURNS text LANGUAGE sql AS $$
     SELECT to_char(timestamptz '2026-11-01 12:00Z' + at * interval '1 second', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
-CREATE PROCEDURE pg_temp.entry(at numeric, log text, type text, object int, environment boolean DEFAULT true) LANGUAGE sql AS $$
+CREATE PROCEDURE pg_temp.entry(at numeric, log text, type text, object int, environment boolean DEFAULT true, who text DEFAULT 'ada@example.com') LANGUAGE sql AS $$
     INSERT INTO told (arrived, body) SELECT at + 3, jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object(
         'id', 100 + (SELECT count(*) FROM told), 'created_date', pg_temp.stamp(at), 'log', log,
-        'author', '{"id": 1, "email": "ada@example.com", "first_name": "", "last_name": ""}'::jsonb,
+        'author', jsonb_build_object('id', 1, 'email', who, 'first_name', '', 'last_name', ''),
         'environment', CASE WHEN environment THEN '{"id": 71, "name": "Staging"}'::jsonb END, 'project', '{"id": 7, "name": "Shop"}'::jsonb,
         'related_object_id', object, 'related_object_type', type, 'is_system_event', false))::text $$;
 CREATE PROCEDURE pg_temp.made(at numeric, feature text) LANGUAGE sql AS $$
     CALL pg_temp.entry(at, 'New Flag / Remote Config created: ' || feature, 'FEATURE', 700 + length(feature), false) $$;
-CREATE PROCEDURE pg_temp.option(at numeric, feature text) LANGUAGE sql AS $$
-    CALL pg_temp.entry(at, format('Multivariate option added to feature ''%s''.', feature), 'FEATURE', 700 + length(feature), false) $$;
+CREATE PROCEDURE pg_temp.option(at numeric, feature text, who text DEFAULT 'ada@example.com') LANGUAGE sql AS $$
+    CALL pg_temp.entry(at, format('Multivariate option added to feature ''%s''.', feature), 'FEATURE', 700 + length(feature), false, who) $$;
 CREATE PROCEDURE pg_temp.state(at numeric, feature text) LANGUAGE sql AS $$
     CALL pg_temp.entry(at, 'Flag state updated for feature: ' || feature, 'FEATURE_STATE', 1) $$;
 CREATE PROCEDURE pg_temp.value(at numeric, feature text) LANGUAGE sql AS $$
@@ -47,6 +47,10 @@ CALL pg_temp.event(20, 24, 'new', true, 'a', 1);
 CALL pg_temp.entry(20, 'New Flag / Remote Config created: newer', 'FEATURE_STATE', 1);
 CALL pg_temp.option(23, 'newer');
 CALL pg_temp.event(20, 24, 'newer', true, 'a', 1);
+-- Nor is one that another adds at once.
+CALL pg_temp.entry(20, 'New Flag / Remote Config created: newest', 'FEATURE_STATE', 1);
+CALL pg_temp.option(20.7, 'newest', 'bob@example.com');
+CALL pg_temp.event(20, 24, 'newest', true, 'a', 1);
 -- Another save came between, and is what both events show.
 CALL pg_temp.state(10, 'between');
 CALL pg_temp.value(10.970, 'between');
@@ -84,7 +88,7 @@ BEGIN
 END $$;
 
 SELECT feature, extract(epoch FROM at - '2026-11-01 12:00Z')::numeric(6, 3) AS at, enabled, value, variants, enabled_before, value_before
-FROM flagsmith.history WHERE source = 'after 0' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z' AND (action = 'updated' OR feature IN ('new', 'newer') AND environment IS NOT NULL) ORDER BY feature_id, at;
+FROM flagsmith.history WHERE source = 'after 0' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z' AND (action = 'updated' OR feature IN ('new', 'newer', 'newest') AND environment IS NOT NULL) ORDER BY feature_id, at;
 
 -- Of environment webhooks alone, which send no entries, the timeline knows when the draft took effect.
 SELECT feature, extract(epoch FROM at - '2026-11-01 12:00Z')::numeric(6, 3) AS at, enabled, value, variants, enabled_before, value_before

@@ -139,9 +139,22 @@ may_show_next(FswReader *reader, const FswPieceEvent *event, int64 from, int64 t
 	return about != FSW_ABOUT_OTHER && (next == NULL || !is_other_part(reader, event, next, about));
 }
 
-/* Does an entry tell of an option of the feature that was added or removed in a time? */
+/* Was an option added with the feature, whose line is given: soon behind it, and by whoever made it? */
 static bool
-is_option_told(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
+is_made_with(FswReader *reader, const FswLine *making, FswEntry row, int64 from)
+{
+	const FswPieceEntry *entry = fsw_piece_entry(reader, row);
+
+	return entry != NULL && entry->at < fsw_after(from, FSW_MAKING_TOLD) && fsw_entry_has_action(reader, &row, "created") &&
+		(making->nentries == 0 || fsw_same_or_null(entry->author, making->entries[0]->author));
+}
+
+/*
+ * Does an entry tell of an option of the feature that was added or removed in a
+ * time, and not with the feature, of the line of whose making this is asked?
+ */
+static bool
+is_option_told(FswReader *reader, const FswPieceEvent *event, const FswLine *making, int64 from, int64 to)
 {
 	FswSearch	search = fsw_search_effects(event->source, event->feature_hash, false, 0, false, 0);
 	FswScan    *scan = fsw_search_begin(reader, &search, from, to, ForwardScanDirection);
@@ -152,7 +165,8 @@ is_option_told(FswReader *reader, const FswPieceEvent *event, int64 from, int64 
 
 		CHECK_FOR_INTERRUPTS();
 		if (effect.about == FSW_ABOUT_VARIANT &&
-			!(effect.has_feature_id && event->has_feature && effect.feature_id != event->feature_id))
+			!(effect.has_feature_id && event->has_feature && effect.feature_id != event->feature_id) &&
+			!(making != NULL && is_made_with(reader, making, fsw_entry_of(scan), from)))
 			return true;
 	}
 	return false;
@@ -160,7 +174,7 @@ is_option_told(FswReader *reader, const FswPieceEvent *event, int64 from, int64 
 
 /* The same, but most features have no options at all: which of them is remembered. */
 static bool
-may_have_options(FswKept *kept, const FswPieceEvent *event, int64 from, int64 to)
+may_have_options(FswKept *kept, const FswPieceEvent *event, const FswLine *making, int64 from, int64 to)
 {
 	uint64		key = hash_combine64((uint64) event->feature_hash ^ (uint64) event->feature_id,
 									 (uint64) DatumGetInt64(fsw_text_hash(event->source)));
@@ -168,8 +182,8 @@ may_have_options(FswKept *kept, const FswPieceEvent *event, int64 from, int64 to
 
 	if (key != 0 && *place == key)
 		return false;
-	if (is_option_told(kept->reader, event, FSW_NEVER, FSW_FOREVER))
-		return is_option_told(kept->reader, event, from, to);
+	if (is_option_told(kept->reader, event, NULL, FSW_NEVER, FSW_FOREVER))
+		return is_option_told(kept->reader, event, making, from, to);
 	*place = key;
 	return false;
 }
@@ -201,10 +215,7 @@ doubt_of(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of
 		if (line->nentries == 0 && event_in(reader, event, from, to) != NULL)
 			return FSW_AFTER_PERHAPS;
 	}
-	/* the options that it is made with are saved behind it */
-	if (of_making)
-		from = fsw_after(end, FSW_MAKING_TOLD);
-	return may_have_options(kept, event, from, to) ? FSW_AFTER_VARIANTS : FSW_AFTER_SURE;
+	return may_have_options(kept, event, of_making ? line : NULL, from, to) ? FSW_AFTER_VARIANTS : FSW_AFTER_SURE;
 }
 
 /* A value in the memory of the caller. */
