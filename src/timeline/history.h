@@ -56,7 +56,7 @@ typedef enum FswExplains
 #define FSW_VERSION_EARLY	INT64CONST(300000)
 #define FSW_VERSION_USUAL	INT64CONST(1000000)		/* after the event */
 #define FSW_VERSION_LATE	(5 * INT64CONST(60000000))
-#define FSW_REQUEST_EARLY	INT64CONST(10000000)	/* before the arrival */
+#define FSW_REQUEST_EARLY	INT64CONST(90000000)	/* before the arrival: a queue can stand still */
 #define FSW_REQUEST_LATE	INT64CONST(2000000) /* after it */
 #define FSW_DRAFT_AGE		INT64CONST(2000000)
 
