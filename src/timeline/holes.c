@@ -132,13 +132,15 @@ find_ends(const FswFlag *flag, const FswHole *hole, int64 *ends)
 }
 
 /*
- * Is it from after the hole that the variants of a period are known?  What was
- * told before it, or what the flag was made as, has no say in them.
+ * Is it from after the hole that the variants of a period are known, by a
+ * previous state or by the first list there is?  What was told before it, or
+ * what the flag was made as, has no say in them.
  */
 static bool
 is_told_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole)
 {
-	return period->cause == FSW_CAUSE_PREVIOUS_STATE && period->evidence >= 0 && period->state >= 0 &&
+	return (period->cause == FSW_CAUSE_PREVIOUS_STATE || period->cause == FSW_CAUSE_VERSION_LIST) &&
+		period->evidence >= 0 && period->state >= 0 &&
 		flag->states[period->state].nvariants > 0 && flag->evidence[period->evidence].at > hole->from;
 }
 
