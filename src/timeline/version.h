@@ -134,6 +134,7 @@ typedef struct FswStretch
 extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
+extern void fsw_version_doubt_gone(const FswVersions *set, FswTimeline *timeline);
 
 extern void fsw_version_time(FswFlag *flag, FswVersion *version);
 extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
