@@ -57,7 +57,8 @@ typedef struct FswVersion
 	bool		recalled;		/* it was put there, but may have been live since
 								 * its list came */
 	bool		unsure;			/* moved only since what a list lacks can have
-								 * been from before it */
+								 * been from before it, or behind a list of
+								 * which the events are lost */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	bool		extra;			/* its list has a state that no override has */
@@ -144,6 +145,7 @@ extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
+extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
 
