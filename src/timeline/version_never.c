@@ -38,6 +38,17 @@ fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
 		was != event->before && !differ_by_option(flag, was, event);
 }
 
+/* Of an override that nobody told of, has the list before a version what its event says was there before? */
+static bool
+is_listed_before(const FswVersions *set, int index, const FswEvidence *event)
+{
+	int			i = index - 1;
+
+	while (i >= 0 && (set->versions[i].list == NULL || set->versions[i].list->nlist == 0))
+		i--;
+	return i >= 0 && event->before >= 0 && fsw_version_lists(set->versions[i].list, event->before);
+}
+
 /* Of the scopes that a version tells of, what it tells, or what was held before it. */
 static void
 begin_told(const FswVersions *set, int index, const int *before, int *states)
@@ -53,8 +64,9 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 		const FswEvidence *event = &set->flag->evidence[version->events[i]];
 
 		FSW_INTERRUPT();
-		states[event->scope] = before == NULL ? event->state :
-			before[event->scope] == FSW_NOT_SEEN && event->scope != 0 ? FSW_NOT_LIVE : before[event->scope];
+		states[event->scope] = before == NULL ? event->state : before[event->scope];
+		if (states[event->scope] == FSW_NOT_SEEN && event->scope != 0)
+			states[event->scope] = is_listed_before(set, index, event) ? UNTOLD : FSW_NOT_LIVE;
 	}
 }
 
