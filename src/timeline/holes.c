@@ -173,14 +173,18 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 /*
  * fsw_holes_lower() - that no entry came proves nothing where entries are
  * missing: what is confirmed is reported from the hole's beginning to the
- * scope's next news.
+ * scope's next news.  What ended before the feature was made, as an entry tells,
+ * does not matter to it.
  */
 void
-fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes, const FswHole *holes)
+fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int64 made, int nholes, const FswHole *holes)
 {
 	int64	   *ends = palloc_array(int64, flag->nscopes + 1);
 
 	for (int i = 0; i < nholes; i++)
-		lower_hole(flag, timeline, &holes[i], ends);
+	{
+		if (holes[i].until >= made)
+			lower_hole(flag, timeline, &holes[i], ends);
+	}
 	pfree(ends);
 }
