@@ -233,6 +233,7 @@ REGRESS = \
 	fold \
 	day \
 	draw \
+	begun \
 	bootstrap \
 	progress \
 	seal \

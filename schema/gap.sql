@@ -81,7 +81,7 @@ SELECT h.source, h.project_id, flagsmith._name(h.source, 'project', h.project_id
 FROM flagsmith.pruning p
 CROSS JOIN LATERAL jsonb_to_recordset(p.holes) AS h (source text, project_id bigint, first_audit_id bigint, last_audit_id bigint,
     earliest timestamptz, latest timestamptz)
-WHERE p.holes IS NOT NULL AND flagsmith._whole()
+WHERE p.holes IS NOT NULL AND flagsmith._whole() AND h.earliest > '-infinity'
     AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = h.source AND w.audit_ids_shared)
     AND (
         SELECT count(DISTINCT a.audit_id)

@@ -49,6 +49,9 @@
 #define USUAL_DELAY		INT64CONST(3000000)
 #define LONGEST_DELAY	INT64CONST(86400000000)
 
+/* What is imported so long before the first entry was imported when the webhook was made, perhaps. */
+#define BEGUN			INT64CONST(10000000)
+
 /* Rows and marks that are looked at for one answer, at most. */
 #define MAX_STEPS		65536
 
@@ -470,7 +473,7 @@ read_pruned_holes(const Walk *walk, FswEnvironment *environment)
 	}
 	if (n == 0)
 		return;
-	environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), (n + walk->nruns) * sizeof(FswHole));
+	environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), (n + walk->nruns + 1) * sizeof(FswHole));
 	for (int i = 0; i < npages; i++)
 	{
 		JsonbIterator *iterator = JsonbIteratorInit(&pages[i]->root);
@@ -504,6 +507,30 @@ are_shared(FswReader *reader, Datum source)
 }
 
 /*
+ * Before the first entry that is known, nothing tells that there was none: an
+ * import may have been made before the webhook was.  False if that cannot matter.
+ */
+static bool
+read_start(const Walk *walk, FswHole *hole)
+{
+	FswScan    *scan = scan_ids(walk, BTGreaterEqualStrategyNumber, 1);
+	int64		first = 0;
+	EntryOf		entry;
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (first == 0 && fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, AUDIT_stored_at, walk->environment))
+			first = fsw_scan_int64(scan, AUDIT_audit_id, 0);
+	}
+	if (first <= 1 || !read_entry(walk, first, &entry))
+		return false;
+	hole->from = FSW_NEVER;
+	hole->until = fsw_after(entry.first_at, -BEGUN);
+	return hole->until >= walk->from && Min(entry.arrived, entry.first_at) >= pruned_before(walk->reader);
+}
+
+/*
  * Read the holes that can matter to what is between two instants into the
  * environment, where they stay for its other flags.
  */
@@ -511,6 +538,7 @@ void
 fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64 until)
 {
 	Walk		walk = {.reader = reader,.environment = environment};
+	FswHole		start;
 	int64		pruned = FSW_NEVER;
 	bool		known = false;	/* what was pruned */
 
@@ -521,11 +549,12 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 	environment->holes_until = until;
 	environment->nholes = 0;
 	environment->holes = NULL;
-	if (are_shared(reader, environment->source))
-		return;
 	walk.from = fsw_after(from, -SHUFFLED);
-	walk_ids(&walk, find_start(&walk, fsw_after(until, SHUFFLED)));
-	read_pruned_holes(&walk, environment);
+	if (!are_shared(reader, environment->source))
+	{
+		walk_ids(&walk, find_start(&walk, fsw_after(until, SHUFFLED)));
+		read_pruned_holes(&walk, environment);
+	}
 	for (int i = 0; i + 1 < walk.nruns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -533,10 +562,15 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 			continue;
 		if (environment->holes == NULL)
 			environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment),
-													walk.nruns * sizeof(FswHole));
+													(walk.nruns + 1) * sizeof(FswHole));
 		if (!known)
 			pruned = pruned_before(reader);
 		known = true;
 		environment->nholes += read_hole(&walk, i, pruned, &environment->holes[environment->nholes]);
 	}
+	if (!read_start(&walk, &start))
+		return;
+	if (environment->holes == NULL)
+		environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), sizeof(FswHole));
+	environment->holes[environment->nholes++] = start;
 }
