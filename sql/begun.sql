@@ -29,9 +29,9 @@ SELECT f AS feature_id, n AS second, (SELECT confidence FROM flagsmith.environme
 FROM generate_series(1, 3) f, unnest('{-30, 50, 250}'::int[]) n ORDER BY 1, 2;
 
 CALL pg_temp.tell('[500,900)');
-SELECT outcome FROM flagsmith.import_feature_states(pg_temp.page(1, 3), 'Shop/Production', '2026-01-01 11:59Z', source => 'begun');
-SELECT outcome FROM flagsmith.import_feature_states(pg_temp.page(2), 'Shop/Production', '2026-01-01 11:59:55Z', source => 'begun');
-SELECT outcome FROM flagsmith.import_feature_states(pg_temp.page(3), 'Shop/Production', '2026-01-01 12:03:20Z', source => 'begun');
+SELECT outcome FROM flagsmith.import_feature_states(pg_temp.page(1, 3), 'begun/Shop/Production', '2026-01-01 11:59Z', source => 'begun');
+SELECT outcome FROM flagsmith.import_feature_states(pg_temp.page(2), 'begun/Shop/Production', '2026-01-01 11:59:55Z', source => 'begun');
+SELECT outcome FROM flagsmith.import_feature_states(pg_temp.page(3), 'begun/Shop/Production', '2026-01-01 12:03:20Z', source => 'begun');
 SELECT * FROM told;
 SELECT * FROM asked;
 SELECT * FROM flagsmith.missing_audit_entry WHERE source = 'begun';

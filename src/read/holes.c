@@ -41,6 +41,13 @@
 #define SHUFFLED		INT64CONST(60000000)
 
 /*
+ * By so much a missing entry can be earlier, or later, than the two entries on
+ * either side: at most 2.8 and 3.8 s in two captured runs.
+ */
+#define EARLIER			INT64CONST(3000000)
+#define LATER			INT64CONST(4000000)
+
+/*
  * What takes longer to arrive than usual tells that tasks had to wait: then a
  * missing entry may be of twice as long before, or of any time up to the arrival
  * of those beside it, since its id was given when its task ran.  As in
@@ -336,6 +343,14 @@ next_id(const Walk *walk, int run, int64 id, int step, int64 *result)
 	return true;
 }
 
+/* Entries are made by several tasks at once, which do not take their ids in the order of their times. */
+static void
+widen(FswHole *hole)
+{
+	hole->from = fsw_after(hole->from, -EARLIER);
+	hole->until = fsw_after(hole->until, LATER);
+}
+
 /* What bounds the hole behind a run; false where it is none after all. */
 static bool
 read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
@@ -377,6 +392,7 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 		hole->from = Min(hole->from, fsw_after(told, -2 * Min(late, LONGEST_DELAY)));
 		hole->until = Max(hole->until, told_until);
 	}
+	widen(hole);
 	if (Min(entries[0].arrived, entries[0].first_at) < pruned)
 		return false;
 	return !share_import(&entries[0], &entries[1]);
@@ -446,6 +462,8 @@ read_pruned_hole(const Walk *walk, JsonbContainer *object, FswHole *hole)
 		return false;
 	hole->from = instant_of(object, "earliest", FSW_NEVER);
 	hole->until = instant_of(object, "latest", FSW_FOREVER);
+	if (hole->from != FSW_NEVER)
+		widen(hole);
 	return hole->until >= walk->from &&
 		!is_filled(walk, number_of(object, "first_audit_id"), number_of(object, "last_audit_id"));
 }
