@@ -78,6 +78,14 @@ typedef struct FswVersion
 								 * environment default; -1 */
 } FswVersion;
 
+/* Was its entry written when it was published, as it seems, but delivered late?  Then so was the rest, perhaps. */
+static inline bool
+fsw_version_is_late(const FswVersion *version)
+{
+	return version->has_events && version->entry != FSW_NEVER &&
+		fsw_apart(version->entry_arrived, version->entry) > FSW_TOLD_LATE;
+}
+
 /* All versions of a flag, in the order in which they went live. */
 typedef struct FswVersions
 {

@@ -542,6 +542,9 @@ follow_each_other(FswVersions *set)
 			fsw_apart(version->latest, version->time) > 2 * FSW_CLOCKS)
 			version->latest = fsw_after(version->latest, FSW_CLOCKS);
 		version->live = Max(version->live, least);
+		/* its entry came late as well, so that it may have been live since it was published */
+		if (fsw_version_is_late(version))
+			version->earliest = Min(version->earliest, version->time);
 		version->earliest = Max(Min(version->earliest, version->live), set->begin);
 		version->latest = Max(version->latest, version->live);
 		least = version->live;
