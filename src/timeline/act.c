@@ -525,7 +525,7 @@ weigh_shares(const FswState *states, FswAct *acts, int index)
 	FswAct	   *act = &acts[index];
 	FswAct	   *shown = act - 1;
 
-	if (!shown->told && is_unsaved(states, act))
+	if (!shown->told && fsw_apart(act->at, shown->at) <= TASK_REACH && is_unsaved(states, act))
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 	while (shown > acts && !shown->told && !shown->share_told)
 		shown--;
