@@ -64,8 +64,8 @@ SELECT j.source, j.near_project AS project_id, flagsmith._name(j.source, 'projec
     CASE WHEN j.next_arrived > now() - interval '5 minutes' THEN 'open' ELSE 'missing' END AS status
 FROM judged j
 WHERE j.broken = 1 AND flagsmith._whole()
-    -- Other holes among the 64 ids on either side, counted once each, are at most an eighth of them and two.
-    AND j.ids >= 4 AND j.other_holes <= j.ids / 8 + 2
+    -- Other holes among the 64 ids on either side, counted once each, are at most a quarter of them and two.
+    AND j.ids >= 4 AND j.other_holes <= j.ids / 4 + 2
     -- Flagsmith's own list has one behind the other: there never was anything between them that is to be had.
     AND NOT EXISTS (
         SELECT FROM flagsmith.audit_log below
@@ -81,7 +81,7 @@ SELECT h.source, h.project_id, flagsmith._name(h.source, 'project', h.project_id
 FROM flagsmith.pruning p
 CROSS JOIN LATERAL jsonb_to_recordset(p.holes) AS h (source text, project_id bigint, first_audit_id bigint, last_audit_id bigint,
     earliest timestamptz, latest timestamptz)
-WHERE p.holes IS NOT NULL AND flagsmith._whole()
+WHERE p.holes IS NOT NULL AND flagsmith._whole() AND h.earliest > '-infinity'
     AND NOT EXISTS (SELECT FROM flagsmith.webhook w WHERE w.source = h.source AND w.audit_ids_shared)
     AND (
         SELECT count(DISTINCT a.audit_id)

@@ -64,7 +64,8 @@ require_arguments(FunctionCallInfo fcinfo)
 /*
  * The holes in audit ids that are known by entries from before an instant, as
  * jsonb, or NULL; only where no call pruned up to it before.  They are missing
- * still when these entries are gone.
+ * still when these entries are gone.  What is before the first entry (read_start()
+ * in src/read/holes.c) is one of them, without a begin.
  */
 static Datum
 read_holes(Datum before, bool *isnull)
@@ -77,9 +78,17 @@ read_holes(Datum before, bool *isnull)
 						 "  SELECT jsonb_agg(jsonb_build_object('source', m.source, 'project_id', m.project_id,"
 						 "    'first_audit_id', m.first_audit_id, 'last_audit_id', m.last_audit_id,"
 						 "    'earliest', m.earliest, 'latest', m.latest) ORDER BY m.source, m.first_audit_id)"
-						 "  FROM flagsmith.missing_audit_entry AS m"
+						 "  FROM (SELECT source, project_id, first_audit_id, last_audit_id, earliest, latest"
+						 "    FROM flagsmith.missing_audit_entry"
+						 "    UNION ALL"
+						 "    SELECT s.source, NULL, 1, s.lowest - 1, '-infinity', flagsmith._earlier(e.begun, interval '10 seconds')"
+						 "    FROM (SELECT source, min(audit_id) AS lowest FROM flagsmith.audit_log WHERE audit_id > 0 GROUP BY source) AS s"
+						 "    CROSS JOIN LATERAL (SELECT min(created_date) AS begun FROM flagsmith.audit_log AS a"
+						 "      WHERE a.source = s.source AND a.audit_id = s.lowest) AS e"
+						 "    WHERE s.lowest > 1) AS m"
 						 "  CROSS JOIN LATERAL (SELECT min(least(a.received_at, a.created_date)) AS known FROM flagsmith.audit_log AS a"
-						 "    WHERE a.source = m.source AND a.audit_id = m.first_audit_id - 1) AS a"
+						 "    WHERE a.source = m.source AND a.audit_id = CASE WHEN m.earliest = '-infinity' THEN m.last_audit_id + 1"
+						 "      ELSE m.first_audit_id - 1 END) AS a"
 						 "  WHERE a.known < $1 AND NOT EXISTS ("
 						 "    SELECT FROM flagsmith.pruning AS p WHERE p.what = 'history' AND p.before > a.known))"
 						 " END",

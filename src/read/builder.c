@@ -272,7 +272,7 @@ lower_holes(const FswHistoryReading *reading)
 	if (reading->near != NULL && fsw_is_about_overrides(reading->asked))
 		from = Min(from, last_list(flag, until));
 	fsw_holes_read(reading->reader, environment, from, until);
-	fsw_holes_lower(flag, history->timeline, environment->nholes, environment->holes);
+	fsw_holes_lower(flag, history->timeline, reading->flag_facts->created, environment->nholes, environment->holes);
 }
 
 /* Begin to read a history: what is known before any of its states. */

@@ -29,16 +29,23 @@
 #define LEAST_IDS		4
 
 /*
- * So many other holes may be among them: as many as one entry in twenty that is
- * lost leaves in all but one of a thousand places.  As in missing_audit_entry.
+ * So many other holes may be among them: as many as one entry in six that is
+ * lost leaves in all but one of a hundred places.  As in missing_audit_entry.
  */
-#define OTHERS(ids)		((ids) / 8 + 2)
+#define OTHERS(ids)		((ids) / 4 + 2)
 
 /*
  * Entries are made by tasks, so that ids and times may be in another order
  * within so long; microseconds.
  */
 #define SHUFFLED		INT64CONST(60000000)
+
+/*
+ * By so much a missing entry can be earlier, or later, than the two entries on
+ * either side: at most 2.8 and 3.8 s in two captured runs.
+ */
+#define EARLIER			INT64CONST(3000000)
+#define LATER			INT64CONST(4000000)
 
 /*
  * What takes longer to arrive than usual tells that tasks had to wait: then a
@@ -48,6 +55,9 @@
  */
 #define USUAL_DELAY		INT64CONST(3000000)
 #define LONGEST_DELAY	INT64CONST(86400000000)
+
+/* What is imported so long before the first entry was imported when the webhook was made, perhaps. */
+#define BEGUN			INT64CONST(10000000)
 
 /* Rows and marks that are looked at for one answer, at most. */
 #define MAX_STEPS		65536
@@ -333,6 +343,14 @@ next_id(const Walk *walk, int run, int64 id, int step, int64 *result)
 	return true;
 }
 
+/* Entries are made by several tasks at once, which do not take their ids in the order of their times. */
+static void
+widen(FswHole *hole)
+{
+	hole->from = fsw_after(hole->from, -EARLIER);
+	hole->until = fsw_after(hole->until, LATER);
+}
+
 /* What bounds the hole behind a run; false where it is none after all. */
 static bool
 read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
@@ -374,6 +392,7 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 		hole->from = Min(hole->from, fsw_after(told, -2 * Min(late, LONGEST_DELAY)));
 		hole->until = Max(hole->until, told_until);
 	}
+	widen(hole);
 	if (Min(entries[0].arrived, entries[0].first_at) < pruned)
 		return false;
 	return !share_import(&entries[0], &entries[1]);
@@ -443,6 +462,8 @@ read_pruned_hole(const Walk *walk, JsonbContainer *object, FswHole *hole)
 		return false;
 	hole->from = instant_of(object, "earliest", FSW_NEVER);
 	hole->until = instant_of(object, "latest", FSW_FOREVER);
+	if (hole->from != FSW_NEVER)
+		widen(hole);
 	return hole->until >= walk->from &&
 		!is_filled(walk, number_of(object, "first_audit_id"), number_of(object, "last_audit_id"));
 }
@@ -470,7 +491,7 @@ read_pruned_holes(const Walk *walk, FswEnvironment *environment)
 	}
 	if (n == 0)
 		return;
-	environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), (n + walk->nruns) * sizeof(FswHole));
+	environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), (n + walk->nruns + 1) * sizeof(FswHole));
 	for (int i = 0; i < npages; i++)
 	{
 		JsonbIterator *iterator = JsonbIteratorInit(&pages[i]->root);
@@ -504,6 +525,30 @@ are_shared(FswReader *reader, Datum source)
 }
 
 /*
+ * Before the first entry that is known, nothing tells that there was none: an
+ * import may have been made before the webhook was.  False if that cannot matter.
+ */
+static bool
+read_start(const Walk *walk, FswHole *hole)
+{
+	FswScan    *scan = scan_ids(walk, BTGreaterEqualStrategyNumber, 1);
+	int64		first = 0;
+	EntryOf		entry;
+
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (first == 0 && fsw_scan_next(scan))
+	{
+		if (fsw_is_known(scan, AUDIT_stored_at, walk->environment))
+			first = fsw_scan_int64(scan, AUDIT_audit_id, 0);
+	}
+	if (first <= 1 || !read_entry(walk, first, &entry))
+		return false;
+	hole->from = FSW_NEVER;
+	hole->until = fsw_after(entry.first_at, -BEGUN);
+	return hole->until >= walk->from && Min(entry.arrived, entry.first_at) >= pruned_before(walk->reader);
+}
+
+/*
  * Read the holes that can matter to what is between two instants into the
  * environment, where they stay for its other flags.
  */
@@ -511,6 +556,7 @@ void
 fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64 until)
 {
 	Walk		walk = {.reader = reader,.environment = environment};
+	FswHole		start;
 	int64		pruned = FSW_NEVER;
 	bool		known = false;	/* what was pruned */
 
@@ -521,11 +567,12 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 	environment->holes_until = until;
 	environment->nholes = 0;
 	environment->holes = NULL;
-	if (are_shared(reader, environment->source))
-		return;
 	walk.from = fsw_after(from, -SHUFFLED);
-	walk_ids(&walk, find_start(&walk, fsw_after(until, SHUFFLED)));
-	read_pruned_holes(&walk, environment);
+	if (!are_shared(reader, environment->source))
+	{
+		walk_ids(&walk, find_start(&walk, fsw_after(until, SHUFFLED)));
+		read_pruned_holes(&walk, environment);
+	}
 	for (int i = 0; i + 1 < walk.nruns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -533,10 +580,15 @@ fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64 from, int64
 			continue;
 		if (environment->holes == NULL)
 			environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment),
-													walk.nruns * sizeof(FswHole));
+													(walk.nruns + 1) * sizeof(FswHole));
 		if (!known)
 			pruned = pruned_before(reader);
 		known = true;
 		environment->nholes += read_hole(&walk, i, pruned, &environment->holes[environment->nholes]);
 	}
+	if (!read_start(&walk, &start))
+		return;
+	if (environment->holes == NULL)
+		environment->holes = MemoryContextAlloc(GetMemoryChunkContext(environment), sizeof(FswHole));
+	environment->holes[environment->nholes++] = start;
 }

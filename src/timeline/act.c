@@ -497,8 +497,27 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 }
 
 /*
+ * Does an entry say that a value or a percentage was saved, but an event has it as
+ * it says it was before?  Then it was read before that, perhaps.
+ */
+static bool
+is_unsaved(const FswState *states, const FswAct *act)
+{
+	const FswState *was;
+	const FswState *is;
+
+	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || act->before < 0)
+		return false;
+	was = &states[act->before];
+	is = &states[act->state];
+	return (act->value_told && was->value == is->value) ||
+		(act->share_told && is->nvariants > 0 && was->nvariants == is->nvariants && was->shares == is->shares);
+}
+
+/*
  * Does an entry tell of a percentage, but none is another than was read last?
  * Each that is saved is: the one that was read later shows it, or neither does.
+ * Of a save that was not read, the event's own previous state is all that tells.
  */
 static void
 weigh_shares(const FswState *states, FswAct *acts, int index)
@@ -506,6 +525,8 @@ weigh_shares(const FswState *states, FswAct *acts, int index)
 	FswAct	   *act = &acts[index];
 	FswAct	   *shown = act - 1;
 
+	if (!shown->told && fsw_apart(act->at, shown->at) <= TASK_REACH && is_unsaved(states, act))
+		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 	while (shown > acts && !shown->told && !shown->share_told)
 		shown--;
 	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || !act->share_told ||

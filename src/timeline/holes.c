@@ -132,13 +132,15 @@ find_ends(const FswFlag *flag, const FswHole *hole, int64 *ends)
 }
 
 /*
- * Is it from after the hole that the variants of a period are known?  What was
- * told before it, or what the flag was made as, has no say in them.
+ * Is it from after the hole that the variants of a period are known, by a
+ * previous state or by the first list there is?  What was told before it, or
+ * what the flag was made as, has no say in them.
  */
 static bool
 is_told_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole)
 {
-	return period->cause == FSW_CAUSE_PREVIOUS_STATE && period->evidence >= 0 && period->state >= 0 &&
+	return (period->cause == FSW_CAUSE_PREVIOUS_STATE || period->cause == FSW_CAUSE_VERSION_LIST) &&
+		period->evidence >= 0 && period->state >= 0 &&
 		flag->states[period->state].nvariants > 0 && flag->evidence[period->evidence].at > hole->from;
 }
 
@@ -171,14 +173,18 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 /*
  * fsw_holes_lower() - that no entry came proves nothing where entries are
  * missing: what is confirmed is reported from the hole's beginning to the
- * scope's next news.
+ * scope's next news.  What ended before the feature was made, as an entry tells,
+ * does not matter to it.
  */
 void
-fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes, const FswHole *holes)
+fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int64 made, int nholes, const FswHole *holes)
 {
 	int64	   *ends = palloc_array(int64, flag->nscopes + 1);
 
 	for (int i = 0; i < nholes; i++)
-		lower_hole(flag, timeline, &holes[i], ends);
+	{
+		if (holes[i].until >= made)
+			lower_hole(flag, timeline, &holes[i], ends);
+	}
 	pfree(ends);
 }

@@ -436,7 +436,7 @@ extern bool fsw_near_tells_absence(const FswFlag *flag, const FswTimeline *timel
 
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);
-extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes,
+extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int64 made, int nholes,
 							const FswHole *holes);
 
 /* cause.c */

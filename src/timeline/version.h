@@ -57,7 +57,8 @@ typedef struct FswVersion
 	bool		recalled;		/* it was put there, but may have been live since
 								 * its list came */
 	bool		unsure;			/* moved only since what a list lacks can have
-								 * been from before it */
+								 * been from before it, or behind a list of
+								 * which the events are lost */
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	bool		extra;			/* its list has a state that no override has */
@@ -76,6 +77,14 @@ typedef struct FswVersion
 	int			deleted;		/* evidence of FLAG_DELETED that tells its
 								 * environment default; -1 */
 } FswVersion;
+
+/* Was its entry written when it was published, as it seems, but delivered late?  Then so was the rest, perhaps. */
+static inline bool
+fsw_version_is_late(const FswVersion *version)
+{
+	return version->has_events && version->entry != FSW_NEVER &&
+		fsw_apart(version->entry_arrived, version->entry) > FSW_TOLD_LATE;
+}
 
 /* All versions of a flag, in the order in which they went live. */
 typedef struct FswVersions
@@ -134,6 +143,7 @@ typedef struct FswStretch
 extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
+extern void fsw_version_doubt_gone(const FswVersions *set, FswTimeline *timeline);
 
 extern void fsw_version_time(FswFlag *flag, FswVersion *version);
 extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
@@ -143,6 +153,7 @@ extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
+extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
 

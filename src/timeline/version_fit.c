@@ -84,3 +84,21 @@ fsw_version_try(const FswVersions *set, int *current, const FswVersion *version)
 	pfree(verdicts);
 	return misfits;
 }
+
+/* Has the list of a version a state that no override has?  Carries the states over it. */
+bool
+fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version)
+{
+	FswHeld    *held = palloc_array(FswHeld, set->nused);
+	FswVerdict *verdicts = palloc_array(FswVerdict, set->nused);
+	int			extra = 0;
+	int			nlost = 0;
+
+	(void) fsw_version_try_events(set, current, version);
+	if (version->list != NULL && version->list->nlist > 0)
+		(void) fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
+	(void) fsw_version_try(set, current, version);
+	pfree(held);
+	pfree(verdicts);
+	return extra > nlost;
+}

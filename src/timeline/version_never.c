@@ -38,6 +38,28 @@ fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
 		was != event->before && !differ_by_option(flag, was, event);
 }
 
+/*
+ * Has the list before a version what an event of it says was there before, for no
+ * other override?  Then the event follows that, although what was held is another
+ * state: nobody told of that one, or its event was lost.
+ */
+static bool
+is_listed_before(const FswVersions *set, int index, const int *before, const FswEvidence *event)
+{
+	const FswEvidence *list = NULL;
+	int			n = 0;
+
+	for (int i = index - 1; i >= 0 && list == NULL; i--)
+		list = set->versions[i].list != NULL && set->versions[i].list->nlist > 0 ? set->versions[i].list : NULL;
+	if (list == NULL || event->before < 0)
+		return false;
+	for (int i = 1; i < list->nlist; i++)
+		n += list->list[i] == event->before;
+	for (int i = 0; i < set->nused && n > 0; i++)
+		n -= set->used[i] != 0 && set->used[i] != event->scope && before[set->used[i]] == event->before;
+	return n > 0;
+}
+
 /* Of the scopes that a version tells of, what it tells, or what was held before it. */
 static void
 begin_told(const FswVersions *set, int index, const int *before, int *states)
@@ -53,8 +75,13 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 		const FswEvidence *event = &set->flag->evidence[version->events[i]];
 
 		FSW_INTERRUPT();
-		states[event->scope] = before == NULL ? event->state :
-			before[event->scope] == FSW_NOT_SEEN && event->scope != 0 ? FSW_NOT_LIVE : before[event->scope];
+		states[event->scope] = before == NULL ? event->state : before[event->scope];
+		if (before == NULL || event->scope == 0 || states[event->scope] == event->before)
+			continue;
+		if (is_listed_before(set, index, before, event))
+			states[event->scope] = UNTOLD;
+		else if (states[event->scope] == FSW_NOT_SEEN)
+			states[event->scope] = FSW_NOT_LIVE;
 	}
 }
 

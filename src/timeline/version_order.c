@@ -288,14 +288,28 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 	return best;
 }
 
+/* Has one of some versions, at its place, a list with a state that no override has? */
+static bool
+have_untold(Search *search, int first, int end)
+{
+	bool		untold = false;
+
+	memcpy(search->trial, states_before(search, first), search->nscopes * sizeof(int));
+	for (int i = first; i < end; i++)
+		untold |= fsw_version_untold(search->set, search->trial, &search->set->versions[i]);
+	return untold;
+}
+
 /* Move a version behind others that were published after it, where it fits better by so much. */
 static void
-move_later(FswVersions *set, int first, int best, int better)
+move_later(Search *search, int first, int best, int better)
 {
+	FswVersions *set = search->set;
+
 	fsw_version_move(set->versions, first, best);
 	time_later(set, best);
-	/* the other may as well have removed an override, which sends nothing */
-	set->versions[best].unsure = better < FSW_MISFIT;
+	/* the other may as well have removed an override, which sends nothing, or its events are lost */
+	set->versions[best].unsure = better < FSW_MISFIT || have_untold(search, first, best);
 }
 
 /* Has a version an event that knows what was there before it? */
@@ -444,7 +458,7 @@ try_earlier(Search *search, int index)
 		time_earlier(set, best);
 	else if (best < index)
 	{
-		versions[best].recalled = missing || versions[best].entry == FSW_NEVER;
+		versions[best].recalled = missing || versions[best].entry == FSW_NEVER || have_untold(search, best, best + 1);
 		place_list(set, best);
 	}
 	return best;
@@ -505,7 +519,7 @@ try_scheduled(Search *search, int index)
 		last++;
 	best = find_later(search, index, last, &unmoved, &fewest);
 	if (best > index)
-		move_later(set, index, best, unmoved - fewest);
+		move_later(search, index, best, unmoved - fewest);
 	return best > index;
 }
 
@@ -540,6 +554,9 @@ follow_each_other(FswVersions *set)
 			fsw_apart(version->latest, version->time) > 2 * FSW_CLOCKS)
 			version->latest = fsw_after(version->latest, FSW_CLOCKS);
 		version->live = Max(version->live, least);
+		/* its entry came late as well, so that it may have been live since it was published */
+		if (fsw_version_is_late(version))
+			version->earliest = Min(version->earliest, version->time);
 		version->earliest = Max(Min(version->earliest, version->live), set->begin);
 		version->latest = Max(version->latest, version->live);
 		least = version->live;
@@ -608,7 +625,7 @@ place_later(Search *search, int index)
 		(version->has_events && try_arrival(search, index, last, unmoved, fewest)))
 		return true;
 	if (best > index)
-		move_later(set, index, best, unmoved - fewest);
+		move_later(search, index, best, unmoved - fewest);
 	return best > index;
 }
 

@@ -67,6 +67,8 @@ time_of_events(FswFlag *flag, FswVersion *version)
 	{
 		version->scheduled = true;
 		version->live = version->latest;
+		/* or deliveries were late, as that of the entry was */
+		version->unsure = version->earliest == version->time && fsw_version_is_late(version);
 	}
 }
 

@@ -149,7 +149,7 @@ check_holes(const char *text, size_t len, const FswTimeline *before)
 	Story	   *story;
 	FswTimeline *after = build(text, len, AS_WRITTEN, &story);
 
-	fsw_holes_lower(&story->flag, after, story->nholes, story->holes);
+	fsw_holes_lower(&story->flag, after, story->flag.created_at, story->nholes, story->holes);
 	check_form(&story->flag, after);
 	for (int i = 0; i < after->nperiods; i++)
 	{
@@ -505,7 +505,7 @@ unit_case(const Field *fields, int nfields)
 		return;
 	}
 	timeline = build(fields[1].data, fields[1].len, AS_WRITTEN, &story);
-	fsw_holes_lower(&story->flag, timeline, story->nholes, story->holes);
+	fsw_holes_lower(&story->flag, timeline, story->flag.created_at, story->nholes, story->holes);
 	unit_is(story->unread != NULL ? story->unread : story_write(story, timeline), fields[2].data, fields[0].data);
 	if (nfields > 3)
 		unit_is(story_write_others(timeline), fields[3].data, fields[0].data);
