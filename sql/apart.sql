@@ -108,4 +108,34 @@ CALL pg_temp.made(2, 'of the next', -60);
 CALL pg_temp.entry(1, 'FEATURE_STATE', 'Remote config value updated for feature: cart', 100);
 SELECT action, feature, enabled, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
 ROLLBACK;
+-- Events of one version have one time: an entry that is near to those of two is of the nearer one, and the other one's is the next.
+CREATE PROCEDURE pg_temp.event(at numeric, arrived numeric, value text, by text) LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'apart', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', by,
+        'timestamp', to_char(timestamp '2026-11-01 12:00' + at * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'new_state', jsonb_build_object('enabled', false, 'feature_state_value', value, 'multivariate_feature_state_values', '[]'::jsonb, 'identity', NULL, 'identity_identifier', NULL,
+            'environment', '{"id": 1, "name": "env"}'::jsonb, 'feature_segment', NULL, 'feature', jsonb_build_object('id', 1, 'name', 'cart', 'type', 'STANDARD', 'description', NULL,
+                'default_enabled', false, 'initial_value', 'at first', 'project', '{"id": 7, "name": "Shop"}'::jsonb, 'created_date', '2026-11-01T08:00:00.000000Z'))))::text, 'UTF8'),
+        timestamptz '2026-11-01 12:00Z' + arrived * interval '1 s' $$;
+BEGIN;
+CALL pg_temp.entry(60.32, 'EF_VERSION', 'New version published for feature: cart');
+CALL pg_temp.entry(60.33, 'EF_VERSION', 'New version published for feature: cart');
+CALL pg_temp.event(60, 61, 'first', 'ada@example.com');
+CALL pg_temp.event(60.18, 61, 'second', 'ada@example.com');
+SELECT at::time(3), action, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
+-- Where there is no other, it is told by itself.
+CALL pg_temp.event(59.9, 61, 'before both', 'ada@example.com');
+SELECT at::time(3), action, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY history.at;
+ROLLBACK;
+-- The time of a draft is near to what another request did: each entry has what was read after it.
+BEGIN;
+CALL pg_temp.entry(60, 'FEATURE_STATE', 'Flag state / Remote config updated for feature: cart by Change Request: x', 100, NULL);
+CALL pg_temp.entry(72, 'FEATURE_STATE', 'Flag state / Remote config updated for feature: cart by Change Request: y', 100, NULL);
+CALL pg_temp.event(30, 61.5, 'x', '');
+CALL pg_temp.event(59.97, 73.5, 'y', '');
+SELECT at::time(3), change_request, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
+-- A person's is none of the system.
+CALL pg_temp.event(60.5, 62, 'later', 'ada@example.com');
+SELECT at::time(3), change_request, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY history.at;
+ROLLBACK;
 SELECT flagsmith.disable_webhook('apart');

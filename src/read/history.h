@@ -112,9 +112,12 @@ typedef struct FswPieceEvent
 	bool		has_state;
 	bool		enabled;
 	const uint8 *digest;		/* as of an entry */
-	bool		is_asked;		/* the entry is known, NULL if none explains
-								 * it */
+	bool		is_asked;		/* the entry of a deletion is known, NULL if
+								 * none explains it */
 	FswPieceEntry *entry;
+	bool		is_tried[FSW_EXPLAINS_REQUEST + 1]; /* so is what explains an
+													 * event in each way */
+	FswPieceEntry *by[FSW_EXPLAINS_REQUEST + 1];
 } FswPieceEvent;
 
 /* A list of the states of a version. */
@@ -235,6 +238,7 @@ extern void fsw_find_row(FswScan *scan, void *found);
 /* explained.c */
 extern void fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found);
 extern bool fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEvent *event);
+extern void fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found);
 extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, FswPieceList *list);

@@ -123,7 +123,10 @@ fsw_same_actor(const FswPieceEntry *entry, const text *changed_by)
 {
 	if (entry->author != NULL)
 		return changed_by != NULL && fsw_same_text(PointerGetDatum(entry->author), PointerGetDatum(changed_by));
-	return entry->by_system || entry->imported || changed_by == NULL ||
+	/* what the system does at a change request's word has no author */
+	if (entry->by_system)
+		return changed_by == NULL || VARSIZE_ANY_EXHDR(changed_by) == 0;
+	return entry->imported || changed_by == NULL ||
 		memchr(VARDATA_ANY(changed_by), '@', VARSIZE_ANY_EXHDR(changed_by)) == NULL;
 }
 
