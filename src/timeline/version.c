@@ -308,6 +308,8 @@ carry_events(Carry *carry, int index)
 		const FswEvidence *event = &flag->evidence[version->events[i]];
 		int			was = current[event->scope];
 		bool		misfit;
+		bool		follows;
+		bool		explained;
 
 		FSW_INTERRUPT();
 		stretch = last_stretch(carry, event->scope);
@@ -322,13 +324,20 @@ carry_events(Carry *carry, int index)
 		if (was == FSW_NOT_SEEN)
 			was = event->scope == 0 || flag->near ? event->before : FSW_NOT_LIVE;
 		misfit = is_misfit(carry, event, was, stretch);
+		follows = stretch != NULL && stretch->unfit && stretch->suspect;
+		/* what is between them changed it, although nobody told to what */
+		explained = stretch != NULL && stretch->nuntold > 0;
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
 								FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT,
 								version->events[i]);
 		stretch->before = event->before;
-		/* its own list does not say what was before it */
-		stretch->suspect = version->never || version->unsure || misfit;
+		/*
+		 * its own list does not say what was before it; and one that follows
+		 * another which did not fit may be from before what was live as well
+		 */
+		stretch->unfit = misfit && !explained;
+		stretch->suspect = version->never || version->unsure || misfit || follows;
 		carry->suspect |= stretch->suspect;
 	}
 	for (int i = 0; i < version->nevents && carry->suspect; i++)
@@ -379,6 +388,9 @@ carry_listed_default(Carry *carry, int index)
 	FswStretch *stretch = last_stretch(carry, 0);
 	bool		untold = carry->current[0] >= 0 && carry->current[0] != state;
 
+	/* it was given an instant of effect in the past, perhaps, and never live */
+	if (untold && stretch != NULL && stretch->before == state && stretch->last_listed <= stretch->earliest)
+		stretch->undone = true;
 	if (stretch == NULL || carry->current[0] != state || stretch->confidence < FSW_REPORTED)
 	{
 		carry->current[0] = state;

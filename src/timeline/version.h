@@ -121,7 +121,11 @@ typedef struct FswStretch
 	bool		initial;
 	int			version;		/* index of the version that began it; -1 */
 	bool		weak;			/* a list agrees, but not with everything */
-	bool		suspect;		/* its event's previous state does not fit */
+	bool		suspect;		/* its event's previous state does not fit, or
+								 * that of the one it follows did not */
+	bool		unfit;			/* its own did not */
+	bool		undone;			/* without an event, a list has what was there
+								 * before it */
 	bool		listed;			/* a list agrees */
 	int64		first_listed;	/* latest instant of the first such version */
 	int64		last_listed;	/* earliest instant of the last such version */

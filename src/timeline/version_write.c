@@ -112,7 +112,8 @@ sure_until(const Writing *writing)
 	const FswStretch *stretch = writing->stretch;
 	int64		sure = writing->to;
 
-	if (writing->chained && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
+	/* two that follow each other can both be from before what was live */
+	if (writing->chained && !stretch->unfit && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
 		return sure;
 	if (stretch->suspect || (!stretch->listed && stretch->confidence < FSW_CONFIRMED))
 		return FSW_NEVER;
@@ -519,6 +520,8 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 		write_broken(&writing);
 	else
 		write_held(&writing);
+	if (stretch->undone)
+		fsw_timeline_lower(timeline, writing.first, stretch->from, writing.to, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 	lower_variants(&writing);
 	lower_silent(&writing, set);
 	lower_imported(&writing, set);
