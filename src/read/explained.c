@@ -35,6 +35,7 @@ typedef struct Candidates
 	const FswEventFacts *event;
 	FswExplains wanted;
 	int64		anchor;
+	int64		limit;			/* what is farther does not count */
 } Candidates;
 
 /* The first of equals in a list, by a comparison that reads. */
@@ -220,7 +221,7 @@ fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found)
 	}
 }
 
-static FswPieceEntry *entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how);
+static FswPieceEntry *entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit);
 
 /*
  * Is an entry that of another event, to which it is nearer?
@@ -228,8 +229,8 @@ static FswPieceEntry *entry_in_way(FswReader *reader, FswPieceEvent *event, FswE
  * The events of one version, and of one change request, have one time: so an
  * entry that takes those of two was given what is of another entry, which is
  * written or sent in another order than what it tells of.  Whoever is nearest
- * to an entry has it, if it wants no nearer one; what is asked here is always
- * nearer than what asks.
+ * to an entry has it, unless a nearer one is its own: so what is asked here is
+ * always nearer than what asks.
  */
 static bool
 is_of_nearer(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *event, FswExplains how, int64 distance)
@@ -244,14 +245,16 @@ is_of_nearer(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent 
 		FswPieceEvent *other = fsw_piece_event(reader, found.rows[i]);
 		FswEventFacts facts;
 		FswPieceEntry *of = NULL;
+		int64		nearer;
 
 		if (other == NULL || other->at == event->at)
 			continue;
 		facts = facts_of(other);
-		if (distance_of(entry->at, &facts, how) >= distance)
+		nearer = distance_of(entry->at, &facts, how);
+		if (nearer >= distance)
 			continue;
 		for (FswExplains way = FSW_EXPLAINS_SAVE; way <= how && of == NULL; way++)
-			of = entry_in_way(reader, other, way);
+			of = entry_in_way(reader, other, way, way < how ? FSW_FOREVER : nearer);
 		if (of != NULL && fsw_same_row(of->row, entry->row))
 			return true;
 	}
@@ -272,7 +275,7 @@ choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *eve
 		const Candidate *candidate = &candidates->all[i];
 		FswPieceEntry *entry;
 
-		if (chosen != NULL && candidate->distance > distance)
+		if (candidate->distance > (chosen != NULL ? distance : candidates->limit))
 			break;
 		entry = fsw_piece_entry(reader, candidate->row);
 		if (entry == NULL || entry->effect.split != candidate->effect.split ||
@@ -291,9 +294,9 @@ choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *eve
 /* The entry of a flag that explains the event in one way, around an instant. */
 static FswPieceEntry *
 find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *facts, FswExplains wanted,
-		   int64 from, int64 anchor, int64 to)
+		   int64 from, int64 anchor, int64 to, int64 limit)
 {
-	Candidates	candidates = {.event = facts,.wanted = wanted,.anchor = anchor};
+	Candidates	candidates = {.event = facts,.wanted = wanted,.anchor = anchor,.limit = limit};
 
 	for (int of_override = 0; of_override < 2; of_override++)
 	{
@@ -311,7 +314,7 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 }
 
 static FswPieceEntry *
-find_in_way(FswReader *reader, const FswPieceEvent *event, FswExplains how)
+find_in_way(FswReader *reader, const FswPieceEvent *event, FswExplains how, int64 limit)
 {
 	FswEventFacts facts = facts_of(event);
 
@@ -322,29 +325,29 @@ find_in_way(FswReader *reader, const FswPieceEvent *event, FswExplains how)
 	{
 		case FSW_EXPLAINS_SAVE:
 			return find_entry(reader, event, &facts, how, fsw_after(facts.at, -FSW_SAVE_REACH), facts.at,
-							  fsw_after(facts.at, FSW_SAVE_REACH));
+							  fsw_after(facts.at, FSW_SAVE_REACH), limit);
 		case FSW_EXPLAINS_VERSION:
 			return facts.of_identity ? NULL :
 				find_entry(reader, event, &facts, how, fsw_after(facts.at, -FSW_VERSION_EARLY), facts.at,
-						   fsw_after(facts.at, FSW_VERSION_LATE));
+						   fsw_after(facts.at, FSW_VERSION_LATE), limit);
 		case FSW_EXPLAINS_REQUEST:
 			return facts.of_identity || facts.of_segment || facts.arrived <= fsw_after(facts.at, FSW_DRAFT_AGE) ? NULL :
 				find_entry(reader, event, &facts, how, fsw_after(facts.arrived, -FSW_REQUEST_EARLY), facts.arrived,
-						   fsw_after(facts.arrived, FSW_REQUEST_LATE));
+						   fsw_after(facts.arrived, FSW_REQUEST_LATE), limit);
 		default:
 			return NULL;
 	}
 }
 
-/* The audit entry that explains a flag event in one way; NULL if none does. */
+/* The audit entry that explains a flag event in one way and is no farther; NULL if none does. */
 static FswPieceEntry *
-entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how)
+entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit)
 {
-	if (!event->is_tried[how])
+	if (event->by[how] == NULL && event->tried[how] < limit)
 	{
 		check_stack_depth();
-		event->by[how] = find_in_way(reader, event, how);
-		event->is_tried[how] = true;
+		event->by[how] = find_in_way(reader, event, how, limit);
+		event->tried[how] = limit;
 	}
 	return event->by[how];
 }
@@ -356,7 +359,7 @@ fsw_entry_of_event(FswReader *reader, FswPieceEvent *event)
 	FswPieceEntry *entry = NULL;
 
 	for (FswExplains how = FSW_EXPLAINS_SAVE; how <= FSW_EXPLAINS_REQUEST && entry == NULL; how++)
-		entry = entry_in_way(reader, event, how);
+		entry = entry_in_way(reader, event, how, FSW_FOREVER);
 	return entry;
 }
 

@@ -115,9 +115,10 @@ typedef struct FswPieceEvent
 	bool		is_asked;		/* the entry of a deletion is known, NULL if
 								 * none explains it */
 	FswPieceEntry *entry;
-	bool		is_tried[FSW_EXPLAINS_REQUEST + 1]; /* so is what explains an
-													 * event in each way */
-	FswPieceEntry *by[FSW_EXPLAINS_REQUEST + 1];
+	FswPieceEntry *by[FSW_EXPLAINS_REQUEST + 1];	/* what explains an event in
+													 * each way, */
+	int64		tried[FSW_EXPLAINS_REQUEST + 1];	/* and where it is NULL, up to
+													 * which distance none does */
 } FswPieceEvent;
 
 /* A list of the states of a version. */

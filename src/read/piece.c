@@ -513,6 +513,8 @@ read_event(FswReader *reader, FswEntry row)
 	if (scan == NULL || fsw_scan_bool(scan, FLAG_is_test) || fsw_scan_is(scan, FLAG_origin, "import"))
 		return NULL;
 	event = palloc0_object(FswPieceEvent);
+	for (int how = 0; how <= FSW_EXPLAINS_REQUEST; how++)
+		event->tried[how] = -1;
 	event->row = row;
 	event->place = scan->slot->tts_tid;
 	event->source = copy_text(scan, FLAG_source);

@@ -100,7 +100,7 @@ agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
 	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	/* the list of another version is a piece of evidence of its own */
 	if (stretch->version != index)
-		stretch->suspect = false;
+		stretch->suspect = stretch->unfit = false;
 }
 
 /* What was told of the environment default before the first event about it. */
