@@ -480,23 +480,6 @@ carry_others(Carry *carry, int index, FswConfidence confidence)
 		fsw_timeline_lower(others, 0, carry->complete, FSW_FOREVER, FSW_INFERRED, FSW_CAUSE_VERSION_LIST);
 }
 
-/*
- * How sure a list makes that there is no override but those told.  Of its
- * states that none of these has, some can be those of overrides that changed.
- */
-static FswConfidence
-absence_after(const FswVerdict *verdicts, int nheld, int extra, int nlost)
-{
-	if (extra == 0)
-		return FSW_CONFIRMED;
-	for (int i = 0; i < nheld; i++)
-	{
-		if (verdicts[i] != FSW_LISTED)
-			nlost++;
-	}
-	return extra > nlost ? FSW_INFERRED : FSW_REPORTED;
-}
-
 /* Did the version change nothing that is told?  Then perhaps priorities. */
 static void
 note_reorder(Carry *carry, int index, bool default_told, const FswVerdict *verdicts, int nheld, int extra)
@@ -590,7 +573,7 @@ carry_version(Carry *carry, int index)
 	}
 	for (int i = 0; i < version->nevents && version->unplaced; i++)
 		last_stretch(carry, flag->evidence[version->events[i]].scope)->suspect = true;
-	carry_others(carry, index, absence_after(verdicts, nheld, extra, nlost));
+	carry_others(carry, index, fsw_version_absence(verdicts, nheld, extra, nlost));
 	note_reorder(carry, index, default_told, verdicts, nheld, extra);
 	pfree(held);
 	pfree(verdicts);
@@ -642,6 +625,7 @@ write_scope(const Carry *carry, int scope)
 						  i + 1 < carry->nstretches[scope] ? &carry->stretches[scope][i + 1] : NULL);
 	}
 	timeline = fsw_version_doubt(&carry->set, written);
+	fsw_version_doubt_dropped(&carry->set, timeline, scope);
 	fsw_timeline_free(written);
 	if (flag->scopes[scope].silent)
 		fsw_timeline_lower(timeline, 0, FSW_NEVER, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_EXPERIMENT);

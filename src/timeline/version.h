@@ -157,6 +157,7 @@ extern int	fsw_version_contradictions(const FswVersions *versions, int index);
 extern int	fsw_version_never(const FswVersions *versions, int index, const int *before);
 extern void fsw_version_drop(FswVersions *versions, int index, int n);
 extern void fsw_version_drop_never(FswVersions *versions);
+extern void fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope);
 
 /* version_list.c */
 extern void fsw_sort_states(int *states, int n);
@@ -165,5 +166,6 @@ extern bool fsw_version_find(const FswVersions *versions, int *current, const Fs
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,
 								FswVerdict *verdicts, int *extra, int *nlost);
+extern FswConfidence fsw_version_absence(const FswVerdict *verdicts, int nheld, int extra, int nlost);
 
 #endif							/* FSW_VERSION_H */

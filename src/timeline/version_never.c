@@ -253,3 +253,46 @@ fsw_version_drop_never(FswVersions *set)
 			fsw_version_drop(set, i, 1);
 	}
 }
+
+/* From when on two lists behind an instant say what was live then. */
+static int64
+told_twice(const FswVersions *set, int64 at)
+{
+	int			n = 0;
+
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].live > at && set->versions[i].list != NULL && ++n == 2)
+			return set->versions[i].latest;
+	}
+	return FSW_FOREVER;
+}
+
+/*
+ * One that was left out follows what was held of a scope, but fits less well in
+ * another: then it may have been live, and the next one not.
+ */
+void
+fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
+{
+	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		for (int j = 0; j < version->nevents; j++)
+		{
+			const FswEvidence *event = &set->flag->evidence[version->events[j]];
+			const FswPeriod *held = event->scope == scope ? fsw_timeline_at(timeline, scope, version->live) : NULL;
+			int			end = held == NULL ? 0 : held - timeline->periods;
+
+			FSW_INTERRUPT();
+			if (held == NULL || held->state != event->before || event->state == event->before)
+				continue;
+			while (end + 1 < timeline->nperiods && timeline->periods[end + 1].state == event->before)
+				end++;
+			fsw_timeline_lower(timeline, 0, version->live,
+							   Min(timeline->periods[end].to, told_twice(set, version->live)), FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+		}
+	}
+}
