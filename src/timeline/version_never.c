@@ -30,12 +30,26 @@ differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
 	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
 }
 
+/*
+ * Are two states of the environment default the same but for variants, which
+ * no event tells to have been added or removed?
+ */
+static bool
+has_other_options(const FswFlag *flag, int was, int is)
+{
+	/* where no entries come, none tells of an option */
+	return was >= 0 && is >= 0 && (flag->noptions > 0 || flag->latest_audit_at == FSW_NEVER) &&
+		flag->states[was].nvariants != flag->states[is].nvariants &&
+		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
+}
+
 /* Was something else carried than an event says was there before? */
 bool
 fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
 {
 	return was != FSW_NOT_SEEN && !fsw_is_lost(was) && event->before != FSW_NOT_TOLD &&
-		was != event->before && !differ_by_option(flag, was, event);
+		was != event->before && !differ_by_option(flag, was, event) &&
+		(event->scope != 0 || !has_other_options(flag, was, event->before));
 }
 
 /* Of the scopes that a version tells of, what it tells, or what was held before it. */
@@ -56,19 +70,6 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 		states[event->scope] = before == NULL ? event->state :
 			before[event->scope] == FSW_NOT_SEEN && event->scope != 0 ? FSW_NOT_LIVE : before[event->scope];
 	}
-}
-
-/*
- * Are two states of the environment default the same but for variants, which
- * no event tells to have been added or removed?
- */
-static bool
-has_other_options(const FswFlag *flag, int was, int is)
-{
-	/* where no entries come, none tells of an option */
-	return was >= 0 && is >= 0 && (flag->noptions > 0 || flag->latest_audit_at == FSW_NEVER) &&
-		flag->states[was].nvariants != flag->states[is].nvariants &&
-		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
 }
 
 /* Does a list show another environment default than what was thought to be live, if anything was? */
