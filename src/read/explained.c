@@ -13,6 +13,8 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
@@ -110,12 +112,47 @@ add_candidate(FswScan *scan, void *argument)
 	added->distance = distance_of(effect.at, candidates->event, candidates->wanted);
 }
 
+/*
+ * Has a listed state another percentage of an option than an event?  Which
+ * options there are can have changed when one of the two was read.
+ */
+static bool
+has_other_share(JsonbContainer *listed, Jsonb *told)
+{
+	JsonbValue *sent = getKeyJsonValueFromContainer(listed, "multivariate_feature_state_values",
+													strlen("multivariate_feature_state_values"), NULL);
+	Jsonb	   *shares = sent == NULL || sent->type != jbvBinary ? NULL : fsw_shown_variants(JsonbValueToJsonb(sent));
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	share;
+
+	if (shares == NULL || told == NULL)
+		return false;
+	iterator = JsonbIteratorInit(&shares->root);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		JsonbValue *other;
+
+		CHECK_FOR_INTERRUPTS();
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &share, true);
+		other = getKeyJsonValueFromContainer(&told->root, key.val.string.val, key.val.string.len, NULL);
+		if (other != NULL && !DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(other->val.numeric),
+															   NumericGetDatum(share.val.numeric))))
+			return true;
+	}
+	return false;
+}
+
 /* Is the event's state among those of a version's list, of which the environment default is the first? */
 bool
 fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEvent *event)
 {
 	Jsonb	   *states = list->has_states ? DatumGetJsonbP(list->states) : NULL;
 	Jsonb	   *told = fsw_piece_value(reader, event);
+	Jsonb	   *variants = fsw_piece_variants(reader, event);
 	bool		found = false;
 	int			position = 0;
 	JsonbIterator *iterator;
@@ -143,6 +180,7 @@ fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEv
 			found = told == NULL && (value == NULL || value->type == jbvNull);
 		else
 			found = compareJsonbContainers(&JsonbValueToJsonb(value)->root, &told->root) == 0;
+		found = found && !has_other_share(element.val.binary.data, variants);
 	}
 	return found;
 }

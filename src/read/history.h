@@ -209,6 +209,7 @@ extern FswScan *fsw_piece_row(FswReader *reader, const FswPieceEvent *event);
 extern FswPieceList *fsw_piece_list(FswReader *reader, FswEntry row);
 extern int64 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list);
 extern Jsonb *fsw_piece_value(FswReader *reader, const FswPieceEvent *event);
+extern Jsonb *fsw_piece_variants(FswReader *reader, const FswPieceEvent *event);
 extern const uint8 *fsw_piece_digest(FswReader *reader, int64 delivery);
 extern int	fsw_compare_entries(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b);
 extern int	fsw_compare_events(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b);

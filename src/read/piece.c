@@ -588,6 +588,16 @@ fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 	return result == NULL || fsw_is_json_null(result) ? NULL : result;
 }
 
+/* Its percentages by option; NULL for none. */
+Jsonb *
+fsw_piece_variants(FswReader *reader, const FswPieceEvent *event)
+{
+	bool		isnull;
+	Datum		sent = fsw_scan_column(fsw_piece_row(reader, event), FLAG_variants, &isnull);
+
+	return isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(sent));
+}
+
 /* ---- version lists ---- */
 
 static FswPieceList *
