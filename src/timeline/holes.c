@@ -90,13 +90,19 @@ fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
  * Was a variant added or removed when an event was read, perhaps?  Which of them
  * it has is told by all entries about variants together, from the creation on.
  */
+bool
+fsw_holes_count(const FswFlag *flag, const FswEvidence *piece)
+{
+	int			option = piece->kind != FSW_EV_BODY ? flag->noptions :
+		fsw_timeline_first(flag->options, flag->noptions, piece->at);
+
+	return option < flag->noptions && flag->options[option] <= fsw_after(piece->arrived, 2 * FSW_CLOCKS);
+}
+
 static bool
 counts_variants(const FswFlag *flag, const FswHole *hole, const FswEvidence *piece)
 {
-	int			option = fsw_timeline_first(flag->options, flag->noptions, piece->at);
-
-	return piece->kind == FSW_EV_BODY && hole->until >= flag->created_at && option < flag->noptions &&
-		flag->options[option] <= fsw_after(piece->arrived, 2 * FSW_CLOCKS);
+	return hole->until >= flag->created_at && fsw_holes_count(flag, piece);
 }
 
 /*

@@ -436,6 +436,7 @@ extern bool fsw_near_tells_absence(const FswFlag *flag, const FswTimeline *timel
 
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);
+extern bool fsw_holes_count(const FswFlag *flag, const FswEvidence *piece);
 extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int nholes,
 							const FswHole *holes);
 
