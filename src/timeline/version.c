@@ -169,7 +169,7 @@ start_from_deletion(const Carry *carry, Start *start)
 		FSW_INTERRUPT();
 		if (carry->set.nversions > 0 && piece->at >= carry->set.versions[0].live)
 			return;
-		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0)
+		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0 && !fsw_version_of_deletion(&carry->set, piece))
 			tell_start(start, piece->before, i, FSW_CAUSE_PREVIOUS_STATE);
 	}
 }

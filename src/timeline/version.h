@@ -146,6 +146,7 @@ extern bool fsw_version_start_unclear(const FswVersions *set);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
+extern bool fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
