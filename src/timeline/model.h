@@ -348,6 +348,7 @@ extern const FswPeriod *fsw_timeline_at(const FswTimeline *timeline, int scope,
 
 /* What timeline.c and version.c share. */
 extern void fsw_timeline_free(FswTimeline *timeline);
+extern void fsw_timeline_append(FswTimeline *timeline, const FswTimeline *more);
 extern void fsw_timeline_add(FswTimeline *timeline, int scope, int64 from,
 							 int64 to, int state, FswConfidence confidence,
 							 FswCause cause, int evidence);

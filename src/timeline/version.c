@@ -271,27 +271,6 @@ seed_states(Carry *carry)
 	memcpy(carry->current, carry->set.seed, carry->set.flag->nscopes * sizeof(int));
 }
 
-/*
- * Is an event's previous state another one than what was held?  It was read
- * when the event was built, with the variants that there were by then.
- */
-static bool
-is_misfit(Carry *carry, const FswEvidence *event, int was, const FswStretch *held)
-{
-	const FswFlag *flag = carry->set.flag;
-	const FswState *states = flag->states;
-	int			option;
-
-	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
-		return false;
-	if (was < 0 || event->before < 0 || held == NULL || !fsw_same_but_variants(&states[was], &states[event->before]))
-		return true;
-	/* by what is near an instant, the state may have begun at another one */
-	carry->set.depends |= flag->near;
-	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
-	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
-}
-
 /* What the events of a version say. */
 static void
 carry_events(Carry *carry, int index)
@@ -323,7 +302,7 @@ carry_events(Carry *carry, int index)
 		current[event->scope] = event->state;
 		if (was == FSW_NOT_SEEN)
 			was = event->scope == 0 || flag->near ? event->before : FSW_NOT_LIVE;
-		misfit = is_misfit(carry, event, was, stretch);
+		misfit = fsw_version_is_misfit(&carry->set, event, was, stretch);
 		follows = stretch != NULL && stretch->unfit && stretch->suspect;
 		/* what is between them changed it, although nobody told to what */
 		explained = stretch != NULL && stretch->nuntold > 0;
@@ -528,6 +507,31 @@ carry_found(Carry *carry, int index)
 	pfree(before);
 }
 
+/*
+ * A list has states that nobody told of: any override that is thought to be
+ * gone can have come back, up to a list that has no such.
+ */
+static void
+carry_gone(Carry *carry, int index)
+{
+	const FswVersion *version = &carry->set.versions[index];
+
+	for (int i = 0; i < carry->set.nused; i++)
+	{
+		int			scope = carry->set.used[i];
+		FswStretch *stretch = last_stretch(carry, scope);
+
+		FSW_INTERRUPT();
+		if (scope == 0 || stretch == NULL || carry->current[scope] != FSW_NOT_LIVE || stretch->state != FSW_NOT_LIVE)
+			continue;
+		if (version->extra && stretch->untold_after < 0)
+			stretch->untold_after = index;
+		else if (!version->extra && stretch->untold_after >= 0)
+			agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_OVERRIDE_REMOVED,
+								version->list_index), version, index, carry->suspect);
+	}
+}
+
 /* Carry the states over one version and note what begins, ends or agrees. */
 static void
 carry_version(Carry *carry, int index)
@@ -571,6 +575,7 @@ carry_version(Carry *carry, int index)
 		version->fits &= verdicts[i] == FSW_LISTED;
 		carry_verdict(carry, index, held[i].scope, verdicts[i], extra, nlost);
 	}
+	carry_gone(carry, index);
 	for (int i = 0; i < version->nevents && version->unplaced; i++)
 		last_stretch(carry, flag->evidence[version->events[i]].scope)->suspect = true;
 	carry_others(carry, index, fsw_version_absence(verdicts, nheld, extra, nlost));
@@ -596,20 +601,6 @@ read_before(Carry *carry)
 	seed_states(carry);
 }
 
-/* Append the periods of a scope. */
-static void
-append(FswTimeline *timeline, const FswTimeline *more)
-{
-	for (int i = 0; i < more->nperiods; i++)
-	{
-		const FswPeriod *period = &more->periods[i];
-
-		FSW_INTERRUPT();
-		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
-	}
-}
-
 /* The timeline of one scope, from all that was carried. */
 static FswTimeline *
 write_scope(const Carry *carry, int scope)
@@ -631,7 +622,7 @@ write_scope(const Carry *carry, int scope)
 		fsw_timeline_lower(timeline, 0, FSW_NEVER, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_EXPERIMENT);
 	if (carry->before != NULL)
 	{
-		append(carry->before[scope], timeline);
+		fsw_timeline_append(carry->before[scope], timeline);
 		fsw_timeline_free(timeline);
 		timeline = carry->before[scope];
 	}

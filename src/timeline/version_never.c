@@ -52,6 +52,27 @@ fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
 		(event->scope != 0 || !has_other_options(flag, was, event->before));
 }
 
+/*
+ * Is an event's previous state another one than what was held?  It was read
+ * when the event was built, with the variants that there were by then.
+ */
+bool
+fsw_version_is_misfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held)
+{
+	const FswFlag *flag = set->flag;
+	const FswState *states = flag->states;
+	int			option;
+
+	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
+		return false;
+	if (was < 0 || event->before < 0 || held == NULL || !fsw_same_but_variants(&states[was], &states[event->before]))
+		return true;
+	/* by what is near an instant, the state may have begun at another one */
+	set->depends |= flag->near;
+	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
+	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
+}
+
 /* Of the scopes that a version tells of, what it tells, or what was held before it. */
 static void
 begin_told(const FswVersions *set, int index, const int *before, int *states)

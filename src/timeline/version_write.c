@@ -577,8 +577,9 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 /*
  * A version may have been scheduled, and be live only after the one that brought
  * an override which it lacks: its list came late, its entry at once, or an entry
- * alone.  What is removed so sends no event; an event of its own came when it
- * was live.  Not one that got its place by what chains.
+ * alone.  So may one without events be whose list came only when that one had
+ * been published.  What is removed so sends no event; an event of its own came
+ * when it was live.  Not one that got its place by what chains.
  */
 static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
@@ -593,7 +594,7 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 		FSW_INTERRUPT();
 		if (version->recalled ||
 			(published != FSW_NEVER && !version->imported && !version->moved &&
-			 (silent || (version->list != NULL && fsw_apart(told, published) > GOES_LATER)) &&
+			 (silent || (version->list != NULL && (version->nevents == 0 || fsw_apart(told, published) > GOES_LATER))) &&
 			 is_brought_after(set, timeline, version, told)))
 			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told);
 	}
