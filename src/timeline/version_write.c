@@ -579,10 +579,9 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 }
 
 /*
- * A version may have been scheduled, and be live only after the one that brought
- * an override which it lacks: its list came late, its entry at once, or an entry
- * alone.  So may one without events whose list came only then.  What is removed
- * so sends no event.  Not one that got its place by what chains.
+ * A version may be live only after the one that brought an override which it lacks:
+ * its list came late, its entry at once, or an entry alone, or a list without
+ * events.  What is removed so sends no event.  Not one placed by what chains.
  */
 static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
