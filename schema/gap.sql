@@ -40,11 +40,10 @@ WITH entry AS (
         lead(e.audit_id) OVER ids AS next_id,
         lead(e.arrived) OVER ids AS next_arrived,
         (lead(e.audit_id) OVER ids > e.audit_id + 1)::integer AS broken,
-        -- where they were late, tasks had to wait, and what is missing as well
-        least(min(e.first_at) OVER near, CASE WHEN max(e.late) OVER near > 3 AND min(e.told) OVER near > '1970-01-01Z'
-            THEN min(e.told) OVER near - make_interval(secs => 2 * least(max(e.late) OVER near, 86400)::double precision) END) AS earliest,
-        greatest(max(e.last_at) OVER near, CASE WHEN max(e.late) OVER near > 3
-            THEN max(e.told) FILTER (WHERE e.late <= 86400) OVER near END) AS latest,
+        -- an id is given when the task runs, seconds after the change, or later where tasks had to wait
+        least(min(e.first_at) OVER near, CASE WHEN min(e.told) OVER near > '1970-01-01Z'
+            THEN min(e.told) OVER near - make_interval(secs => greatest(2 * least(max(e.late) OVER near, 86400), 3)::double precision) END) AS earliest,
+        greatest(max(e.last_at) OVER near, max(e.told) FILTER (WHERE e.late <= 86400) OVER near) AS latest,
         -- told by the two entries on either side, or by all of the source
         CASE WHEN min(e.first_project) OVER near = max(e.last_project) OVER near THEN min(e.first_project) OVER near END AS near_project,
         count(*) OVER (ids ROWS BETWEEN 63 PRECEDING AND 64 FOLLOWING) AS ids
@@ -99,6 +98,6 @@ COMMENT ON COLUMN flagsmith.missing_audit_entry.project_id IS 'The project of th
 COMMENT ON COLUMN flagsmith.missing_audit_entry.first_audit_id IS 'The first id that is missing.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.last_audit_id IS 'The last one of those that follow it.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.entries IS 'How many ids that is.';
-COMMENT ON COLUMN flagsmith.missing_audit_entry.earliest IS 'No missing entry is earlier: the earliest time of two entries on either side, or earlier where these came late.';
-COMMENT ON COLUMN flagsmith.missing_audit_entry.latest IS 'No missing entry is later: the latest time of two entries on either side, or their latest arrival where these came late.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.earliest IS 'No missing entry is earlier: the earliest time of two entries on either side, or three seconds before their arrival, or earlier where these came late.';
+COMMENT ON COLUMN flagsmith.missing_audit_entry.latest IS 'No missing entry is later: the latest arrival of two entries on either side.';
 COMMENT ON COLUMN flagsmith.missing_audit_entry.status IS 'open while the entry behind came less than five minutes ago, since entries arrive shuffled; else missing.';

@@ -28,3 +28,21 @@ END
 $$;
 SELECT source, at::time, value, value_before FROM flagsmith.history WHERE identity_identifier = 'ada' ORDER BY source, at;
 ROLLBACK;
+
+-- A flag was deleted, and one of its name is made anew, of which only another environment tells: what removed the old one has no say.
+BEGIN;
+SELECT flagsmith.add_webhook('anew', allow_unsigned => true, source => 'anew', max_spool_age => NULL) IS NOT NULL AS registered;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'anew', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object('created_date', at, 'log', log,
+    'related_object_type', type, 'related_object_id', 1, 'project', '{"id": 7, "name": "Shop", "prevent_flag_defaults": false}'::jsonb,
+    'environment', '{"id": 1, "name": "Production"}'::jsonb))::text, 'UTF8'), at::timestamptz + interval '2 s'
+FROM (VALUES ('2026-11-01T12:00:00Z', 'New Environment created: Production', 'ENVIRONMENT'),
+    ('2026-11-01T12:00:10Z', 'Flag / Remote Config Deleted: cart', 'FEATURE_STATE')) entry (at, log, type);
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+VALUES ('anew', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com', 'timestamp', '2026-11-01T12:02:00.000000Z',
+    'new_state', jsonb_build_object('feature', jsonb_build_object('id', 2, 'name', 'cart', 'type', 'STANDARD', 'default_enabled', true, 'initial_value', 'x',
+        'created_date', '2026-11-01T12:01:40.000000Z', 'project', '{"id": 7, "name": "Shop"}'::jsonb), 'environment', '{"id": 2, "name": "Staging"}'::jsonb, 'identity', NULL,
+        'identity_identifier', NULL, 'feature_segment', NULL, 'enabled', false, 'feature_state_value', 'y', 'multivariate_feature_state_values', '[]'::jsonb)))::text, 'UTF8'), '2026-11-01T12:02:02Z');
+SELECT flagsmith.is_feature_enabled(1, 2, '2026-11-01T12:03Z', source => 'anew'), flagsmith.get_feature_value(1, 2, '2026-11-01T12:03Z', source => 'anew'), enabled, value, cause
+FROM flagsmith.feature_state(1, 2, '2026-11-01T12:03Z', source => 'anew');
+ROLLBACK;

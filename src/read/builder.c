@@ -260,6 +260,13 @@ lower_holes(const FswHistoryReading *reading)
 			if (piece->scope == period->scope && piece->at <= until &&
 				(piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT))
 				last = Max(last, piece->at);
+			/* from it a hole takes the proof since the creation */
+			if (piece->scope == period->scope && piece->at <= until && fsw_holes_count(flag, piece))
+			{
+				if (flag->created_at == FSW_NEVER)
+					history->flag.created_at = fsw_flag_created_at(reading->reader, reading->flag_facts, reading->created_at);
+				from = Min(from, flag->created_at);
+			}
 		}
 		/* with versions, a list tells all there is anew */
 		if (flag->scopes[period->scope].kind != FSW_SCOPE_IDENTITY)

@@ -13,6 +13,8 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
@@ -35,6 +37,7 @@ typedef struct Candidates
 	const FswEventFacts *event;
 	FswExplains wanted;
 	int64		anchor;
+	int64		limit;			/* what is farther does not count */
 } Candidates;
 
 /* The first of equals in a list, by a comparison that reads. */
@@ -82,6 +85,17 @@ how_explains(const FswReadEffect *effect, bool by_system, const FswEventFacts *e
 	return fsw_explains(&entry, event);
 }
 
+/* How far an entry is from an event that it explains in a way. */
+static int64
+distance_of(int64 entry_at, const FswEventFacts *event, FswExplains how)
+{
+	if (how == FSW_EXPLAINS_REQUEST)
+		return fsw_distance(entry_at, event->arrived);
+	/* written after what it tells of, unless clocks differ */
+	return fsw_distance(entry_at, event->at) +
+		(how == FSW_EXPLAINS_VERSION && entry_at < event->at ? FSW_VERSION_USUAL : 0);
+}
+
 /* As a visit: an effect that explains the event in the wanted way. */
 static void
 add_candidate(FswScan *scan, void *argument)
@@ -95,10 +109,41 @@ add_candidate(FswScan *scan, void *argument)
 	added = &FSW_PUSH(candidates->all, candidates->n, candidates->max);
 	added->row = fsw_entry_of(scan);
 	added->effect = effect;
-	added->distance = fsw_distance(effect.at, candidates->anchor);
-	/* written after what it tells of, unless clocks differ */
-	if (candidates->wanted == FSW_EXPLAINS_VERSION && effect.at < candidates->anchor)
-		added->distance += FSW_VERSION_USUAL;
+	added->distance = distance_of(effect.at, candidates->event, candidates->wanted);
+}
+
+/*
+ * Has a listed state another percentage of an option than an event?  Which
+ * options there are can have changed when one of the two was read.
+ */
+static bool
+has_other_share(JsonbContainer *listed, Jsonb *told)
+{
+	JsonbValue *sent = getKeyJsonValueFromContainer(listed, "multivariate_feature_state_values",
+													strlen("multivariate_feature_state_values"), NULL);
+	Jsonb	   *shares = sent == NULL || sent->type != jbvBinary ? NULL : fsw_shown_variants(JsonbValueToJsonb(sent));
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	share;
+
+	if (shares == NULL || told == NULL)
+		return false;
+	iterator = JsonbIteratorInit(&shares->root);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		JsonbValue *other;
+
+		CHECK_FOR_INTERRUPTS();
+		if (token != WJB_KEY)
+			continue;
+		(void) JsonbIteratorNext(&iterator, &share, true);
+		other = getKeyJsonValueFromContainer(&told->root, key.val.string.val, key.val.string.len, NULL);
+		if (other != NULL && !DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(other->val.numeric),
+															   NumericGetDatum(share.val.numeric))))
+			return true;
+	}
+	return false;
 }
 
 /* Is the event's state among those of a version's list, of which the environment default is the first? */
@@ -107,6 +152,7 @@ fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEv
 {
 	Jsonb	   *states = list->has_states ? DatumGetJsonbP(list->states) : NULL;
 	Jsonb	   *told = fsw_piece_value(reader, event);
+	Jsonb	   *variants = fsw_piece_variants(reader, event);
 	bool		found = false;
 	int			position = 0;
 	JsonbIterator *iterator;
@@ -134,6 +180,7 @@ fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEv
 			found = told == NULL && (value == NULL || value->type == jbvNull);
 		else
 			found = compareJsonbContainers(&JsonbValueToJsonb(value)->root, &told->root) == 0;
+		found = found && !has_other_share(element.val.binary.data, variants);
 	}
 	return found;
 }
@@ -188,6 +235,70 @@ is_in_reach(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *
 							  how == FSW_EXPLAINS_REQUEST ? event->received_at : event->event_at);
 }
 
+/* The flag events that an entry may explain. */
+void
+fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found)
+{
+	const FswReadEffect *effect = &entry->effect;
+	bool		is_version = effect->about == FSW_ABOUT_VERSION;
+	FswSearch	search;
+
+	if (!entry->has_effect || !effect->has_feature || !effect->has_environment ||
+		effect->about == FSW_ABOUT_OTHER || effect->about == FSW_ABOUT_DELETION)
+		return;
+	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, effect->feature_hash, true, effect->environment_id);
+	fsw_search_around(reader, &search, fsw_after(entry->at, is_version ? -FSW_VERSION_LATE : -FSW_SAVE_REACH),
+					  entry->at, fsw_after(entry->at, is_version ? FSW_VERSION_EARLY : FSW_SAVE_REACH),
+					  fsw_find_row, found, &found->n);
+	if (entry->by_system)
+	{
+		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, effect->feature_hash, true,
+								   effect->environment_id);
+		fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_REQUEST_LATE), entry->at,
+						  fsw_after(entry->at, FSW_REQUEST_EARLY + FSW_EARLIER_ARRIVAL), fsw_find_row, found, &found->n);
+	}
+}
+
+static FswPieceEntry *entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit);
+
+/*
+ * Is an entry that of another event, to which it is nearer?
+ *
+ * The events of one version, and of one change request, have one time: so an
+ * entry that takes those of two was given what is of another entry, which is
+ * written or sent in another order than what it tells of.  Whoever is nearest
+ * to an entry has it, unless a nearer one is its own: so what is asked here is
+ * always nearer than what asks.
+ */
+static bool
+is_of_nearer(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *event, FswExplains how, int64 distance)
+{
+	FswFound	found = {0};
+
+	if (how == FSW_EXPLAINS_SAVE)
+		return false;
+	fsw_find_events(reader, entry, &found);
+	for (int i = 0; i < found.n; i++)
+	{
+		FswPieceEvent *other = fsw_piece_event(reader, found.rows[i]);
+		FswEventFacts facts;
+		FswPieceEntry *of = NULL;
+		int64		nearer;
+
+		if (other == NULL || other->at == event->at)
+			continue;
+		facts = facts_of(other);
+		nearer = distance_of(entry->at, &facts, how);
+		if (nearer >= distance)
+			continue;
+		for (FswExplains way = FSW_EXPLAINS_SAVE; way <= how && of == NULL; way++)
+			of = entry_in_way(reader, other, way, way < how ? FSW_FOREVER : nearer);
+		if (of != NULL && fsw_same_row(of->row, entry->row))
+			return true;
+	}
+	return false;
+}
+
 /* The nearest candidate that really explains the event. */
 static FswPieceEntry *
 choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *event)
@@ -202,14 +313,15 @@ choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *eve
 		const Candidate *candidate = &candidates->all[i];
 		FswPieceEntry *entry;
 
-		if (chosen != NULL && candidate->distance > distance)
+		if (candidate->distance > (chosen != NULL ? distance : candidates->limit))
 			break;
 		entry = fsw_piece_entry(reader, candidate->row);
 		if (entry == NULL || entry->effect.split != candidate->effect.split ||
 			!fsw_same_or_null(entry->source, event->source) || !fsw_same_actor(entry, event->changed_by) ||
 			how_explains(&entry->effect, entry->by_system, candidates->event) != candidates->wanted ||
 			(candidates->wanted == FSW_EXPLAINS_VERSION && is_of_another_version(reader, entry, event)) ||
-			!is_in_reach(reader, entry, event, candidates->wanted))
+			!is_in_reach(reader, entry, event, candidates->wanted) ||
+			is_of_nearer(reader, entry, event, candidates->wanted, candidate->distance))
 			continue;
 		chosen = first_entry(reader, chosen, entry);
 		distance = candidate->distance;
@@ -220,9 +332,9 @@ choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *eve
 /* The entry of a flag that explains the event in one way, around an instant. */
 static FswPieceEntry *
 find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *facts, FswExplains wanted,
-		   int64 from, int64 anchor, int64 to)
+		   int64 from, int64 anchor, int64 to, int64 limit)
 {
-	Candidates	candidates = {.event = facts,.wanted = wanted,.anchor = anchor};
+	Candidates	candidates = {.event = facts,.wanted = wanted,.anchor = anchor,.limit = limit};
 
 	for (int of_override = 0; of_override < 2; of_override++)
 	{
@@ -240,35 +352,53 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 }
 
 static FswPieceEntry *
-entry_of_event(FswReader *reader, const FswPieceEvent *event)
+find_in_way(FswReader *reader, const FswPieceEvent *event, FswExplains how, int64 limit)
 {
 	FswEventFacts facts = facts_of(event);
-	FswPieceEntry *entry;
 
 	/* a time that is not believed explains nothing */
 	if (event->deleted || !event->has_environment || event->at != event->event_at)
 		return NULL;
-	entry = find_entry(reader, event, &facts, FSW_EXPLAINS_SAVE, fsw_after(facts.at, -FSW_SAVE_REACH),
-					   facts.at, fsw_after(facts.at, FSW_SAVE_REACH));
-	if (entry == NULL && !facts.of_identity)
-		entry = find_entry(reader, event, &facts, FSW_EXPLAINS_VERSION, fsw_after(facts.at, -FSW_VERSION_EARLY),
-						   facts.at, fsw_after(facts.at, FSW_VERSION_LATE));
-	if (entry == NULL && !facts.of_identity && !facts.of_segment &&
-		facts.arrived > fsw_after(facts.at, FSW_DRAFT_AGE))
-		entry = find_entry(reader, event, &facts, FSW_EXPLAINS_REQUEST,
-						   fsw_after(facts.arrived, -FSW_REQUEST_EARLY), facts.arrived,
-						   fsw_after(facts.arrived, FSW_REQUEST_LATE));
-	return entry;
+	switch (how)
+	{
+		case FSW_EXPLAINS_SAVE:
+			return find_entry(reader, event, &facts, how, fsw_after(facts.at, -FSW_SAVE_REACH), facts.at,
+							  fsw_after(facts.at, FSW_SAVE_REACH), limit);
+		case FSW_EXPLAINS_VERSION:
+			return facts.of_identity ? NULL :
+				find_entry(reader, event, &facts, how, fsw_after(facts.at, -FSW_VERSION_EARLY), facts.at,
+						   fsw_after(facts.at, FSW_VERSION_LATE), limit);
+		case FSW_EXPLAINS_REQUEST:
+			return facts.of_identity || facts.of_segment || facts.arrived <= fsw_after(facts.at, FSW_DRAFT_AGE) ? NULL :
+				find_entry(reader, event, &facts, how, fsw_after(facts.arrived, -FSW_REQUEST_EARLY), facts.arrived,
+						   fsw_after(facts.arrived, FSW_REQUEST_LATE), limit);
+		default:
+			return NULL;
+	}
 }
 
-/* The audit entry that explains a flag event; NULL if none does. */
+/* The audit entry that explains a flag event in one way and is no farther; NULL if none does. */
+static FswPieceEntry *
+entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit)
+{
+	if (event->by[how] == NULL && event->tried[how] < limit)
+	{
+		check_stack_depth();
+		event->by[how] = find_in_way(reader, event, how, limit);
+		event->tried[how] = limit;
+	}
+	return event->by[how];
+}
+
+/* The audit entry that explains a flag event, in the best way; NULL if none does. */
 FswPieceEntry *
 fsw_entry_of_event(FswReader *reader, FswPieceEvent *event)
 {
-	if (!event->is_asked)
-		event->entry = entry_of_event(reader, event);
-	event->is_asked = true;
-	return event->entry;
+	FswPieceEntry *entry = NULL;
+
+	for (FswExplains how = FSW_EXPLAINS_SAVE; how <= FSW_EXPLAINS_REQUEST && entry == NULL; how++)
+		entry = entry_in_way(reader, event, how, FSW_FOREVER);
+	return entry;
 }
 
 /* ---- deletions ---- */

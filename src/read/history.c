@@ -53,25 +53,9 @@ is_found(const FswFound *found, int n, FswEntry row)
 static void
 add_events(FswReader *reader, const FswPieceEntry *entry, FswLine *line, int *max)
 {
-	const FswReadEffect *effect = &entry->effect;
-	bool		is_version = effect->about == FSW_ABOUT_VERSION;
 	FswFound	found = {0};
-	FswSearch	search;
 
-	if (!entry->has_effect || !effect->has_feature || !effect->has_environment ||
-		effect->about == FSW_ABOUT_OTHER || effect->about == FSW_ABOUT_DELETION)
-		return;
-	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, effect->feature_hash, true, effect->environment_id);
-	fsw_search_around(reader, &search, fsw_after(entry->at, is_version ? -FSW_VERSION_LATE : -FSW_SAVE_REACH),
-					  entry->at, fsw_after(entry->at, is_version ? FSW_VERSION_EARLY : FSW_SAVE_REACH),
-					  fsw_find_row, &found, &found.n);
-	if (entry->by_system)
-	{
-		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, effect->feature_hash, true,
-								   effect->environment_id);
-		fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_REQUEST_LATE), entry->at,
-						  fsw_after(entry->at, FSW_REQUEST_EARLY + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
-	}
+	fsw_find_events(reader, entry, &found);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEvent *event = is_found(&found, i, found.rows[i]) ? NULL : fsw_piece_event(reader, found.rows[i]);

@@ -112,9 +112,13 @@ typedef struct FswPieceEvent
 	bool		has_state;
 	bool		enabled;
 	const uint8 *digest;		/* as of an entry */
-	bool		is_asked;		/* the entry is known, NULL if none explains
-								 * it */
+	bool		is_asked;		/* the entry of a deletion is known, NULL if
+								 * none explains it */
 	FswPieceEntry *entry;
+	FswPieceEntry *by[FSW_EXPLAINS_REQUEST + 1];	/* what explains an event in
+													 * each way, */
+	int64		tried[FSW_EXPLAINS_REQUEST + 1];	/* and where it is NULL, up to
+													 * which distance none does */
 } FswPieceEvent;
 
 /* A list of the states of a version. */
@@ -205,6 +209,7 @@ extern FswScan *fsw_piece_row(FswReader *reader, const FswPieceEvent *event);
 extern FswPieceList *fsw_piece_list(FswReader *reader, FswEntry row);
 extern int64 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list);
 extern Jsonb *fsw_piece_value(FswReader *reader, const FswPieceEvent *event);
+extern Jsonb *fsw_piece_variants(FswReader *reader, const FswPieceEvent *event);
 extern const uint8 *fsw_piece_digest(FswReader *reader, int64 delivery);
 extern int	fsw_compare_entries(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b);
 extern int	fsw_compare_events(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b);
@@ -235,6 +240,7 @@ extern void fsw_find_row(FswScan *scan, void *found);
 /* explained.c */
 extern void fsw_find_lists(FswReader *reader, const text *uuid, FswFound *found);
 extern bool fsw_list_has_state(FswReader *reader, const FswPieceList *list, const FswPieceEvent *event);
+extern void fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found);
 extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, FswPieceList *list);

@@ -48,10 +48,10 @@
 #define LATER			INT64CONST(4000000)
 
 /*
- * What takes longer to arrive than usual tells that tasks had to wait: then a
- * missing entry may be of twice as long before, or of any time up to the arrival
- * of those beside it, since its id was given when its task ran.  As in
- * missing_audit_entry.
+ * An id is given when the task of an entry runs, which is some seconds after the
+ * change, but at once for a version's.  So a missing entry may be of so long
+ * before the arrival of those beside it, or of any time up to it; or of twice
+ * as long before as these had to wait.  As in missing_audit_entry.
  */
 #define USUAL_DELAY		INT64CONST(3000000)
 #define LONGEST_DELAY	INT64CONST(86400000000)
@@ -387,12 +387,10 @@ read_hole(const Walk *walk, int later, int64 pruned, FswHole *hole)
 			told_until = Max(told_until, entries[i].told_at);
 		late = Max(late, delay);
 	}
-	if (late > USUAL_DELAY)
-	{
-		hole->from = Min(hole->from, fsw_after(told, -2 * Min(late, LONGEST_DELAY)));
-		hole->until = Max(hole->until, told_until);
-	}
 	widen(hole);
+	if (told != FSW_FOREVER)
+		hole->from = Min(hole->from, fsw_after(told, -Max(2 * Min(late, LONGEST_DELAY), USUAL_DELAY)));
+	hole->until = Max(hole->until, told_until);
 	if (Min(entries[0].arrived, entries[0].first_at) < pruned)
 		return false;
 	return !share_import(&entries[0], &entries[1]);

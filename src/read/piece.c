@@ -123,7 +123,10 @@ fsw_same_actor(const FswPieceEntry *entry, const text *changed_by)
 {
 	if (entry->author != NULL)
 		return changed_by != NULL && fsw_same_text(PointerGetDatum(entry->author), PointerGetDatum(changed_by));
-	return entry->by_system || entry->imported || changed_by == NULL ||
+	/* what the system does at a change request's word has no author */
+	if (entry->by_system)
+		return changed_by == NULL || VARSIZE_ANY_EXHDR(changed_by) == 0;
+	return entry->imported || changed_by == NULL ||
 		memchr(VARDATA_ANY(changed_by), '@', VARSIZE_ANY_EXHDR(changed_by)) == NULL;
 }
 
@@ -510,6 +513,8 @@ read_event(FswReader *reader, FswEntry row)
 	if (scan == NULL || fsw_scan_bool(scan, FLAG_is_test) || fsw_scan_is(scan, FLAG_origin, "import"))
 		return NULL;
 	event = palloc0_object(FswPieceEvent);
+	for (int how = 0; how <= FSW_EXPLAINS_REQUEST; how++)
+		event->tried[how] = -1;
 	event->row = row;
 	event->place = scan->slot->tts_tid;
 	event->source = copy_text(scan, FLAG_source);
@@ -581,6 +586,16 @@ fsw_piece_value(FswReader *reader, const FswPieceEvent *event)
 	Jsonb	   *result = isnull ? NULL : DatumGetJsonbPCopy(value);
 
 	return result == NULL || fsw_is_json_null(result) ? NULL : result;
+}
+
+/* Its percentages by option; NULL for none. */
+Jsonb *
+fsw_piece_variants(FswReader *reader, const FswPieceEvent *event)
+{
+	bool		isnull;
+	Datum		sent = fsw_scan_column(fsw_piece_row(reader, event), FLAG_variants, &isnull);
+
+	return isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(sent));
 }
 
 /* ---- version lists ---- */

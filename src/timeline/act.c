@@ -341,7 +341,7 @@ doubt_read(FswAct *act, int64 at)
 
 /*
  * From which instant on can a reading of an act have what the next one saved?
- * FSW_FOREVER if it has not.
+ * FSW_FOREVER if it has not.  The later acts follow it in their array.
  *
  * If both have the same, what two events agree on says nothing of the time before
  * an entry between them.  Where the next one was saved in several steps, or was
@@ -350,17 +350,28 @@ doubt_read(FswAct *act, int64 at)
  * from neither.
  */
 static int64
-can_have_next_from(const FswState *states, const FswAct *previous, const FswAct *act, const FswAct *next)
+can_have_next_from(const FswState *states, const FswAct *previous, const FswAct *act, int nlater)
 {
+	const FswAct *next = act + 1;
 	bool		same = previous != NULL && previous->told && previous->state >= 0 &&
 		states[previous->state].rest == states[act->state].rest && !act->value_told && !act->share_told;
 
-	if (next == NULL || act->evidence < 0)
+	if (act->evidence < 0)
+		return FSW_FOREVER;
+	/* what no event tells may have saved some of it, and no entry beside an event says which */
+	while (nlater > 0 && !next->told && !next->about_part)
+	{
+		FSW_INTERRUPT();
+		next++;
+		nlater--;
+	}
+	if (nlater == 0)
 		return FSW_FOREVER;
 	if (!next->told)
-		return next->about_part ? next->at : FSW_FOREVER;
+		return next->at;
 	if (next->state >= 0 && next->first_part != FSW_FOREVER &&
-		(states[next->state].rest == states[act->state].rest || ((next->several || next->mixed) && !same) ||
+		(states[next->state].rest == states[act->state].rest ||
+		 ((next->several || next->mixed || next > act + 1) && !same) ||
 		 (fsw_apart(act->arrived, next->first_part) <= FSW_CLOCKS && fsw_apart(act->arrived, act->at) > TASK_USUAL)))
 		return next->first_part;
 	return FSW_FOREVER;
@@ -375,15 +386,16 @@ find_mixed(const FswState *states, FswAct *acts, int nacts)
 		FSW_INTERRUPT();
 		if (acts[i].told && acts[i].state >= 0)
 			acts[i].mixed = fsw_after(acts[i].arrived, FSW_CLOCKS) >
-				can_have_next_from(states, i > 0 ? &acts[i - 1] : NULL, &acts[i], i + 1 < nacts ? &acts[i + 1] : NULL);
+				can_have_next_from(states, i > 0 ? &acts[i - 1] : NULL, &acts[i], nacts - i - 1);
 	}
 }
 
 /* Was the state read in the middle of its own act, or of the next one? */
 static void
-weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const FswAct *next)
+weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, int nlater)
 {
 	const FswState *states = flag->states;
+	const FswAct *next = nlater > 0 ? act + 1 : NULL;
 	bool		late;
 	bool		other;
 
@@ -396,7 +408,7 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, const Fs
 		doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
 	/* or it has the next one's already */
-	doubt_read(act, can_have_next_from(states, previous, act, next));
+	doubt_read(act, can_have_next_from(states, previous, act, nlater));
 
 	/*
 	 * The time is a draft's, and no entry says when it took effect; or it is
@@ -615,7 +627,7 @@ weigh_acts(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind
 			continue;
 		}
 		if (act->evidence >= 0)
-			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, next);
+			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, nacts - i - 1);
 		if (act->cause == FSW_CAUSE_IMPORT)
 			weigh_import(acts, nacts, i);
 

@@ -28,6 +28,8 @@ FswExplains
 fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event)
 {
 	bool		of_default = !event->of_segment && !event->of_identity;
+	bool		is_draft = event->at != FSW_NEVER && event->arrived != FSW_FOREVER &&
+		event->arrived > fsw_after(event->at, FSW_DRAFT_AGE);
 
 	if (entry->about == FSW_ABOUT_OTHER || entry->about == FSW_ABOUT_DELETION)
 		return FSW_EXPLAINS_NOT;
@@ -35,12 +37,14 @@ fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event)
 		return !event->of_identity && entry->at >= fsw_after(event->at, -FSW_VERSION_EARLY) &&
 			entry->at <= fsw_after(event->at, FSW_VERSION_LATE) ? FSW_EXPLAINS_VERSION : FSW_EXPLAINS_NOT;
 
-	/* a percentage of a segment's override is told as that of the default */
-	if (fsw_distance(entry->at, event->at) <= FSW_SAVE_REACH &&
+	/*
+	 * a percentage of a segment's override is told as that of the default; the
+	 * time of a draft says nothing of when a change request took effect
+	 */
+	if (!(entry->by_system && is_draft) && fsw_distance(entry->at, event->at) <= FSW_SAVE_REACH &&
 		(entry->of_override || of_default || (entry->about == FSW_ABOUT_VARIANT && !event->of_identity)))
 		return FSW_EXPLAINS_SAVE;
-	if (entry->by_system && !entry->of_override && of_default && entry->about != FSW_ABOUT_CREATION &&
-		event->at != FSW_NEVER && event->arrived != FSW_FOREVER && event->arrived > fsw_after(event->at, FSW_DRAFT_AGE) &&
+	if (entry->by_system && !entry->of_override && of_default && entry->about != FSW_ABOUT_CREATION && is_draft &&
 		entry->at >= fsw_after(event->arrived, -FSW_REQUEST_EARLY) &&
 		entry->at <= fsw_after(event->arrived, FSW_REQUEST_LATE))
 		return FSW_EXPLAINS_REQUEST;

@@ -90,13 +90,19 @@ fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline)
  * Was a variant added or removed when an event was read, perhaps?  Which of them
  * it has is told by all entries about variants together, from the creation on.
  */
+bool
+fsw_holes_count(const FswFlag *flag, const FswEvidence *piece)
+{
+	int			option = piece->kind != FSW_EV_BODY ? flag->noptions :
+		fsw_timeline_first(flag->options, flag->noptions, piece->at);
+
+	return option < flag->noptions && flag->options[option] <= fsw_after(piece->arrived, 2 * FSW_CLOCKS);
+}
+
 static bool
 counts_variants(const FswFlag *flag, const FswHole *hole, const FswEvidence *piece)
 {
-	int			option = fsw_timeline_first(flag->options, flag->noptions, piece->at);
-
-	return piece->kind == FSW_EV_BODY && hole->until >= flag->created_at && option < flag->noptions &&
-		flag->options[option] <= fsw_after(piece->arrived, 2 * FSW_CLOCKS);
+	return hole->until >= flag->created_at && fsw_holes_count(flag, piece);
 }
 
 /*
@@ -144,6 +150,53 @@ is_told_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole
 		flag->states[period->state].nvariants > 0 && flag->evidence[period->evidence].at > hole->from;
 }
 
+/* Up to when what an event tells of the variants is not told anew, by what counts none. */
+static int64
+counted_until(const FswFlag *flag, const FswHole *hole, const FswEvidence *event)
+{
+	int64		until = FSW_FOREVER;
+
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *piece = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if ((piece->kind == FSW_EV_BODY || piece->kind == FSW_EV_IMPORT) && piece->scope == event->scope &&
+			piece->at > event->at && !counts_variants(flag, hole, piece))
+			until = Min(until, piece->at);
+		if (piece->kind == FSW_EV_LIST && piece->arrived > event->at && flag->scopes[event->scope].kind != FSW_SCOPE_IDENTITY)
+			until = Min(until, piece->arrived);
+	}
+	return until;
+}
+
+/*
+ * Which variants an event has is told by all entries since the creation, where
+ * one came or went when it was read: so a hole takes the proof from it however
+ * long ago it is.
+ */
+static void
+lower_counted(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole)
+{
+	for (int i = 0; i < flag->nevidence; i++)
+	{
+		const FswEvidence *event = &flag->evidence[i];
+		FswPeriod  *old;
+		int64		until;
+		int			n;
+
+		FSW_INTERRUPT();
+		if (event->at <= hole->until || !counts_variants(flag, hole, event))
+			continue;
+		until = counted_until(flag, hole, event);
+		old = fsw_timeline_take(timeline, 0, &n);
+		for (int j = 0; j < n; j++)
+			lower_within(timeline, &old[j], event->at,
+						 old[j].scope == event->scope && !is_final(&old[j]) ? until : FSW_NEVER, FSW_CAUSE_MISSING_ENTRIES);
+		pfree(old);
+	}
+}
+
 /* Lower what one hole takes the proof from. */
 static void
 lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int64 *ends)
@@ -162,6 +215,7 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 					 FSW_CAUSE_MISSING_ENTRIES);
 	}
 	pfree(old);
+	lower_counted(flag, timeline, hole);
 	if (timeline->others == NULL)
 		return;
 	old = fsw_timeline_take(timeline->others, 0, &n);

@@ -348,6 +348,7 @@ extern const FswPeriod *fsw_timeline_at(const FswTimeline *timeline, int scope,
 
 /* What timeline.c and version.c share. */
 extern void fsw_timeline_free(FswTimeline *timeline);
+extern void fsw_timeline_append(FswTimeline *timeline, const FswTimeline *more);
 extern void fsw_timeline_add(FswTimeline *timeline, int scope, int64 from,
 							 int64 to, int state, FswConfidence confidence,
 							 FswCause cause, int evidence);
@@ -436,6 +437,7 @@ extern bool fsw_near_tells_absence(const FswFlag *flag, const FswTimeline *timel
 
 /* holes.c */
 extern void fsw_guessed_lower(const FswFlag *flag, FswTimeline *timeline);
+extern bool fsw_holes_count(const FswFlag *flag, const FswEvidence *piece);
 extern void fsw_holes_lower(const FswFlag *flag, FswTimeline *timeline, int64 made, int nholes,
 							const FswHole *holes);
 

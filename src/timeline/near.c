@@ -302,28 +302,63 @@ begins_well(const FswFlag *flag, const FswVersions *set, const FswNear *near)
 		first->earliest < near->first && (set->nversions == 1 || first[1].earliest >= fsw_after(near->first, -SPREAD));
 }
 
+/* Does a version from one up to before another say that what was held then was live, by a list beyond doubt alone? */
+static bool
+is_agreed(const FswFlag *flag, const FswVersions *set, int anchor, int from, int end)
+{
+	for (int i = from; i < end; i++)
+	{
+		FSW_INTERRUPT();
+		if (!has_default(flag, &set->versions[i]) && is_beyond_doubt(flag, set, anchor, i))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is it known that what an event of the environment default follows did fit?
+ * Of what is before the anchor, and of that itself, it is not.
+ */
+static bool
+follows_well(const FswFlag *flag, const FswVersions *set, int anchor, int index)
+{
+	int			before = index - 1;
+
+	while (before > anchor && !has_default(flag, &set->versions[before]))
+		before--;
+	return before > anchor || (before == anchor && is_agreed(flag, set, anchor, anchor, index));
+}
+
 /*
  * Is what the environment default was at the instant told twice, whatever was
- * held of overrides: by a list beyond doubt, or by the next event of it?
+ * held of overrides: by a list beyond doubt, or by the next event of it?  That
+ * is no second piece of evidence for an event that does not fit, and its own
+ * list is none for one that follows such.
  */
 static bool
 is_seconded(const FswFlag *flag, const FswVersions *set, const Chain *chain, const FswNear *near)
 {
 	int			first = chain->anchor;
+	bool		told;
 
 	for (int i = chain->anchor; i <= chain->last && set->versions[i].live <= near->at; i++)
 	{
 		if (has_default(flag, &set->versions[i]))
 			first = i;
 	}
+	told = has_default(flag, &set->versions[first]);
 	for (int i = first; i <= chain->last; i++)
 	{
 		FSW_INTERRUPT();
-		if ((i > first && has_default(flag, &set->versions[i])) || is_beyond_doubt(flag, set, chain->anchor, i))
+		if (i > first && has_default(flag, &set->versions[i]))
+			return !told || first > chain->anchor;
+		if (is_beyond_doubt(flag, set, chain->anchor, i) &&
+			(i > first || !told || follows_well(flag, set, chain->anchor, first)))
 			return true;
 	}
-	return near->until || (first == chain->anchor && !has_default(flag, &set->versions[first]) &&
-						   begins_well(flag, set, near));
+	if (near->until)
+		return !told || first > chain->anchor;
+	return first == chain->anchor && !told && begins_well(flag, set, near);
 }
 
 /* Is the first event of a run, which is settled, told as it would be among others? */

@@ -104,22 +104,27 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 /*
  * Where the next event or import has seen all these changes, none of them is
  * missing and no percentage was saved with it, it tells the variants of the time
- * before it, from the last of them on.  What comes after that has no say: near
- * an instant it is not read.
+ * before it, from the last of them on; a change request, which has percentages of
+ * its own, by its previous state.  What comes after that has no say: near an
+ * instant it is not read.
  */
 static void
 tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const FswAct *act, int state, const FswAct *next)
 {
 	int			before = fsw_timeline_first(flag->options, flag->noptions, next->at);
+	int			told = next->state;
 
-	if (flag->combine == NULL || !next->told || next->state < 0 || next->evidence < 0 || next->share_told || next->share_missing ||
-		!next->event || !flag->states[next->state].has_variants ||
+	/* older releases repeat what it is there */
+	if (next->told && next->by_nobody && next->event)
+		told = next->before == next->state ? FSW_NOT_TOLD : next->before;
+	if (flag->combine == NULL || !next->told || told < 0 || next->evidence < 0 || next->share_told || next->share_missing ||
+		!next->event || !flag->states[told].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
-		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[next->state].nvariants))
+		(scope == 0 && flag->creation_told && fsw_variants_count(flag, before) != flag->states[told].nvariants))
 		return;
 	fsw_variants_tell(timeline, first, flag->options[before - 1], next->first_entry, NULL,
-					  (FswToldState) {flag->combine(flag, state, next->state), next->evidence}, FSW_REPORTED);
+					  (FswToldState) {flag->combine(flag, state, told), next->evidence}, FSW_REPORTED);
 }
 
 /*
@@ -235,4 +240,18 @@ fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,
 	if (scope->ended < flag->deleted_at)
 		fsw_timeline_end(timeline, first, index, scope->ended, FSW_CONFIRMED,
 						 FSW_CAUSE_SEGMENT_DELETED);
+}
+
+/* Append the periods of a scope. */
+void
+fsw_timeline_append(FswTimeline *timeline, const FswTimeline *more)
+{
+	for (int i = 0; i < more->nperiods; i++)
+	{
+		const FswPeriod *period = &more->periods[i];
+
+		FSW_INTERRUPT();
+		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
+						 period->confidence, period->cause, period->evidence);
+	}
 }

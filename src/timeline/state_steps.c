@@ -70,8 +70,14 @@ static bool
 add_start(FswStateSteps *steps, const FswStepsFacts *facts)
 {
 	int64		event = steps->n > 0 ? steps->from[0] : FSW_FOREVER;
-	int64		first = facts->nremovals > 0 ? Min(event, facts->removals[0]) : event;
+	int64		first = event;
 
+	/* what is earlier than the flag is the removal of one that bore its name */
+	for (int i = facts->nremovals - 1; i >= 0 && facts->removals[i] >= facts->created_at; i--)
+	{
+		FSW_INTERRUPT();
+		first = Min(first, facts->removals[i]);
+	}
 	if (facts->created_at == FSW_NEVER || facts->created_at >= first)
 		return true;
 	/* the first event tells what it was created with */

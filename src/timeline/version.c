@@ -100,7 +100,7 @@ agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
 	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	/* the list of another version is a piece of evidence of its own */
 	if (stretch->version != index)
-		stretch->suspect = false;
+		stretch->suspect = stretch->unfit = false;
 }
 
 /* What was told of the environment default before the first event about it. */
@@ -169,7 +169,7 @@ start_from_deletion(const Carry *carry, Start *start)
 		FSW_INTERRUPT();
 		if (carry->set.nversions > 0 && piece->at >= carry->set.versions[0].live)
 			return;
-		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0)
+		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0 && !fsw_version_of_deletion(&carry->set, piece))
 			tell_start(start, piece->before, i, FSW_CAUSE_PREVIOUS_STATE);
 	}
 }
@@ -271,27 +271,6 @@ seed_states(Carry *carry)
 	memcpy(carry->current, carry->set.seed, carry->set.flag->nscopes * sizeof(int));
 }
 
-/*
- * Is an event's previous state another one than what was held?  It was read
- * when the event was built, with the variants that there were by then.
- */
-static bool
-is_misfit(Carry *carry, const FswEvidence *event, int was, const FswStretch *held)
-{
-	const FswFlag *flag = carry->set.flag;
-	const FswState *states = flag->states;
-	int			option;
-
-	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
-		return false;
-	if (was < 0 || event->before < 0 || held == NULL || !fsw_same_but_variants(&states[was], &states[event->before]))
-		return true;
-	/* by what is near an instant, the state may have begun at another one */
-	carry->set.depends |= flag->near;
-	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
-	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
-}
-
 /* What the events of a version say. */
 static void
 carry_events(Carry *carry, int index)
@@ -308,6 +287,8 @@ carry_events(Carry *carry, int index)
 		const FswEvidence *event = &flag->evidence[version->events[i]];
 		int			was = current[event->scope];
 		bool		misfit;
+		bool		follows;
+		bool		explained;
 
 		FSW_INTERRUPT();
 		stretch = last_stretch(carry, event->scope);
@@ -321,14 +302,21 @@ carry_events(Carry *carry, int index)
 		current[event->scope] = event->state;
 		if (was == FSW_NOT_SEEN)
 			was = event->scope == 0 || flag->near ? event->before : FSW_NOT_LIVE;
-		misfit = is_misfit(carry, event, was, stretch);
+		misfit = fsw_version_is_misfit(&carry->set, event, was, stretch);
+		follows = stretch != NULL && stretch->unfit && stretch->suspect;
+		/* what is between them changed it, although nobody told to what */
+		explained = stretch != NULL && stretch->nuntold > 0;
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
 								FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT,
 								version->events[i]);
 		stretch->before = event->before;
-		/* its own list does not say what was before it */
-		stretch->suspect = version->never || version->unsure || misfit;
+		/*
+		 * its own list does not say what was before it; and one that follows
+		 * another which did not fit may be from before what was live as well
+		 */
+		stretch->unfit = misfit && !explained;
+		stretch->suspect = version->never || version->unsure || misfit || follows;
 		carry->suspect |= stretch->suspect;
 	}
 	for (int i = 0; i < version->nevents && carry->suspect; i++)
@@ -379,6 +367,9 @@ carry_listed_default(Carry *carry, int index)
 	FswStretch *stretch = last_stretch(carry, 0);
 	bool		untold = carry->current[0] >= 0 && carry->current[0] != state;
 
+	/* it was given an instant of effect in the past, perhaps, and never live */
+	if (untold && stretch != NULL && stretch->before == state && stretch->last_listed <= stretch->earliest)
+		stretch->undone = true;
 	if (stretch == NULL || carry->current[0] != state || stretch->confidence < FSW_REPORTED)
 	{
 		carry->current[0] = state;
@@ -468,23 +459,6 @@ carry_others(Carry *carry, int index, FswConfidence confidence)
 		fsw_timeline_lower(others, 0, carry->complete, FSW_FOREVER, FSW_INFERRED, FSW_CAUSE_VERSION_LIST);
 }
 
-/*
- * How sure a list makes that there is no override but those told.  Of its
- * states that none of these has, some can be those of overrides that changed.
- */
-static FswConfidence
-absence_after(const FswVerdict *verdicts, int nheld, int extra, int nlost)
-{
-	if (extra == 0)
-		return FSW_CONFIRMED;
-	for (int i = 0; i < nheld; i++)
-	{
-		if (verdicts[i] != FSW_LISTED)
-			nlost++;
-	}
-	return extra > nlost ? FSW_INFERRED : FSW_REPORTED;
-}
-
 /* Did the version change nothing that is told?  Then perhaps priorities. */
 static void
 note_reorder(Carry *carry, int index, bool default_told, const FswVerdict *verdicts, int nheld, int extra)
@@ -533,6 +507,31 @@ carry_found(Carry *carry, int index)
 	pfree(before);
 }
 
+/*
+ * A list has states that nobody told of: any override that is thought to be
+ * gone can have come back, up to a list that has no such.
+ */
+static void
+carry_gone(Carry *carry, int index)
+{
+	const FswVersion *version = &carry->set.versions[index];
+
+	for (int i = 0; i < carry->set.nused; i++)
+	{
+		int			scope = carry->set.used[i];
+		FswStretch *stretch = last_stretch(carry, scope);
+
+		FSW_INTERRUPT();
+		if (scope == 0 || stretch == NULL || carry->current[scope] != FSW_NOT_LIVE || stretch->state != FSW_NOT_LIVE)
+			continue;
+		if (version->extra && stretch->untold_after < 0)
+			stretch->untold_after = index;
+		else if (!version->extra && stretch->untold_after >= 0)
+			agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_OVERRIDE_REMOVED,
+								version->list_index), version, index, carry->suspect);
+	}
+}
+
 /* Carry the states over one version and note what begins, ends or agrees. */
 static void
 carry_version(Carry *carry, int index)
@@ -576,9 +575,10 @@ carry_version(Carry *carry, int index)
 		version->fits &= verdicts[i] == FSW_LISTED;
 		carry_verdict(carry, index, held[i].scope, verdicts[i], extra, nlost);
 	}
+	carry_gone(carry, index);
 	for (int i = 0; i < version->nevents && version->unplaced; i++)
 		last_stretch(carry, flag->evidence[version->events[i]].scope)->suspect = true;
-	carry_others(carry, index, absence_after(verdicts, nheld, extra, nlost));
+	carry_others(carry, index, fsw_version_absence(verdicts, nheld, extra, nlost));
 	note_reorder(carry, index, default_told, verdicts, nheld, extra);
 	pfree(held);
 	pfree(verdicts);
@@ -601,20 +601,6 @@ read_before(Carry *carry)
 	seed_states(carry);
 }
 
-/* Append the periods of a scope. */
-static void
-append(FswTimeline *timeline, const FswTimeline *more)
-{
-	for (int i = 0; i < more->nperiods; i++)
-	{
-		const FswPeriod *period = &more->periods[i];
-
-		FSW_INTERRUPT();
-		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
-	}
-}
-
 /* The timeline of one scope, from all that was carried. */
 static FswTimeline *
 write_scope(const Carry *carry, int scope)
@@ -630,12 +616,13 @@ write_scope(const Carry *carry, int scope)
 						  i + 1 < carry->nstretches[scope] ? &carry->stretches[scope][i + 1] : NULL);
 	}
 	timeline = fsw_version_doubt(&carry->set, written);
+	fsw_version_doubt_dropped(&carry->set, timeline, scope);
 	fsw_timeline_free(written);
 	if (flag->scopes[scope].silent)
 		fsw_timeline_lower(timeline, 0, FSW_NEVER, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_EXPERIMENT);
 	if (carry->before != NULL)
 	{
-		append(carry->before[scope], timeline);
+		fsw_timeline_append(carry->before[scope], timeline);
 		fsw_timeline_free(timeline);
 		timeline = carry->before[scope];
 	}

@@ -130,7 +130,11 @@ typedef struct FswStretch
 	bool		initial;
 	int			version;		/* index of the version that began it; -1 */
 	bool		weak;			/* a list agrees, but not with everything */
-	bool		suspect;		/* its event's previous state does not fit */
+	bool		suspect;		/* its event's previous state does not fit, or
+								 * that of the one it follows did not */
+	bool		unfit;			/* its own did not */
+	bool		undone;			/* without an event, a list has what was there
+								 * before it */
 	bool		listed;			/* a list agrees */
 	int64		first_listed;	/* latest instant of the first such version */
 	int64		last_listed;	/* earliest instant of the last such version */
@@ -152,18 +156,21 @@ extern bool fsw_version_start_unclear(const FswVersions *set);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
+extern bool fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
 extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
 
 /* version_never.c */
+extern bool fsw_version_is_misfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held);
 extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
 extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);
 extern int	fsw_version_contradictions(const FswVersions *versions, int index);
 extern int	fsw_version_never(const FswVersions *versions, int index, const int *before);
 extern void fsw_version_drop(FswVersions *versions, int index, int n);
 extern void fsw_version_drop_never(FswVersions *versions);
+extern void fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope);
 
 /* version_list.c */
 extern void fsw_sort_states(int *states, int n);
@@ -172,5 +179,6 @@ extern bool fsw_version_find(const FswVersions *versions, int *current, const Fs
 extern int	fsw_version_compare(const FswVersions *versions, const int *current,
 								const FswEvidence *list, FswHeld *held,
 								FswVerdict *verdicts, int *extra, int *nlost);
+extern FswConfidence fsw_version_absence(const FswVerdict *verdicts, int nheld, int extra, int nlost);
 
 #endif							/* FSW_VERSION_H */

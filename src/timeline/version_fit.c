@@ -42,7 +42,14 @@ fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *v
 		current[event->scope] = event->state;
 	}
 	if (version->deleted >= 0)
-		current[0] = flag->evidence[version->deleted].before;
+	{
+		int			state = flag->evidence[version->deleted].before;
+
+		/* what was listed and changes it sent an event as well, but for a draft's, which is told by the deletion alone */
+		if (version->list != NULL && fsw_version_other_default(flag, current[0], state))
+			misfits += FSW_MISFIT;
+		current[0] = state;
+	}
 	return misfits;
 }
 
@@ -101,4 +108,17 @@ fsw_version_untold(const FswVersions *set, int *current, const FswVersion *versi
 	pfree(held);
 	pfree(verdicts);
 	return extra > nlost;
+}
+
+/* Does a flag event tell of the version that a deletion tells of?  Then it has its place. */
+bool
+fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].has_events && set->versions[i].time == deletion->at)
+			return true;
+	}
+	return false;
 }

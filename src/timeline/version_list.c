@@ -259,3 +259,20 @@ fsw_version_compare(const FswVersions *set, const int *current, const FswEvidenc
 	*extra += nlisted - j;
 	return nheld;
 }
+
+/*
+ * How sure a list makes that there is no override but those told.  Of its
+ * states that none of these has, some can be those of overrides that changed.
+ */
+FswConfidence
+fsw_version_absence(const FswVerdict *verdicts, int nheld, int extra, int nlost)
+{
+	if (extra == 0)
+		return FSW_CONFIRMED;
+	for (int i = 0; i < nheld; i++)
+	{
+		if (verdicts[i] != FSW_LISTED)
+			nlost++;
+	}
+	return extra > nlost ? FSW_INFERRED : FSW_REPORTED;
+}

@@ -30,12 +30,47 @@ differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
 	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
 }
 
+/*
+ * Are two states of the environment default the same but for variants, which
+ * no event tells to have been added or removed?
+ */
+static bool
+has_other_options(const FswFlag *flag, int was, int is)
+{
+	/* where no entries come, none tells of an option */
+	return was >= 0 && is >= 0 && (flag->noptions > 0 || flag->latest_audit_at == FSW_NEVER) &&
+		flag->states[was].nvariants != flag->states[is].nvariants &&
+		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
+}
+
 /* Was something else carried than an event says was there before? */
 bool
 fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
 {
 	return was != FSW_NOT_SEEN && !fsw_is_lost(was) && event->before != FSW_NOT_TOLD &&
-		was != event->before && !differ_by_option(flag, was, event);
+		was != event->before && !differ_by_option(flag, was, event) &&
+		(event->scope != 0 || !has_other_options(flag, was, event->before));
+}
+
+/*
+ * Is an event's previous state another one than what was held?  It was read
+ * when the event was built, with the variants that there were by then.
+ */
+bool
+fsw_version_is_misfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held)
+{
+	const FswFlag *flag = set->flag;
+	const FswState *states = flag->states;
+	int			option;
+
+	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
+		return false;
+	if (was < 0 || event->before < 0 || held == NULL || !fsw_same_but_variants(&states[was], &states[event->before]))
+		return true;
+	/* by what is near an instant, the state may have begun at another one */
+	set->depends |= flag->near;
+	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
+	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
 }
 
 /*
@@ -83,19 +118,6 @@ begin_told(const FswVersions *set, int index, const int *before, int *states)
 		else if (states[event->scope] == FSW_NOT_SEEN)
 			states[event->scope] = FSW_NOT_LIVE;
 	}
-}
-
-/*
- * Are two states of the environment default the same but for variants, which
- * no event tells to have been added or removed?
- */
-static bool
-has_other_options(const FswFlag *flag, int was, int is)
-{
-	/* where no entries come, none tells of an option */
-	return was >= 0 && is >= 0 && (flag->noptions > 0 || flag->latest_audit_at == FSW_NEVER) &&
-		flag->states[was].nvariants != flag->states[is].nvariants &&
-		fsw_same_but_variants(&flag->states[was], &flag->states[is]);
 }
 
 /* Does a list show another environment default than what was thought to be live, if anything was? */
@@ -278,5 +300,48 @@ fsw_version_drop_never(FswVersions *set)
 	{
 		if (set->versions[i].never)
 			fsw_version_drop(set, i, 1);
+	}
+}
+
+/* From when on two lists behind an instant say what was live then. */
+static int64
+told_twice(const FswVersions *set, int64 at)
+{
+	int			n = 0;
+
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].live > at && set->versions[i].list != NULL && ++n == 2)
+			return set->versions[i].latest;
+	}
+	return FSW_FOREVER;
+}
+
+/*
+ * One that was left out follows what was held of a scope, but fits less well in
+ * another: then it may have been live, and the next one not.
+ */
+void
+fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
+{
+	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		for (int j = 0; j < version->nevents; j++)
+		{
+			const FswEvidence *event = &set->flag->evidence[version->events[j]];
+			const FswPeriod *held = event->scope == scope ? fsw_timeline_at(timeline, scope, version->live) : NULL;
+			int			end = held == NULL ? 0 : held - timeline->periods;
+
+			FSW_INTERRUPT();
+			if (held == NULL || held->state != event->before || event->state == event->before)
+				continue;
+			while (end + 1 < timeline->nperiods && timeline->periods[end + 1].state == event->before)
+				end++;
+			fsw_timeline_lower(timeline, 0, version->live,
+							   Min(timeline->periods[end].to, told_twice(set, version->live)), FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+		}
 	}
 }

@@ -524,8 +524,8 @@ try_scheduled(Search *search, int index)
 }
 
 /*
- * Is a version, which seems to have been scheduled, contradicted by what comes
- * after it, where nothing is known of the environment default before it?  Then its
+ * Is a version, which can have been scheduled, contradicted by what comes after
+ * it, where nothing is known of the environment default before it?  Then its
  * own previous state agrees with all and everything, and is not said to be never
  * live; but it may be that of one that was published meanwhile.
  */
@@ -534,8 +534,9 @@ is_first_contradicted(const FswVersions *set, int index, const int *before)
 {
 	const FswVersion *version = &set->versions[index];
 
-	return version->has_events && version->scheduled && !version->moved && before[0] == FSW_NOT_SEEN &&
-		fsw_version_contradictions(set, index) > 0;
+	/* of one whose entry came late as well, an override that is not listed is not enough */
+	return version->has_events && (version->scheduled || is_told_late(version)) && !version->moved &&
+		before[0] == FSW_NOT_SEEN && fsw_version_contradictions(set, index) >= (version->scheduled ? 1 : FSW_MISFIT);
 }
 
 /* Where many go live at one instant, none is before those that it follows. */
@@ -699,7 +700,8 @@ fsw_version_order(FswVersions *set)
 		FSW_INTERRUPT();
 		if (never > 0 && !try_exchange(&search, i) && !try_scheduled(&search, i))
 			drop_never(&search, i, never);
-		else if (is_first_contradicted(set, i, states_before(&search, i)) && try_exchange(&search, i))
+		else if (is_first_contradicted(set, i, states_before(&search, i)) &&
+				 (try_exchange(&search, i) || try_scheduled(&search, i)))
 			continue;
 		else
 			step_over(&search, i++);

@@ -112,7 +112,8 @@ sure_until(const Writing *writing)
 	const FswStretch *stretch = writing->stretch;
 	int64		sure = writing->to;
 
-	if (writing->chained && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
+	/* two that follow each other can both be from before what was live */
+	if (writing->chained && !stretch->unfit && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
 		return sure;
 	if (stretch->suspect || (!stretch->listed && stretch->confidence < FSW_CONFIRMED))
 		return FSW_NEVER;
@@ -519,6 +520,8 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 		write_broken(&writing);
 	else
 		write_held(&writing);
+	if (stretch->undone)
+		fsw_timeline_lower(timeline, writing.first, stretch->from, writing.to, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 	lower_variants(&writing);
 	lower_silent(&writing, set);
 	lower_imported(&writing, set);
@@ -542,12 +545,13 @@ held_at(const FswTimeline *timeline, int64 at)
  * list from after all that told of the version says no, if it has it.
  */
 static void
-doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told)
+doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told, bool late)
 {
 	const FswPeriod *held = held_at(timeline, told);
 	const FswPeriod *then;
 	int			told_by = held != NULL ? held->evidence : -1;
 	int64		to = FSW_FOREVER;
+	int			now;
 
 	for (int i = index + 1; i < set->nversions; i++)
 	{
@@ -556,7 +560,10 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 			to = Min(to, set->versions[i].latest);
 	}
 	then = held_at(timeline, to);
-	if (to == FSW_FOREVER || (then != NULL ? then->evidence : -1) != told_by)
+	now = then != NULL ? then->evidence : -1;
+	/* where the version was told of at once, it has to be gone by then, or another one there */
+	if (late ? to == FSW_FOREVER || now != told_by :
+		to != FSW_FOREVER && now != told_by && (now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE))
 		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
@@ -572,10 +579,9 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 }
 
 /*
- * A version may have been scheduled, and be live only after the one that brought
- * an override which it lacks: its list came late, its entry at once, or an entry
- * alone.  What is removed so sends no event; an event of its own came when it
- * was live.  Not one that got its place by what chains.
+ * A version may be live only after the one that brought an override which it lacks:
+ * its list came late, its entry at once, or an entry alone, or a list without
+ * events.  What is removed so sends no event.  Not one placed by what chains.
  */
 static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
@@ -586,13 +592,14 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 		int64		published = Max(version->entry_arrived, version->has_events ? version->time : version->entry);
 		bool		silent = is_silent(version);
 		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
+		bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER;
 
 		FSW_INTERRUPT();
 		if (version->recalled ||
 			(published != FSW_NEVER && !version->imported && !version->moved &&
-			 (silent || (version->list != NULL && fsw_apart(told, published) > GOES_LATER)) &&
+			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
 			 is_brought_after(set, timeline, version, told)))
-			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told);
+			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told, late);
 	}
 }
 
