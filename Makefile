@@ -58,7 +58,6 @@ OBJS = \
 	src/timeline/variant.o \
 	src/timeline/version.o \
 	src/timeline/version_fit.o \
-	src/timeline/version_gone.o \
 	src/timeline/version_list.o \
 	src/timeline/version_match.o \
 	src/timeline/version_never.o \

@@ -147,9 +147,9 @@ typedef struct FswStretch
 extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
-extern void fsw_version_doubt_gone(const FswVersions *set, FswTimeline *timeline);
 
 extern void fsw_version_time(FswFlag *flag, FswVersion *version);
+extern int64 fsw_version_published_from(FswFlag *flag, const FswVersion *version);
 extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
 								   const FswVersion *version);
 extern bool fsw_version_start_unclear(const FswVersions *set);
@@ -157,6 +157,7 @@ extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
 extern bool fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion);
+extern bool fsw_version_share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
 extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);

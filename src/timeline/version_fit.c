@@ -122,3 +122,20 @@ fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion)
 	}
 	return false;
 }
+
+/* Do two versions tell of one scope, or has one of them a list, which tells of all? */
+bool
+fsw_version_share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
+{
+	if (a->list != NULL || b->list != NULL || !a->has_events || !b->has_events)
+		return true;
+	for (int i = 0; i < a->nevents; i++)
+	{
+		for (int j = 0; j < b->nevents; j++)
+		{
+			if (flag->evidence[a->events[i]].scope == flag->evidence[b->events[j]].scope)
+				return true;
+		}
+	}
+	return false;
+}

@@ -85,23 +85,6 @@ compare_by_latest(const void *a, const void *b)
 	return x->live < y->live ? -1 : x->live > y->live;
 }
 
-/* Do two versions tell of one scope, or has one of them a list, which tells of all? */
-static bool
-share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
-{
-	if (a->list != NULL || b->list != NULL || !a->has_events || !b->has_events)
-		return true;
-	for (int i = 0; i < a->nevents; i++)
-	{
-		for (int j = 0; j < b->nevents; j++)
-		{
-			if (flag->evidence[a->events[i]].scope == flag->evidence[b->events[j]].scope)
-				return true;
-		}
-	}
-	return false;
-}
-
 /*
  * Of the versions that one was put behind, how many have events by which they were
  * published after it?  Not counted are those that were put behind such a one, too.
@@ -144,18 +127,6 @@ is_live_later(const FswVersions *set, int index)
 	return fsw_apart(version->latest, version->entry_arrived) > LATE || count_later(set, index) != 1;
 }
 
-/* When was a version published at the earliest, wherever it stands? */
-static int64
-published_from(const FswVersions *set, const FswVersion *version)
-{
-	FswVersion	alone = *version;
-
-	if (version->has_events || version->deleted >= 0)
-		return version->time;
-	fsw_version_time(set->flag, &alone);
-	return alone.earliest;
-}
-
 /*
  * A version got its place by what chains, which says nothing of those that
  * tell of other scopes: it may have been live before them.  So may one that
@@ -165,11 +136,11 @@ static void
 begin_where_chained(FswVersions *set, int index)
 {
 	FswVersion *version = &set->versions[index];
-	int64		from = published_from(set, version);
+	int64		from = fsw_version_published_from(set->flag, version);
 	int			before = index - 1;
 
 	while (before >= 0 && before > index - BACK && set->versions[before].live > from &&
-		   !share_scope(set->flag, version, &set->versions[before]))
+		   !fsw_version_share_scope(set->flag, version, &set->versions[before]))
 		before--;
 	if (before >= 0 && set->versions[before].live > from && is_live_later(set, index))
 		version->earliest = Min(version->earliest, set->versions[before].live);

@@ -110,6 +110,18 @@ fsw_version_time(FswFlag *flag, FswVersion *version)
 	}
 }
 
+/* When was a version published at the earliest, wherever it stands? */
+int64
+fsw_version_published_from(FswFlag *flag, const FswVersion *version)
+{
+	FswVersion	alone = *version;
+
+	if (version->has_events || version->deleted >= 0)
+		return version->time;
+	fsw_version_time(flag, &alone);
+	return alone.earliest;
+}
+
 /* Have the lists of two versions one environment default, or has one of them none? */
 static bool
 share_default(const FswVersion *a, const FswVersion *b)

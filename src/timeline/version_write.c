@@ -603,6 +603,36 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
+/*
+ * An override that a list lacked is in a later one again, although no event
+ * brought it back: it was not removed, or another one came that nothing told of.
+ */
+static void
+doubt_returned(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int			scope = timeline->periods[0].scope;
+		const FswPeriod *gone = version->extra ? fsw_timeline_at(timeline, scope, version->live) : NULL;
+		int			first;
+		int			end;
+
+		FSW_INTERRUPT();
+		if (gone == NULL || gone->state != FSW_NOT_LIVE || set->flag->scopes[scope].ended <= version->live)
+			continue;
+		first = end = gone - timeline->periods;
+		while (first > 0 && timeline->periods[first - 1].state == FSW_NOT_LIVE)
+			first--;
+		while (end < timeline->nperiods && timeline->periods[end].state == FSW_NOT_LIVE)
+			end++;
+		if (first > 0 && timeline->periods[first - 1].state >= 0 &&
+			fsw_version_lists(version->list, timeline->periods[first - 1].state))
+			fsw_timeline_lower(timeline, 0, timeline->periods[first].from, timeline->periods[end - 1].to,
+							   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+	}
+}
+
 static int
 compare_by_earliest(const void *a, const void *b)
 {
@@ -665,6 +695,6 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 	}
 	pfree(versions);
 	doubt_removed(set, result);
-	fsw_version_doubt_gone(set, result);
+	doubt_returned(set, result);
 	return result;
 }
