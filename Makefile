@@ -41,6 +41,7 @@ OBJS = \
 	src/decode/timestamp.o \
 	src/decode/version_published.o \
 	src/timeline/act.o \
+	src/timeline/act_weigh.o \
 	src/timeline/cause.o \
 	src/timeline/clock.o \
 	src/timeline/history.o \

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/act.h
- *	  What timeline.c, act.c, start.c and period.c share.
+ *	  What timeline.c, act.c, act_weigh.c, start.c and period.c share.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,15 @@
 #define FSW_ACT_H
 
 #include "src/timeline/model.h"
+
+/* Nothing is read for an act that is older than this. */
+#define FSW_TASK_REACH		INT64CONST(15000000)
+
+/*
+ * What takes longer to arrive, and then comes at once after an entry, may have
+ * been read in the middle of what that one tells: without a task processor.
+ */
+#define FSW_TASK_USUAL		INT64CONST(5000000)
 
 /* An act so soon after the creation tells what was created. */
 #define FSW_CREATION_TOLD	(FSW_TASK_DELAY / 2)
@@ -54,6 +63,13 @@ typedef struct FswScopeEvidence
 /* act.c */
 extern FswAct *fsw_acts_of(const FswFlag *flag, int index, const FswScopeEvidence *evidence,
 						   int *nacts);
+extern int	fsw_act_entry_from(const FswScopeEvidence *scope, int64 at);
+extern void fsw_act_doubt(FswAct *act, FswConfidence at_most, FswCause cause);
+extern bool fsw_act_has_value(const FswScopeEvidence *scope, int64 from, int64 to);
+
+/* act_weigh.c */
+extern void fsw_acts_weigh(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind kind,
+						   FswAct *acts, int nacts);
 
 /* start.c */
 extern int	fsw_start_add(const FswFlag *flag, int index, FswAct *acts, int nacts);
