@@ -98,3 +98,8 @@ FROM flagsmith.history WHERE source = 'after 4' AND at BETWEEN '2026-11-01 11:00
 SELECT count(*) AS lines_that_depend_on_the_order FROM (
     SELECT at, action, object, feature, enabled, value, variants, enabled_before, value_before FROM flagsmith.history WHERE source BETWEEN 'after 0' AND 'after 3' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z'
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 HAVING count(*) % 4 <> 0) s;
+
+-- An entry that came twice, by a back-fill too, is of the making as well.
+SELECT outcome, entries FROM flagsmith.import_audit_log((SELECT jsonb_build_object('results', jsonb_agg(body::jsonb -> 'data'))::text
+    FROM told WHERE body LIKE '%option added to feature ''new''%'), 'after 0');
+SELECT enabled, value, variants FROM flagsmith.history WHERE source = 'after 0' AND feature = 'new' AND environment IS NOT NULL;

@@ -139,14 +139,18 @@ may_show_next(FswReader *reader, const FswPieceEvent *event, int64 from, int64 t
 	return about != FSW_ABOUT_OTHER && (next == NULL || !is_other_part(reader, event, next, about));
 }
 
-/* Was an option added with the feature, whose line is given: soon behind it, and by whoever made it? */
+/*
+ * Was an option added with the feature, whose line is given: soon behind it, and
+ * by whoever made it?  Of an entry that came twice the row that is shown says so.
+ */
 static bool
-is_made_with(FswReader *reader, const FswLine *making, FswEntry row, int64 from)
+is_made_with(FswReader *reader, const FswLine *making, FswEntry row, int64 at, int64 from)
 {
 	const FswPieceEntry *entry = fsw_piece_entry(reader, row);
 
-	return entry != NULL && entry->at < fsw_after(from, FSW_MAKING_TOLD) && fsw_entry_has_action(reader, &row, "created") &&
-		(making->nentries == 0 || fsw_same_or_null(entry->author, making->entries[0]->author));
+	return at < fsw_after(from, FSW_MAKING_TOLD) &&
+		(entry == NULL || (fsw_entry_has_action(reader, &row, "created") &&
+						   (making->nentries == 0 || fsw_same_or_null(entry->author, making->entries[0]->author))));
 }
 
 /*
@@ -166,7 +170,7 @@ is_option_told(FswReader *reader, const FswPieceEvent *event, const FswLine *mak
 		CHECK_FOR_INTERRUPTS();
 		if (effect.about == FSW_ABOUT_VARIANT &&
 			!(effect.has_feature_id && event->has_feature && effect.feature_id != event->feature_id) &&
-			!(making != NULL && is_made_with(reader, making, fsw_entry_of(scan), from)))
+			!(making != NULL && is_made_with(reader, making, fsw_entry_of(scan), effect.at, from)))
 			return true;
 	}
 	return false;
