@@ -170,9 +170,11 @@ doubt_assigned(FswEvidence **entries, int nentries, FswEvidence **assigned)
 	{
 		for (int j = 0; j < nentries && assigned[i] == NULL; j++)
 		{
+			int64		first = Min(entries[i]->at, entries[j]->at);
+			int64		last = Max(entries[i]->at, entries[j]->at);
+
 			FSW_INTERRUPT();
-			if (can_be_of(assigned[j], entries[i]) &&
-				Abs(fsw_apart(entries[i]->at, entries[j]->at)) <= FSW_LATE_ALONE)
+			if (can_be_of(assigned[j], entries[i]) && fsw_apart(last, first) <= FSW_LATE_ALONE)
 				assigned[j]->guessed = true;
 		}
 	}
