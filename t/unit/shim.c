@@ -373,7 +373,7 @@ jsonb_in(PG_FUNCTION_ARGS)
 
 bool
 DirectInputFunctionCallSafe(PGFunction func, char *str, Oid typioparam, int32 typmod,
-							fmNodePtr escontext, Datum *result)
+							struct Node *escontext, Datum *result)
 {
 	ErrorSaveContext *context = (ErrorSaveContext *) escontext;
 
