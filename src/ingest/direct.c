@@ -27,12 +27,13 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_language_d.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type_d.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -229,27 +230,39 @@ has_domain(Node *node, void *context)
 	return IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context);
 }
 
+/* Is a function written in SQL?  Then it may cast to a domain. */
+static bool
+is_sql(Oid function, void *context)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		sql = HeapTupleIsValid(tuple) && ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
+
+	(void) context;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return sql;
+}
+
+static bool
+may_have_domain(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return IsA(node, CoerceToDomain) || check_functions_in_node(node, is_sql, context) ||
+		expression_tree_walker(node, may_have_domain, context);
+}
+
 /*
- * Does a constraint cast to a domain, or call what does?  What a domain asks
- * for can change; where that is nothing yet, only a dependency is left of it.
+ * Does a constraint cast to a domain, or call what may?  What a domain asks for
+ * can change; where that is nothing yet, a planned expression has no cast any more.
  */
 static bool
 constraints_have_domain(const TupleConstr *constraints)
 {
 	for (int i = 0; constraints != NULL && i < constraints->num_check; i++)
 	{
-		List	   *relids;
-		List	   *items;
-		Expr	   *expr = expression_planner_with_deps(stringToNode(constraints->check[i].ccbin), &relids, &items);
-		ListCell   *lc;
-
-		if (has_domain((Node *) expr, NULL))
+		if (may_have_domain(stringToNode(constraints->check[i].ccbin), NULL))
 			return true;
-		foreach(lc, items)
-		{
-			if (lfirst_node(PlanInvalItem, lc)->cacheId == TYPEOID)
-				return true;
-		}
 	}
 	return false;
 }
