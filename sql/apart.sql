@@ -108,34 +108,33 @@ CALL pg_temp.made(2, 'of the next', -60);
 CALL pg_temp.entry(1, 'FEATURE_STATE', 'Remote config value updated for feature: cart', 100);
 SELECT action, feature, enabled, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
 ROLLBACK;
+-- A flag event, of the environment default.
+CREATE PROCEDURE pg_temp.event(at numeric, arrived numeric, value text, by text, variants jsonb DEFAULT '[]') LANGUAGE sql AS $$
+    INSERT INTO flagsmith.inbox (webhook, body, received_at)
+    SELECT 'apart', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', by,
+        'timestamp', to_char(timestamp '2026-11-01 12:00' + at * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'new_state', jsonb_build_object('enabled', false, 'feature_state_value', value, 'multivariate_feature_state_values', variants, 'identity', NULL, 'identity_identifier', NULL,
+            'environment', '{"id": 1, "name": "env"}'::jsonb, 'feature_segment', NULL, 'feature', jsonb_build_object('id', 1, 'name', 'cart', 'type', 'STANDARD', 'description', NULL,
+                'default_enabled', false, 'initial_value', 'at first', 'project', '{"id": 7, "name": "Shop"}'::jsonb, 'created_date', '2026-11-01T08:00:00.000000Z'))))::text, 'UTF8'),
+        timestamptz '2026-11-01 12:00Z' + arrived * interval '1 s' $$;
 -- Of two versions that differ in a percentage alone, each event is of the one whose list has it, though the other's entry is nearer.
 BEGIN;
+CREATE FUNCTION pg_temp.variant(share numeric) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_build_object('id', 1, 'percentage_allocation', share, 'multivariate_feature_option', '{"id": 5, "value": "x"}'::jsonb) $$;
 CREATE PROCEDURE pg_temp.shares(at numeric, entered numeric, uuid text, share numeric) LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     SELECT 'apart', convert_to(jsonb_build_object('event_type', type, 'data', data)::text, 'UTF8'), timestamptz '2026-11-01 12:00Z' + (at + 3) * interval '1 s'
-    FROM (SELECT jsonb_build_object('id', 1, 'percentage_allocation', share, 'multivariate_feature_option', '{"id": 5, "value": "x"}'::jsonb) AS variant) v
-    CROSS JOIN LATERAL (VALUES ('AUDIT_LOG_CREATED', jsonb_build_object('log', 'New version published for feature: cart', 'related_object_uuid', uuid, 'related_object_type', 'EF_VERSION',
+    FROM (VALUES ('AUDIT_LOG_CREATED', jsonb_build_object('log', 'New version published for feature: cart', 'related_object_uuid', uuid, 'related_object_type', 'EF_VERSION',
             'created_date', to_char(timestamp '2026-11-01 12:00' + entered * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'is_system_event', false,
             'author', '{"id": 1, "email": "ada@example.com", "first_name": "", "last_name": ""}'::jsonb, 'project', '{"id": 7, "name": "Shop"}'::jsonb, 'environment', '{"id": 1, "name": "env"}'::jsonb)),
         ('NEW_VERSION_PUBLISHED', jsonb_build_object('uuid', uuid, 'published_by', '{"id": 1, "email": "ada@example.com"}'::jsonb, 'feature', '{"id": 1, "name": "cart"}'::jsonb,
-            'feature_states', jsonb_build_array(jsonb_build_object('enabled', true, 'value', 1, 'multivariate_feature_state_values', jsonb_build_array(variant))))),
-        ('FLAG_UPDATED', jsonb_build_object('changed_by', 'ada@example.com', 'timestamp', to_char(timestamp '2026-11-01 12:00' + at * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'new_state', jsonb_build_object('enabled', true, 'feature_state_value', 1, 'multivariate_feature_state_values', jsonb_build_array(variant), 'identity', NULL, 'identity_identifier', NULL,
-                'environment', '{"id": 1, "name": "env"}'::jsonb, 'feature_segment', NULL, 'feature', jsonb_build_object('id', 1, 'name', 'cart', 'type', 'MULTIVARIATE', 'description', NULL,
-                    'default_enabled', false, 'initial_value', NULL, 'project', '{"id": 7, "name": "Shop"}'::jsonb, 'created_date', '2026-11-01T08:00:00.000000Z'))))) body (type, data) $$;
+            'feature_states', jsonb_build_array(jsonb_build_object('enabled', false, 'value', '1', 'multivariate_feature_state_values', jsonb_build_array(pg_temp.variant(share))))))) body (type, data);
+    CALL pg_temp.event(at, at + 3, '1', 'ada@example.com', jsonb_build_array(pg_temp.variant(share))) $$;
 CALL pg_temp.shares(60, 61, '8be5e2a1-0000-4000-8000-000000000003', 10);
 CALL pg_temp.shares(59, 62, '8be5e2a1-0000-4000-8000-000000000004', 20.0);
 SELECT at::time(3), variants, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'apart' ORDER BY at;
 ROLLBACK;
 -- Events of one version have one time: an entry that is near to those of two is of the nearer one, and the other one's is the next.
-CREATE PROCEDURE pg_temp.event(at numeric, arrived numeric, value text, by text) LANGUAGE sql AS $$
-    INSERT INTO flagsmith.inbox (webhook, body, received_at)
-    SELECT 'apart', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', by,
-        'timestamp', to_char(timestamp '2026-11-01 12:00' + at * interval '1 s', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'new_state', jsonb_build_object('enabled', false, 'feature_state_value', value, 'multivariate_feature_state_values', '[]'::jsonb, 'identity', NULL, 'identity_identifier', NULL,
-            'environment', '{"id": 1, "name": "env"}'::jsonb, 'feature_segment', NULL, 'feature', jsonb_build_object('id', 1, 'name', 'cart', 'type', 'STANDARD', 'description', NULL,
-                'default_enabled', false, 'initial_value', 'at first', 'project', '{"id": 7, "name": "Shop"}'::jsonb, 'created_date', '2026-11-01T08:00:00.000000Z'))))::text, 'UTF8'),
-        timestamptz '2026-11-01 12:00Z' + arrived * interval '1 s' $$;
 BEGIN;
 CALL pg_temp.entry(60.32, 'EF_VERSION', 'New version published for feature: cart');
 CALL pg_temp.entry(60.33, 'EF_VERSION', 'New version published for feature: cart');

@@ -146,11 +146,13 @@ may_show_next(FswReader *reader, const FswPieceEvent *event, int64 from, int64 t
 static bool
 is_made_with(FswReader *reader, const FswLine *making, FswEntry row, int64 at, int64 from)
 {
-	const FswPieceEntry *entry = fsw_piece_entry(reader, row);
+	const FswPieceEntry *entry;
 
-	return at < fsw_after(from, FSW_MAKING_TOLD) &&
-		(entry == NULL || (fsw_entry_has_action(reader, &row, "created") &&
-						   (making->nentries == 0 || fsw_same_or_null(entry->author, making->entries[0]->author))));
+	if (at >= fsw_after(from, FSW_MAKING_TOLD))
+		return false;
+	entry = fsw_piece_entry(reader, row);
+	return entry == NULL || (fsw_entry_has_action(reader, &row, "created") &&
+							 (making->nentries == 0 || fsw_same_or_null(entry->author, making->entries[0]->author)));
 }
 
 /*

@@ -334,7 +334,7 @@ static FswPieceEntry *
 find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *facts, FswExplains wanted,
 		   int64 from, int64 anchor, int64 to, int64 limit)
 {
-	Candidates	candidates = {.event = facts,.wanted = wanted,.anchor = anchor,.limit = limit};
+	Candidates	candidates = {.event = facts,.wanted = wanted,.limit = limit};
 
 	for (int of_override = 0; of_override < 2; of_override++)
 	{

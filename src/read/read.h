@@ -323,8 +323,6 @@ extern int	fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found
 extern void fsw_pair_bounds(const FswPair *pair, int64 *bounds);
 extern FswPair *fsw_resolve_environment(FswReader *reader, Datum source, int64 environment_id);
 extern FswFeature fsw_resolve_feature(FswReader *reader, Datum source, int64 feature_id);
-extern FswPair *fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id,
-								int64 feature_id);
 extern FswPair *fsw_resolve_known_ids(FswReader *reader, Datum source, int64 environment_id,
 									  const int64 *feature_id);
 extern text *fsw_only_source(FswReader *reader);

@@ -411,16 +411,6 @@ fsw_resolve_feature(FswReader *reader, Datum source, int64 feature_id)
 	return feature.feature;
 }
 
-/* The pair of an environment and a feature by their ids, for all time. */
-FswPair *
-fsw_resolve_ids(FswReader *reader, Datum source, int64 environment_id, int64 feature_id)
-{
-	FswPair    *pair = fsw_resolve_environment(reader, source, environment_id);
-
-	pair->feature = fsw_resolve_feature(reader, source, feature_id);
-	return pair;
-}
-
 /* A feature and one of its names, as a sighting of its project tells. */
 typedef struct FeatureName
 {

@@ -241,17 +241,3 @@ fsw_scope_build(FswFlag *flag, int index, const FswScopeEvidence *evidence,
 		fsw_timeline_end(timeline, first, index, scope->ended, FSW_CONFIRMED,
 						 FSW_CAUSE_SEGMENT_DELETED);
 }
-
-/* Append the periods of a scope. */
-void
-fsw_timeline_append(FswTimeline *timeline, const FswTimeline *more)
-{
-	for (int i = 0; i < more->nperiods; i++)
-	{
-		const FswPeriod *period = &more->periods[i];
-
-		FSW_INTERRUPT();
-		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
-						 period->confidence, period->cause, period->evidence);
-	}
-}

@@ -66,6 +66,20 @@ fsw_timeline_add(FswTimeline *timeline, int scope, int64 from, int64 to,
 	period->evidence = evidence;
 }
 
+/* Append the periods of a scope. */
+void
+fsw_timeline_append(FswTimeline *timeline, const FswTimeline *more)
+{
+	for (int i = 0; i < more->nperiods; i++)
+	{
+		const FswPeriod *period = &more->periods[i];
+
+		FSW_INTERRUPT();
+		fsw_timeline_add(timeline, period->scope, period->from, period->to, period->state,
+						 period->confidence, period->cause, period->evidence);
+	}
+}
+
 /* Nothing of it is kept: of many overrides, the memory of each is that of the next. */
 void
 fsw_timeline_free(FswTimeline *timeline)

@@ -302,7 +302,7 @@ carry_events(Carry *carry, int index)
 		current[event->scope] = event->state;
 		if (was == FSW_NOT_SEEN)
 			was = event->scope == 0 || flag->near ? event->before : FSW_NOT_LIVE;
-		misfit = fsw_version_is_misfit(&carry->set, event, was, stretch);
+		misfit = fsw_version_is_unfit(&carry->set, event, was, stretch);
 		follows = stretch != NULL && stretch->unfit && stretch->suspect;
 		/* what is between them changed it, although nobody told to what */
 		explained = stretch != NULL && stretch->nuntold > 0;

@@ -164,7 +164,7 @@ extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
 
 /* version_never.c */
-extern bool fsw_version_is_misfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held);
+extern bool fsw_version_is_unfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held);
 extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
 extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);
 extern int	fsw_version_contradictions(const FswVersions *versions, int index);

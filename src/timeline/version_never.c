@@ -57,7 +57,7 @@ fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
  * when the event was built, with the variants that there were by then.
  */
 bool
-fsw_version_is_misfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held)
+fsw_version_is_unfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held)
 {
 	const FswFlag *flag = set->flag;
 	const FswState *states = flag->states;
