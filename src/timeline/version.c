@@ -358,6 +358,19 @@ carry_silence(Carry *carry, int index)
 	}
 }
 
+/*
+ * An environment default that a list brought without an event can be that of a
+ * version from before the one which it contradicts, of which the list came late.
+ * So can be that of another list, whose version nothing dates: it says no more.
+ */
+static bool
+says_no_more(const Carry *carry, const FswStretch *stretch, const FswVersion *version)
+{
+	return stretch->suspect && stretch->cause == FSW_CAUSE_VERSION_LIST && carry->nstretches[0] > 1 &&
+		version->nevents == 0 && version->deleted < 0 && version->entry == FSW_NEVER &&
+		fsw_version_may_follow(&carry->set, stretch - 1, version);
+}
+
 /* The first state of a list is the environment default. */
 static void
 carry_listed_default(Carry *carry, int index)
@@ -378,7 +391,7 @@ carry_listed_default(Carry *carry, int index)
 		/* a version that changes it sends an event */
 		stretch->suspect = untold;
 	}
-	agree(stretch, version, index, carry->suspect);
+	agree(stretch, version, index, carry->suspect || says_no_more(carry, stretch, version));
 }
 
 /* What the rest of a list says of one override. */
