@@ -58,11 +58,13 @@ OBJS = \
 	src/timeline/timeline.o \
 	src/timeline/variant.o \
 	src/timeline/version.o \
+	src/timeline/version_doubt.o \
 	src/timeline/version_fit.o \
 	src/timeline/version_list.o \
 	src/timeline/version_match.o \
 	src/timeline/version_never.o \
 	src/timeline/version_order.o \
+	src/timeline/version_start.o \
 	src/timeline/version_time.o \
 	src/timeline/version_write.o \
 	src/read/around.o \

@@ -103,106 +103,13 @@ agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
 		stretch->suspect = stretch->unfit = false;
 }
 
-/* What was told of the environment default before the first event about it. */
-typedef struct Start
-{
-	int			state;
-	int			evidence;
-	bool		agreed;			/* all that told says the same */
-	FswConfidence confidence;
-	FswCause	cause;
-} Start;
-
-static void
-tell_start(Start *start, int state, int evidence, FswCause cause)
-{
-	if (start->state != FSW_NOT_TOLD)
-	{
-		start->agreed &= state == start->state;
-		return;
-	}
-	start->state = state;
-	start->evidence = evidence;
-	start->cause = cause;
-	start->confidence = FSW_REPORTED;
-}
-
-/* The previous state of the first event, and what the lists before it say. */
-static void
-start_from_versions(const Carry *carry, Start *start)
-{
-	const FswFlag *flag = carry->set.flag;
-
-	for (int i = 0; i < carry->set.nversions; i++)
-	{
-		const FswVersion *version = &carry->set.versions[i];
-		bool		last = version->deleted >= 0;
-
-		FSW_INTERRUPT();
-		for (int j = 0; j < version->nevents; j++)
-		{
-			const FswEvidence *event = &flag->evidence[version->events[j]];
-
-			if (event->scope != 0)
-				continue;
-			last = true;
-			if (event->before >= 0)
-				tell_start(start, event->before, version->events[j], FSW_CAUSE_PREVIOUS_STATE);
-		}
-		if (last)
-			return;
-		if (version->list != NULL && version->list->nlist > 0)
-			tell_start(start, version->list->list[0], version->list_index, FSW_CAUSE_VERSION_LIST);
-	}
-}
-
-/* The state of a version that a deletion told of. */
-static void
-start_from_deletion(const Carry *carry, Start *start)
-{
-	const FswFlag *flag = carry->set.flag;
-
-	for (int i = 0; i < flag->nevidence && start->state == FSW_NOT_TOLD; i++)
-	{
-		const FswEvidence *piece = &flag->evidence[i];
-
-		FSW_INTERRUPT();
-		if (carry->set.nversions > 0 && piece->at >= carry->set.versions[0].live)
-			return;
-		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && piece->before >= 0 && !fsw_version_of_deletion(&carry->set, piece))
-			tell_start(start, piece->before, i, FSW_CAUSE_PREVIOUS_STATE);
-	}
-}
-
-/*
- * What the environment default was before the first version that was told: as
- * the versions say, or a deletion, or the feature's defaults.
- */
+/* The environment default before the first version that was told. */
 static void
 begin_initial(Carry *carry)
 {
 	FswFlag    *flag = carry->set.flag;
-	const FswState *states = flag->states;
-	Start		start = {FSW_NOT_TOLD, -1, true, FSW_UNKNOWN, FSW_CAUSE_UNTOLD_START};
+	FswStart	start = fsw_version_start(&carry->set);
 	FswStretch *stretch;
-
-	start_from_versions(carry, &start);
-	start_from_deletion(carry, &start);
-	if (start.state == FSW_NOT_TOLD && flag->defaults >= 0)
-	{
-		start.state = flag->defaults;
-		start.cause = FSW_CAUSE_DEFAULTS;
-		start.confidence = flag->defaults_complete ? FSW_REPORTED : FSW_INFERRED;
-	}
-	else if (!start.agreed || fsw_version_start_unclear(&carry->set))
-	{
-		start.confidence = FSW_INFERRED;
-		start.cause = FSW_CAUSE_CONTRADICTED;
-	}
-	else if (start.state >= 0 && flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER &&
-			 flag->created_at != FSW_NEVER && !flag->start_untold &&
-			 fsw_same_but_variants(&states[flag->defaults], &states[start.state]))
-		start.confidence = FSW_CONFIRMED;
 
 	stretch = begin_stretch(carry, 0, -1, start.state, start.confidence, start.cause, start.evidence);
 	stretch->initial = true;

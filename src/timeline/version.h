@@ -78,6 +78,13 @@ typedef struct FswVersion
 								 * environment default; -1 */
 } FswVersion;
 
+/* Is an entry all that tells of it? */
+static inline bool
+fsw_version_is_silent(const FswVersion *version)
+{
+	return version->list == NULL && version->nevents == 0 && !version->imported && version->deleted < 0;
+}
+
 /* Was its entry written when it was published, as it seems, but delivered late?  Then so was the rest, perhaps. */
 static inline bool
 fsw_version_is_late(const FswVersion *version)
@@ -144,6 +151,16 @@ typedef struct FswStretch
 	int			silent_after;	/* the same: versions without any */
 } FswStretch;
 
+/* What was told of the environment default before the first event about it. */
+typedef struct FswStart
+{
+	int			state;
+	int			evidence;
+	bool		agreed;			/* all that told says the same */
+	FswConfidence confidence;
+	FswCause	cause;
+} FswStart;
+
 extern void fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 							  const FswStretch *stretch, const FswStretch *next);
 extern FswTimeline *fsw_version_doubt(const FswVersions *set, FswTimeline *timeline);
@@ -152,7 +169,6 @@ extern void fsw_version_time(FswFlag *flag, FswVersion *version);
 extern int64 fsw_version_published_from(FswFlag *flag, const FswVersion *version);
 extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
 								   const FswVersion *version);
-extern bool fsw_version_start_unclear(const FswVersions *set);
 extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
@@ -162,6 +178,9 @@ extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersio
 extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
+
+/* version_start.c */
+extern FswStart fsw_version_start(const FswVersions *set);
 
 /* version_never.c */
 extern bool fsw_version_is_unfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held);

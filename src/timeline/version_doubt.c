@@ -1,0 +1,185 @@
+/*-------------------------------------------------------------------------
+ *
+ * src/timeline/version_doubt.c
+ *	  Where a version that may have been live at another instant takes the
+ *	  certainty from what was written.
+ *
+ * See version_write.c, which writes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "src/timeline/version.h"
+
+/* What is sent when a version goes live came so long after its entry: perhaps it was scheduled. */
+#define GOES_LATER			INT64CONST(5000000)
+
+/* The period of a scope with a state at an instant; NULL if it has none then. */
+static const FswPeriod *
+held_at(const FswTimeline *timeline, int64 at)
+{
+	const FswPeriod *period = fsw_timeline_at(timeline, timeline->periods[0].scope, at);
+
+	return period != NULL && period->state >= 0 ? period : NULL;
+}
+
+/*
+ * Of an override that a version lacks which may have been live later than it
+ * seems, nothing is confirmed from an instant on: the override may be gone.  A
+ * list from after all that told of the version says no, if it has it.
+ */
+static void
+doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told, bool late)
+{
+	const FswPeriod *held = held_at(timeline, told);
+	const FswPeriod *then;
+	int			told_by = held != NULL ? held->evidence : -1;
+	int64		to = FSW_FOREVER;
+	int			now;
+
+	for (int i = index + 1; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].list != NULL && set->versions[i].earliest > told)
+			to = Min(to, set->versions[i].latest);
+	}
+	then = held_at(timeline, to);
+	now = then != NULL ? then->evidence : -1;
+	/* where the version was told of at once, it has to be gone by then, or another one there */
+	if (late ? to == FSW_FOREVER || now != told_by :
+		to != FSW_FOREVER && now != told_by && (now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE))
+		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
+/* Was an override that is there at an instant brought after a version, which does not know it? */
+static bool
+is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswVersion *version, int64 at)
+{
+	const FswPeriod *held = held_at(timeline, at);
+	const FswEvidence *brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
+
+	return brought != NULL && brought->kind == FSW_EV_BODY && brought->before == FSW_NOT_LIVE && brought->at > version->live &&
+		(version->list == NULL || !fsw_version_lists(version->list, held->state));
+}
+
+/*
+ * A version may be live only after the one that brought an override which it lacks:
+ * its list came late, its entry at once, or an entry alone, or a list without
+ * events.  What is removed so sends no event.  Not one placed by what chains.
+ */
+static void
+doubt_removed(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int64		published = Max(version->entry_arrived, version->has_events ? version->time : version->entry);
+		bool		silent = fsw_version_is_silent(version);
+		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
+		bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER;
+
+		FSW_INTERRUPT();
+		if (version->recalled ||
+			(published != FSW_NEVER && !version->imported && !version->moved &&
+			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
+			 is_brought_after(set, timeline, version, told)))
+			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told, late);
+	}
+}
+
+/*
+ * An override that a list lacked is in a later one again, although no event
+ * brought it back: it was not removed, or another one came that nothing told of.
+ */
+static void
+doubt_returned(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int			scope = timeline->periods[0].scope;
+		const FswPeriod *gone = version->extra ? fsw_timeline_at(timeline, scope, version->live) : NULL;
+		int			first;
+		int			end;
+
+		FSW_INTERRUPT();
+		if (gone == NULL || gone->state != FSW_NOT_LIVE || set->flag->scopes[scope].ended <= version->live)
+			continue;
+		first = end = gone - timeline->periods;
+		while (first > 0 && timeline->periods[first - 1].state == FSW_NOT_LIVE)
+			first--;
+		while (end < timeline->nperiods && timeline->periods[end].state == FSW_NOT_LIVE)
+			end++;
+		if (first > 0 && timeline->periods[first - 1].state >= 0 &&
+			fsw_version_lists(version->list, timeline->periods[first - 1].state))
+			fsw_timeline_lower(timeline, 0, timeline->periods[first].from, timeline->periods[end - 1].to,
+							   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+	}
+}
+
+static int
+compare_by_earliest(const void *a, const void *b)
+{
+	const FswVersion *x = *(FswVersion *const *) a;
+	const FswVersion *y = *(FswVersion *const *) b;
+
+	FSW_INTERRUPT();
+	if (x->earliest != y->earliest)
+		return x->earliest < y->earliest ? -1 : 1;
+	return x->latest < y->latest ? -1 : x->latest > y->latest;
+}
+
+/*
+ * While a version is being published, nothing is certain, and of one whose
+ * place was found by what chains, it is a guess.
+ */
+FswTimeline *
+fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
+{
+	FswTimeline *result = palloc0_object(FswTimeline);
+	FswVersion **versions = palloc_array(FswVersion *, set->nversions);
+	int			v = 0;
+	int64		busy = FSW_NEVER;	/* until then, by the versions before v */
+	int64		moved = FSW_NEVER;	/* and by those that were moved */
+
+	for (int i = 0; i < set->nversions; i++)
+		versions[i] = &set->versions[i];
+	qsort(versions, set->nversions, sizeof(FswVersion *), compare_by_earliest);
+
+	for (int i = 0; i < timeline->nperiods; i++)
+	{
+		const FswPeriod *period = &timeline->periods[i];
+		int64		at = period->from;
+
+		while (at < period->to)
+		{
+			int64		to = period->to;
+			FswConfidence at_most = FSW_CONFIRMED;
+
+			FSW_INTERRUPT();
+			for (; v < set->nversions && versions[v]->earliest <= at; v++)
+			{
+				busy = Max(busy, versions[v]->latest);
+				if (versions[v]->moved)
+					moved = Max(moved, versions[v]->latest);
+			}
+			if (busy > at)
+			{
+				at_most = moved > at ? FSW_INFERRED : FSW_REPORTED;
+				to = Min(to, moved > at ? moved : busy);
+			}
+			if (v < set->nversions)
+				to = Min(to, versions[v]->earliest);
+			fsw_timeline_add(result, period->scope, at, to, period->state,
+							 Min(period->confidence, at_most),
+							 period->confidence > at_most ? FSW_CAUSE_PUBLISHING : period->cause,
+							 period->evidence);
+			at = to;
+		}
+	}
+	pfree(versions);
+	doubt_removed(set, result);
+	doubt_returned(set, result);
+	return result;
+}
