@@ -446,7 +446,7 @@ is_clear(const FswVersions *set, int anchor, int64 from, int64 to)
 static bool
 tells_deletion(const FswVersions *set)
 {
-	for (int i = 0; i < set->nversions; i++)
+	for (int i = 0; i < set->nversions + set->ndropped; i++)
 	{
 		FSW_INTERRUPT();
 		if (set->versions[i].deleted >= 0)
@@ -516,7 +516,7 @@ fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope, Fs
 		near->exact_from = near->first;
 		near->exact_to = near->last;
 	}
-	if (period == NULL || set->depends || tells_deletion(set))
+	if (period == NULL || set->depends || near->awaits || tells_deletion(set))
 		return false;
 	if (!find_chain(flag, set, near, &chain))
 		return false;

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "src/timeline/model.h"
+#include "src/timeline/version.h"
 
 /* Nor in need. */
 #define APART		(FSW_ENTRY_DELAY + 2 * FSW_CLOCKS)
@@ -170,6 +170,10 @@ fsw_near_cut(FswFlag *flag, FswNear *near)
 
 	if (first == n || near->first >= near->at)
 		return false;
+	near->awaits = false;
+	for (int i = 0; i < flag->nevidence && !near->awaits; i++)
+		near->awaits = flag->evidence[i].kind == FSW_EV_VERSION && fsw_near_other(flag, i) < 0 &&
+			fsw_apart(flag->evidence[i].arrived, flag->evidence[i].at) <= FSW_TOLD_LATE;
 	end = cut_behind(spans, n, first, near);
 	if (end < 0 || near->last <= near->at)
 		return false;

@@ -84,6 +84,22 @@ begin_stretch(Carry *carry, int scope, int version, int state,
 }
 
 /*
+ * Did an entry alone come of one of the last versions before another?  It can have
+ * been scheduled, and goes live after that.  Not so one that came long after it was
+ * written, by an import or since an outage, of which nothing else can come.
+ */
+static bool
+is_awaited(const FswVersion *version, int index)
+{
+	for (int i = 1; i <= Min(index, FSW_WITNESSES); i++)
+	{
+		if (fsw_version_is_silent(version - i) && fsw_apart(version[-i].entry_arrived, version[-i].entry) <= FSW_TOLD_LATE)
+			return true;
+	}
+	return false;
+}
+
+/*
  * A version's list has the state, among others.  One that may not have been
  * live says no more than that nothing else is told.
  */
@@ -97,6 +113,7 @@ agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
 	if (!stretch->listed)
 		stretch->first_listed = version->latest;
 	stretch->listed = true;
+	stretch->awaits = is_awaited(version, index);
 	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	/* the list of another version is a piece of evidence of its own */
 	if (stretch->version != index)
@@ -178,6 +195,17 @@ seed_states(Carry *carry)
 	memcpy(carry->current, carry->set.seed, carry->set.flag->nscopes * sizeof(int));
 }
 
+/*
+ * Does an event follow what a list alone says, and tell what was there before that?
+ * Then it may be that of a version that was announced and never live.
+ */
+static bool
+is_announced(const Carry *carry, const FswEvidence *event, const FswStretch *held)
+{
+	return event->scope == 0 && held->suspect && held->before == FSW_NOT_SEEN &&
+		carry->nstretches[0] > 1 && held[-1].state == event->state;
+}
+
 /* What the events of a version say. */
 static void
 carry_events(Carry *carry, int index)
@@ -213,6 +241,8 @@ carry_events(Carry *carry, int index)
 		follows = stretch != NULL && stretch->unfit && stretch->suspect;
 		/* what is between them changed it, although nobody told to what */
 		explained = stretch != NULL && stretch->nuntold > 0;
+		if (stretch != NULL)
+			stretch->unfit |= is_announced(carry, event, stretch);
 		stretch = begin_stretch(carry, event->scope, index, event->state,
 								FSW_REPORTED, event->kind == FSW_EV_IMPORT ?
 								FSW_CAUSE_IMPORT : FSW_CAUSE_EVENT,
@@ -232,14 +262,25 @@ carry_events(Carry *carry, int index)
 		stretch->suspect |= stretch->version == index;
 	}
 	version->fits &= !carry->suspect;
-	if (version->deleted >= 0 && current[0] != flag->evidence[version->deleted].before)
-	{
-		/* without its list, it may have been scheduled and never live */
-		current[0] = flag->evidence[version->deleted].before;
-		begin_stretch(carry, 0, index, current[0],
-					  version->list != NULL ? FSW_REPORTED : FSW_INFERRED,
-					  FSW_CAUSE_PREVIOUS_STATE, version->deleted);
-	}
+}
+
+/* What a deletion says of a version's environment default, of which no event came. */
+static void
+carry_deletion(Carry *carry, int index)
+{
+	const FswVersion *version = &carry->set.versions[index];
+	int			was = carry->current[0];
+	int			state = carry->set.flag->evidence[version->deleted].before;
+	FswStretch *stretch;
+
+	if (state == was)
+		return;
+	carry->current[0] = state;
+	/* without its list, it may have been scheduled and never live */
+	stretch = begin_stretch(carry, 0, index, state, version->list != NULL ? FSW_REPORTED : FSW_INFERRED,
+							FSW_CAUSE_PREVIOUS_STATE, version->deleted);
+	/* what changes it sends an event, and none came */
+	stretch->suspect = fsw_version_other_default(carry->set.flag, was, state);
 }
 
 /* A version without a list says nothing of the scopes without an event. */
@@ -268,13 +309,13 @@ carry_silence(Carry *carry, int index)
 /*
  * An environment default that a list brought without an event can be that of a
  * version from before the one which it contradicts, of which the list came late.
- * So can be that of another list, whose version nothing dates: it says no more.
+ * So can be that of another list, if its version may be from before that, too: it
+ * says no more.
  */
 static bool
 says_no_more(const Carry *carry, const FswStretch *stretch, const FswVersion *version)
 {
 	return stretch->suspect && stretch->cause == FSW_CAUSE_VERSION_LIST && carry->nstretches[0] > 1 &&
-		version->nevents == 0 && version->deleted < 0 && version->entry == FSW_NEVER &&
 		fsw_version_may_follow(&carry->set, stretch - 1, version);
 }
 
@@ -428,8 +469,22 @@ carry_found(Carry *carry, int index)
 }
 
 /*
+ * Was an override removed by a version that may be from before it, and does a
+ * later version, which is not, lack it as well?
+ */
+static bool
+is_gone_since(const Carry *carry, int scope, int index)
+{
+	const FswStretch *stretch = &carry->stretches[scope][carry->nstretches[scope] - 1];
+
+	return stretch->suspect && stretch->version != index && !carry->suspect && carry->nstretches[scope] > 1 &&
+		!fsw_version_may_follow(&carry->set, stretch - 1, &carry->set.versions[index]);
+}
+
+/*
  * A list has states that nobody told of: any override that is thought to be
- * gone can have come back, up to a list that has no such.
+ * gone can have come back, up to a list that has no such.  Such a list also
+ * tells of one that may have been there still.
  */
 static void
 carry_gone(Carry *carry, int index)
@@ -446,7 +501,7 @@ carry_gone(Carry *carry, int index)
 			continue;
 		if (version->extra && stretch->untold_after < 0)
 			stretch->untold_after = index;
-		else if (!version->extra && stretch->untold_after >= 0)
+		else if (!version->extra && (stretch->untold_after >= 0 || is_gone_since(carry, scope, index)))
 			agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_OVERRIDE_REMOVED,
 								version->list_index), version, index, carry->suspect);
 	}
@@ -475,6 +530,8 @@ carry_version(Carry *carry, int index)
 	}
 	version->fits = true;
 	carry_events(carry, index);
+	if (version->deleted >= 0)
+		carry_deletion(carry, index);
 	if (version->list == NULL || version->list->nlist == 0)
 	{
 		carry_silence(carry, index);

@@ -143,6 +143,8 @@ typedef struct FswStretch
 	bool		undone;			/* without an event, a list has what was there
 								 * before it */
 	bool		listed;			/* a list agrees */
+	bool		awaits;			/* behind a version of which an entry alone came,
+								 * and that may go live yet */
 	int64		first_listed;	/* latest instant of the first such version */
 	int64		last_listed;	/* earliest instant of the last such version */
 	int			nuntold;		/* versions that say nothing about the scope */
@@ -188,6 +190,7 @@ extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence 
 extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);
 extern int	fsw_version_contradictions(const FswVersions *versions, int index);
 extern int	fsw_version_never(const FswVersions *versions, int index, const int *before);
+extern bool fsw_version_is_draft(const FswVersions *versions, int index, const int *before);
 extern void fsw_version_drop(FswVersions *versions, int index, int n);
 extern void fsw_version_drop_never(FswVersions *versions);
 extern void fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope);

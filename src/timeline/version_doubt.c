@@ -24,10 +24,23 @@ held_at(const FswTimeline *timeline, int64 at)
 	return period != NULL && period->state >= 0 ? period : NULL;
 }
 
+/* Has a version an event of a scope? */
+static bool
+has_event_of(const FswVersions *set, const FswVersion *version, int scope)
+{
+	for (int i = 0; i < version->nevents; i++)
+	{
+		if (set->flag->evidence[version->events[i]].scope == scope)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Of an override that a version lacks which may have been live later than it
  * seems, nothing is confirmed from an instant on: the override may be gone.  A
- * list from after all that told of the version says no, if it has it.
+ * list from after all that told of the version says no, if it has it, and is not
+ * of the version that brought it.
  */
 static void
 doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told, bool late)
@@ -41,7 +54,8 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 	for (int i = index + 1; i < set->nversions; i++)
 	{
 		FSW_INTERRUPT();
-		if (set->versions[i].list != NULL && set->versions[i].earliest > told)
+		if (set->versions[i].list != NULL && set->versions[i].earliest > told &&
+			!has_event_of(set, &set->versions[i], timeline->periods[0].scope))
 			to = Min(to, set->versions[i].latest);
 	}
 	then = held_at(timeline, to);
@@ -77,7 +91,8 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 		int64		published = Max(version->entry_arrived, version->has_events ? version->time : version->entry);
 		bool		silent = fsw_version_is_silent(version);
 		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
-		bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER;
+		bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER ||
+			(!version->has_events && version->entry != FSW_NEVER && fsw_apart(told, version->entry) > FSW_TOLD_LATE);
 
 		FSW_INTERRUPT();
 		if (version->recalled ||

@@ -416,8 +416,11 @@ improve(Match *match, int index)
 		{
 			Group	   *other = &match->groups[owner];
 			int64		exchanged = cost_for(other, mine);
+			int64		more = exchanged + group->costs[i] - now - cost_for(other, version);
 
-			if (exchanged < 0 || exchanged + group->costs[i] >= now + cost_for(other, version))
+			/* of two that are as near to either, the first one that a deletion tells has the first entry */
+			if (exchanged < 0 || more > 0 ||
+				(more == 0 && (!group->deleted || !other->deleted || (group->time < other->time) != (version < mine))))
 				continue;
 			other->version = mine;
 		}

@@ -264,6 +264,33 @@ fsw_version_never(const FswVersions *set, int index, const int *before)
 	return n;
 }
 
+/*
+ * Is an entry all that came of a version until a deletion told of it, and does what
+ * comes after it know what was held before it instead?  Then it was a draft still:
+ * it had an instant of effect to come when the feature was deleted.
+ */
+bool
+fsw_version_is_draft(const FswVersions *set, int index, const int *before)
+{
+	const FswVersion *version = &set->versions[index];
+	int			end = Min(set->nversions, index + 1 + FSW_WITNESSES);
+	int		   *states;
+	int			after;
+	bool		result;
+
+	if (version->deleted < 0 || version->nevents > 0 || version->list != NULL)
+		return false;
+	states = palloc_array(int, set->flag->nscopes);
+	begin_told(set, index, NULL, states);
+	states[0] = set->flag->evidence[version->deleted].before;
+	after = count_contradictions(set, states, index + 1, end);
+	begin_told(set, index, NULL, states);
+	states[0] = before[0];
+	result = after > count_contradictions(set, states, index + 1, end);
+	pfree(states);
+	return result;
+}
+
 /* Leave versions out: they come behind all others. */
 void
 fsw_version_drop(FswVersions *set, int index, int n)

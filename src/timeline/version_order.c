@@ -120,7 +120,7 @@ is_live_later(const FswVersions *set, int index)
 	const FswVersion *version = &set->versions[index];
 	int64		late = fsw_apart(version->latest, version->time);
 
-	if (late <= LATE)
+	if (late <= LATE || (version->entry == FSW_NEVER && !version->has_events && version->deleted < 0))
 		return false;
 	if (version->entry == FSW_NEVER)
 		return late > FSW_LATE_ALONE || count_later(set, index) > 1;
@@ -198,6 +198,7 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
 	int			n = last - first + 1;
+	int			misfits;
 
 	for (int i = first; i <= last; i++)
 	{
@@ -206,9 +207,13 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	}
 	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
 	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
-	if (try_range(search, first, Min(set->nversions, last + 4)) < Min(unmoved, fewest + 1))
+	misfits = try_range(search, first, Min(set->nversions, last + 4));
+	if (misfits < Min(unmoved, fewest + 1))
 	{
 		time_by_arrival(set, first, last);
+		/* all that speaks for it is an override that another one lacks, which may as well have removed it */
+		for (int i = first; i <= last && unmoved - misfits < FSW_MISFIT; i++)
+			versions[i].unsure |= versions[i].has_events;
 		return true;
 	}
 	memcpy(&versions[first], search->kept, n * sizeof(FswVersion));
@@ -626,6 +631,11 @@ place_version(Search *search, int index)
 {
 	const FswVersion *version = &search->set->versions[index];
 
+	if (fsw_version_is_draft(search->set, index, states_before(search, index)))
+	{
+		fsw_version_drop(search->set, index, 1);
+		return index;
+	}
 	if (place_later(search, index))
 		return index;
 	if (!version->moved && (version->has_events ? version->scheduled :

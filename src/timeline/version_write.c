@@ -109,13 +109,19 @@ sure_until(const Writing *writing)
 	const FswStretch *stretch = writing->stretch;
 	int64		sure = writing->to;
 
-	/* two that follow each other can both be from before what was live */
-	if (writing->chained && !stretch->unfit && (!stretch->initial || stretch->confidence == FSW_CONFIRMED))
+	/*
+	 * two that follow each other can both be from before what was live, and that
+	 * an override is gone does not tell since when
+	 */
+	if (writing->chained && !stretch->unfit && (!stretch->suspect || stretch->state != FSW_NOT_LIVE) &&
+		(!stretch->initial || stretch->confidence == FSW_CONFIRMED))
 		return sure;
 	if (stretch->suspect || (!stretch->listed && stretch->confidence < FSW_CONFIRMED))
 		return FSW_NEVER;
 	if (!writing->chained && stretch->untold_after >= 0)
 		sure = Min(Max(writing->versions[stretch->untold_after].earliest, stretch->from), sure);
+	if (stretch->awaits)
+		return Min(writing->to, stretch->last_listed);
 	return Max(Min(sure, writing->flag->latest_audit_at), Min(writing->to, stretch->last_listed));
 }
 
@@ -409,24 +415,30 @@ lower_silent(const Writing *writing, const FswVersions *set)
 }
 
 /*
- * An import shows another state, of which no version told: it changed at some
- * instant since the last that agrees.
+ * What an import shows, or the list of a version of which events came, but none of
+ * the environment default, is another state than the one before it, of which no
+ * version told: it changed at some instant since the last that agrees.
  */
 static void
-lower_imported(const Writing *writing, const FswVersions *set)
+lower_before_untold(const Writing *writing, const FswVersions *set)
 {
 	const FswStretch *stretch = writing->stretch;
 	const FswStretch *next = writing->next;
 	const FswState *states = set->flag->states;
+	bool		imported;
 
-	if (next == NULL || next->version < 0 || !set->versions[next->version].imported || next->state == stretch->state)
+	if (next == NULL || next->version < 0 || next->state == stretch->state)
+		return;
+	imported = set->versions[next->version].imported;
+	if (!imported && (writing->scope != 0 || next->before != FSW_NOT_SEEN || set->versions[next->version].nevents == 0 ||
+					  !fsw_version_other_default(set->flag, stretch->state, next->state)))
 		return;
 	/* or its variants did, as entries tell */
 	if (writing->noptions > 0 && stretch->state >= 0 && next->state >= 0 &&
 		fsw_same_but_variants(&states[stretch->state], &states[next->state]))
 		return;
 	fsw_timeline_lower(writing->timeline, writing->first, Max(stretch->latest, stretch->last_listed), writing->to,
-					   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+					   imported ? FSW_INFERRED : FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 }
 
 /*
@@ -514,8 +526,8 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 		fsw_timeline_lower(timeline, writing.first, stretch->from, writing.to, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 	lower_variants(&writing);
 	lower_silent(&writing, set);
-	lower_imported(&writing, set);
+	lower_before_untold(&writing, set);
 
-	if (next != NULL)
+	if (next != NULL && (!stretch->suspect || stretch->state != FSW_NOT_LIVE || next->state != FSW_NOT_LIVE))
 		lower_before_end(&writing, set);
 }
