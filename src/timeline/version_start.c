@@ -117,6 +117,24 @@ is_unclear(const FswVersions *set)
 }
 
 /*
+ * Is what the first event says was there before it that of an earlier version which was
+ * announced and never live?  Then it follows that one, and may be such, too.
+ */
+static bool
+follows_dropped(const FswVersions *set, int state)
+{
+	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
+	{
+		const FswEvidence *event = default_event(set, &set->versions[i]);
+
+		FSW_INTERRUPT();
+		if (event != NULL && event->state == state && set->versions[i].live < set->versions[0].live)
+			return true;
+	}
+	return false;
+}
+
+/*
  * What the environment default was before the first version that was told: as
  * the versions say, or a deletion, or the feature's defaults.
  */
@@ -142,7 +160,7 @@ fsw_version_start(const FswVersions *set)
 	}
 	else if (start.state >= 0 && flag->defaults >= 0 && flag->latest_audit_at != FSW_NEVER &&
 			 flag->created_at != FSW_NEVER && !flag->start_untold &&
-			 fsw_same_but_variants(&states[flag->defaults], &states[start.state]))
+			 fsw_same_but_variants(&states[flag->defaults], &states[start.state]) && !follows_dropped(set, start.state))
 		start.confidence = FSW_CONFIRMED;
 	return start;
 }

@@ -99,6 +99,21 @@ write_broken(const Writing *writing)
 }
 
 /*
+ * Is what was there before the first version told twice?  The feature's defaults do not
+ * say which percentages there were: a version of which an entry alone came may have
+ * changed them, and one of which nothing came leaves no hole where no entry follows.
+ */
+static bool
+starts_surely(const Writing *writing)
+{
+	const FswStretch *stretch = writing->stretch;
+
+	return stretch->confidence == FSW_CONFIRMED &&
+		(stretch->state < 0 || writing->flag->states[stretch->state].nvariants == 0 ||
+		 (stretch->nuntold == 0 && writing->flag->latest_audit_at >= writing->to));
+}
+
+/*
  * Up to when two pieces of evidence agree: the event that began it, and the
  * next event's previous state or a version's list.  Between the last list and
  * the latest news, the absence of further versions counts as well.
@@ -114,9 +129,9 @@ sure_until(const Writing *writing)
 	 * an override is gone does not tell since when
 	 */
 	if (writing->chained && !stretch->unfit && (!stretch->suspect || stretch->state != FSW_NOT_LIVE) &&
-		(!stretch->initial || stretch->confidence == FSW_CONFIRMED))
+		(!stretch->initial || starts_surely(writing)))
 		return sure;
-	if (stretch->suspect || (!stretch->listed && stretch->confidence < FSW_CONFIRMED))
+	if (stretch->suspect || (!stretch->listed && (stretch->confidence < FSW_CONFIRMED || (stretch->initial && !starts_surely(writing)))))
 		return FSW_NEVER;
 	if (!writing->chained && stretch->untold_after >= 0)
 		sure = Min(Max(writing->versions[stretch->untold_after].earliest, stretch->from), sure);
