@@ -92,7 +92,7 @@ compare_by_latest(const void *a, const void *b)
 static int
 count_later(const FswVersions *set, int index)
 {
-	int64		latest = set->versions[index].time;
+	int64		latest = fsw_version_published_from(set->flag, &set->versions[index]);
 	int			n = 0;
 
 	for (int i = Max(0, index - BACK); i < index; i++)
@@ -118,9 +118,9 @@ static bool
 is_live_later(const FswVersions *set, int index)
 {
 	const FswVersion *version = &set->versions[index];
-	int64		late = fsw_apart(version->latest, version->time);
+	int64		late = fsw_apart(version->latest, fsw_version_published_from(set->flag, version));
 
-	if (late <= LATE || (version->entry == FSW_NEVER && !version->has_events && version->deleted < 0))
+	if (late <= LATE)
 		return false;
 	if (version->entry == FSW_NEVER)
 		return late > FSW_LATE_ALONE || count_later(set, index) > 1;
