@@ -15,6 +15,9 @@
 /* What is sent when a version goes live came so long after its entry: perhaps it was scheduled. */
 #define GOES_LATER			INT64CONST(5000000)
 
+/* What comes so long after the entry did was hardly late alone. */
+#define WAITED				INT64CONST(30000000)
+
 /* The period of a scope with a state at an instant; NULL if it has none then. */
 static const FswPeriod *
 held_at(const FswTimeline *timeline, int64 at)
@@ -133,6 +136,40 @@ doubt_returned(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
+/*
+ * What came long after its version's entry had come was scheduled, perhaps, wherever the
+ * version has its place: what else is held then is not confirmed, up to the next list.
+ */
+static void
+doubt_waiting(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int			scope = timeline->periods[0].scope;
+		int64		to = FSW_FOREVER;
+
+		FSW_INTERRUPT();
+		if (version->entry == FSW_NEVER || !version->has_events ||
+			fsw_apart(version->latest, Max(version->entry_arrived, version->live)) <= WAITED)
+			continue;
+		for (int j = 0; j < version->nevents; j++)
+		{
+			const FswEvidence *event = &set->flag->evidence[version->events[j]];
+			const FswPeriod *held = event->scope == scope ? fsw_timeline_at(timeline, scope, version->latest) : NULL;
+
+			if (held == NULL || held->state == event->state)
+				continue;
+			for (int k = i + 1; k < set->nversions; k++)
+			{
+				if (set->versions[k].list != NULL && set->versions[k].earliest > version->latest)
+					to = Min(to, set->versions[k].latest);
+			}
+			fsw_timeline_lower(timeline, 0, version->entry_arrived, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+		}
+	}
+}
+
 static int
 compare_by_earliest(const void *a, const void *b)
 {
@@ -194,6 +231,7 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 		}
 	}
 	pfree(versions);
+	doubt_waiting(set, result);
 	doubt_removed(set, result);
 	doubt_returned(set, result);
 	return result;

@@ -184,7 +184,8 @@ time_by_arrival(FswVersions *set, int first, int last)
 static bool
 is_told_late(const FswVersion *version)
 {
-	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > LATE;
+	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > LATE &&
+		fsw_apart(version->latest, version->entry_arrived) <= LATE;
 }
 
 /*
