@@ -28,6 +28,13 @@
 #define FSW_SOFT_INPUT_ERRORS 1
 #endif
 
+/* Before 16 a walker was declared without its parameters, which C23 takes for none. */
+#if PG_VERSION_NUM < 160000
+#define FSW_WALKER(function) ((bool (*) ()) (void (*) (void)) (function))
+#else
+#define FSW_WALKER(function) (function)
+#endif
+
 /* 18 has pg_noreturn in the place of pg_attribute_noreturn(). */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

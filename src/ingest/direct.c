@@ -227,7 +227,7 @@ has_domain(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	return IsA(node, CoerceToDomain) || expression_tree_walker(node, has_domain, context);
+	return IsA(node, CoerceToDomain) || expression_tree_walker(node, FSW_WALKER(has_domain), context);
 }
 
 /* Is a function written in SQL?  Then it may cast to a domain. */
@@ -249,7 +249,7 @@ may_have_domain(Node *node, void *context)
 	if (node == NULL)
 		return false;
 	return IsA(node, CoerceToDomain) || check_functions_in_node(node, is_sql, context) ||
-		expression_tree_walker(node, may_have_domain, context);
+		expression_tree_walker(node, FSW_WALKER(may_have_domain), context);
 }
 
 /*
