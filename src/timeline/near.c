@@ -516,9 +516,12 @@ fsw_near_is_sure(const FswFlag *flag, const FswTimeline *timeline, int scope, Fs
 		near->exact_from = near->first;
 		near->exact_to = near->last;
 	}
-	if (period == NULL || set->depends || near->awaits || tells_deletion(set))
+	if (period == NULL || set->depends || tells_deletion(set))
 		return false;
 	if (!find_chain(flag, set, near, &chain))
+		return false;
+	/* behind the last list it matters what waits to go live */
+	if (near->awaits && near->at >= set->versions[chain.last].earliest)
 		return false;
 	near->begin = near->end = period - timeline->periods;
 	while (near->begin > 0 && timeline->periods[near->begin - 1].scope == scope &&
