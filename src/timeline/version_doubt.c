@@ -137,8 +137,9 @@ doubt_returned(const FswVersions *set, FswTimeline *timeline)
 }
 
 /*
- * What came long after its version's entry had come was scheduled, perhaps, wherever the
- * version has its place: what else is held then is not confirmed, up to the next list.
+ * What came long after its version's entry had come, which a queue that stood still wrote
+ * late, was scheduled, perhaps, wherever the version has its place: what else is held then
+ * is not confirmed, up to the next list.
  */
 static void
 doubt_waiting(const FswVersions *set, FswTimeline *timeline)
@@ -150,7 +151,7 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 		int64		to = FSW_FOREVER;
 
 		FSW_INTERRUPT();
-		if (version->entry == FSW_NEVER || !version->has_events ||
+		if (version->entry == FSW_NEVER || !version->has_events || fsw_apart(version->entry, version->time) <= FSW_TOLD_LATE ||
 			fsw_apart(version->latest, Max(version->entry_arrived, version->live)) <= WAITED)
 			continue;
 		for (int j = 0; j < version->nevents; j++)
