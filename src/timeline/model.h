@@ -416,7 +416,8 @@ typedef struct FswNear
 	int64		exact_from;		/* so far it is certain which events are whose */
 	int64		exact_to;
 	bool		begun;			/* the first list of all is there */
-	bool		awaits;			/* of a version an entry alone was read */
+	bool		awaits;			/* result: of a version an entry alone came, which
+								 * may go live yet */
 	int64		first_version;	/* result: the earliest instant of the first one
 								 * that is read */
 	int			at_last;		/* where no later event is: what the last list

@@ -142,14 +142,11 @@ continues(const FswFlag *flag, const FswVersions *set, int anchor, int index, co
 {
 	for (int i = index - 1; i >= anchor; i--)
 	{
-		for (int j = 0; j < set->versions[i].nevents; j++)
-		{
-			const FswEvidence *before = &flag->evidence[set->versions[i].events[j]];
+		const FswEvidence *before = fsw_version_event(flag, &set->versions[i], event->scope);
 
-			FSW_INTERRUPT();
-			if (before->scope == event->scope)
-				return before->state == event->before;
-		}
+		FSW_INTERRUPT();
+		if (before != NULL)
+			return before->state == event->before;
 	}
 	return false;
 }
@@ -178,13 +175,7 @@ is_beyond_doubt(const FswFlag *flag, const FswVersions *set, int anchor, int ind
 static bool
 has_default(const FswFlag *flag, const FswVersion *version)
 {
-	for (int i = 0; i < version->nevents; i++)
-	{
-		FSW_INTERRUPT();
-		if (flag->evidence[version->events[i]].scope == 0)
-			return true;
-	}
-	return false;
+	return fsw_version_event(flag, version, 0) != NULL;
 }
 
 /*

@@ -48,9 +48,9 @@ compare_spans(const void *a, const void *b)
 	return x->from < y->from ? -1 : x->from > y->from;
 }
 
-/* What is read, by when it begins to matter. */
+/* What is read, by when it begins to matter; and whether an entry came alone. */
 static Span *
-find_spans(const FswFlag *flag, const FswNear *near, int *n)
+find_spans(const FswFlag *flag, FswNear *near, int *n)
 {
 	Span	   *spans = palloc_array(Span, flag->nevidence + 1);
 
@@ -77,6 +77,8 @@ find_spans(const FswFlag *flag, const FswNear *near, int *n)
 				span->from = Min(piece->at, flag->evidence[other].at);
 				span->to = Max(piece->at, flag->evidence[other].at);
 			}
+			else if (piece->kind == FSW_EV_VERSION)
+				near->awaits |= fsw_apart(piece->arrived, piece->at) <= FSW_TOLD_LATE;
 			/* an entry that came behind its list, which is not in the stretch */
 			if (piece->kind == FSW_EV_VERSION && other >= 0 &&
 				flag->evidence[other].at <= near->lists_from)
@@ -170,10 +172,6 @@ fsw_near_cut(FswFlag *flag, FswNear *near)
 
 	if (first == n || near->first >= near->at)
 		return false;
-	near->awaits = false;
-	for (int i = 0; i < flag->nevidence && !near->awaits; i++)
-		near->awaits = flag->evidence[i].kind == FSW_EV_VERSION && fsw_near_other(flag, i) < 0 &&
-			fsw_apart(flag->evidence[i].arrived, flag->evidence[i].at) <= FSW_TOLD_LATE;
 	end = cut_behind(spans, n, first, near);
 	if (end < 0 || near->last <= near->at)
 		return false;

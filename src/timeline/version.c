@@ -84,22 +84,6 @@ begin_stretch(Carry *carry, int scope, int version, int state,
 }
 
 /*
- * Did an entry alone come of one of the last versions before another?  It can have
- * been scheduled, and goes live after that.  Not so one that came long after it was
- * written, by an import or since an outage, of which nothing else can come.
- */
-static bool
-is_awaited(const FswVersion *version, int index)
-{
-	for (int i = 1; i <= Min(index, FSW_WITNESSES); i++)
-	{
-		if (fsw_version_is_silent(version - i) && fsw_apart(version[-i].entry_arrived, version[-i].entry) <= FSW_TOLD_LATE)
-			return true;
-	}
-	return false;
-}
-
-/*
  * A version's list has the state, among others.  One that may not have been
  * live says no more than that nothing else is told.
  */
@@ -113,7 +97,7 @@ agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
 	if (!stretch->listed)
 		stretch->first_listed = version->latest;
 	stretch->listed = true;
-	stretch->awaits = is_awaited(version, index);
+	stretch->awaits = version->awaits;
 	stretch->last_listed = Max(stretch->last_listed, version->earliest);
 	/* the list of another version is a piece of evidence of its own */
 	if (stretch->version != index)
@@ -483,8 +467,8 @@ is_gone_since(const Carry *carry, int scope, int index)
 
 /*
  * A list has states that nobody told of: any override that is thought to be
- * gone can have come back, up to a list that has no such.  Such a list also
- * tells of one that may have been there still.
+ * gone can have come back, up to a list that has no such.  That also says since
+ * when an override is gone for sure which a version from before it removed, perhaps.
  */
 static void
 carry_gone(Carry *carry, int index)
@@ -505,6 +489,22 @@ carry_gone(Carry *carry, int index)
 			agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_OVERRIDE_REMOVED,
 								version->list_index), version, index, carry->suspect);
 	}
+}
+
+/*
+ * Did an entry alone come of one of the last versions before another?  It can have
+ * been scheduled, and goes live after that.  Not so one that came long after it was
+ * written, by an import or since an outage, of which nothing else can come.
+ */
+static bool
+awaits(const FswVersion *version, int index)
+{
+	for (int i = 1; i <= Min(index, FSW_WITNESSES); i++)
+	{
+		if (fsw_version_is_silent(version - i) && fsw_apart(version[-i].entry_arrived, version[-i].entry) <= FSW_TOLD_LATE)
+			return true;
+	}
+	return false;
 }
 
 /* Carry the states over one version and note what begins, ends or agrees. */
@@ -529,6 +529,7 @@ carry_version(Carry *carry, int index)
 			carry->current[scope] = FSW_NOT_LIVE;
 	}
 	version->fits = true;
+	version->awaits = awaits(version, index);
 	carry_events(carry, index);
 	if (version->deleted >= 0)
 		carry_deletion(carry, index);

@@ -62,6 +62,8 @@ typedef struct FswVersion
 	bool		fits;			/* it says what was carried, and what its
 								 * events changed */
 	bool		extra;			/* its list has a state that no override has */
+	bool		awaits;			/* it is behind one of which an entry alone came,
+								 * and that may go live yet */
 	int64		time;
 	int64		entry;			/* time of the audit entry, FSW_NEVER */
 	int64		entry_arrived;
@@ -143,8 +145,7 @@ typedef struct FswStretch
 	bool		undone;			/* without an event, a list has what was there
 								 * before it */
 	bool		listed;			/* a list agrees */
-	bool		awaits;			/* behind a version of which an entry alone came,
-								 * and that may go live yet */
+	bool		awaits;			/* so does the last of these lists' versions */
 	int64		first_listed;	/* latest instant of the first such version */
 	int64		last_listed;	/* earliest instant of the last such version */
 	int			nuntold;		/* versions that say nothing about the scope */
@@ -175,6 +176,7 @@ extern void fsw_version_collect(FswVersions *versions);
 extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
 extern bool fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion);
+extern const FswEvidence *fsw_version_event(const FswFlag *flag, const FswVersion *version, int scope);
 extern bool fsw_version_share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b);
 extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersion *version);
 extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);

@@ -18,6 +18,9 @@
 /* What comes so long after the entry did was hardly late alone. */
 #define WAITED				INT64CONST(30000000)
 
+/* None of which any version tells. */
+#define NO_SCOPE			(-1)
+
 /* The period of a scope with a state at an instant; NULL if it has none then. */
 static const FswPeriod *
 held_at(const FswTimeline *timeline, int64 at)
@@ -27,16 +30,21 @@ held_at(const FswTimeline *timeline, int64 at)
 	return period != NULL && period->state >= 0 ? period : NULL;
 }
 
-/* Has a version an event of a scope? */
-static bool
-has_event_of(const FswVersions *set, const FswVersion *version, int scope)
+/* The latest instant of the first list behind a version that is from after an instant, but for those that tell of a scope. */
+static int64
+next_listed(const FswVersions *set, int index, int64 after, int but_of)
 {
-	for (int i = 0; i < version->nevents; i++)
+	int64		result = FSW_FOREVER;
+
+	for (int i = index + 1; i < set->nversions; i++)
 	{
-		if (set->flag->evidence[version->events[i]].scope == scope)
-			return true;
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (version->list != NULL && version->earliest > after && fsw_version_event(set->flag, version, but_of) == NULL)
+			result = Min(result, version->latest);
 	}
-	return false;
+	return result;
 }
 
 /*
@@ -51,16 +59,9 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 	const FswPeriod *held = held_at(timeline, told);
 	const FswPeriod *then;
 	int			told_by = held != NULL ? held->evidence : -1;
-	int64		to = FSW_FOREVER;
+	int64		to = next_listed(set, index, told, timeline->periods[0].scope);
 	int			now;
 
-	for (int i = index + 1; i < set->nversions; i++)
-	{
-		FSW_INTERRUPT();
-		if (set->versions[i].list != NULL && set->versions[i].earliest > told &&
-			!has_event_of(set, &set->versions[i], timeline->periods[0].scope))
-			to = Min(to, set->versions[i].latest);
-	}
 	then = held_at(timeline, to);
 	now = then != NULL ? then->evidence : -1;
 	/* where the version was told of at once, it has to be gone by then, or another one there */
@@ -148,26 +149,17 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 	{
 		const FswVersion *version = &set->versions[i];
 		int			scope = timeline->periods[0].scope;
-		int64		to = FSW_FOREVER;
+		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
+		const FswPeriod *held;
 
 		FSW_INTERRUPT();
-		if (version->entry == FSW_NEVER || !version->has_events || fsw_apart(version->entry, version->time) <= FSW_TOLD_LATE ||
+		if (event == NULL || version->entry == FSW_NEVER || fsw_apart(version->entry, version->time) <= FSW_TOLD_LATE ||
 			fsw_apart(version->latest, Max(version->entry_arrived, version->live)) <= WAITED)
 			continue;
-		for (int j = 0; j < version->nevents; j++)
-		{
-			const FswEvidence *event = &set->flag->evidence[version->events[j]];
-			const FswPeriod *held = event->scope == scope ? fsw_timeline_at(timeline, scope, version->latest) : NULL;
-
-			if (held == NULL || held->state == event->state)
-				continue;
-			for (int k = i + 1; k < set->nversions; k++)
-			{
-				if (set->versions[k].list != NULL && set->versions[k].earliest > version->latest)
-					to = Min(to, set->versions[k].latest);
-			}
-			fsw_timeline_lower(timeline, 0, version->entry_arrived, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-		}
+		held = fsw_timeline_at(timeline, scope, version->latest);
+		if (held != NULL && held->state != event->state)
+			fsw_timeline_lower(timeline, 0, version->entry_arrived, next_listed(set, i, version->latest, NO_SCOPE),
+							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
 

@@ -123,6 +123,21 @@ fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion)
 	return false;
 }
 
+/* What a version's event says of a scope; NULL for none. */
+const FswEvidence *
+fsw_version_event(const FswFlag *flag, const FswVersion *version, int scope)
+{
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[version->events[i]];
+
+		FSW_INTERRUPT();
+		if (event->scope == scope)
+			return event;
+	}
+	return NULL;
+}
+
 /* Do two versions tell of one scope, or has one of them a list, which tells of all? */
 bool
 fsw_version_share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b)
@@ -131,11 +146,8 @@ fsw_version_share_scope(const FswFlag *flag, const FswVersion *a, const FswVersi
 		return true;
 	for (int i = 0; i < a->nevents; i++)
 	{
-		for (int j = 0; j < b->nevents; j++)
-		{
-			if (flag->evidence[a->events[i]].scope == flag->evidence[b->events[j]].scope)
-				return true;
-		}
+		if (fsw_version_event(flag, b, flag->evidence[a->events[i]].scope) != NULL)
+			return true;
 	}
 	return false;
 }

@@ -90,9 +90,8 @@ compare_by_latest(const void *a, const void *b)
  * published after it?  Not counted are those that were put behind such a one, too.
  */
 static int
-count_later(const FswVersions *set, int index)
+count_later(const FswVersions *set, int index, int64 latest)
 {
-	int64		latest = fsw_version_published_from(set->flag, &set->versions[index]);
 	int			n = 0;
 
 	for (int i = Max(0, index - BACK); i < index; i++)
@@ -112,19 +111,19 @@ count_later(const FswVersions *set, int index)
  * told of at once, the other one was given an instant of effect before it; if it
  * was told of late as a whole, by its entry as well, so may a single one have
  * been.  Without an entry nothing says which, unless it is later than deliveries
- * are; nor of a list alone when its version was published.
+ * are.
  */
 static bool
-is_live_later(const FswVersions *set, int index)
+is_live_later(const FswVersions *set, int index, int64 published)
 {
 	const FswVersion *version = &set->versions[index];
-	int64		late = fsw_apart(version->latest, fsw_version_published_from(set->flag, version));
+	int64		late = fsw_apart(version->latest, published);
 
 	if (late <= LATE)
 		return false;
 	if (version->entry == FSW_NEVER)
-		return late > FSW_LATE_ALONE || count_later(set, index) > 1;
-	return fsw_apart(version->latest, version->entry_arrived) > LATE || count_later(set, index) != 1;
+		return late > FSW_LATE_ALONE || count_later(set, index, published) > 1;
+	return fsw_apart(version->latest, version->entry_arrived) > LATE || count_later(set, index, published) != 1;
 }
 
 /*
@@ -142,7 +141,7 @@ begin_where_chained(FswVersions *set, int index)
 	while (before >= 0 && before > index - BACK && set->versions[before].live > from &&
 		   !fsw_version_share_scope(set->flag, version, &set->versions[before]))
 		before--;
-	if (before >= 0 && set->versions[before].live > from && is_live_later(set, index))
+	if (before >= 0 && set->versions[before].live > from && is_live_later(set, index, from))
 		version->earliest = Min(version->earliest, set->versions[before].live);
 	else
 		version->earliest = Min(version->earliest, from);
@@ -179,7 +178,8 @@ time_by_arrival(FswVersions *set, int first, int last)
 
 /*
  * Was it only told of late?  The entry of a version that was scheduled comes at
- * once; where it is late as well, the queue stood still, and the time is right.
+ * once; where it is late as well, the queue stood still, and the time is right,
+ * unless the rest came long after that.
  */
 static bool
 is_told_late(const FswVersion *version)

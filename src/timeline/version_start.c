@@ -71,21 +71,6 @@ start_from_deletion(const FswVersions *set, FswStart *start)
 	}
 }
 
-/* What a version's event says of the environment default; NULL for none. */
-static const FswEvidence *
-default_event(const FswVersions *set, const FswVersion *version)
-{
-	for (int i = 0; i < version->nevents; i++)
-	{
-		const FswEvidence *event = &set->flag->evidence[version->events[i]];
-
-		FSW_INTERRUPT();
-		if (event->scope == 0)
-			return event;
-	}
-	return NULL;
-}
-
 /*
  * Does the first version that tells of the environment default seem to have been
  * scheduled, and restore what one brought that was published before it was told
@@ -99,14 +84,14 @@ is_unclear(const FswVersions *set)
 	const FswVersion *version;
 	const FswEvidence *event = NULL;
 
-	while (first < set->nversions && (event = default_event(set, &set->versions[first])) == NULL)
+	while (first < set->nversions && (event = fsw_version_event(set->flag, &set->versions[first], 0)) == NULL)
 		first++;
 	if (event == NULL || !set->versions[first].scheduled || set->versions[first].moved)
 		return false;
 	version = &set->versions[first];
 	for (int i = first + 1; i < set->nversions && i <= first + FSW_VERSION_REACH; i++)
 	{
-		const FswEvidence *other = default_event(set, &set->versions[i]);
+		const FswEvidence *other = fsw_version_event(set->flag, &set->versions[i], 0);
 
 		FSW_INTERRUPT();
 		if (other != NULL && set->versions[i].time < version->latest &&
@@ -125,7 +110,7 @@ follows_dropped(const FswVersions *set, int state)
 {
 	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
 	{
-		const FswEvidence *event = default_event(set, &set->versions[i]);
+		const FswEvidence *event = fsw_version_event(set->flag, &set->versions[i], 0);
 
 		FSW_INTERRUPT();
 		if (event != NULL && event->state == state && set->versions[i].live < set->versions[0].live)

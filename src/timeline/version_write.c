@@ -123,15 +123,15 @@ sure_until(const Writing *writing)
 {
 	const FswStretch *stretch = writing->stretch;
 	int64		sure = writing->to;
+	bool		guessed = stretch->initial && !starts_surely(writing);
 
 	/*
 	 * two that follow each other can both be from before what was live, and that
 	 * an override is gone does not tell since when
 	 */
-	if (writing->chained && !stretch->unfit && (!stretch->suspect || stretch->state != FSW_NOT_LIVE) &&
-		(!stretch->initial || starts_surely(writing)))
+	if (writing->chained && !stretch->unfit && (!stretch->suspect || stretch->state != FSW_NOT_LIVE) && !guessed)
 		return sure;
-	if (stretch->suspect || (!stretch->listed && (stretch->confidence < FSW_CONFIRMED || (stretch->initial && !starts_surely(writing)))))
+	if (stretch->suspect || (!stretch->listed && (stretch->confidence < FSW_CONFIRMED || guessed)))
 		return FSW_NEVER;
 	if (!writing->chained && stretch->untold_after >= 0)
 		sure = Min(Max(writing->versions[stretch->untold_after].earliest, stretch->from), sure);
