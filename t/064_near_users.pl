@@ -68,7 +68,7 @@ sub user_pages
 
 	return pages($node, "SELECT * FROM flagsmith.feature_state(2, 108, '$at', '{1,2}', 'nobody')");
 }
-my @instants = map { at(10000e6 + 2000e6 * $_) } 0 .. 39;
+my @instants = map { at(10000e6 + 1000e6 * $_) } 0 .. 79;
 my @near = map { user_pages($_) } @instants;
 
 $node->safe_psql('postgres', "CREATE TABLE near AS $states");
@@ -90,7 +90,7 @@ is($node->safe_psql('postgres', 'SELECT count(DISTINCT confidence) > 2 FROM near
 # Next to versions that overlap more is read, at last all.
 my @whole = map { user_pages($_) } @instants;
 my $few = grep { $near[$_] * 2 < $whole[$_] } 0 .. $#instants;
-cmp_ok($few, '>=', 1, "answers that read few pages: @near; of all: @whole");
+cmp_ok($few, '>=', 3, "answers that read few pages: @near; of all: @whole");
 
 done_testing();
 
