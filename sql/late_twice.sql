@@ -56,4 +56,49 @@ SELECT 'behind forward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FRO
 INSERT INTO flagsmith.inbox (webhook, body, received_at)
 SELECT 'behind backward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived DESC;
 SELECT source, period, enabled, variants, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'behind %' ORDER BY 1 DESC, 2;
+
+-- So is when a version went live that an entry tells of, by a clock that is behind: it came 0.2 s before its time, and again.
+SELECT count(flagsmith.add_webhook(name, source => name, scope => 'organisation', allow_unsigned => true, max_spool_age => NULL))
+FROM unnest(ARRAY['version forward', 'version backward']) AS name;
+TRUNCATE pg_temp.arrival;
+INSERT INTO pg_temp.arrival
+SELECT 1.8 + late, jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data',
+    jsonb_build_object('id', 4, 'created_date', pg_temp.stamp(2), 'author', NULL, 'is_system_event', false,
+        'related_object_id', NULL, 'related_object_uuid', '00000000-0000-4000-b000-00000000000f', 'log', 'New version published for feature: flag',
+        'related_object_type', 'EF_VERSION', 'environment', jsonb_build_object('id', 1, 'name', 'env'),
+        'project', jsonb_build_object('id', 7, 'name', 'Twice', 'organisation', 1)))
+FROM unnest(ARRAY[0, 3]) AS late;
+INSERT INTO pg_temp.arrival
+SELECT 2.2, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+    'timestamp', pg_temp.stamp(0.5), 'new_state', state, 'previous_state', state || '{"enabled": false}'))
+FROM pg_temp.state;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'version forward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'version backward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived DESC;
+SELECT source, period, enabled, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'version %' ORDER BY 1 DESC, 2;
+
+-- Of two events of one time, whose order nothing but their arrival tells, the first shows what the next save of a line was.
+SELECT count(flagsmith.add_webhook(name, source => name, scope => 'organisation', allow_unsigned => true, max_spool_age => NULL))
+FROM unnest(ARRAY['next forward', 'next backward']) AS name;
+TRUNCATE pg_temp.arrival;
+INSERT INTO pg_temp.arrival
+SELECT at + late, jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data',
+    jsonb_build_object('id', id, 'created_date', pg_temp.stamp(at), 'is_system_event', false,
+        'author', '{"id": 1, "email": "ada@example.com", "first_name": "A", "last_name": "L"}'::jsonb,
+        'related_object_id', 1, 'related_object_uuid', NULL, 'log', log, 'related_object_type', 'FEATURE_STATE',
+        'environment', jsonb_build_object('id', 1, 'name', 'env'), 'project', jsonb_build_object('id', 7, 'name', 'Twice', 'organisation', 1)))
+FROM (VALUES (4, 100, -0.15, 'Flag state updated for feature: flag'),
+    (5, 346.3, -0.15, 'Remote config value updated for feature: flag')) AS e (id, at, late, log);
+INSERT INTO pg_temp.arrival
+SELECT arrived, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+    'timestamp', pg_temp.stamp(at), 'new_state', state || jsonb_build_object('enabled', e.enabled, 'feature_state_value', e.value),
+    'previous_state', state || jsonb_build_object('enabled', NOT e.enabled, 'feature_state_value', e.before)))
+FROM pg_temp.state, (VALUES (99.86, 100, true, 1, 0), (346.16, 100, true, 2, 1),
+    (346.2, 346.35, false, 2, 1), (591.6, 346.35, false, 3, 2)) AS e (arrived, at, enabled, value, before);
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'next forward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived;
+INSERT INTO flagsmith.inbox (webhook, body, received_at)
+SELECT 'next backward', convert_to(body::text, 'UTF8'), pg_temp.at(arrived) FROM pg_temp.arrival ORDER BY arrived DESC;
+SELECT source, at, summary FROM flagsmith.history WHERE source LIKE 'next %' ORDER BY 1 DESC, 2, 3;
 ROLLBACK;

@@ -79,7 +79,7 @@ saved_by_entry(FswReader *reader, const FswPieceEvent *event, int64 from, int64 
 	return FSW_ABOUT_OTHER;
 }
 
-/* The first other flag event of the scope that has a time of its own in there; NULL if there is none. */
+/* The first other flag event of the scope that has a time of its own in there, of several of one time what came first; NULL for none. */
 static FswPieceEvent *
 event_in(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
 {
@@ -87,6 +87,7 @@ event_in(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
 										   event->environment_id);
 	FswScan    *scan = fsw_search_begin(reader, &search, from, to, ForwardScanDirection);
 	FswFound	found = {0};
+	FswPieceEvent *first = NULL;
 
 	while (found.n <= FSW_NEIGHBOURS && fsw_scan_next(scan))
 		fsw_find_row(scan, &found);
@@ -94,12 +95,18 @@ event_in(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
 	{
 		FswPieceEvent *other = fsw_piece_event(reader, found.rows[i]);
 
-		if (other != NULL && !other->deleted && other->has_state && other->has_segment == event->has_segment &&
-			other->segment_id == event->segment_id && fsw_same_or_null(other->identity, event->identity) &&
-			fsw_same_or_null(other->source, event->source))
-			return other;
+		if (other == NULL || other->deleted || !other->has_state || other->has_segment != event->has_segment ||
+			other->segment_id != event->segment_id || !fsw_same_or_null(other->identity, event->identity) ||
+			!fsw_same_or_null(other->source, event->source))
+			continue;
+		/* they are found in the order of their times */
+		if (first != NULL && other->event_at != first->event_at)
+			break;
+		if (first == NULL || other->arrived < first->arrived ||
+			(other->arrived == first->arrived && fsw_compare_events(reader, other, first) < 0))
+			first = other;
 	}
-	return NULL;
+	return first;
 }
 
 static bool

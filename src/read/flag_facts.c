@@ -72,13 +72,18 @@ fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
 	return fsw_first_arrivals(reader, delivery, received_at, NULL, &understood);
 }
 
-/* When an entry came first.  What came soon did not come before: what fails is sent again some seconds later. */
+/*
+ * When an entry came first.  What came soon did not come before: what fails is
+ * sent again some seconds later.  Of a version it counts to the microsecond, by
+ * the receiver's clock, which may be behind.
+ */
 int64
 fsw_entry_arrival(FswReader *reader, FswScan *scan)
 {
 	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
 
-	return fsw_apart(arrived, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) <= SENT_AGAIN ? arrived :
+	return fsw_apart(arrived, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) <= SENT_AGAIN &&
+		!fsw_scan_is(scan, EFFECT_kind, "version") ? arrived :
 		fsw_first_arrival(reader, fsw_scan_int64(scan, EFFECT_delivery, 0), arrived);
 }
 

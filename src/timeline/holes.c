@@ -150,6 +150,20 @@ is_told_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole
 		flag->states[period->state].nvariants > 0 && flag->evidence[period->evidence].at > hole->from;
 }
 
+/*
+ * Was what began before the hole read only after that had begun?  Then it may
+ * be what the save was of which the entry is missing.  A version has its own state.
+ */
+static bool
+is_read_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole)
+{
+	const FswEvidence *piece = period->evidence >= 0 ? &flag->evidence[period->evidence] : NULL;
+
+	return piece != NULL && piece->kind == FSW_EV_BODY && period->cause == FSW_CAUSE_EVENT && piece->at <= hole->from &&
+		piece->arrived > hole->from &&
+		!(flag->versioned && flag->scopes[period->scope].kind != FSW_SCOPE_IDENTITY);
+}
+
 /* Up to when what an event tells of the variants is not told anew, by what counts none. */
 static int64
 counted_until(const FswFlag *flag, const FswHole *hole, const FswEvidence *event)
@@ -211,7 +225,7 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 
 		FSW_INTERRUPT();
 		lower_within(timeline, period, is_final(period) ? period->to :
-					 is_told_behind(flag, period, hole) ? period->from : hole->from, ends[period->scope],
+					 is_told_behind(flag, period, hole) || is_read_behind(flag, period, hole) ? period->from : hole->from, ends[period->scope],
 					 FSW_CAUSE_MISSING_ENTRIES);
 	}
 	pfree(old);

@@ -267,6 +267,13 @@ carry_deletion(Carry *carry, int index)
 	stretch->suspect = fsw_version_other_default(carry->set.flag, was, state);
 }
 
+/* Did the entry of a version that a deletion dates come so long after it that it may be another one's? */
+static bool
+is_far_deletion(const FswVersion *version)
+{
+	return version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_CLOCKS;
+}
+
 /* A version without a list says nothing of the scopes without an event. */
 static void
 carry_silence(Carry *carry, int index)
@@ -279,7 +286,7 @@ carry_silence(Carry *carry, int index)
 
 		FSW_INTERRUPT();
 		if (stretch == NULL || stretch->version == index || version->imported ||
-			(carry->set.used[i] == 0 && version->deleted >= 0))
+			(carry->set.used[i] == 0 && version->deleted >= 0 && !is_far_deletion(version)))
 			continue;
 		if (stretch->nuntold++ == 0)
 			stretch->first_untold = index;

@@ -137,10 +137,36 @@ doubt_returned(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
+/* Was another version, published later, told of at once before one was told of?  Then no queue stood still meanwhile. */
+static bool
+is_overtaken(const FswVersions *set, const FswVersion *version)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *other = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (other->has_events && other->time > version->time && other->latest < version->latest &&
+			fsw_apart(other->latest, other->time) <= FSW_TOLD_LATE)
+			return true;
+	}
+	return false;
+}
+
+/* Was what tells of a version sent only when that went live, perhaps, long after it was published? Then it follows what is held. */
+static bool
+has_waited(const FswVersions *set, const FswVersion *version, const FswEvidence *event, const FswPeriod *held)
+{
+	if (version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_TOLD_LATE)
+		return fsw_apart(version->latest, Max(version->entry_arrived, version->live)) > WAITED;
+	return fsw_apart(version->latest, version->time) > WAITED && event->before == held->state && is_overtaken(set, version);
+}
+
 /*
  * What came long after its version's entry had come, which a queue that stood still wrote
- * late, was scheduled, perhaps, wherever the version has its place: what else is held then
- * is not confirmed, up to the next list.
+ * late, was scheduled, perhaps, wherever the version has its place, and so was what came long
+ * after its own time and follows what others brought meanwhile, of which was told at once:
+ * what else is held then is not confirmed, up to the next list.
  */
 static void
 doubt_waiting(const FswVersions *set, FswTimeline *timeline)
@@ -153,13 +179,10 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 		const FswPeriod *held;
 
 		FSW_INTERRUPT();
-		if (event == NULL || version->entry == FSW_NEVER || fsw_apart(version->entry, version->time) <= FSW_TOLD_LATE ||
-			fsw_apart(version->latest, Max(version->entry_arrived, version->live)) <= WAITED)
-			continue;
-		held = fsw_timeline_at(timeline, scope, version->latest);
-		if (held != NULL && held->state != event->state)
-			fsw_timeline_lower(timeline, 0, version->entry_arrived, next_listed(set, i, version->latest, NO_SCOPE),
-							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+		held = event == NULL || version->imported ? NULL : fsw_timeline_at(timeline, scope, version->latest);
+		if (held != NULL && held->state != event->state && has_waited(set, version, event, held))
+			fsw_timeline_lower(timeline, 0, Max(version->time, version->entry_arrived),
+							   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
 

@@ -33,6 +33,9 @@
 /* What counts as much as a state of a list that the events do not explain. */
 #define UNEXPLAINED			INT64CONST(200000)
 
+/* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
+#define UNLISTED			INT64CONST(1000000)
+
 /* A flag is made, and its first version, within this. */
 #define CREATION			INT64CONST(1000000)
 
@@ -274,7 +277,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 		cost += fsw_apart(version->entry, fsw_after(group->time, -ENTRY_EARLY));
 	}
 	if (version->list == NULL)
-		return cost;
+		return cost + UNLISTED;
 	if (version->list_arrived < fsw_after(group->time, -FSW_CLOCKS))
 		return -1;
 	unexplained = compare_with_list(match->flag, version->list, group);
@@ -333,7 +336,7 @@ find_candidates(Match *match, Group *group, bool far)
 		FSW_INTERRUPT();
 		if (!far && fsw_apart(told, group->time) > NEAR)
 			break;
-		if (group->deleted && match->owner[i] >= 0)
+		if (group->deleted && match->owner[i] >= 0 && (far || !match->groups[match->owner[i]].deleted))
 			continue;
 		tried++;
 		cost = cost_of(match, group, version);
@@ -456,6 +459,34 @@ find_near_candidates(Match *match, bool deleted)
 }
 
 /*
+ * Can a deletion have the version of another one that is farther from it?  Then
+ * that one has none, as a draft has none.  Take it.
+ */
+static bool
+take_nearer(Match *match, int index)
+{
+	Group	   *group = &match->groups[index];
+
+	if (!group->deleted)
+		return false;
+	find_candidates(match, group, false);
+	for (int i = 0; i < group->ncandidates; i++)
+	{
+		int			version = group->candidates[i];
+		int			owner = match->owner[version];
+
+		FSW_INTERRUPT();
+		if (owner < 0 || !match->groups[owner].deleted || cost_for(&match->groups[owner], version) <= group->costs[i])
+			continue;
+		match->groups[owner].version = -1;
+		match->owner[version] = index;
+		group->version = version;
+		return true;
+	}
+	return false;
+}
+
+/*
  * Assign the groups of events, in a second turn those of deletions: near ones,
  * then to each group that has none one that is farther away, for which another
  * one may have to give its own.  First come those that have near ones, all of
@@ -487,8 +518,8 @@ assign_groups(Match *match, bool deleted)
 
 		for (int i = 0; i < match->ngroups; i++)
 		{
-			if (match->groups[i].version >= 0 && match->groups[i].deleted == deleted)
-				improved |= improve(match, i);
+			if (match->groups[i].deleted == deleted)
+				improved |= match->groups[i].version >= 0 ? improve(match, i) : take_nearer(match, i);
 		}
 		if (!improved)
 			break;

@@ -73,7 +73,7 @@ start_from_deletion(const FswVersions *set, FswStart *start)
 
 /*
  * Does the first version that tells of the environment default seem to have been
- * scheduled, and restore what one brought that was published before it was told
+ * scheduled, or late, and restore what one brought that was published before it was told
  * of?  Each of the two chains with the other, so that either can have been live
  * first, and only the first one tells what was there before.
  */
@@ -86,9 +86,9 @@ is_unclear(const FswVersions *set)
 
 	while (first < set->nversions && (event = fsw_version_event(set->flag, &set->versions[first], 0)) == NULL)
 		first++;
-	if (event == NULL || !set->versions[first].scheduled || set->versions[first].moved)
-		return false;
 	version = &set->versions[first];
+	if (event == NULL || !(version->scheduled || fsw_version_is_late(version)) || version->moved)
+		return false;
 	for (int i = first + 1; i < set->nversions && i <= first + FSW_VERSION_REACH; i++)
 	{
 		const FswEvidence *other = fsw_version_event(set->flag, &set->versions[i], 0);

@@ -394,11 +394,20 @@ lower_late_silent(const Writing *writing, const FswVersion *version)
 		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
+/* May the next version be from before what is held?  Its list would tell that it was given an instant of effect in the past. */
+static bool
+is_next_unlisted(const Writing *writing)
+{
+	const FswStretch *next = writing->next;
+
+	return writing->chained && next->version >= 0 && writing->versions[next->version].list == NULL;
+}
+
 /*
  * What one version changed, of which an entry alone came, another such can
  * have changed back: nothing is sure from the first of them on up to what is
  * told next, since they may have been scheduled.  Of one alone, the next version
- * tells what was there before it.
+ * tells what was there before it, if its list shows that it followed.
  */
 static void
 lower_silent(const Writing *writing, const FswVersions *set)
@@ -420,10 +429,10 @@ lower_silent(const Writing *writing, const FswVersions *set)
 		}
 		else if (i == end || version->list != NULL || version->imported)
 		{
-			if (n > 1)
+			if (n > 1 || (n == 1 && i == end && is_next_unlisted(writing)))
 				fsw_timeline_lower(writing->timeline, writing->first, set->versions[first].earliest,
 								   i < end ? Min(version->live, writing->to) : writing->to,
-								   FSW_INFERRED, FSW_CAUSE_UNTOLD_VERSION);
+								   n > 1 ? FSW_INFERRED : FSW_REPORTED, FSW_CAUSE_UNTOLD_VERSION);
 			n = 0;
 		}
 	}
