@@ -66,7 +66,7 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 	now = then != NULL ? then->evidence : -1;
 	/* where the version was told of at once, it has to be gone by then, or another one there */
 	if (late ? to == FSW_FOREVER || now != told_by :
-		to != FSW_FOREVER && now != told_by && (now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE))
+		(to == FSW_FOREVER && set->versions[index].deleted < 0) || (now != told_by && (now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE)))
 		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 

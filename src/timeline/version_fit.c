@@ -45,8 +45,11 @@ fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *v
 	{
 		int			state = flag->evidence[version->deleted].before;
 
-		/* what was listed and changes it sent an event as well, but for a draft's, which is told by the deletion alone */
-		if (version->list != NULL && fsw_version_other_default(flag, current[0], state))
+		/*
+		 * what was listed and changes it sent an event as well, but for a draft's, which is told by the deletion
+		 * alone, and where the feature was gone when its list was made
+		 */
+		if (version->list != NULL && version->list->nlist > 0 && fsw_version_other_default(flag, current[0], state))
 			misfits += FSW_MISFIT;
 		current[0] = state;
 	}

@@ -36,6 +36,9 @@
 /* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
 #define UNLISTED			INT64CONST(1000000)
 
+/* An entry or list is the nearer one's of two versions that deletions date, of which one may be a draft, if the other is so many times as far. */
+#define MUCH_NEARER			4
+
 /* A flag is made, and its first version, within this. */
 #define CREATION			INT64CONST(1000000)
 
@@ -459,8 +462,8 @@ find_near_candidates(Match *match, bool deleted)
 }
 
 /*
- * Can a deletion have the version of another one that is farther from it?  Then
- * that one has none, as a draft has none.  Take it.
+ * Can a deletion have the version of another one that is much farther from it?
+ * Then that one has none, as a draft has none.  Take it.
  */
 static bool
 take_nearer(Match *match, int index)
@@ -476,7 +479,8 @@ take_nearer(Match *match, int index)
 		int			owner = match->owner[version];
 
 		FSW_INTERRUPT();
-		if (owner < 0 || !match->groups[owner].deleted || cost_for(&match->groups[owner], version) <= group->costs[i])
+		if (owner < 0 || !match->groups[owner].deleted ||
+			cost_for(&match->groups[owner], version) <= MUCH_NEARER * group->costs[i])
 			continue;
 		match->groups[owner].version = -1;
 		match->owner[version] = index;
