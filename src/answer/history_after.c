@@ -79,7 +79,10 @@ saved_by_entry(FswReader *reader, const FswPieceEvent *event, int64 from, int64 
 	return FSW_ABOUT_OTHER;
 }
 
-/* The first other flag event of the scope that has a time of its own in there, of several of one time what came first; NULL for none. */
+/*
+ * The first other flag event of the scope that has a time of its own in there, and
+ * of several of one time what came first; NULL if there is none.
+ */
 static FswPieceEvent *
 event_in(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
 {

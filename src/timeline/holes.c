@@ -159,8 +159,8 @@ is_read_behind(const FswFlag *flag, const FswPeriod *period, const FswHole *hole
 {
 	const FswEvidence *piece = period->evidence >= 0 ? &flag->evidence[period->evidence] : NULL;
 
-	return piece != NULL && piece->kind == FSW_EV_BODY && period->cause == FSW_CAUSE_EVENT && piece->at <= hole->from &&
-		piece->arrived > hole->from &&
+	return piece != NULL && piece->kind == FSW_EV_BODY && period->cause == FSW_CAUSE_EVENT &&
+		piece->at <= hole->from && piece->arrived > hole->from &&
 		!(flag->versioned && flag->scopes[period->scope].kind != FSW_SCOPE_IDENTITY);
 }
 
@@ -222,11 +222,11 @@ lower_hole(const FswFlag *flag, FswTimeline *timeline, const FswHole *hole, int6
 	for (int i = 0; i < n; i++)
 	{
 		const FswPeriod *period = &old[i];
+		bool		behind = is_told_behind(flag, period, hole) || is_read_behind(flag, period, hole);
 
 		FSW_INTERRUPT();
-		lower_within(timeline, period, is_final(period) ? period->to :
-					 is_told_behind(flag, period, hole) || is_read_behind(flag, period, hole) ? period->from : hole->from, ends[period->scope],
-					 FSW_CAUSE_MISSING_ENTRIES);
+		lower_within(timeline, period, is_final(period) ? period->to : behind ? period->from : hole->from,
+					 ends[period->scope], FSW_CAUSE_MISSING_ENTRIES);
 	}
 	pfree(old);
 	lower_counted(flag, timeline, hole);

@@ -61,12 +61,13 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 	int			told_by = held != NULL ? held->evidence : -1;
 	int64		to = next_listed(set, index, told, timeline->periods[0].scope);
 	int			now;
+	bool		another;
 
 	then = held_at(timeline, to);
 	now = then != NULL ? then->evidence : -1;
-	/* where the version was told of at once, it has to be gone by then, or another one there */
-	if (late ? to == FSW_FOREVER || now != told_by :
-		(to == FSW_FOREVER && set->versions[index].deleted < 0) || (now != told_by && (now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE)))
+	another = now != told_by && (late || now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE);
+	/* where the version was told of at once, it has to be gone by then, or another one there; a deletion dates exactly */
+	if (another || (to == FSW_FOREVER && (late || set->versions[index].deleted < 0)))
 		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
@@ -153,7 +154,10 @@ is_overtaken(const FswVersions *set, const FswVersion *version)
 	return false;
 }
 
-/* Was what tells of a version sent only when that went live, perhaps, long after it was published? Then it follows what is held. */
+/*
+ * Was what tells of a version sent only when that went live, perhaps, long after it
+ * was published?  Then it follows what is held.
+ */
 static bool
 has_waited(const FswVersions *set, const FswVersion *version, const FswEvidence *event, const FswPeriod *held)
 {

@@ -36,7 +36,10 @@
 /* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
 #define UNLISTED			INT64CONST(1000000)
 
-/* An entry or list is the nearer one's of two versions that deletions date, of which one may be a draft, if the other is so many times as far. */
+/*
+ * Of two versions that deletions date, one of which may be a draft, an entry or a
+ * list is of the nearer one if the other is so many times as far.
+ */
 #define MUCH_NEARER			4
 
 /* A flag is made, and its first version, within this. */

@@ -394,7 +394,11 @@ lower_late_silent(const Writing *writing, const FswVersion *version)
 		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
-/* May the next version be from before what is held?  Its list would tell that it was given an instant of effect in the past. */
+/*
+ * May the next version be from before one of which an entry alone came, by an instant
+ * of effect in the past?  Where lists come, that one has lost its own and would be rare;
+ * where none do, all removals of overrides are told so.
+ */
 static bool
 is_next_unlisted(const Writing *writing)
 {
@@ -407,7 +411,7 @@ is_next_unlisted(const Writing *writing)
  * What one version changed, of which an entry alone came, another such can
  * have changed back: nothing is sure from the first of them on up to what is
  * told next, since they may have been scheduled.  Of one alone, the next version
- * tells what was there before it, if its list shows that it followed.
+ * tells what was there before it, where lists come.
  */
 static void
 lower_silent(const Writing *writing, const FswVersions *set)
