@@ -228,6 +228,7 @@ typedef struct FswNames
 	text	  **names;
 	bool		has_project;
 	int64		project_id;
+	int64		seen_from;		/* the first sighting of an environment */
 	int64		seen_until;		/* no later sighting is known */
 } FswNames;
 
@@ -250,12 +251,13 @@ typedef struct FswPair
 	FswSpan		environment_named;
 	FswSpan		feature_named;
 	int64		environment_existed;	/* FSW_FOREVER: never heard of */
+	int64		environment_seen;	/* first, under any name */
 	int64		feature_existed;
 	FswSpan		evidence;		/* of the project, as far as names tell */
 } FswPair;
 
 /* Instants at which what names mean can change, of one pair. */
-#define FSW_PAIR_BOUNDS 9
+#define FSW_PAIR_BOUNDS 10
 
 /*
  * A state whose value is not read: where the row of its event is.  Such ones

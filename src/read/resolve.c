@@ -185,6 +185,7 @@ add_pairs(PairList *list, FswPair pair, const Thing *environment, const text *na
 	pair.project_id = environment->names.project_id;
 	pair.environment_id = environment->id;
 	pair.environment_existed = environment->names.from[0];
+	pair.environment_seen = environment->names.seen_from;
 	pair.evidence.from = Min(pair.evidence.from, environment->names.from[0]);
 	pair.evidence.to = Max(pair.evidence.to, environment->names.seen_until);
 	if (name == NULL)
@@ -563,6 +564,16 @@ compare_existence(int64 a, int64 b, int64 at)
 	return (a > b) == (a <= at) ? 1 : -1;
 }
 
+/*
+ * Had nobody seen the environment yet, which existed already for longer than
+ * news of it take?  Then what it was called is a guess.
+ */
+static bool
+is_unseen(const FswPair *pair, int64 at)
+{
+	return at < pair->environment_seen && fsw_apart(pair->environment_seen, pair->environment_existed) > FSW_LATE_ALONE;
+}
+
 /* Of two pairs of one project: positive if the names rather mean a. */
 static int
 compare_pairs(const FswPair *a, const FswPair *b, int64 at)
@@ -571,6 +582,8 @@ compare_pairs(const FswPair *a, const FswPair *b, int64 at)
 
 	if (better == 0)
 		better = compare_spans(&a->environment_named, &b->environment_named, at);
+	if (better == 0)
+		better = is_unseen(b, at) - is_unseen(a, at);
 	/* a project has no two of one name: who took it later found it free */
 	if (better == 0 && level_of(&a->environment_named, at) == 0)
 		better = (a->environment_named.from > b->environment_named.from) - (a->environment_named.from < b->environment_named.from);
@@ -680,4 +693,5 @@ fsw_pair_bounds(const FswPair *pair, int64 *bounds)
 	bounds[6] = pair->environment_existed;
 	bounds[7] = pair->feature_existed;
 	bounds[8] = pair->evidence.from;
+	bounds[9] = pair->environment_seen;
 }

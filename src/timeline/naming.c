@@ -29,6 +29,29 @@ is_before(const FswSighting *a, const FswSighting *b)
 }
 
 /*
+ * The next sighting of a name that tells when it began.  A body that was seen a
+ * moment before the entry that tells exactly was built after that: the clocks of
+ * sender and receiver differ.
+ */
+static bool
+next_beginning(FswNextSighting next_sighting, void *source, int name, int64 after, FswSighting *next)
+{
+	FswSighting later;
+	int64		until;
+
+	if (!next_sighting(source, name, after, next))
+		return false;
+	until = fsw_after(next->at, FSW_CLOCKS);
+	later = *next;
+	while (!later.exact && next_sighting(source, name, later.at, &later) && later.at <= until)
+	{
+		if (later.exact)
+			*next = later;
+	}
+	return true;
+}
+
+/*
  * The names of a thing by time, from its first sighting on.  Each name is
  * looked for behind the present one only, so a thing that keeps its name costs
  * one look however often it was seen.
@@ -44,7 +67,7 @@ fsw_naming_build(int nnames, FswNextSighting next_sighting, void *source, int *n
 
 	*n = 0;
 	for (int i = 0; i < nnames; i++)
-		left[i] = next_sighting(source, i, FSW_NEVER, &next[i]);
+		left[i] = next_beginning(next_sighting, source, i, FSW_NEVER, &next[i]);
 	for (;;)
 	{
 		FswNaming  *present = *n > 0 ? &namings[*n - 1] : NULL;
@@ -61,7 +84,7 @@ fsw_naming_build(int nnames, FswNextSighting next_sighting, void *source, int *n
 		if (present != NULL && !next[found].exact && borne[found] &&
 			next[found].at - present->from < NAME_DELAY)
 		{
-			left[found] = next_sighting(source, found, next[found].at, &next[found]);
+			left[found] = next_beginning(next_sighting, source, found, next[found].at, &next[found]);
 			continue;
 		}
 		if (*n == max)
@@ -77,7 +100,7 @@ fsw_naming_build(int nnames, FswNextSighting next_sighting, void *source, int *n
 		for (int i = 0; i < nnames; i++)
 		{
 			if (left[i] && i != found && next[i].at <= next[found].at)
-				left[i] = next_sighting(source, i, next[found].at, &next[i]);
+				left[i] = next_beginning(next_sighting, source, i, next[found].at, &next[i]);
 		}
 	}
 	pfree(next);

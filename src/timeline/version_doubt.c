@@ -83,6 +83,22 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 }
 
 /*
+ * A list of which nothing else came was put before the version that brought an
+ * override, since a list that came soon after it has that again.  These two may
+ * have come in the other order: then the override is gone.
+ */
+static void
+doubt_swapped(const FswVersions *set, FswTimeline *timeline, int index)
+{
+	const FswVersion *version = &set->versions[index];
+	int64		next = next_listed(set, index, version->list_arrived, NO_SCOPE);
+
+	if (version->nevents == 0 && version->entry == FSW_NEVER && fsw_apart(next, version->list_arrived) <= FSW_LATE_ALONE &&
+		is_brought_after(set, timeline, version, version->list_arrived))
+		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_LATE_ALONE), next, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
+/*
  * A version may be live only after the one that brought an override which it lacks:
  * its list came late, its entry at once, or an entry alone, or a list without
  * events.  What is removed so sends no event.  Not one placed by what chains.
@@ -100,6 +116,8 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 			(!version->has_events && version->entry != FSW_NEVER && fsw_apart(told, version->entry) > FSW_TOLD_LATE);
 
 		FSW_INTERRUPT();
+		if (version->recalled)
+			doubt_swapped(set, timeline, i);
 		if (version->recalled ||
 			(published != FSW_NEVER && !version->imported && !version->moved &&
 			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&

@@ -100,9 +100,27 @@ unit_case(const Field *fields, int nfields)
 	shim_reset();
 }
 
+/* Is a body seen up to a second before an entry that tells the same name exactly? */
+static bool
+is_early(const Seen *seen, int body)
+{
+	const FswSighting *sighting = &seen->all[body].sighting;
+
+	for (int i = 0; i < seen->n && !sighting->exact; i++)
+	{
+		const FswSighting *entry = &seen->all[i].sighting;
+
+		if (seen->all[i].name == seen->all[body].name && entry->exact && entry->at > sighting->at &&
+			entry->at - sighting->at <= SECOND)
+			return true;
+	}
+	return false;
+}
+
 /*
- * The same by its definition: sighting after sighting, in order.  A name that
- * was borne before counts again only ten minutes after it was replaced.
+ * The same by its definition: sighting after sighting, in order, but for those
+ * that an entry soon after dates exactly.  A name that was borne before counts
+ * again only ten minutes after it was replaced.
  */
 static int
 name_plainly(const Seen *seen, FswNaming *namings)
@@ -123,6 +141,8 @@ name_plainly(const Seen *seen, FswNaming *namings)
 				i = j;
 		}
 		used[i] = true;
+		if (is_early(seen, i))
+			continue;
 		/* of one instant, the first in the order counts */
 		if (n > 0 && (namings[n - 1].name == seen->all[i].name ||
 					  seen->all[i].sighting.at == namings[n - 1].from ||
