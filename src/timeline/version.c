@@ -411,7 +411,10 @@ carry_others(Carry *carry, int index, FswConfidence confidence)
 		fsw_timeline_lower(others, 0, carry->complete, FSW_FOREVER, FSW_INFERRED, FSW_CAUSE_VERSION_LIST);
 }
 
-/* Did the version change nothing that is told?  Then perhaps priorities. */
+/*
+ * Did the version change nothing that is told?  Then perhaps priorities, or an
+ * override of a segment that was gone before anything was sent.
+ */
 static void
 note_reorder(Carry *carry, int index, bool default_told, const FswVerdict *verdicts, int nheld, int extra)
 {
@@ -663,6 +666,9 @@ fsw_version_build(FswFlag *flag, FswTimeline *timeline, FswTimeline **per_scope)
 		carry_version(&carry, i);
 	for (int i = 0; i < carry.set.nused; i++)
 		per_scope[carry.set.used[i]] = flag->scopes[carry.set.used[i]].unasked ? NULL : write_scope(&carry, carry.set.used[i]);
+	/* what waited may have made one, and may be told of when that is gone again */
+	for (int i = 0; i < carry.nreorders; i++)
+		fsw_timeline_lower(carry.others, 0, fsw_after(carry.reorders[i], -FSW_LATE_ALONE), carry.reorders[i], FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	/* a version of which nothing came yet could have made one */
 	fsw_timeline_lower(carry.others, 0, flag->latest_audit_at, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_VERSION_LIST);
 	timeline->versions = memcpy(palloc(sizeof(FswVersions)), &carry.set, sizeof(FswVersions));
