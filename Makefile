@@ -64,6 +64,7 @@ OBJS = \
 	src/timeline/version_match.o \
 	src/timeline/version_never.o \
 	src/timeline/version_order.o \
+	src/timeline/version_split.o \
 	src/timeline/version_start.o \
 	src/timeline/version_time.o \
 	src/timeline/version_write.o \

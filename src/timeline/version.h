@@ -173,7 +173,6 @@ extern int64 fsw_version_published_from(FswFlag *flag, const FswVersion *version
 extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch,
 								   const FswVersion *version);
 extern void fsw_version_collect(FswVersions *versions);
-extern void fsw_version_split(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
 extern bool fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion);
 extern const FswEvidence *fsw_version_event(const FswFlag *flag, const FswVersion *version, int scope);
@@ -182,6 +181,10 @@ extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersio
 extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
+
+/* version_split.c */
+extern int64 fsw_version_last_save(const FswFlag *flag);
+extern void fsw_version_split(FswVersions *versions);
 
 /* version_start.c */
 extern FswStart fsw_version_start(const FswVersions *set);
