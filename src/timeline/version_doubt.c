@@ -78,7 +78,8 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 	const FswPeriod *held = held_at(timeline, at);
 	const FswEvidence *brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
 
-	return brought != NULL && brought->kind == FSW_EV_BODY && brought->before == FSW_NOT_LIVE && brought->at > version->live &&
+	return brought != NULL && brought->kind == FSW_EV_BODY && brought->at > version->live &&
+		(brought->before == FSW_NOT_LIVE || (version->deleted >= 0 && held_at(timeline, version->live) == NULL)) &&
 		(version->list == NULL || !fsw_version_lists(version->list, held->state));
 }
 
@@ -109,7 +110,7 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
 	{
 		const FswVersion *version = &set->versions[i];
-		int64		published = Max(version->entry_arrived, version->has_events ? version->time : version->entry);
+		int64		published = Max(version->entry_arrived, version->has_events || version->deleted >= 0 ? version->time : version->entry);
 		bool		silent = fsw_version_is_silent(version);
 		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
 		bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER ||
@@ -123,6 +124,29 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
 			 is_brought_after(set, timeline, version, told)))
 			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told, late);
+	}
+}
+
+/*
+ * A list that came long after the events of its version, of which no entry came,
+ * may be that of a later one whose events were lost: an override that it lacks was
+ * perhaps there until then.
+ */
+static void
+doubt_lacked(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		const FswPeriod *gone;
+
+		FSW_INTERRUPT();
+		if (!version->has_events || version->list == NULL || version->entry != FSW_NEVER ||
+			version->list_arrived <= fsw_after(version->shown, FSW_TOLD_LATE))
+			continue;
+		gone = fsw_timeline_at(timeline, timeline->periods[0].scope, version->list_arrived);
+		if (gone != NULL && gone->state == FSW_NOT_LIVE && gone->evidence == version->list_index)
+			fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
 
@@ -208,6 +232,25 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
+/*
+ * A version that stands behind others, by what chains, although events or a
+ * deletion date it before them, may as well have been live since then, or since
+ * one delivery late alone.
+ */
+static void
+doubt_delayed(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int64		from = version->deleted >= 0 ? version->time : Max(version->time, fsw_after(version->latest, -FSW_LATE_ALONE));
+
+		FSW_INTERRUPT();
+		if (version->moved && (version->has_events || version->deleted >= 0))
+			fsw_timeline_lower(timeline, 0, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	}
+}
+
 static int
 compare_by_earliest(const void *a, const void *b)
 {
@@ -270,7 +313,9 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 	}
 	pfree(versions);
 	doubt_waiting(set, result);
+	doubt_delayed(set, result);
 	doubt_removed(set, result);
+	doubt_lacked(set, result);
 	doubt_returned(set, result);
 	return result;
 }

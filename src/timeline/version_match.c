@@ -265,6 +265,41 @@ compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *gro
 	return list->nlist == 0 ? 0 : result;
 }
 
+/* Does the group bring an override? */
+static bool
+brings_override(const FswFlag *flag, const Group *group)
+{
+	for (int i = 0; i < group->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[group->events[i]];
+
+		if (event->kind == FSW_EV_BODY && event->scope != 0 && event->before == FSW_NOT_LIVE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does the list of a version that was published before another one tell of an
+ * override that the group brings?  Then that other one did not bring it.
+ */
+static bool
+is_listed_earlier(const Match *match, const Group *group, const FswVersion *version)
+{
+	int			end = Min(match->nversions, group->start + FSW_VERSION_REACH);
+
+	for (int i = group->start; i < end && brings_override(match->flag, group); i++)
+	{
+		const FswVersion *other = &match->versions[i];
+
+		FSW_INTERRUPT();
+		if (other->list != NULL && other->list->nlist > 0 && other->entry != FSW_NEVER && other->entry < version->entry &&
+			other->list_arrived >= group->time && compare_with_list(match->flag, other->list, group) >= 0)
+			return true;
+	}
+	return false;
+}
+
 /* How far a version is from what its events would want; -1 if it is not theirs. */
 static int64
 cost_of(const Match *match, const Group *group, const FswVersion *version)
@@ -283,7 +318,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 		cost += fsw_apart(version->entry, fsw_after(group->time, -ENTRY_EARLY));
 	}
 	if (version->list == NULL)
-		return cost + UNLISTED;
+		return cost + (is_listed_earlier(match, group, version) ? NEAR : UNLISTED);
 	if (version->list_arrived < fsw_after(group->time, -FSW_CLOCKS))
 		return -1;
 	unexplained = compare_with_list(match->flag, version->list, group);

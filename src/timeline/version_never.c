@@ -346,8 +346,25 @@ told_twice(const FswVersions *set, int64 at)
 }
 
 /*
+ * A version that was left out may have been live from then on, and the next one
+ * not: nothing is surer than that until the state that is held then ends, or two
+ * lists tell what was live.
+ */
+static void
+doubt_held(const FswVersions *set, FswTimeline *timeline, const FswVersion *version, const FswPeriod *held, FswConfidence at_most)
+{
+	int			end = held - timeline->periods;
+
+	while (end + 1 < timeline->nperiods && timeline->periods[end + 1].state == held->state)
+		end++;
+	fsw_timeline_lower(timeline, 0, version->live, Min(timeline->periods[end].to, told_twice(set, version->live)),
+					   at_most, FSW_CAUSE_CONTRADICTED);
+}
+
+/*
  * One that was left out follows what was held of a scope, but fits less well in
- * another: then it may have been live, and the next one not.
+ * another: then it may have been live, and the next one not.  So may one that
+ * was taken for a draft, if the next one had an instant of effect in the past.
  */
 void
 fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
@@ -355,20 +372,19 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
 	{
 		const FswVersion *version = &set->versions[i];
+		const FswPeriod *held = fsw_timeline_at(timeline, scope, version->live);
 
+		if (held == NULL)
+			continue;
+		if (scope == 0 && version->deleted >= 0 && held->state != set->flag->evidence[version->deleted].before)
+			doubt_held(set, timeline, version, held, FSW_REPORTED);
 		for (int j = 0; j < version->nevents; j++)
 		{
 			const FswEvidence *event = &set->flag->evidence[version->events[j]];
-			const FswPeriod *held = event->scope == scope ? fsw_timeline_at(timeline, scope, version->live) : NULL;
-			int			end = held == NULL ? 0 : held - timeline->periods;
 
 			FSW_INTERRUPT();
-			if (held == NULL || held->state != event->before || event->state == event->before)
-				continue;
-			while (end + 1 < timeline->nperiods && timeline->periods[end + 1].state == event->before)
-				end++;
-			fsw_timeline_lower(timeline, 0, version->live,
-							   Min(timeline->periods[end].to, told_twice(set, version->live)), FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+			if (event->scope == scope && held->state == event->before && event->state != event->before)
+				doubt_held(set, timeline, version, held, FSW_INFERRED);
 		}
 	}
 }

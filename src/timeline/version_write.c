@@ -235,12 +235,15 @@ lower_start(const Writing *writing)
 	int			nvariants = flag->states[stretch->state].nvariants;
 	int			before = writing->option + writing->noptions;
 	int			count = fsw_variants_count(flag, before);
+	int64		until = stretch->listed ? stretch->first_listed : FSW_FOREVER;
+	int			update = fsw_timeline_first(flag->updates, flag->nupdates, until);
 
+	/* the list may have been made before one was added, which went later */
+	if (stretch->listed && before > 0 && count > nvariants && until <= fsw_after(flag->options[before - 1], FSW_LATE_ALONE))
+		until = update < flag->nupdates ? flag->updates[update] : FSW_FOREVER;
 	if ((before < flag->noptions && flag->options[before] <= read_until) ||
 		count > nvariants || (nvariants > 0 && (!flag->creation_told || count != nvariants)))
-		fsw_timeline_lower(writing->timeline, writing->first, stretch->from,
-						   stretch->listed ? Min(writing->to, stretch->first_listed) : writing->to,
-						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, Min(writing->to, until), FSW_INFERRED, FSW_CAUSE_VARIANTS);
 }
 
 /* Can what the next event says of the time before it have been read after one more change of the variants? */
@@ -379,6 +382,19 @@ lower_variants(const Writing *writing)
 }
 
 /*
+ * May the next version be from before one of which an entry alone came, by an instant
+ * of effect in the past?  Where lists come, that one has lost its own and would be rare;
+ * where none do, all removals of overrides are told so.
+ */
+static bool
+is_next_unlisted(const Writing *writing)
+{
+	const FswStretch *next = writing->next;
+
+	return writing->chained && next->version >= 0 && writing->versions[next->version].list == NULL;
+}
+
+/*
  * An override that a version of which an entry alone came may have removed is
  * not sure from then on at which that can have been live: where the queue stood
  * still, its entry was written late.  So it was where the flag was gone by then,
@@ -390,21 +406,8 @@ lower_late_silent(const Writing *writing, const FswVersion *version)
 	int64		from = Max(fsw_after(version->entry, -FSW_LATE_ALONE), writing->stretch->last_listed);
 
 	if ((writing->scope != 0 || version->entry > writing->flag->deleted_at) &&
-		writing->stretch->state >= 0 && !writing->chained)
+		writing->stretch->state >= 0 && (!writing->chained || is_next_unlisted(writing)))
 		fsw_timeline_lower(writing->timeline, writing->first, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-}
-
-/*
- * May the next version be from before one of which an entry alone came, by an instant
- * of effect in the past?  Where lists come, that one has lost its own and would be rare;
- * where none do, all removals of overrides are told so.
- */
-static bool
-is_next_unlisted(const Writing *writing)
-{
-	const FswStretch *next = writing->next;
-
-	return writing->chained && next->version >= 0 && writing->versions[next->version].list == NULL;
 }
 
 /*
@@ -439,6 +442,13 @@ lower_silent(const Writing *writing, const FswVersions *set)
 								   n > 1 ? FSW_INFERRED : FSW_REPORTED, FSW_CAUSE_UNTOLD_VERSION);
 			n = 0;
 		}
+	}
+	/* an entry that was written late can be of a version that was live before the next one */
+	for (int i = end + 1; i < set->nversions && fsw_after(set->versions[i].earliest, -FSW_LATE_ALONE) < writing->to; i++)
+	{
+		FSW_INTERRUPT();
+		if (fsw_version_is_silent(&set->versions[i]))
+			lower_late_silent(writing, &set->versions[i]);
 	}
 }
 
