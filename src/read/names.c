@@ -411,21 +411,6 @@ read_existed(const NameReading *reading)
 	return FSW_FOREVER;
 }
 
-/* The first sighting of a thing that was never seen under another name than its first. */
-static int64
-read_first(const NameReading *reading)
-{
-	FswScan    *scan = scan_thing(reading, NULL);
-
-	fsw_scan_begin(scan, ForwardScanDirection);
-	while (fsw_scan_next(scan))
-	{
-		if (is_of(reading, scan))
-			return fsw_scan_int64(scan, NAME_seen_at, 0);
-	}
-	return FSW_FOREVER;
-}
-
 static int
 compare_names(const void *a, const void *b)
 {
@@ -474,7 +459,8 @@ read_names(FswReader *reader, Datum source, const char *kind, const char *id, Fs
 		namings = palloc0_object(FswNaming);
 		namings->from = reading.existed;
 		names->n = 1;
-		names->seen_from = reading.few ? reading.rows[0].seen.at : read_first(&reading);
+		/* rows of one name follow each other, by time */
+		names->seen_from = reading.rows[0].seen.at;
 	}
 	else
 	{

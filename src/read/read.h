@@ -228,7 +228,7 @@ typedef struct FswNames
 	text	  **names;
 	bool		has_project;
 	int64		project_id;
-	int64		seen_from;		/* the first sighting of an environment */
+	int64		seen_from;		/* the first sighting, under any name */
 	int64		seen_until;		/* no later sighting is known */
 } FswNames;
 

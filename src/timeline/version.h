@@ -190,6 +190,7 @@ extern void fsw_version_split(FswVersions *versions);
 extern FswStart fsw_version_start(const FswVersions *set);
 
 /* version_never.c */
+extern bool fsw_version_differ_by_option(const FswFlag *flag, int a, int b, int64 after, int64 arrived);
 extern bool fsw_version_is_unfit(FswVersions *set, const FswEvidence *event, int was, const FswStretch *held);
 extern bool fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event);
 extern bool fsw_version_other_default(const FswFlag *flag, int was, int is);

@@ -47,30 +47,6 @@ next_listed(const FswVersions *set, int index, int64 after, int but_of)
 	return result;
 }
 
-/*
- * Of an override that a version lacks which may have been live later than it
- * seems, nothing is confirmed from an instant on: the override may be gone.  A
- * list from after all that told of the version says no, if it has it, and is not
- * of the version that brought it.
- */
-static void
-doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told, bool late)
-{
-	const FswPeriod *held = held_at(timeline, told);
-	const FswPeriod *then;
-	int			told_by = held != NULL ? held->evidence : -1;
-	int64		to = next_listed(set, index, told, timeline->periods[0].scope);
-	int			now;
-	bool		another;
-
-	then = held_at(timeline, to);
-	now = then != NULL ? then->evidence : -1;
-	another = now != told_by && (late || now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE);
-	/* where the version was told of at once, it has to be gone by then, or another one there; a deletion dates exactly */
-	if (another || (to == FSW_FOREVER && (late || set->versions[index].deleted < 0)))
-		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-}
-
 /* Was an override that is there at an instant brought after a version, which does not know it? */
 static bool
 is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswVersion *version, int64 at)
@@ -84,19 +60,40 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 }
 
 /*
- * A list of which nothing else came was put before the version that brought an
- * override, since a list that came soon after it has that again.  These two may
- * have come in the other order: then the override is gone.
+ * Was a list of which nothing else came put before the version that brought an
+ * override, since one that came soon after it has that again?  These two may have
+ * come in the other order: then the override is gone.
+ */
+static bool
+is_swapped(const FswVersions *set, const FswTimeline *timeline, const FswVersion *version, int64 next)
+{
+	return version->recalled && version->nevents == 0 && version->entry == FSW_NEVER &&
+		fsw_apart(next, version->list_arrived) <= FSW_LATE_ALONE && is_brought_after(set, timeline, version, version->list_arrived);
+}
+
+/*
+ * Of an override that a version lacks which may have been live later than it
+ * seems, nothing is confirmed from an instant on: the override may be gone.  A
+ * list from after all that told of the version says no, if it has it, and is not
+ * of the version that brought it.
  */
 static void
-doubt_swapped(const FswVersions *set, FswTimeline *timeline, int index)
+doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 from, int64 told, bool late)
 {
 	const FswVersion *version = &set->versions[index];
-	int64		next = next_listed(set, index, version->list_arrived, NO_SCOPE);
+	const FswPeriod *held = held_at(timeline, told);
+	const FswPeriod *then;
+	int			told_by = held != NULL ? held->evidence : -1;
+	int64		to = next_listed(set, index, told, timeline->periods[0].scope);
+	int			now;
+	bool		another;
 
-	if (version->nevents == 0 && version->entry == FSW_NEVER && fsw_apart(next, version->list_arrived) <= FSW_LATE_ALONE &&
-		is_brought_after(set, timeline, version, version->list_arrived))
-		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_LATE_ALONE), next, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	then = held_at(timeline, to);
+	now = then != NULL ? then->evidence : -1;
+	another = now != told_by && (late || now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE);
+	/* where the version was told of at once, it has to be gone by then, or another one there; a deletion dates exactly */
+	if (another || is_swapped(set, timeline, version, to) || (to == FSW_FOREVER && (late || version->deleted < 0)))
+		fsw_timeline_lower(timeline, 0, from, to, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -117,8 +114,6 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 			(!version->has_events && version->entry != FSW_NEVER && fsw_apart(told, version->entry) > FSW_TOLD_LATE);
 
 		FSW_INTERRUPT();
-		if (version->recalled)
-			doubt_swapped(set, timeline, i);
 		if (version->recalled ||
 			(published != FSW_NEVER && !version->imported && !version->moved &&
 			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
@@ -196,16 +191,24 @@ is_overtaken(const FswVersions *set, const FswVersion *version)
 	return false;
 }
 
+/* Does a version's list lack an override that is held? */
+static bool
+is_unlisted(const FswVersion *version, const FswPeriod *held)
+{
+	return held->scope > 0 && held->state >= 0 && version->list != NULL && version->list->nlist > 0 &&
+		!fsw_version_lists(version->list, held->state);
+}
+
 /*
  * Was what tells of a version sent only when that went live, perhaps, long after it
- * was published?  Then it follows what is held.
+ * was published?  Then it follows what is held, if it tells of that.
  */
 static bool
 has_waited(const FswVersions *set, const FswVersion *version, const FswEvidence *event, const FswPeriod *held)
 {
 	if (version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_TOLD_LATE)
 		return fsw_apart(version->latest, Max(version->entry_arrived, version->live)) > WAITED;
-	return fsw_apart(version->latest, version->time) > WAITED && event->before == held->state && is_overtaken(set, version);
+	return fsw_apart(version->latest, version->time) > WAITED && (event == NULL || event->before == held->state) && is_overtaken(set, version);
 }
 
 /*
@@ -225,8 +228,9 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 		const FswPeriod *held;
 
 		FSW_INTERRUPT();
-		held = event == NULL || version->imported ? NULL : fsw_timeline_at(timeline, scope, version->latest);
-		if (held != NULL && held->state != event->state && has_waited(set, version, event, held))
+		held = !version->has_events || version->imported ? NULL : fsw_timeline_at(timeline, scope, version->latest);
+		if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
+			has_waited(set, version, event, held))
 			fsw_timeline_lower(timeline, 0, Max(version->time, version->entry_arrived),
 							   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}

@@ -247,7 +247,8 @@ compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *gro
 		FSW_INTERRUPT();
 		if (event->scope != 0)
 			states[n++] = state;
-		else if (list->nlist > 0 && list->list[0] != state)
+		else if (list->nlist > 0 && list->list[0] != state &&
+				 !fsw_version_differ_by_option(flag, list->list[0], state, event->at, list->arrived))
 			result = -1;
 	}
 	if (result >= 0)
@@ -288,7 +289,9 @@ is_listed_earlier(const Match *match, const Group *group, const FswVersion *vers
 {
 	int			end = Min(match->nversions, group->start + FSW_VERSION_REACH);
 
-	for (int i = group->start; i < end && brings_override(match->flag, group); i++)
+	if (!brings_override(match->flag, group))
+		return false;
+	for (int i = group->start; i < end; i++)
 	{
 		const FswVersion *other = &match->versions[i];
 

@@ -17,17 +17,17 @@
 
 /*
  * Are two states the same but for variants, one of which was added or removed
- * when the event that tells one of them could be built?
+ * after an instant, and before what arrived at another was built, perhaps?
  */
-static bool
-differ_by_option(const FswFlag *flag, int was, const FswEvidence *event)
+bool
+fsw_version_differ_by_option(const FswFlag *flag, int a, int b, int64 after, int64 arrived)
 {
 	int			option;
 
-	if (was < 0 || event->before < 0 || !fsw_same_but_variants(&flag->states[was], &flag->states[event->before]))
+	if (a < 0 || b < 0 || !fsw_same_but_variants(&flag->states[a], &flag->states[b]))
 		return false;
-	option = fsw_timeline_first(flag->options, flag->noptions, event->at);
-	return option < flag->noptions && flag->options[option] <= fsw_after(event->arrived, FSW_CLOCKS);
+	option = fsw_timeline_first(flag->options, flag->noptions, after);
+	return option < flag->noptions && flag->options[option] <= fsw_after(arrived, FSW_CLOCKS);
 }
 
 /*
@@ -48,7 +48,7 @@ bool
 fsw_version_misfits(const FswFlag *flag, int was, const FswEvidence *event)
 {
 	return was != FSW_NOT_SEEN && !fsw_is_lost(was) && event->before != FSW_NOT_TOLD &&
-		was != event->before && !differ_by_option(flag, was, event) &&
+		was != event->before && !fsw_version_differ_by_option(flag, was, event->before, event->at, event->arrived) &&
 		(event->scope != 0 || !has_other_options(flag, was, event->before));
 }
 
@@ -61,7 +61,6 @@ fsw_version_is_unfit(FswVersions *set, const FswEvidence *event, int was, const 
 {
 	const FswFlag *flag = set->flag;
 	const FswState *states = flag->states;
-	int			option;
 
 	if (event->before == FSW_NOT_TOLD || was == FSW_NOT_TOLD || fsw_is_lost(was) || was == event->before)
 		return false;
@@ -69,8 +68,7 @@ fsw_version_is_unfit(FswVersions *set, const FswEvidence *event, int was, const 
 		return true;
 	/* by what is near an instant, the state may have begun at another one */
 	set->depends |= flag->near;
-	option = fsw_timeline_first(flag->options, flag->noptions, held->from);
-	return option == flag->noptions || flag->options[option] > fsw_after(event->arrived, FSW_CLOCKS);
+	return !fsw_version_differ_by_option(flag, was, event->before, held->from, event->arrived);
 }
 
 /*

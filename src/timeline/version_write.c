@@ -298,7 +298,8 @@ lower_from(const Writing *writing, int64 first, int64 last, int64 to, FswConfide
 
 /*
  * A version that was perhaps live before it was told of may have been read
- * before a change of the variants, where nothing after it says the same.
+ * before a change of the variants, where nothing after it says the same, or
+ * only after one more change.
  */
 static bool
 is_read_before(const Writing *writing)
@@ -307,7 +308,7 @@ is_read_before(const Writing *writing)
 	int64		from = stretch->earliest;
 	int			option;
 
-	if (stretch->version < 0 || stretch->state < 0 || writing->chained || stretch->last_listed > stretch->latest)
+	if (stretch->version < 0 || stretch->state < 0 || (writing->chained && writing->noptions == 0) || stretch->last_listed > stretch->latest)
 		return false;
 	if (writing->versions[stretch->version].has_events)
 		from = Min(from, writing->versions[stretch->version].time);
@@ -355,7 +356,9 @@ lower_variants(const Writing *writing)
 	if (stretch->initial && stretch->state >= 0 && stretch->evidence >= 0)
 		lower_start(writing);
 	else if (is_read_before(writing))
-		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, writing->to, FSW_INFERRED, FSW_CAUSE_VARIANTS);
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from,
+						   writing->chained ? writing->options[writing->option + writing->noptions - 1] : writing->to,
+						   FSW_INFERRED, FSW_CAUSE_VARIANTS);
 	/* an override has those alone that were given to it */
 	if (writing->scope > 0 && stretch->state >= 0 && option < flag->noptions && flag->options[option] < writing->to)
 		lower_from(writing, flag->options[option],
