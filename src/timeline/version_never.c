@@ -252,7 +252,8 @@ fsw_version_never(const FswVersions *set, int index, const int *before)
 		begin_told(set, index, before, states);
 		if (count_contradictions(set, states, index + 1, end) < after)
 			n = 1;
-		else if (index + 2 < end && follows_alone(set, index + 1, &set->versions[index]))
+		/* a list that lacks an override alone may come of its removal, which sends nothing */
+		else if (after >= FSW_MISFIT && index + 2 < end && follows_alone(set, index + 1, &set->versions[index]))
 		{
 			begin_told(set, index, before, states);
 			n = count_contradictions(set, states, index + 2, end) == 0 ? 2 : 0;
