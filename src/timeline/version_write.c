@@ -221,6 +221,26 @@ write_held(const Writing *writing)
 }
 
 /*
+ * From when on is known which variants there were?  From the first list that agrees,
+ * unless that may have been made before one was added which it does not have: then
+ * from a list that comes later, or an update of the feature, which took it.
+ */
+static int64
+variants_listed(const FswFlag *flag, const FswStretch *stretch)
+{
+	int			option = fsw_timeline_first(flag->options, flag->noptions, stretch->first_listed);
+	int			update = fsw_timeline_first(flag->updates, flag->nupdates, stretch->first_listed);
+	int64		made = option > 0 ? fsw_after(flag->options[option - 1], FSW_LATE_ALONE) : FSW_NEVER;
+	int64		later = stretch->last_listed > made ? stretch->last_listed : FSW_FOREVER;
+
+	if (!stretch->listed)
+		return FSW_FOREVER;
+	if (stretch->first_listed > made || fsw_variants_count(flag, option) <= flag->states[stretch->state].nvariants)
+		return stretch->first_listed;
+	return update < flag->nupdates ? Min(later, flag->updates[update]) : later;
+}
+
+/*
  * What was there before the first version is told by its event, with the
  * variants that there were when that was built.  If one was added or removed
  * after its time, or if entries do not tell of as many, nobody knows which
@@ -235,15 +255,11 @@ lower_start(const Writing *writing)
 	int			nvariants = flag->states[stretch->state].nvariants;
 	int			before = writing->option + writing->noptions;
 	int			count = fsw_variants_count(flag, before);
-	int64		until = stretch->listed ? stretch->first_listed : FSW_FOREVER;
-	int			update = fsw_timeline_first(flag->updates, flag->nupdates, until);
 
-	/* the list may have been made before one was added, which went later */
-	if (stretch->listed && before > 0 && count > nvariants && until <= fsw_after(flag->options[before - 1], FSW_LATE_ALONE))
-		until = update < flag->nupdates ? flag->updates[update] : FSW_FOREVER;
 	if ((before < flag->noptions && flag->options[before] <= read_until) ||
 		count > nvariants || (nvariants > 0 && (!flag->creation_told || count != nvariants)))
-		fsw_timeline_lower(writing->timeline, writing->first, stretch->from, Min(writing->to, until), FSW_INFERRED, FSW_CAUSE_VARIANTS);
+		fsw_timeline_lower(writing->timeline, writing->first, stretch->from,
+						   Min(writing->to, variants_listed(flag, stretch)), FSW_INFERRED, FSW_CAUSE_VARIANTS);
 }
 
 /* Can what the next event says of the time before it have been read after one more change of the variants? */
