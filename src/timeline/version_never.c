@@ -360,10 +360,23 @@ doubt_held(const FswVersions *set, FswTimeline *timeline, const FswVersion *vers
 					   at_most, FSW_CAUSE_CONTRADICTED);
 }
 
+/* Is that the state that comes after what is held? */
+static bool
+is_next_state(const FswTimeline *timeline, const FswPeriod *held, int state)
+{
+	const FswPeriod *end = timeline->periods + timeline->nperiods;
+	const FswPeriod *next = held + 1;
+
+	while (next < end && next->state == held->state)
+		next++;
+	return next < end && state >= 0 && next->state == state;
+}
+
 /*
  * One that was left out follows what was held of a scope, but fits less well in
  * another: then it may have been live, and the next one not.  So may one that
- * was taken for a draft, if the next one had an instant of effect in the past.
+ * was taken for a draft, if the next one had an instant of effect in the past; and
+ * one that follows the next state: that one had such an instant, perhaps.
  */
 void
 fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
@@ -382,8 +395,12 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 			const FswEvidence *event = &set->flag->evidence[version->events[j]];
 
 			FSW_INTERRUPT();
-			if (event->scope == scope && held->state == event->before && event->state != event->before)
+			if (event->scope != scope)
+				continue;
+			if (held->state == event->before && event->state != event->before)
 				doubt_held(set, timeline, version, held, FSW_INFERRED);
+			else if (is_next_state(timeline, held, event->before))
+				fsw_timeline_lower(timeline, 0, version->live, told_twice(set, version->live), FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 		}
 	}
 }
