@@ -59,7 +59,8 @@ foreach my $name (sort keys %flag)
 	# as many questions of the long one as of the others
 	my $some = $name eq 'long' ? 'p.run % 5 = 0' : 'true';
 
-	as_periods($node, "the default of a $name history", <<"SQL", 20);
+	# where almost all acts are about overrides, the default may change once or twice
+	as_periods($node, "the default of a $name history", <<"SQL", $name eq 'overrides' ? 5 : 20);
 (SELECT DISTINCT v.at + d * interval '1 us' AS at FROM period p, LATERAL (VALUES (p."from"), (p."to")) v (at), generate_series(-1, 1) d
       WHERE p.feature_id = $feature AND p.scope = '' AND v.at IS NOT NULL AND $some) b
 JOIN period p ON p.feature_id = $feature AND p.scope = '' AND p."from" <= b.at AND (b.at < p."to" OR p."to" IS NULL) AND NOT p.removed

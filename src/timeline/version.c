@@ -597,6 +597,8 @@ write_scope(const Carry *carry, int scope)
 	FswTimeline *written = palloc0_object(FswTimeline);
 	FswTimeline *timeline;
 
+	fsw_version_write_dropped(&carry->set, written, scope,
+							  carry->nstretches[scope] > 0 ? carry->stretches[scope][0].from : FSW_FOREVER);
 	for (int i = 0; i < carry->nstretches[scope]; i++)
 	{
 		FSW_INTERRUPT();

@@ -184,8 +184,9 @@ is_overtaken(const FswVersions *set, const FswVersion *version)
 		const FswVersion *other = &set->versions[i];
 
 		FSW_INTERRUPT();
-		if (other->has_events && other->time > version->time && other->latest < version->latest &&
-			fsw_apart(other->latest, other->time) <= FSW_TOLD_LATE)
+		if (other->has_events ?
+			other->time > version->time && other->latest < version->latest && fsw_apart(other->latest, other->time) <= FSW_TOLD_LATE :
+			other->entry == FSW_NEVER && other->earliest > version->time && other->latest < version->latest)
 			return true;
 	}
 	return false;
@@ -199,16 +200,39 @@ is_unlisted(const FswVersion *version, const FswPeriod *held)
 		!fsw_version_lists(version->list, held->state);
 }
 
+/* Does the next list behind a version say again what is held of a scope, although no event brought it? */
+static bool
+is_said_again(const FswVersions *set, int index, int64 after, const FswPeriod *held)
+{
+	for (int i = index + 1; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (version->list == NULL || version->list->nlist == 0 || version->earliest <= after)
+			continue;
+		return fsw_version_event(set->flag, version, held->scope) == NULL &&
+			(held->scope == 0 ? version->list->list[0] == held->state : fsw_version_lists(version->list, held->state));
+	}
+	return false;
+}
+
 /*
  * Was what tells of a version sent only when that went live, perhaps, long after it
  * was published?  Then it follows what is held, if it tells of that.
  */
 static bool
-has_waited(const FswVersions *set, const FswVersion *version, const FswEvidence *event, const FswPeriod *held)
+has_waited(const FswVersions *set, int index, const FswEvidence *event, const FswPeriod *held)
 {
+	const FswVersion *version = &set->versions[index];
+	int64		apart = fsw_apart(version->latest, version->time);
+
 	if (version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_TOLD_LATE)
 		return fsw_apart(version->latest, Max(version->entry_arrived, version->live)) > WAITED;
-	return fsw_apart(version->latest, version->time) > WAITED && (event == NULL || event->before == held->state) && is_overtaken(set, version);
+	if (event == NULL)
+		return apart > WAITED && is_overtaken(set, version);
+	return apart > GOES_LATER && event->before == held->state && is_overtaken(set, version) &&
+		(apart > WAITED || !is_said_again(set, index, version->latest, held));
 }
 
 /*
@@ -225,13 +249,14 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 		const FswVersion *version = &set->versions[i];
 		int			scope = timeline->periods[0].scope;
 		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
+		int64		published = version->entry_arrived < version->latest ? version->entry_arrived : FSW_NEVER;
 		const FswPeriod *held;
 
 		FSW_INTERRUPT();
 		held = !version->has_events || version->imported ? NULL : fsw_timeline_at(timeline, scope, version->latest);
 		if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
-			has_waited(set, version, event, held))
-			fsw_timeline_lower(timeline, 0, Max(version->time, version->entry_arrived),
+			has_waited(set, i, event, held))
+			fsw_timeline_lower(timeline, 0, Max(version->time, published),
 							   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }

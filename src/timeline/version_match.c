@@ -33,6 +33,12 @@
 /* What counts as much as a state of a list that the events do not explain. */
 #define UNEXPLAINED			INT64CONST(200000)
 
+/*
+ * A list that comes so much later than its events, or earlier, waited in a
+ * queue, and how long says nothing: the entry beside it tells.
+ */
+#define QUEUED				INT64CONST(20000000)
+
 /* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
 #define UNLISTED			INT64CONST(1000000)
 
@@ -335,7 +341,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 
 		if (apart > FSW_ENTRY_DELAY)
 			return -1;
-		cost += apart;
+		cost += version->entry != FSW_NEVER ? Min(apart, QUEUED) / 2 : apart;
 	}
 	return cost + unexplained * UNEXPLAINED;
 }

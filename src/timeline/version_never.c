@@ -224,6 +224,36 @@ follows_alone(const FswVersions *set, int index, const FswVersion *before)
 }
 
 /*
+ * Does a list behind a version have an override that it brought, as no other one
+ * and nothing before it did?  Then it was live.
+ */
+static bool
+is_listed_after(const FswVersions *set, int index, const int *before)
+{
+	const FswVersion *version = &set->versions[index];
+
+	for (int i = 0; i < version->nevents; i++)
+	{
+		const FswEvidence *event = &set->flag->evidence[version->events[i]];
+		bool		known = event->scope == 0 || event->state < 0;
+
+		for (int j = 0; j < set->nused && !known; j++)
+			known = set->used[j] != 0 && before[set->used[j]] == event->state;
+		for (int j = index + 1; j < Min(set->nversions, index + 1 + FSW_WITNESSES) && !known; j++)
+		{
+			const FswVersion *later = &set->versions[j];
+
+			FSW_INTERRUPT();
+			for (int k = 0; k < later->nevents; k++)
+				known |= set->flag->evidence[later->events[k]].state == event->state;
+			if (!known && later->list != NULL && fsw_version_lists(later->list, event->state))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
  * How many versions, from one on, were announced and never live?  Then what comes
  * after them does not know them; but the second may follow the first, where both
  * were given an instant of effect in the past.  That the first one's own previous
@@ -243,7 +273,7 @@ fsw_version_never(const FswVersions *set, int index, const int *before)
 	if (set->versions[index].nevents == 0 || set->versions[index].imported)
 		return 0;
 	after = fsw_version_contradictions(set, index);
-	if (after == 0)
+	if (after == 0 || is_listed_after(set, index, before))
 		return 0;
 	states = palloc_array(int, set->flag->nscopes);
 	begin_told(set, index, before, states);
@@ -373,10 +403,33 @@ is_next_state(const FswTimeline *timeline, const FswPeriod *held, int state)
 }
 
 /*
+ * An override of which a version that was left out tells first may have been live
+ * since that one: until something else tells of it, it is not surely absent.
+ */
+void
+fsw_version_write_dropped(const FswVersions *set, FswTimeline *timeline, int scope, int64 to)
+{
+	int64		from = to;
+	int64		told;
+
+	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (scope > 0 && fsw_version_event(set->flag, version, scope) != NULL)
+			from = Min(from, version->live);
+	}
+	told = Min(told_twice(set, from), to);
+	fsw_timeline_add(timeline, scope, from, told, FSW_NOT_LIVE, FSW_INFERRED, FSW_CAUSE_CONTRADICTED, -1);
+	fsw_timeline_add(timeline, scope, told, to, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_CONTRADICTED, -1);
+}
+
+/*
  * One that was left out follows what was held of a scope, but fits less well in
- * another: then it may have been live, and the next one not.  So may one that
- * was taken for a draft, if the next one had an instant of effect in the past; and
- * one that follows the next state: that one had such an instant, perhaps.
+ * another: then it may have been live, and the next one not.  One that was taken
+ * for a draft may have gone live at any later instant.  And one that follows the
+ * next state may have been live, if that one had an instant of effect in the past.
  */
 void
 fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
@@ -388,8 +441,8 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 
 		if (held == NULL)
 			continue;
-		if (scope == 0 && version->deleted >= 0 && held->state != set->flag->evidence[version->deleted].before)
-			doubt_held(set, timeline, version, held, FSW_REPORTED);
+		if (scope == 0 && version->deleted >= 0)
+			fsw_timeline_lower(timeline, 0, version->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 		for (int j = 0; j < version->nevents; j++)
 		{
 			const FswEvidence *event = &set->flag->evidence[version->events[j]];
