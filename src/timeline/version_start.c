@@ -75,7 +75,8 @@ start_from_deletion(const FswVersions *set, FswStart *start)
  * Does the first version that tells of the environment default seem to have been
  * scheduled, or late, and restore what one brought that was published before it was told
  * of?  Each of the two chains with the other, so that either can have been live
- * first, and only the first one tells what was there before.
+ * first, and only the first one tells what was there before.  But what stands before
+ * one that was published earlier does so by what chains.
  */
 static bool
 is_unclear(const FswVersions *set)
@@ -87,7 +88,7 @@ is_unclear(const FswVersions *set)
 	while (first < set->nversions && (event = fsw_version_event(set->flag, &set->versions[first], 0)) == NULL)
 		first++;
 	version = &set->versions[first];
-	if (event == NULL || !(version->scheduled || fsw_version_is_late(version)) || version->moved)
+	if (event == NULL || !(version->scheduled || fsw_version_is_late(version)))
 		return false;
 	for (int i = first + 1; i < set->nversions && i <= first + FSW_VERSION_REACH; i++)
 	{
@@ -95,6 +96,7 @@ is_unclear(const FswVersions *set)
 
 		FSW_INTERRUPT();
 		if (other != NULL && set->versions[i].time < version->latest &&
+			(!version->moved || set->versions[i].time > version->time) &&
 			other->state == event->before && other->before != event->before)
 			return true;
 	}
