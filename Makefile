@@ -83,6 +83,7 @@ OBJS = \
 	src/read/names_kept.o \
 	src/read/near_versions.o \
 	src/read/neighbour.o \
+	src/read/pair.o \
 	src/read/piece.o \
 	src/read/place.o \
 	src/read/reach.o \
