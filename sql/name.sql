@@ -79,12 +79,12 @@ FROM unnest('{2026-03-01 10:40, 2026-03-01 10:59:59.999999, 2026-03-01 11:00, 20
     LATERAL (SELECT f.* FROM flagsmith.feature_state('Shop/live', 'x', at) f) s;
 ROLLBACK;
 
--- An environment that was there all day is heard of in the evening alone, called as another one was in the morning: then the name means that other one.
+-- An environment that was there all day is heard of in the evening alone, called as another one was in the morning: then the name means that other one until the evening.
 -- What is heard of soon after it was made had its name from the beginning.
 BEGIN;
 INSERT INTO told VALUES
     ('2026-03-01 10:00:01Z', pg_temp.flag('2026-03-01 10:00Z', 'Shop', 'Dev', true, 1, environment_id => 2)),
-    ('2026-03-01 20:00:01Z', pg_temp.flag('2026-03-01 10:05Z', 'Shop', 'Dev', true, 2, environment_id => 1)),
+    ('2026-03-01 20:00:01Z', pg_temp.flag('2026-03-01 09:55Z', 'Shop', 'Dev', true, 2, environment_id => 1)),
     ('2026-03-01 21:01:29Z', pg_temp.flag('2026-03-01 21:00Z', 'Shop', 'Dev', true, 3, environment_id => 3));
 CALL pg_temp.hear();
 SELECT at, flagsmith.get_feature_value('Shop/Dev', 'x', at) AS scalar, s.value, s.environment_id, (SELECT e.value FROM flagsmith.environment_state('Shop/Dev', at) e) AS among_all

@@ -59,6 +59,15 @@ is_unseen(const FswPair *pair, int64 at)
 	return at < pair->environment_seen && fsw_apart(pair->environment_seen, pair->environment_existed) > FSW_LATE_ALONE;
 }
 
+/* When the environment took its name: of the first one, when it was seen under it, by then. */
+static int64
+taken_at(const FswPair *pair, int64 at)
+{
+	bool		first = pair->environment_named.from == pair->environment_existed && pair->environment_seen <= at;
+
+	return Max(pair->environment_named.from, first ? pair->environment_seen : FSW_NEVER);
+}
+
 /* Of two pairs of one project: positive if the names rather mean a. */
 static int
 compare_pairs(const FswPair *a, const FswPair *b, int64 at)
@@ -71,7 +80,7 @@ compare_pairs(const FswPair *a, const FswPair *b, int64 at)
 		better = is_unseen(b, at) - is_unseen(a, at);
 	/* a project has no two of one name: who took it later found it free */
 	if (better == 0 && level_of(&a->environment_named, at) == 0)
-		better = (a->environment_named.from > b->environment_named.from) - (a->environment_named.from < b->environment_named.from);
+		better = (taken_at(a, at) > taken_at(b, at)) - (taken_at(a, at) < taken_at(b, at));
 	if (better == 0)
 		better = compare_existence(a->environment_existed, b->environment_existed, at);
 	if (better == 0)

@@ -261,6 +261,48 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
+/* Is a version that lacks an override, and told of at about the same time, before the scheduled one that brought it? */
+static bool
+is_beside(const FswVersions *set, int index, const FswEvidence *event)
+{
+	const FswVersion *version = &set->versions[index];
+
+	for (int i = index - 1; i >= 0; i--)
+	{
+		const FswVersion *other = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (other->list != NULL && other->list->nlist > 0 && !fsw_version_lists(other->list, event->state) &&
+			other->live > version->time && fsw_after(other->latest, FSW_LATE_ALONE) > version->latest &&
+			fsw_version_event(set->flag, other, event->scope) == NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * When a scheduled version went live is known by what it sent then alone: one that was told
+ * of shortly before, and lacks an override that it brought, may have been live only after it,
+ * and have removed that, unless the next list has it again.
+ */
+static void
+doubt_scheduled(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int			scope = timeline->periods[0].scope;
+		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
+		const FswPeriod *held = event != NULL ? held_at(timeline, version->latest) : NULL;
+
+		FSW_INTERRUPT();
+		if (version->scheduled && held != NULL && held->state == event->state && event->before == FSW_NOT_LIVE &&
+			is_beside(set, i, event) && !is_said_again(set, i, version->latest, held))
+			fsw_timeline_lower(timeline, 0, version->earliest, next_listed(set, i, version->latest, NO_SCOPE),
+							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	}
+}
+
 /*
  * A version that stands behind others, by what chains, although events or a
  * deletion date it before them, may as well have been live since then, or since
@@ -342,6 +384,7 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 	}
 	pfree(versions);
 	doubt_waiting(set, result);
+	doubt_scheduled(set, result);
 	doubt_delayed(set, result);
 	doubt_removed(set, result);
 	doubt_lacked(set, result);
