@@ -186,6 +186,25 @@ gather_versions(Match *match)
 	pfree(uuids);
 }
 
+/* Is a deletion that of what the flag was made with: the first one, soon after it was made? */
+static bool
+is_of_creation(const FswFlag *flag, int index)
+{
+	const FswEvidence *piece = &flag->evidence[index];
+
+	if (flag->created_at == FSW_NEVER || piece->at > fsw_after(flag->created_at, CREATION))
+		return false;
+	for (int i = index - 1; i >= 0; i--)
+	{
+		const FswEvidence *other = &flag->evidence[i];
+
+		FSW_INTERRUPT();
+		if (other->kind == FSW_EV_DELETED && other->scope == 0 && other->at < piece->at)
+			return false;
+	}
+	return true;
+}
+
 /* The events of one time, evidence[first .. last), as far as they are any. */
 static void
 gather_events(Match *match, int first, int last)
@@ -220,8 +239,7 @@ gather_events(Match *match, int first, int last)
 	{
 		FswEvidence *piece = &flag->evidence[i];
 
-		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 ||
-			(flag->created_at != FSW_NEVER && piece->at <= fsw_after(flag->created_at, CREATION)))
+		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 || is_of_creation(flag, i))
 			continue;
 		group->events[group->nevents++] = i;
 		group->deleted = true;
