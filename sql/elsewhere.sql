@@ -15,11 +15,11 @@ CREATE PROCEDURE pg_temp.event(at text, feature int, name text, created text, va
                 'feature', jsonb_build_object('id', feature, 'name', name, 'type', 'STANDARD', 'default_enabled', true, 'initial_value', 'at first',
                     'created_date', '2026-01-01T' || created || '.000000Z', 'description', NULL, 'project', jsonb_build_object('id', 7, 'name', 'Shop'))),
             CASE WHEN deleted THEN 'new_state' ELSE 'previous_state' END, NULL))::text, 'UTF8'), ('2026-01-01 ' || at || 'Z')::timestamptz + interval '2 s' $$;
-CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, related int, uuid text DEFAULT NULL)
+CREATE PROCEDURE pg_temp.entry(at text, environment int, type text, log text, related int, uuid text DEFAULT NULL, author int DEFAULT NULL)
     LANGUAGE sql AS $$
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     VALUES ('elsewhere', convert_to(jsonb_build_object('event_type', 'AUDIT_LOG_CREATED', 'data', jsonb_build_object(
-        'created_date', '2026-01-01T' || at || '.000000Z', 'log', log, 'author', NULL, 'related_object_id', related, 'related_object_uuid', uuid,
+        'created_date', '2026-01-01T' || at || '.000000Z', 'log', log, 'author', CASE WHEN author IS NOT NULL THEN jsonb_build_object('id', author, 'email', author || '@example.com') END, 'related_object_id', related, 'related_object_uuid', uuid,
         'related_object_type', type, 'is_system_event', false, 'project', jsonb_build_object('id', 7, 'name', 'Shop'),
         'environment', CASE WHEN environment IS NOT NULL THEN jsonb_build_object('id', environment, 'name', 'env ' || environment) END))::text, 'UTF8'),
         ('2026-01-01 ' || at || 'Z')::timestamptz + interval '2 s') $$;
@@ -80,6 +80,27 @@ ROLLBACK;
 BEGIN;
 CALL pg_temp.ended('{4, 6, 3, 2, 1, 7}');
 SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 7) ORDER BY 1;
+ROLLBACK;
+
+-- All flags of an environment are deleted, and a second later each of these features: by another author that is another act, and the environment is gone.
+CREATE PROCEDURE pg_temp.ended_by(ids int[], author int) LANGUAGE plpgsql AS $$
+DECLARE
+    id int;
+BEGIN
+    FOREACH id IN ARRAY ids LOOP
+        CALL pg_temp.entry('07:10:00', 3, 'FEATURE_STATE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id, author => 1);
+        CALL pg_temp.entry('07:10:01', NULL, 'FEATURE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id, author => ended_by.author);
+    END LOOP;
+    CALL pg_temp.entry('07:20:00', NULL, 'FEATURE', 'New Flag / Remote Config created: later', 9, author => 1);
+    CALL pg_temp.event('07:20:00', 9, 'later', '07:20:00', 'made later');
+END $$;
+BEGIN;
+CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', 2);
+SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 9) ORDER BY 1;
+ROLLBACK;
+BEGIN;
+CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', 1);
+SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 9) ORDER BY 1;
 ROLLBACK;
 
 -- A deletion that one environment tells is that of the feature, of which the others tell nothing; and not of the one with that id elsewhere.

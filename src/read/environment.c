@@ -212,10 +212,24 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	keep_facts(reader, environment);
 }
 
-/* The deletion of a feature, or of its state in an environment, up to an instant. */
+/* Of which act deletions are looked for: by anyone, or by who wrote one entry. */
+#define ANYONE PG_INT64_MIN
+#define NO_USER INT64CONST(-1)
+
+/* The id of the user who wrote an entry; NO_USER for an API key. */
+static int64
+author_of(FswReader *reader, FswScan *effect)
+{
+	FswScan    *scan = fsw_scan_row(reader, FSW_INDEX_AUDIT, fsw_scan_int64(effect, EFFECT_delivery, 0),
+									fsw_scan_int32(effect, EFFECT_ordinal));
+
+	return scan == NULL ? NO_USER : fsw_scan_int64(scan, AUDIT_author_id, NO_USER);
+}
+
+/* The deletion of a feature, or of its state in an environment, up to an instant, by an author. */
 static int64
 find_deletion(FswReader *reader, const FswEnvironment *environment, int64 name, bool of_project,
-			  int64 from, int64 to)
+			  int64 from, int64 to, int64 author)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_LIFE);
 
@@ -234,7 +248,8 @@ find_deletion(FswReader *reader, const FswEnvironment *environment, int64 name, 
 	while (fsw_scan_next(scan))
 	{
 		if (fsw_scan_int64(scan, EFFECT_project_id, -1) == environment->project_id &&
-			fsw_is_known(scan, EFFECT_stored_at, environment))
+			fsw_is_known(scan, EFFECT_stored_at, environment) &&
+			(author == ANYONE || author_of(reader, scan) == author))
 			return fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER);
 	}
 	return FSW_FOREVER;
@@ -246,7 +261,7 @@ find_deletion(FswReader *reader, const FswEnvironment *environment, int64 name, 
  * says that it ended.
  */
 static int64
-find_end(FswReader *reader, const FswEnvironment *environment, const char *id, int64 at)
+find_end(FswReader *reader, const FswEnvironment *environment, const char *id, int64 at, int64 author)
 {
 	FswNames	names;
 	int64		ended = FSW_FOREVER;
@@ -258,21 +273,22 @@ find_end(FswReader *reader, const FswEnvironment *environment, const char *id, i
 	{
 		int64		name = fsw_hash("feature:", VARDATA_ANY(names.names[i]), VARSIZE_ANY_EXHDR(names.names[i]));
 
-		if (find_deletion(reader, environment, name, true, names.from[0],
-						  fsw_after(at, DELETION_SPREAD)) != FSW_FOREVER)
+		if (find_deletion(reader, environment, name, true, names.from[0], at, ANYONE) != FSW_FOREVER ||
+			find_deletion(reader, environment, name, true, at, fsw_after(at, DELETION_SPREAD), author) != FSW_FOREVER)
 			return FSW_NEVER;
 		ended = Min(ended, find_deletion(reader, environment, name, false,
-										 fsw_after(at, -ENVIRONMENT_SPREAD), at));
+										 fsw_after(at, -ENVIRONMENT_SPREAD), at, ANYONE));
 	}
 	return ended;
 }
 
 /*
- * When the states that were deleted last in the environment were, if one of
- * them was not deleted with its feature; FSW_NEVER else.
+ * When the states that were deleted last in the environment were, and by whom,
+ * if one of them was not deleted with its feature, which is one act of one
+ * author; FSW_NEVER else.
  */
 static int64
-last_ended(FswReader *reader, const FswEnvironment *environment)
+last_ended(FswReader *reader, const FswEnvironment *environment, int64 *author)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_EFFECT_ENVIRONMENT);
 	int64		last = FSW_NEVER;
@@ -291,8 +307,9 @@ last_ended(FswReader *reader, const FswEnvironment *environment)
 		if (last != FSW_NEVER && at != last)
 			break;
 		last = at;
+		*author = author_of(reader, scan);
 		if (find_deletion(reader, environment, fsw_scan_int64(scan, EFFECT_feature_hash, 0), true,
-						  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD)) == FSW_FOREVER)
+						  fsw_after(at, -DELETION_SPREAD), fsw_after(at, DELETION_SPREAD), *author) == FSW_FOREVER)
 			return at;
 	}
 	return FSW_NEVER;
@@ -308,6 +325,7 @@ fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 {
 	FswScan    *scan;
 	int64		at;
+	int64		author;
 	int64		deleted_at = FSW_FOREVER;
 	char	   *last = NULL;
 
@@ -318,13 +336,13 @@ fsw_environment_end(FswReader *reader, FswEnvironment *environment)
 	if (!environment->has_project)
 		return FSW_FOREVER;
 
-	at = last_ended(reader, environment);
+	at = last_ended(reader, environment, &author);
 	if (at == FSW_NEVER)
 		return FSW_FOREVER;
 
 	for (int n = 0; n < FSW_WINDOW && (last = next_thing(reader, environment, "feature", last, &scan)) != NULL;)
 	{
-		int64		ended = find_end(reader, environment, last, at);
+		int64		ended = find_end(reader, environment, last, at, author);
 
 		if (ended == FSW_FOREVER)
 			return FSW_FOREVER;
