@@ -184,9 +184,11 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
                 AND n.environment_id = coalesce(a.environment_id, -1)
             WHERE a.created_date < before AND a.received_at < before
                 AND flagsmith._looked_at(a.delivery) IS NOT NULL
-                -- What was made how, which options there are and when a change request took effect is read from the entry itself.
+                -- What was made how, who deleted it, which options there are and when a change request took effect is read from the
+                -- entry itself.
                 AND (a.is_test OR a.created_date < n.created_date
                         AND (a.object = 'feature' AND a.action = 'created'
+                            OR a.object IN ('feature', 'feature state') AND a.action = 'deleted'
                             OR a.object = 'environment' AND a.action IN ('created', 'updated')
                             OR a.object = 'variant' AND a.environment_id IS NULL
                             OR a.action IN ('committed', 'went live')

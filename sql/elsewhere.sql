@@ -83,23 +83,29 @@ SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._f
 ROLLBACK;
 
 -- All flags of an environment are deleted, and a second later each of these features: by another author that is another act, and the environment is gone.
-CREATE PROCEDURE pg_temp.ended_by(ids int[], author int) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE pg_temp.ended_by(ids int[], one int, other int) LANGUAGE plpgsql AS $$
 DECLARE
     id int;
 BEGIN
     FOREACH id IN ARRAY ids LOOP
-        CALL pg_temp.entry('07:10:00', 3, 'FEATURE_STATE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id, author => 1);
-        CALL pg_temp.entry('07:10:01', NULL, 'FEATURE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id, author => ended_by.author);
+        CALL pg_temp.entry('07:10:00', 3, 'FEATURE_STATE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id, author => one);
+        CALL pg_temp.entry('07:10:01', NULL, 'FEATURE', 'Flag / Remote Config Deleted: ' || ('{again,again,overridden,listed,none,untold,kept}'::text[])[id], id, author => other);
     END LOOP;
     CALL pg_temp.entry('07:20:00', NULL, 'FEATURE', 'New Flag / Remote Config created: later', 9, author => 1);
     CALL pg_temp.event('07:20:00', 9, 'later', '07:20:00', 'made later');
 END $$;
 BEGIN;
-CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', 2);
+CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', 1, 2);
+SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 9) ORDER BY 1;
+ROLLBACK;
+-- An API key's entries have no author.  Pruning keeps who deleted a feature.
+BEGIN;
+CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', NULL, 2);
+SELECT flagsmith.prune_history('2026-01-01 12:00Z') > 0 AS pruned;
 SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 9) ORDER BY 1;
 ROLLBACK;
 BEGIN;
-CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', 1);
+CALL pg_temp.ended_by('{7, 1, 2, 3, 6, 4}', 1, 1);
 SELECT to_char("from", 'HH24:MI:SS') AS "from", removed, cause FROM flagsmith._flag_periods('elsewhere', 3, 9) ORDER BY 1;
 ROLLBACK;
 
