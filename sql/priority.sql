@@ -45,6 +45,15 @@ SELECT segment_id, value, confidence FROM flagsmith.feature_state(401, 41, '2026
 SELECT kind, count(*) FROM flagsmith.audit_effect WHERE source = 'priority' GROUP BY 1 ORDER BY 1;
 SELECT action, object, feature FROM flagsmith.history WHERE source = 'priority' AND action = 'reordered' AND environment = 'env 401' ORDER BY at;
 
+-- An event that was read when they were in another order already has the priority since then.
+SELECT pg_temp.override(404, 7, 1, 'seven', '2026-03-01T10:00:00Z', NULL, 43),
+    pg_temp.entry(16, 404, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 43'' and segment ''segment 7''', '2026-03-01T10:00:00Z'),
+    pg_temp.override(404, 8, 0, 'eight', '2026-03-01T11:00:00Z', NULL, 43),
+    pg_temp.entry(17, 404, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 43'' and segment ''segment 8''', '2026-03-01T11:00:00Z'),
+    pg_temp.entry(18, 404, 'FEATURE', 'Segment overrides re-ordered for feature ''flag 43''.', '2026-03-01T11:00:00.2Z', NULL, 43),
+    pg_temp.entry(19, 404, 'ENVIRONMENT', 'Environment updated: env 404', '2026-03-01T20:00:00Z');
+SELECT * FROM pg_temp.answers(404, 43, '2026-03-01 10:30Z', '2026-03-01 11:00:00.1Z', '2026-03-01 12:00Z');
+
 -- In versions: what a later event says of a state between tells no priority of that time.
 SELECT pg_temp.override(403, 7, 0, 'seven', '2026-03-02T10:00:00Z', NULL, 42), pg_temp.override(403, 8, 1, 'eight', '2026-03-02T10:00:00Z', NULL, 42),
     pg_temp.entry(9, 403, 'EF_VERSION', 'New version published for feature: flag 42', '2026-03-02T10:00:00.3Z', 'a'),

@@ -19,7 +19,8 @@ typedef struct Candidate
 	const FswPeriod *period;
 	int			rank;			/* identities before segments */
 	int64		priority;
-	int64		told;			/* when the priority was */
+	int64		told;			/* when the priority was, */
+	int64		shown;			/* and when what tells it arrived */
 } Candidate;
 
 static int
@@ -90,6 +91,7 @@ tell_priority(const FswHistory *history, int64 at, Candidate *candidate)
 	int			i = period->evidence;
 
 	candidate->told = i < 0 ? FSW_NEVER : history->flag.evidence[i].at;
+	candidate->shown = i < 0 ? FSW_NEVER : history->flag.evidence[i].arrived;
 	for (; i >= 0 && candidate->told > at; i--)
 	{
 		const FswEvidence *piece = &history->flag.evidence[i];
@@ -100,6 +102,7 @@ tell_priority(const FswHistory *history, int64 at, Candidate *candidate)
 			!history->shown_rows[piece->row].has_priority)
 			continue;
 		candidate->told = piece->at;
+		candidate->shown = piece->arrived;
 		row = &history->shown_rows[piece->row];
 	}
 	candidate->priority = row != NULL && row->has_priority ? row->priority : PG_INT64_MAX;
@@ -186,6 +189,7 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 	bool		passed = false;
 	int64		earliest = FSW_FOREVER;
 	int64		latest = FSW_NEVER;
+	int64		shown = FSW_NEVER;
 	int64		priority = 0;
 
 	for (int i = 0; i < n; i++)
@@ -199,9 +203,11 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 			passed = has_passed(history, best, &candidates[i], at) || has_passed(history, &candidates[i], best, at);
 		earliest = Min(earliest, candidates[i].told);
 		latest = Max(latest, candidates[i].told);
+		shown = Max(shown, candidates[i].shown);
 		priority = Max(priority, candidates[i].priority);
 	}
-	if (nlive >= 2 && is_moved(&history->flag, earliest, at))
+	/* an event that was read after they were put in another order has the priority since then */
+	if (nlive >= 2 && is_moved(&history->flag, earliest, Max(at, fsw_after(shown, FSW_CLOCKS))))
 		return FSW_INFERRED;
 	if (nlive < 2 || !history->flag.versioned)
 		return FSW_CONFIRMED;

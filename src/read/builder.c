@@ -349,34 +349,49 @@ order_rows(const FswFlag *flag, int row, int other)
 				  fsw_piece_digest(reading->reader, rows[other].delivery), FSW_DIGEST_LENGTH);
 }
 
-/* When overrides by segment were put in another order: of that before an instant, the latest. */
+/* When overrides by segment of a feature of that name were put in another order; near an instant, the next to one side of it. */
 static void
-read_moves(FswHistoryReading *reading)
+read_moves_of(FswHistoryReading *reading, int64 name, ScanDirection direction, int *max)
 {
 	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswFlag    *flag = &reading->history->flag;
+	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_LIFE);
+	bool		all = reading->near == NULL || *reading->near == FSW_FOREVER;
+
+	fsw_scan_equal(scan, Int64GetDatum(name));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
+	fsw_scan_equal(scan, CStringGetTextDatum("reordered"));
+	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+	if (!all)
+		fsw_scan_key(scan, ScanDirectionIsForward(direction) ? BTGreaterStrategyNumber : BTLessEqualStrategyNumber,
+					 TimestampTzGetDatum(*reading->near));
+	fsw_scan_begin(scan, direction);
+	while (fsw_scan_next(scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!fsw_entry_is_of(scan, flag_facts))
+			continue;
+		FSW_PUSH(flag->moves, flag->nmoves, *max) = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
+		if (reading->near != NULL)
+			break;
+	}
+}
+
+/*
+ * When overrides by segment were put in another order.  Of that behind an instant
+ * the next is read as well, since what was told before it may have been read after it.
+ */
+static void
+read_moves(FswHistoryReading *reading)
+{
+	const FswFeature *feature = &reading->flag_facts->feature;
 	int			max = 0;
 
-	for (int i = 0; i < flag_facts->feature.nnames; i++)
+	for (int i = 0; i < feature->nnames; i++)
 	{
-		FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_LIFE);
-
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->feature.names[i]));
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
-		fsw_scan_equal(scan, CStringGetTextDatum("reordered"));
-		fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
+		read_moves_of(reading, feature->names[i], BackwardScanDirection, &max);
 		if (reading->near != NULL && *reading->near != FSW_FOREVER)
-			fsw_scan_key(scan, BTLessEqualStrategyNumber, TimestampTzGetDatum(*reading->near));
-		fsw_scan_begin(scan, BackwardScanDirection);
-		while (fsw_scan_next(scan))
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (!fsw_entry_is_of(scan, flag_facts))
-				continue;
-			FSW_PUSH(flag->moves, flag->nmoves, max) = fsw_scan_int64(scan, EFFECT_occurred_at, 0);
-			if (reading->near != NULL)
-				break;
-		}
+			read_moves_of(reading, feature->names[i], ForwardScanDirection, &max);
 	}
 }
 

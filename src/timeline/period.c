@@ -88,8 +88,11 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 			nseen++;
 		}
 	}
-	/* what was held before had more than entries tell of, so one of them is missing */
-	if (!flag->creation_told || nseen != 1 || nbefore > most)
+	/*
+	 * what was held before had more than entries tell of, so one of them is missing; and one that is
+	 * later than the reading counts by clocks that differ alone
+	 */
+	if (!flag->creation_told || nseen != 1 || nbefore > most || (seen > begin && flag->options[seen - 1] > act->read))
 		seen = -1;
 	/* entries tell of less than was read: when it came is not known, but before an import */
 	if (act->evidence >= 0 && act->cause != FSW_CAUSE_IMPORT && count < nvariants && nbefore < nvariants)
