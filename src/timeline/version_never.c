@@ -439,10 +439,11 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 		const FswVersion *version = &set->versions[i];
 		const FswPeriod *held = fsw_timeline_at(timeline, scope, version->live);
 
+		/* and may lack any override */
+		if (version->deleted >= 0)
+			fsw_timeline_lower(timeline, 0, version->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 		if (held == NULL)
 			continue;
-		if (scope == 0 && version->deleted >= 0)
-			fsw_timeline_lower(timeline, 0, version->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 		for (int j = 0; j < version->nevents; j++)
 		{
 			const FswEvidence *event = &set->flag->evidence[version->events[j]];
