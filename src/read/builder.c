@@ -356,13 +356,15 @@ read_moves_of(FswHistoryReading *reading, int64 name, ScanDirection direction, i
 	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswFlag    *flag = &reading->history->flag;
 	FswScan    *scan = fsw_scan_of(reading->reader, FSW_INDEX_EFFECT_LIFE);
-	bool		all = reading->near == NULL || *reading->near == FSW_FOREVER;
+	bool		bounded = reading->near != NULL && *reading->near != FSW_FOREVER;
 
+	if (!bounded && ScanDirectionIsForward(direction))
+		return;
 	fsw_scan_equal(scan, Int64GetDatum(name));
 	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->source_hash));
 	fsw_scan_equal(scan, CStringGetTextDatum("reordered"));
 	fsw_scan_equal(scan, Int64GetDatum(flag_facts->environment->environment_id));
-	if (!all)
+	if (bounded)
 		fsw_scan_key(scan, ScanDirectionIsForward(direction) ? BTGreaterStrategyNumber : BTLessEqualStrategyNumber,
 					 TimestampTzGetDatum(*reading->near));
 	fsw_scan_begin(scan, direction);
@@ -390,8 +392,7 @@ read_moves(FswHistoryReading *reading)
 	for (int i = 0; i < feature->nnames; i++)
 	{
 		read_moves_of(reading, feature->names[i], BackwardScanDirection, &max);
-		if (reading->near != NULL && *reading->near != FSW_FOREVER)
-			read_moves_of(reading, feature->names[i], ForwardScanDirection, &max);
+		read_moves_of(reading, feature->names[i], ForwardScanDirection, &max);
 	}
 }
 

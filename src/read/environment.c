@@ -22,6 +22,10 @@
 #define DELETION_SPREAD INT64CONST(5000000)
 #define ENVIRONMENT_SPREAD INT64CONST(60000000)
 
+/* In place of the id of a user: any author, and an API key. */
+#define ANYONE PG_INT64_MIN
+#define NO_USER INT64CONST(-1)
+
 /* "Environment updated" so soon after its creation is that of a clone. */
 #define CLONE_SPREAD INT64CONST(1000000)
 
@@ -211,10 +215,6 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 	read_birth(reader, environment);
 	keep_facts(reader, environment);
 }
-
-/* Of which act deletions are looked for: by anyone, or by who wrote one entry. */
-#define ANYONE PG_INT64_MIN
-#define NO_USER INT64CONST(-1)
 
 /* The id of the user who wrote an entry; NO_USER for an API key. */
 static int64

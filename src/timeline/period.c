@@ -89,8 +89,8 @@ doubt_options(const FswFlag *flag, FswTimeline *timeline, int first, int scope,
 		}
 	}
 	/*
-	 * what was held before had more than entries tell of, so one of them is missing; and one that is
-	 * later than the reading counts by clocks that differ alone
+	 * what was held before had more than entries tell of, so one of them is missing; and whether a reading
+	 * has seen one that is later than its arrival, as clocks differ, their number does not tell for sure
 	 */
 	if (!flag->creation_told || nseen != 1 || nbefore > most || (seen > begin && flag->options[seen - 1] > act->read))
 		seen = -1;

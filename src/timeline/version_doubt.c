@@ -175,7 +175,10 @@ doubt_returned(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
-/* Was another version, published later, told of at once before one was told of?  Then no queue stood still meanwhile. */
+/*
+ * Was another version, published later, told of before one was told of: at once, so that no
+ * queue stood still meanwhile, or by a list alone, which does not tell whether one did?
+ */
 static bool
 is_overtaken(const FswVersions *set, const FswVersion *version)
 {
@@ -263,7 +266,7 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 
 /* Is a version that lacks an override, and told of at about the same time, before the scheduled one that brought it? */
 static bool
-is_beside(const FswVersions *set, int index, const FswEvidence *event)
+is_beside(const FswVersions *set, int index, const FswPeriod *held)
 {
 	const FswVersion *version = &set->versions[index];
 
@@ -272,9 +275,8 @@ is_beside(const FswVersions *set, int index, const FswEvidence *event)
 		const FswVersion *other = &set->versions[i];
 
 		FSW_INTERRUPT();
-		if (other->list != NULL && other->list->nlist > 0 && !fsw_version_lists(other->list, event->state) &&
-			other->live > version->time && fsw_after(other->latest, FSW_LATE_ALONE) > version->latest &&
-			fsw_version_event(set->flag, other, event->scope) == NULL)
+		if (is_unlisted(other, held) && other->live > version->time &&
+			fsw_after(other->latest, FSW_LATE_ALONE) > version->latest && fsw_version_event(set->flag, other, held->scope) == NULL)
 			return true;
 	}
 	return false;
@@ -297,7 +299,7 @@ doubt_scheduled(const FswVersions *set, FswTimeline *timeline)
 
 		FSW_INTERRUPT();
 		if (version->scheduled && held != NULL && held->state == event->state && event->before == FSW_NOT_LIVE &&
-			is_beside(set, i, event) && !is_said_again(set, i, version->latest, held))
+			is_beside(set, i, held) && !is_said_again(set, i, version->latest, held))
 			fsw_timeline_lower(timeline, 0, version->earliest, next_listed(set, i, version->latest, NO_SCOPE),
 							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}

@@ -374,32 +374,25 @@ told_twice(const FswVersions *set, int64 at)
 	return FSW_FOREVER;
 }
 
-/*
- * A version that was left out may have been live from then on, and the next one
- * not: nothing is surer than that until the state that is held then ends, or two
- * lists tell what was live.
- */
-static void
-doubt_held(const FswVersions *set, FswTimeline *timeline, const FswVersion *version, const FswPeriod *held, FswConfidence at_most)
-{
-	int			end = held - timeline->periods;
-
-	while (end + 1 < timeline->nperiods && timeline->periods[end + 1].state == held->state)
-		end++;
-	fsw_timeline_lower(timeline, 0, version->live, Min(timeline->periods[end].to, told_twice(set, version->live)),
-					   at_most, FSW_CAUSE_CONTRADICTED);
-}
-
-/* Is that the state that comes after what is held? */
-static bool
-is_next_state(const FswTimeline *timeline, const FswPeriod *held, int state)
+/* The period with which a state ends that is held. */
+static const FswPeriod *
+last_of(const FswTimeline *timeline, const FswPeriod *held)
 {
 	const FswPeriod *end = timeline->periods + timeline->nperiods;
-	const FswPeriod *next = held + 1;
 
-	while (next < end && next->state == held->state)
-		next++;
-	return next < end && state >= 0 && next->state == state;
+	while (held + 1 < end && held[1].state == held->state)
+		held++;
+	return held;
+}
+
+/*
+ * A version that was left out may have been live from then on, and the next one
+ * not: all is a guess until an instant, or until two lists tell what was live.
+ */
+static void
+doubt_until(const FswVersions *set, FswTimeline *timeline, const FswVersion *version, int64 to)
+{
+	fsw_timeline_lower(timeline, 0, version->live, Min(to, told_twice(set, version->live)), FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
 /*
@@ -412,14 +405,16 @@ fsw_version_write_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 	int64		from = to;
 	int64		told;
 
-	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
+	for (int i = set->nversions; i < set->nversions + set->ndropped && scope > 0; i++)
 	{
 		const FswVersion *version = &set->versions[i];
 
 		FSW_INTERRUPT();
-		if (scope > 0 && fsw_version_event(set->flag, version, scope) != NULL)
+		if (fsw_version_event(set->flag, version, scope) != NULL)
 			from = Min(from, version->live);
 	}
+	if (from == to)
+		return;
 	told = Min(told_twice(set, from), to);
 	fsw_timeline_add(timeline, scope, from, told, FSW_NOT_LIVE, FSW_INFERRED, FSW_CAUSE_CONTRADICTED, -1);
 	fsw_timeline_add(timeline, scope, told, to, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_CONTRADICTED, -1);
@@ -428,8 +423,9 @@ fsw_version_write_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 /*
  * One that was left out follows what was held of a scope, but fits less well in
  * another: then it may have been live, and the next one not.  One that was taken
- * for a draft may have gone live at any later instant.  And one that follows the
- * next state may have been live, if that one had an instant of effect in the past.
+ * for a draft may have gone live at any later instant, and lack any override.  And
+ * one that follows the next state may have been live, if that one had an instant of
+ * effect in the past.
  */
 void
 fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
@@ -438,8 +434,8 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 	{
 		const FswVersion *version = &set->versions[i];
 		const FswPeriod *held = fsw_timeline_at(timeline, scope, version->live);
+		const FswPeriod *last = held != NULL ? last_of(timeline, held) : NULL;
 
-		/* and may lack any override */
 		if (version->deleted >= 0)
 			fsw_timeline_lower(timeline, 0, version->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 		if (held == NULL)
@@ -452,9 +448,9 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 			if (event->scope != scope)
 				continue;
 			if (held->state == event->before && event->state != event->before)
-				doubt_held(set, timeline, version, held, FSW_INFERRED);
-			else if (is_next_state(timeline, held, event->before))
-				fsw_timeline_lower(timeline, 0, version->live, told_twice(set, version->live), FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
+				doubt_until(set, timeline, version, last->to);
+			else if (event->before >= 0 && last + 1 < timeline->periods + timeline->nperiods && last[1].state == event->before)
+				doubt_until(set, timeline, version, FSW_FOREVER);
 		}
 	}
 }
