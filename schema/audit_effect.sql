@@ -16,13 +16,13 @@ CREATE TABLE flagsmith.audit_effect (
     stored_at       timestamptz NOT NULL,
     CONSTRAINT audit_effect_pkey PRIMARY KEY (delivery, ordinal, split),
     CONSTRAINT audit_effect_kind_check CHECK (kind IN ('state', 'value', 'override', 'removal', 'variant', 'version', 'feature_created',
-        'feature_updated', 'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled', 'reordered'))
+        'feature_deleted', 'environment_created', 'segment_deleted', 'scheduled', 'reordered'))
 );
 COMMENT ON TABLE flagsmith.audit_effect IS 'Each thing that an audit entry says may have changed, one row for each way to split an ambiguous message.';
 COMMENT ON COLUMN flagsmith.audit_effect.delivery IS 'The delivery of the audit entry.';
 COMMENT ON COLUMN flagsmith.audit_effect.ordinal IS 'The ordinal of the audit entry.';
 COMMENT ON COLUMN flagsmith.audit_effect.split IS 'Which way to split the message, from 1.';
-COMMENT ON COLUMN flagsmith.audit_effect.kind IS 'What may have changed: state, value (saved apart from the state), override, removal, variant, version, feature_created, feature_updated, feature_deleted, environment_created, segment_deleted, scheduled or reordered (the overrides by segment).';
+COMMENT ON COLUMN flagsmith.audit_effect.kind IS 'What may have changed: state, value (saved apart from the state), override, removal, variant, version, feature_created, feature_deleted, environment_created, segment_deleted, scheduled or reordered (the overrides by segment).';
 COMMENT ON COLUMN flagsmith.audit_effect.feature_id IS 'The feature, where the entry gives its id.';
 COMMENT ON COLUMN flagsmith.audit_effect.feature_hash IS 'flagsmith._hash() of ''feature:'' and the name, where the message names one.';
 COMMENT ON COLUMN flagsmith.audit_effect.scope_hash IS 'flagsmith._hash() of ''segment:'' or ''identity:'' and the name of an override; NULL for the environment default.';

@@ -218,9 +218,7 @@ CREATE FUNCTION flagsmith._prunable_history(before timestamptz, at_most integer,
             WHERE t.occurred_at < before AND t.received_at < before
                 AND flagsmith._looked_at(t.delivery) IS NOT NULL
                 AND (t.kind IN ('state', 'value', 'override', 'scheduled')
-                    OR t.kind = 'variant' AND t.environment_id IS NOT NULL
-                    OR t.kind = 'feature_updated' AND (t.environment_id IS NOT NULL
-                        OR (t.source, t.feature_hash) NOT IN (SELECT n.source, n.feature_hash FROM named n)))
+                    OR t.kind = 'variant' AND t.environment_id IS NOT NULL)
                 AND EXISTS (
                     SELECT FROM flagsmith.audit_effect l
                     WHERE l.feature_hash = t.feature_hash AND l.environment_id IS NOT DISTINCT FROM t.environment_id

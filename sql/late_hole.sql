@@ -11,7 +11,8 @@ CREATE PROCEDURE pg_temp.entry(id int, second numeric, arrived numeric, log text
         jsonb_build_object('id', id, 'created_date', to_char(pg_temp.at(second), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'author', NULL,
             'is_system_event', false, 'related_object_id', 1, 'related_object_uuid', NULL,
             'project', jsonb_build_object('id', 7, 'name', 'Late', 'organisation', 1)) || CASE WHEN log IS NOT NULL
-        THEN jsonb_build_object('log', log, 'related_object_type', 'FEATURE_STATE', 'environment', jsonb_build_object('id', 1, 'name', 'env'))
+        THEN jsonb_build_object('log', log, 'related_object_type', CASE WHEN log LIKE 'Flag / %' THEN 'FEATURE' ELSE 'FEATURE_STATE' END,
+            'environment', CASE WHEN log NOT LIKE 'Flag / %' THEN jsonb_build_object('id', 1, 'name', 'env') END)
         ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT', 'environment', NULL) END)::text, 'UTF8'),
         pg_temp.at(arrived) $$;
 CREATE PROCEDURE pg_temp.change(second numeric, arrived numeric, value int, before int) LANGUAGE plpgsql AS $$
@@ -52,4 +53,16 @@ END $$;
 SELECT first_audit_id, last_audit_id, earliest, latest FROM flagsmith.missing_audit_entry WHERE source = 'late hole';
 SELECT period, value, confidence, cause FROM flagsmith.flag_timeline WHERE source = 'late hole' ORDER BY period;
 SELECT s.value, s.confidence, s.cause FROM flagsmith.feature_state('late hole/Late/env', 'flag', pg_temp.at(103)) s;
+
+-- An entry that the feature was updated tells of no state.  A variant that was added with it has an entry, and where that is
+-- lost, here after 450, its id is missing.
+DO $$ BEGIN
+    CALL pg_temp.entry(153, 420, 421, 'Flag / Remote Config updated: flag');
+    FOR id IN 154..170 LOOP
+        CALL pg_temp.entry(id, id + 280, id + 281);
+    END LOOP;
+    CALL pg_temp.entry(172, 450.1, 451, 'Flag / Remote Config updated: flag');
+    CALL pg_temp.entry(173, 460, 461);
+END $$;
+SELECT period, value, confidence, cause FROM flagsmith.flag_timeline WHERE source = 'late hole' AND lower(period) >= pg_temp.at(360) ORDER BY period;
 ROLLBACK;

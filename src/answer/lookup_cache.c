@@ -42,7 +42,7 @@ copy_flag_facts(const FswFlagFacts *flag_facts, const FswPair *pair, TimestampTz
 
 	copy->environment = fsw_environment(pair, known_at);
 	copy->feature = pair->feature;
-	copy->updates = copy_array(flag_facts->updates, flag_facts->nupdates * sizeof(FswUpdate));
+	copy->options = copy_array(flag_facts->options, flag_facts->noptions * sizeof(FswOption));
 	copy->removals = copy_array(flag_facts->removals, flag_facts->nremovals * sizeof(int64));
 	copy->webhooks = copy_array(flag_facts->webhooks, flag_facts->nwebhooks * sizeof(text *));
 	for (int i = 0; i < flag_facts->nwebhooks; i++)

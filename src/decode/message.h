@@ -27,7 +27,6 @@
 	X(VARIANT, "variant") \
 	X(VERSION, "version") \
 	X(FEATURE_CREATED, "feature_created") \
-	X(FEATURE_UPDATED, "feature_updated") \
 	X(FEATURE_DELETED, "feature_deleted") \
 	X(ENVIRONMENT_CREATED, "environment_created") \
 	X(SEGMENT_DELETED, "segment_deleted") \

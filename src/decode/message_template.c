@@ -56,7 +56,7 @@ const FswLogTemplate fsw_log_templates[] = {
 	{"New Flag / Remote Config created: {feature}",
 	OF_FEATURE_STATE, "created", "feature state", FSW_EFFECT_FEATURE_CREATED},
 	{"Flag / Remote Config updated: {feature}",
-	OF_FEATURE, "updated", "feature", FSW_EFFECT_FEATURE_UPDATED},
+	OF_FEATURE, "updated", "feature", FSW_EFFECT_NONE},
 	{"Flag / Remote Config Deleted: {feature}",
 	OF_FEATURE, "deleted", "feature", FSW_EFFECT_FEATURE_DELETED},
 	{"Flag / Remote Config Deleted: {feature}",

@@ -310,11 +310,6 @@ fsw_read_entry_effect(FswHistoryReading *reading, FswScan *scan)
 	}
 	if (!fsw_flag_facts_has(reading->flag_facts, reading->created_at, at))
 		return;
-	if (fsw_scan_is(scan, EFFECT_kind, "feature_updated"))
-	{
-		(void) fsw_read_evidence(reading, FSW_EV_UPDATED, 0, at, arrived);
-		return;
-	}
 	if (project_level && !fsw_scan_is(scan, EFFECT_kind, "removal"))
 		return;
 
@@ -456,20 +451,16 @@ fsw_read_entries(FswHistoryReading *reading)
 	const FswFlagFacts *flag_facts = reading->flag_facts;
 	FswFlag    *flag = &reading->history->flag;
 
-	for (int i = 0; i < flag_facts->nupdates; i++)
+	for (int i = 0; i < flag_facts->noptions; i++)
 	{
-		const FswUpdate *update = &flag_facts->updates[i];
-		FswEvidence *piece;
+		const FswOption *option = &flag_facts->options[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (!fsw_flag_facts_has(flag_facts, reading->created_at, update->at))
+		if (!fsw_flag_facts_has(flag_facts, reading->created_at, option->at))
 			continue;
-		piece = fsw_read_evidence(reading, update->variants ? FSW_EV_OPTION : FSW_EV_UPDATED, 0,
-								  update->at, update->arrived);
-		if (!update->variants)
-			continue;
+		fsw_read_evidence(reading, FSW_EV_OPTION, 0, option->at, option->arrived)->step =
+			fsw_entry_has_action(reading->reader, &option->entry, "created") ? 1 : -1;
 		flag->defaults_complete = false;
-		piece->step = fsw_entry_has_action(reading->reader, &update->entry, "created") ? 1 : -1;
 	}
 	flag->creation_told = flag_facts->created != FSW_NEVER;
 

@@ -276,32 +276,31 @@ typedef struct LifeReading
 {
 	FswFlagFacts *flag_facts;
 	int			maxremovals;
-	int			maxupdates;
+	int			maxoptions;
 } LifeReading;
 
-/* An update of the feature that an entry tells, once. */
+/* A variant that was added or removed, as an entry tells, once. */
 static void
-add_update(FswReader *reader, LifeReading *reading, FswScan *scan)
+add_option(FswReader *reader, LifeReading *reading, FswScan *scan)
 {
 	FswFlagFacts *flag_facts = reading->flag_facts;
-	FswUpdate	update = {
+	FswOption	option = {
 		.at = fsw_scan_int64(scan, EFFECT_occurred_at, 0),
 		.arrived = fsw_entry_arrival(reader, scan),
-		.variants = fsw_scan_is(scan, EFFECT_kind, "variant"),
 		.entry = fsw_entry_of(scan)
 	};
 
-	for (int i = flag_facts->nupdates - 1; i >= 0 && flag_facts->updates[i].at == update.at; i--)
+	for (int i = flag_facts->noptions - 1; i >= 0 && flag_facts->options[i].at == option.at; i--)
 	{
-		FswUpdate  *other = &flag_facts->updates[i];
+		FswOption  *other = &flag_facts->options[i];
 
-		if (other->variants != update.variants || !fsw_is_same_entry(reader, other->entry, update.entry))
+		if (!fsw_is_same_entry(reader, other->entry, option.entry))
 			continue;
-		if (update.arrived < other->arrived)
-			*other = update;
+		if (option.arrived < other->arrived)
+			*other = option;
 		return;
 	}
-	FSW_PUSH(flag_facts->updates, flag_facts->nupdates, reading->maxupdates) = update;
+	FSW_PUSH(flag_facts->options, flag_facts->noptions, reading->maxoptions) = option;
 }
 
 /* What one entry says of the feature's life, but for those about versions. */
@@ -321,7 +320,7 @@ read_entry(FswReader *reader, LifeReading *reading, FswScan *scan)
 		}
 	}
 	else if (!fsw_scan_is(scan, EFFECT_kind, "feature_deleted"))
-		add_update(reader, reading, scan);
+		add_option(reader, reading, scan);
 	else if (environment_id < 0)
 	{
 		flag_facts->deleted_at = flag_facts->deleted_exactly ? Min(flag_facts->deleted_at, at) : at;

@@ -93,14 +93,13 @@ typedef struct FswFeature
 	int64	   *names;
 } FswFeature;
 
-/* An audit entry says that the feature or its variants were changed. */
-typedef struct FswUpdate
+/* An audit entry says that a variant was added or removed. */
+typedef struct FswOption
 {
 	int64		at;
 	int64		arrived;
-	bool		variants;
 	FswEntry	entry;
-} FswUpdate;
+} FswOption;
 
 /* Whether a flag's states count at all, whatever they are. */
 typedef struct FswFlagFacts
@@ -120,8 +119,8 @@ typedef struct FswFlagFacts
 								 * time of a draft */
 	int			nremovals;		/* deleted in this environment, by time */
 	int64	   *removals;
-	int			nupdates;		/* of the feature in all environments */
-	FswUpdate  *updates;
+	int			noptions;		/* of the feature in all environments */
+	FswOption  *options;
 } FswFlagFacts;
 
 /* What the feature's defaults make of a state that nobody told. */

@@ -180,7 +180,7 @@ static const ReadIndex read_indexes[FSW_INDEX_COUNT] = {
 	[FSW_INDEX_EFFECT_LIFE] = {"audit_effect_life_idx", FSW_READ_AUDIT_EFFECT,
 		"feature_hash, " HASH("source") ", kind, environment_id, occurred_at", NULL,
 		"kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_created', 'feature_deleted', 'reordered'])"
-	" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) ANY (ARRAY['feature_updated', 'variant']))"},
+	" OR (environment_id IS NULL AND kind OPERATOR(pg_catalog.=) 'variant')"},
 	[FSW_INDEX_EFFECT_PUBLISHED] = {"audit_effect_published_idx", FSW_READ_AUDIT_EFFECT,
 		"environment_id, " HASH("source") ", feature_hash, occurred_at", NULL,
 	"kind OPERATOR(pg_catalog.=) 'version'"},

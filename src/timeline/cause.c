@@ -32,7 +32,6 @@ const char *const fsw_cause_names[] = {
 	[FSW_CAUSE_UNTOLD_VERSION] = "version_without_event",
 	[FSW_CAUSE_UNTOLD_START] = "no_evidence_yet",
 	[FSW_CAUSE_VARIANTS] = "variants_changed",
-	[FSW_CAUSE_FEATURE_UPDATED] = "feature_updated",
 	[FSW_CAUSE_CONTRADICTED] = "contradicted",
 	[FSW_CAUSE_TORN] = "torn_read",
 	[FSW_CAUSE_CROWDED] = "several_changes",

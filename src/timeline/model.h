@@ -55,9 +55,6 @@
  */
 #define FSW_LATE_ALONE	INT64CONST(90000000)
 
-/* The entry that a feature was updated comes so soon after what changed it. */
-#define FSW_UPDATE_DELAY	INT64CONST(20000)
-
 /*
  * The instant so long after another, or before it.  What the server could not
  * show as a timestamptz is no instant any more: before all, or after all.
@@ -110,7 +107,6 @@ typedef enum FswCause
 	FSW_CAUSE_UNTOLD_VERSION,
 	FSW_CAUSE_UNTOLD_START,
 	FSW_CAUSE_VARIANTS,
-	FSW_CAUSE_FEATURE_UPDATED,
 	FSW_CAUSE_CONTRADICTED,
 	FSW_CAUSE_TORN,
 	FSW_CAUSE_CROWDED,
@@ -165,7 +161,6 @@ typedef enum FswEvidenceKind
 	FSW_EV_REMOVAL,				/* the override was removed */
 	FSW_EV_STATE_DELETED,		/* the state in this environment was deleted */
 	FSW_EV_OPTION,				/* a variant was added or removed, all scopes */
-	FSW_EV_UPDATED,				/* something about the feature changed */
 	FSW_EV_VERSION,				/* a version was published (audit entry) */
 	FSW_EV_LIST					/* a version was published, with its states */
 } FswEvidenceKind;
@@ -278,8 +273,6 @@ struct FswFlag
 	int		   *option_steps;
 	int			nremoved;		/* of these, the times of what was removed: an */
 	int64	   *removed;		/* override gets no variant that is added */
-	int			nupdates;		/* and of FSW_EV_UPDATED */
-	int64	   *updates;
 	int			nmoves;			/* when the overrides saved one by one were put */
 	int64	   *moves;			/* in another order, the latest near an instant */
 	bool		last_edit_unclear;	/* FLAG_DELETED told others than known */

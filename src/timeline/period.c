@@ -130,32 +130,6 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const 
 					  (FswToldState) {flag->combine(flag, state, told), next->evidence}, FSW_REPORTED);
 }
 
-/*
- * An entry that only says that the feature was updated may be all that is
- * left of such an act, which was some milliseconds before it.
- */
-static void
-doubt_updates(const FswFlag *flag, FswTimeline *timeline, int first, const FswAct *act, int64 to)
-{
-	for (int i = fsw_timeline_first(flag->updates, flag->nupdates, fsw_after(act->at, -FSW_SAME_ACT));
-		 i < flag->nupdates && flag->updates[i] < to; i++)
-	{
-		FSW_INTERRUPT();
-		/* made together with the feature, before the state was read */
-		if (act->cause != FSW_CAUSE_DEFAULTS &&
-			flag->updates[i] <= fsw_after(act->at, FSW_TASK_DELAY) &&
-			fsw_apart(act->arrived, act->at) >= FSW_TASK_DELAY)
-		{
-			/* what was there before it was not read */
-			fsw_timeline_lower(timeline, first, act->at, Min(flag->updates[i], to), FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
-			continue;
-		}
-		fsw_timeline_lower(timeline, first, fsw_after(flag->updates[i], -FSW_UPDATE_DELAY), to, FSW_REPORTED,
-						   FSW_CAUSE_FEATURE_UPDATED);
-		return;
-	}
-}
-
 /* From one act to the next: the state held, and who told it. */
 static void
 write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
@@ -210,7 +184,6 @@ write_act(FswFlag *flag, FswTimeline *timeline, int index, const FswAct *act,
 		if (act->confidence > FSW_INFERRED)
 			fsw_seen_tell(flag, timeline, start, &(FswReading) {.held = {held, held_by},.from = act->at,
 						  .until = read_until,.later = {.state = FSW_NOT_TOLD}});
-		doubt_updates(flag, timeline, start, act, to);
 	}
 }
 

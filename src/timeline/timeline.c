@@ -419,7 +419,6 @@ deal_evidence(FswFlag *flag, FswScopeEvidence *scopes, bool only_count)
 {
 	flag->noptions = 0;
 	flag->nremoved = 0;
-	flag->nupdates = 0;
 	for (int i = 0; i < flag->nevidence; i++)
 	{
 		FswEvidence *piece = &flag->evidence[i];
@@ -456,11 +455,6 @@ deal_evidence(FswFlag *flag, FswScopeEvidence *scopes, bool only_count)
 				flag->noptions++;
 				flag->nremoved += piece->step <= 0;
 				break;
-			case FSW_EV_UPDATED:
-				if (!only_count)
-					flag->updates[flag->nupdates] = piece->at;
-				flag->nupdates++;
-				break;
 			case FSW_EV_DELETED:
 			case FSW_EV_VERSION:
 			case FSW_EV_LIST:
@@ -479,7 +473,6 @@ sort_by_scope(FswFlag *flag)
 	flag->options = palloc_array(int64, flag->noptions);
 	flag->option_steps = palloc_array(int, flag->noptions);
 	flag->removed = palloc_array(int64, flag->nremoved);
-	flag->updates = palloc_array(int64, flag->nupdates);
 	for (int i = 0; i < flag->nscopes; i++)
 	{
 		scopes[i].bodies = palloc_array(FswEvidence *, scopes[i].nbodies);

@@ -223,13 +223,12 @@ write_held(const Writing *writing)
 /*
  * From when on is known which variants there were?  From the first list that agrees,
  * unless that may have been made before one was added which it does not have: then
- * from a list that comes later, or an update of the feature, which took it.
+ * from a list that comes later.
  */
 static int64
 variants_listed(const FswFlag *flag, const FswStretch *stretch)
 {
 	int			option = fsw_timeline_first(flag->options, flag->noptions, stretch->first_listed);
-	int			update = fsw_timeline_first(flag->updates, flag->nupdates, stretch->first_listed);
 	int64		made = option > 0 ? fsw_after(flag->options[option - 1], FSW_LATE_ALONE) : FSW_NEVER;
 	int64		later = stretch->last_listed > made ? stretch->last_listed : FSW_FOREVER;
 
@@ -237,7 +236,7 @@ variants_listed(const FswFlag *flag, const FswStretch *stretch)
 		return FSW_FOREVER;
 	if (stretch->first_listed > made || fsw_variants_count(flag, option) <= flag->states[stretch->state].nvariants)
 		return stretch->first_listed;
-	return update < flag->nupdates ? Min(later, flag->updates[update]) : later;
+	return later;
 }
 
 /*
@@ -367,7 +366,6 @@ lower_variants(const Writing *writing)
 	const FswStretch *stretch = writing->stretch;
 	FswFlag    *flag = writing->flag;
 	int			option = fsw_timeline_first(flag->options, flag->noptions, fsw_after(stretch->latest, 1));
-	int			update;
 
 	if (stretch->initial && stretch->state >= 0 && stretch->evidence >= 0)
 		lower_start(writing);
@@ -391,13 +389,6 @@ lower_variants(const Writing *writing)
 	}
 	if (stretch->state >= 0)
 		tell_seen(writing);
-
-	/* all that is left of a change of the variants, perhaps */
-	update = fsw_timeline_first(flag->updates, flag->nupdates, fsw_after(stretch->latest, 1));
-	if (!writing->chained && stretch->state >= 0 && update < flag->nupdates &&
-		flag->updates[update] < writing->to)
-		fsw_timeline_lower(writing->timeline, writing->first, fsw_after(flag->updates[update], -FSW_UPDATE_DELAY),
-						   writing->to, FSW_REPORTED, FSW_CAUSE_FEATURE_UPDATED);
 }
 
 /*

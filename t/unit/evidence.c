@@ -304,12 +304,11 @@ read_evidence(Piece *piece, const char *word)
 	}
 	else if (strcmp(word, "version") == 0 || strcmp(word, "list") == 0)
 		read_list(piece, add_evidence(piece, *word == 'v' ? FSW_EV_VERSION : FSW_EV_LIST));
-	else if (strcmp(word, "option") == 0 || strcmp(word, "updated") == 0)
+	else if (strcmp(word, "option") == 0)
 	{
-		evidence = add_evidence(piece, *word == 'o' ? FSW_EV_OPTION : FSW_EV_UPDATED);
+		evidence = add_evidence(piece, FSW_EV_OPTION);
 		evidence->at = take_times(piece, &evidence->arrived);
-		if (*word == 'o')
-			evidence->step = take_word(piece, "added") ? 1 : take_word(piece, "removed") ? -1 : 0;
+		evidence->step = take_word(piece, "added") ? 1 : take_word(piece, "removed") ? -1 : 0;
 	}
 	else
 		return read_entry(piece, word);
