@@ -26,8 +26,8 @@ doubt_read(FswAct *act, int64 at)
  * From which instant on can a reading of an act have what the next one saved?
  * FSW_FOREVER if it has not.  The later acts follow it in their array.
  *
- * If both have the same, what two events agree on says nothing of the time before
- * an entry between them.  Where the next one was saved in several steps, or was
+ * If both have the same, or the value alone that an entry says was saved between
+ * them, what two events agree on says nothing of the time before that.  Where the next one was saved in several steps, or was
  * itself read in the middle of a later one, what the first has of it need not be
  * what is told of it; but what the one before had and no entry says was saved is
  * from neither.
@@ -54,6 +54,7 @@ can_have_next_from(const FswState *states, const FswAct *previous, const FswAct 
 		return next->at;
 	if (next->state >= 0 && next->first_part != FSW_FOREVER &&
 		(states[next->state].rest == states[act->state].rest ||
+		 (next->value_told && states[next->state].value == states[act->state].value) ||
 		 ((next->several || next->mixed || next > act + 1) && !same) ||
 		 (fsw_apart(act->arrived, next->first_part) <= FSW_CLOCKS && fsw_apart(act->arrived, act->at) > FSW_TASK_USUAL)))
 		return next->first_part;
