@@ -14,38 +14,56 @@
 /* What arrives so long after its time may be a draft, whatever happened at that time. */
 #define DRAFT_DELAY			INT64CONST(3000000)
 
-/* Does an entry tell that a state, its value or a percentage was saved? */
-static bool
-is_saved(const FswEvidence *piece, int scope)
+/* How far two instants are from each other, whichever is the later one. */
+static int64
+between(int64 a, int64 b)
 {
-	return piece->scope == scope &&
-		(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR);
+	return fsw_apart(Max(a, b), Min(a, b));
+}
+
+/* Is an entry nearer to an event with another time than to this one?  The evidence is in order of time. */
+static bool
+is_of_other(const FswFlag *flag, const FswEvidence *entry, const FswEvidence *body)
+{
+	const FswEvidence *end = flag->evidence + flag->nevidence;
+	int64		apart = between(entry->at, body->at);
+
+	for (int step = -1; step <= 1; step += 2)
+	{
+		for (const FswEvidence *piece = entry + step;
+			 piece >= flag->evidence && piece < end && between(piece->at, entry->at) < apart; piece += step)
+		{
+			FSW_INTERRUPT();
+			if (piece->kind == FSW_EV_BODY && piece->scope == body->scope)
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
- * Does an event bear the time of a draft?  It names nobody, and no entry is of
- * its time, unless it arrived so much later that this says nothing.
+ * Does an event bear the time of a draft?  It names nobody, and no entry tells that
+ * its state, its value or a percentage was saved then, unless it arrived so much
+ * later that this says nothing.
  */
 static bool
 is_draft(const FswFlag *flag, const FswEvidence *body)
 {
-	int			index = body - flag->evidence;
-
 	if (body->kind != FSW_EV_BODY || !body->by_nobody)
 		return false;
 	if (fsw_apart(body->arrived, body->at) > DRAFT_DELAY)
 		return true;
-	for (int i = index; i >= 0 && flag->evidence[i].at >= fsw_after(body->at, -FSW_SAME_ACT); i--)
+	for (int step = -1; step <= 1; step += 2)
 	{
-		FSW_INTERRUPT();
-		if (is_saved(&flag->evidence[i], body->scope))
-			return false;
-	}
-	for (int i = index + 1; i < flag->nevidence && flag->evidence[i].at <= fsw_after(body->at, FSW_SAME_ACT); i++)
-	{
-		FSW_INTERRUPT();
-		if (is_saved(&flag->evidence[i], body->scope))
-			return false;
+		for (const FswEvidence *piece = body + step;
+			 piece >= flag->evidence && piece < flag->evidence + flag->nevidence && between(piece->at, body->at) <= FSW_SAME_ACT;
+			 piece += step)
+		{
+			FSW_INTERRUPT();
+			if (piece->scope == body->scope && !is_of_other(flag, piece, body) &&
+				(piece->kind == FSW_EV_STATE || piece->kind == FSW_EV_VALUE || piece->kind == FSW_EV_NEAR))
+				return false;
+		}
 	}
 	return true;
 }
