@@ -176,8 +176,9 @@ doubt_returned(const FswVersions *set, FswTimeline *timeline)
 }
 
 /*
- * Was another version, published later, told of before one was told of: at once, so that no
- * queue stood still meanwhile, or by a list alone, which does not tell whether one did?
+ * Was another version, published later, told of before one was told of: at once, by its entry
+ * at least, so that no queue stood still meanwhile, or by a list alone, which does not tell
+ * whether one did?
  */
 static bool
 is_overtaken(const FswVersions *set, const FswVersion *version)
@@ -185,10 +186,11 @@ is_overtaken(const FswVersions *set, const FswVersion *version)
 	for (int i = 0; i < set->nversions; i++)
 	{
 		const FswVersion *other = &set->versions[i];
+		int64		told = other->entry == FSW_NEVER ? other->latest : Min(other->latest, other->entry_arrived);
 
 		FSW_INTERRUPT();
 		if (other->has_events ?
-			other->time > version->time && other->latest < version->latest && fsw_apart(other->latest, other->time) <= FSW_TOLD_LATE :
+			other->time > version->time && told < version->latest && fsw_apart(told, other->time) <= FSW_TOLD_LATE :
 			other->entry == FSW_NEVER && other->earliest > version->time && other->latest < version->latest)
 			return true;
 	}
@@ -238,6 +240,22 @@ has_waited(const FswVersions *set, int index, const FswEvidence *event, const Fs
 		(apart > WAITED || !is_said_again(set, index, version->latest, held));
 }
 
+/* When were those behind a version told of that were published before it was? */
+static int64
+overlapped_until(const FswVersions *set, int index)
+{
+	const FswVersion *version = &set->versions[index];
+	int64		result = version->latest;
+
+	for (int i = index + 1; i < set->nversions && i <= index + FSW_VERSION_REACH; i++)
+	{
+		FSW_INTERRUPT();
+		if (fsw_version_published_from(set->flag, &set->versions[i]) <= version->latest)
+			result = Max(result, set->versions[i].latest);
+	}
+	return result;
+}
+
 /*
  * What came long after its version's entry had come, which a queue that stood still wrote
  * late, was scheduled, perhaps, wherever the version has its place, and so was what came long
@@ -253,14 +271,18 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 		int			scope = timeline->periods[0].scope;
 		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
 		int64		published = version->entry_arrived < version->latest ? version->entry_arrived : FSW_NEVER;
-		const FswPeriod *held;
+		int64		at[] = {version->latest, overlapped_until(set, i)};
 
-		FSW_INTERRUPT();
-		held = !version->has_events || version->imported ? NULL : fsw_timeline_at(timeline, scope, version->latest);
-		if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
-			has_waited(set, i, event, held))
-			fsw_timeline_lower(timeline, 0, Max(version->time, published),
-							   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+		for (int j = 0; j < (int) lengthof(at) && version->has_events && !version->imported; j++)
+		{
+			const FswPeriod *held = fsw_timeline_at(timeline, scope, at[j]);
+
+			FSW_INTERRUPT();
+			if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
+				has_waited(set, i, event, held))
+				fsw_timeline_lower(timeline, 0, Max(version->time, published),
+								   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+		}
 	}
 }
 
