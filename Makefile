@@ -62,6 +62,7 @@ OBJS = \
 	src/timeline/version_fit.o \
 	src/timeline/version_list.o \
 	src/timeline/version_match.o \
+	src/timeline/version_moved.o \
 	src/timeline/version_never.o \
 	src/timeline/version_order.o \
 	src/timeline/version_split.o \

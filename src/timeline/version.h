@@ -13,6 +13,9 @@
 /* How many versions an event may be compared with, to find its own. */
 #define FSW_VERSION_REACH	64
 
+/* How many versions a list that came late may be put before. */
+#define FSW_VERSION_BACK	16
+
 /*
  * So much counts what contradicts: an event whose previous state is not what
  * was carried, a listed state that nobody has.  An override that is not listed
@@ -181,6 +184,12 @@ extern int	fsw_version_try(const FswVersions *set, int *current, const FswVersio
 extern bool fsw_version_untold(const FswVersions *set, int *current, const FswVersion *version);
 extern void fsw_version_order(FswVersions *versions);
 extern void fsw_version_move(FswVersion *versions, int from, int to);
+
+/* version_moved.c */
+extern void fsw_version_time_by_arrival(FswVersions *set, int first, int last);
+extern void fsw_version_time_later(FswVersions *set, int index);
+extern void fsw_version_time_earlier(FswVersions *set, int index);
+extern void fsw_version_time_list(FswVersions *set, int index);
 
 /* version_split.c */
 extern int64 fsw_version_last_save(const FswFlag *flag);

@@ -12,9 +12,6 @@
 
 #include "src/timeline/version.h"
 
-/* How many versions a list that came late may be put before. */
-#define BACK				16
-
 /*
  * How long before the version after it such a list's version may have been,
  * and after its time what was not scheduled is told of.
@@ -41,11 +38,11 @@ typedef struct Search
 	FswVersion *kept;			/* an order to come back to */
 } Search;
 
-/* The states before a version, which is at most BACK before the last tried. */
+/* The states before a version, which is at most FSW_VERSION_BACK before the last tried. */
 static int *
 states_before(const Search *search, int version)
 {
-	return search->current + (size_t) (version % (BACK + 1)) * search->nscopes;
+	return search->current + (size_t) (version % (FSW_VERSION_BACK + 1)) * search->nscopes;
 }
 
 /* How much misfits of the versions from first to before end, in their order? */
@@ -86,97 +83,6 @@ compare_by_latest(const void *a, const void *b)
 }
 
 /*
- * Of the versions that one was put behind, how many have events by which they were
- * published after it?  Not counted are those that were put behind such a one, too.
- */
-static int
-count_later(const FswVersions *set, int index, int64 latest)
-{
-	int			n = 0;
-
-	for (int i = Max(0, index - BACK); i < index; i++)
-	{
-		const FswVersion *before = &set->versions[i];
-
-		if (!before->has_events || before->imported || before->time <= latest)
-			continue;
-		latest = before->time;
-		n++;
-	}
-	return n;
-}
-
-/*
- * Was a version scheduled, which follows what was published after it?  If it was
- * told of at once, the other one was given an instant of effect before it; if it
- * was told of late as a whole, by its entry as well, so may a single one have
- * been.  Without an entry nothing says which, unless it is later than deliveries
- * are.
- */
-static bool
-is_live_later(const FswVersions *set, int index, int64 published)
-{
-	const FswVersion *version = &set->versions[index];
-	int64		late = fsw_apart(version->latest, published);
-
-	if (late <= LATE)
-		return false;
-	if (version->entry == FSW_NEVER)
-		return late > FSW_LATE_ALONE || count_later(set, index, published) > 1;
-	return fsw_apart(version->latest, version->entry_arrived) > LATE || count_later(set, index, published) != 1;
-}
-
-/*
- * A version got its place by what chains, which says nothing of those that
- * tell of other scopes: it may have been live before them.  So may one that
- * was not scheduled.
- */
-static void
-begin_where_chained(FswVersions *set, int index)
-{
-	FswVersion *version = &set->versions[index];
-	int64		from = fsw_version_published_from(set->flag, version);
-	int			before = index - 1;
-
-	while (before >= 0 && before > index - BACK && set->versions[before].live > from &&
-		   !fsw_version_share_scope(set->flag, version, &set->versions[before]))
-		before--;
-	if (before >= 0 && set->versions[before].live > from && is_live_later(set, index, from))
-		version->earliest = Min(version->earliest, set->versions[before].live);
-	else
-		version->earliest = Min(version->earliest, from);
-}
-
-/* Versions in the order of their arrival went live when, within what is known? */
-static void
-time_by_arrival(FswVersions *set, int first, int last)
-{
-	FswVersion *versions = set->versions;
-	int64		least = first > 0 ? versions[first - 1].live : FSW_NEVER;
-	int64		next = last + 1 < set->nversions ? versions[last + 1].live : FSW_FOREVER;
-
-	for (int i = first; i <= last; i++)
-	{
-		FswVersion *version = &versions[i];
-
-		version->moved = true;
-		version->scheduled |= version->live < least;
-		version->earliest = Max(version->earliest, least);
-		least = Max(version->scheduled ? version->earliest : version->live, least);
-	}
-	for (int i = last; i >= first; i--)
-	{
-		FswVersion *version = &versions[i];
-
-		if (version->scheduled)
-			version->live = Max(version->earliest, Min(version->latest, fsw_after(next, -1)));
-		next = version->live;
-	}
-	for (int i = first; i <= last; i++)
-		begin_where_chained(set, i);
-}
-
-/*
  * Was it only told of late?  The entry of a version that was scheduled comes at
  * once; where it is late as well, the queue stood still, and the time is right,
  * unless the rest came long after that.
@@ -211,7 +117,7 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	misfits = try_range(search, first, Min(set->nversions, last + 4));
 	if (misfits < Min(unmoved, fewest + 1))
 	{
-		time_by_arrival(set, first, last);
+		fsw_version_time_by_arrival(set, first, last);
 		/* all that speaks for it is an override that another one lacks, which may as well have removed it */
 		for (int i = first; i <= last && unmoved - misfits < FSW_MISFIT; i++)
 			versions[i].unsure |= versions[i].has_events;
@@ -219,20 +125,6 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	}
 	memcpy(&versions[first], search->kept, n * sizeof(FswVersion));
 	return false;
-}
-
-/* A version was moved behind others: it went live after them, by what chains. */
-static void
-time_later(FswVersions *set, int index)
-{
-	FswVersion *version = &set->versions[index];
-
-	version->earliest = version[-1].live;
-	version->live = Max(version->latest, fsw_after(version[-1].live, 1));
-	if (index + 1 < set->nversions && version->live >= version[1].live)
-		version->live = Max(version->earliest, fsw_after(version[1].live, -1));
-	version->moved = true;
-	begin_where_chained(set, index);
 }
 
 /*
@@ -284,7 +176,7 @@ move_later(Search *search, int first, int best, int better)
 	FswVersions *set = search->set;
 
 	fsw_version_move(set->versions, first, best);
-	time_later(set, best);
+	fsw_version_time_later(set, best);
 	/* the other may as well have removed an override, which sends nothing, or its events are lost */
 	set->versions[best].unsure = better < FSW_MISFIT || have_untold(search, first, best);
 }
@@ -340,36 +232,6 @@ changes_untold(Search *search, int index, bool *missing)
 }
 
 /*
- * A list alone got a place before another version: it went live before that,
- * and not long before its entry.
- */
-static void
-place_list(FswVersions *set, int index)
-{
-	FswVersion *version = &set->versions[index];
-	int64		least = index > 0 ? set->versions[index - 1].live : FSW_NEVER;
-
-	version->latest = version[1].live;
-	version->live = fsw_after(version->latest, -1);
-	version->earliest = fsw_after(version->live, -LATE);
-	if (version->entry != FSW_NEVER)
-		version->earliest = Min(version->earliest, fsw_after(version->entry, -LATE));
-	version->earliest = Min(Max(least, version->earliest), version->live);
-	version->moved = true;
-}
-
-/* A version was moved before others: it went live at its time, as far as that is between these. */
-static void
-time_earlier(FswVersions *set, int index)
-{
-	FswVersion *version = &set->versions[index];
-
-	version->live = Max(version->time, index > 0 ? fsw_after(version[-1].live, 1) : FSW_NEVER);
-	version->live = Min(version->live, fsw_after(version[1].live, -1));
-	version->moved = true;
-}
-
-/*
  * Is by their entries known that a version was live after another?  Where
  * that was told of at once the queue did not stand still, so what was published
  * before it has its entry soon as well.
@@ -408,7 +270,7 @@ try_earlier(Search *search, int index)
 
 	if (!untold && !versions[index].has_events)
 		return index;
-	while (first > 0 && first > index - BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
+	while (first > 0 && first > index - FSW_VERSION_BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
 		   !is_later(&versions[index], &versions[first - 1]))
 		first--;
 	fewest = try_range(search, first, end);
@@ -432,11 +294,11 @@ try_earlier(Search *search, int index)
 	}
 	fsw_version_move(versions, first, best);
 	if (best < index && versions[best].has_events)
-		time_earlier(set, best);
+		fsw_version_time_earlier(set, best);
 	else if (best < index)
 	{
 		versions[best].recalled = missing || versions[best].entry == FSW_NEVER || have_untold(search, best, best + 1);
-		place_list(set, best);
+		fsw_version_time_list(set, best);
 	}
 	return best;
 }
@@ -470,7 +332,7 @@ try_exchange(Search *search, int index)
 			next->earliest = next->time;
 			next->moved = true;
 		}
-		time_later(set, index + 1);
+		fsw_version_time_later(set, index + 1);
 		return true;
 	}
 	fsw_version_move(set->versions, index, index + 1);
@@ -492,7 +354,7 @@ try_scheduled(Search *search, int index)
 
 	if (!is_told_late(&set->versions[index]) || set->versions[index].moved)
 		return false;
-	while (last + 1 < set->nversions && last - index < BACK && set->versions[last + 1].live < set->versions[index].latest)
+	while (last + 1 < set->nversions && last - index < FSW_VERSION_BACK && set->versions[last + 1].live < set->versions[index].latest)
 		last++;
 	best = find_later(search, index, last, &unmoved, &fewest);
 	if (best > index)
@@ -558,7 +420,7 @@ static bool
 fetch_earlier(Search *search, int index)
 {
 	FswVersions *set = search->set;
-	int			end = Min(set->nversions, index + 1 + BACK);
+	int			end = Min(set->nversions, index + 1 + FSW_VERSION_BACK);
 
 	for (int i = index + 1; i < end && set->versions[index].has_events; i++)
 	{
@@ -569,7 +431,7 @@ fetch_earlier(Search *search, int index)
 		fsw_version_move(set->versions, i, index);
 		if (try_range(search, index, Min(set->nversions, i + 4)) < FSW_MISFIT)
 		{
-			time_earlier(set, index);
+			fsw_version_time_earlier(set, index);
 			return true;
 		}
 		fsw_version_move(set->versions, index, i);
@@ -665,7 +527,7 @@ fsw_version_order(FswVersions *set)
 	Search		search = {.set = set,.nscopes = set->flag->nscopes};
 
 	fsw_version_drop_never(set);
-	search.current = palloc_array(int, (size_t) (BACK + 1) * search.nscopes);
+	search.current = palloc_array(int, (size_t) (FSW_VERSION_BACK + 1) * search.nscopes);
 	search.trial = palloc_array(int, search.nscopes);
 	search.kept = palloc_array(FswVersion, FSW_VERSION_REACH + 1);
 	memcpy(search.current, set->seed, search.nscopes * sizeof(int));
