@@ -363,6 +363,41 @@ try_scheduled(Search *search, int index)
 }
 
 /*
+ * Versions that seem never to have been live may have been live before the one that
+ * they stand behind, if they were published before that was told of: they seem to have
+ * been scheduled since they were told of late, and it was.  All has to fit then.
+ */
+static bool
+try_before(Search *search, int index, int n)
+{
+	FswVersions *set = search->set;
+	FswVersion *versions = set->versions;
+	int			first = index - 1;
+
+	if (index == 0)
+		return false;
+	for (int i = first; i < index + n; i++)
+	{
+		if (!versions[i].has_events || versions[i].imported || versions[i].moved || versions[i].time >= versions[first].latest)
+			return false;
+	}
+	fsw_version_move(versions, first, first + n);
+	if (try_range(search, first, Min(set->nversions, index + n + 4)) >= FSW_MISFIT)
+	{
+		fsw_version_move(versions, first + n, first);
+		return false;
+	}
+	for (int i = first; i < first + n; i++)
+	{
+		versions[i].live = Max(versions[i].time, i > 0 ? fsw_after(versions[i - 1].live, 1) : FSW_NEVER);
+		versions[i].earliest = versions[i].live;
+		versions[i].moved = true;
+	}
+	fsw_version_time_later(set, first + n);
+	return true;
+}
+
+/*
  * Is a version, which can have been scheduled, contradicted by what comes after
  * it, where nothing is known of the environment default before it?  Then its
  * own previous state agrees with all and everything, and is not said to be never
@@ -542,7 +577,9 @@ fsw_version_order(FswVersions *set)
 		int			never = fsw_version_never(set, i, states_before(&search, i));
 
 		FSW_INTERRUPT();
-		if (never > 0 && !try_exchange(&search, i) && !try_scheduled(&search, i))
+		if (never > 0 && try_before(&search, i, never))
+			i--;
+		else if (never > 0 && !try_exchange(&search, i) && !try_scheduled(&search, i))
 			drop_never(&search, i, never);
 		else if (is_first_contradicted(set, i, states_before(&search, i)) &&
 				 (try_exchange(&search, i) || try_scheduled(&search, i)))
