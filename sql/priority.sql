@@ -54,6 +54,15 @@ SELECT pg_temp.override(404, 7, 1, 'seven', '2026-03-01T10:00:00Z', NULL, 43),
     pg_temp.entry(19, 404, 'ENVIRONMENT', 'Environment updated: env 404', '2026-03-01T20:00:00Z');
 SELECT * FROM pg_temp.answers(404, 43, '2026-03-01 10:30Z', '2026-03-01 11:00:00.1Z', '2026-03-01 12:00Z');
 
+-- Two of one priority: the removal of a third one, of which no entry came, moved one of them.
+SELECT pg_temp.override(405, 7, 1, 'seven', '2026-03-01T10:00:00Z', NULL, 44),
+    pg_temp.entry(20, 405, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 44'' and segment ''segment 7''', '2026-03-01T10:00:00Z'),
+    pg_temp.override(405, 8, 1, 'eight', '2026-03-01T11:00:00Z', NULL, 44),
+    pg_temp.entry(21, 405, 'FEATURE_STATE', 'Flag state / Remote config value updated for feature ''flag 44'' and segment ''segment 8''', '2026-03-01T11:00:00Z'),
+    pg_temp.entry(22, 405, 'ENVIRONMENT', 'Environment updated: env 405', '2026-03-01T20:00:00Z');
+SELECT segment_id, value, confidence FROM pg_temp.answers(405, 44, '2026-03-01 12:00Z');
+SELECT segment_id, value, confidence FROM flagsmith.feature_state(405, 44, '2026-03-01 12:00Z', '{8}', source => 'priority');
+
 -- In versions: what a later event says of a state between tells no priority of that time.
 SELECT pg_temp.override(403, 7, 0, 'seven', '2026-03-02T10:00:00Z', NULL, 42), pg_temp.override(403, 8, 1, 'eight', '2026-03-02T10:00:00Z', NULL, 42),
     pg_temp.entry(9, 403, 'EF_VERSION', 'New version published for feature: flag 42', '2026-03-02T10:00:00.3Z', 'a'),

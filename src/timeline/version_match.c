@@ -40,7 +40,7 @@
 #define QUEUED				INT64CONST(20000000)
 
 /* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
-#define UNLISTED			INT64CONST(1000000)
+#define UNLISTED			INT64CONST(2000000)
 
 /*
  * Of two versions that deletions date, one of which may be a draft, an entry or a
@@ -413,38 +413,6 @@ find_candidates(Match *match, Group *group, bool far)
 	}
 }
 
-/*
- * Give a group one of its versions, if need be by giving so many groups in a
- * row others.
- */
-static bool
-assign(Match *match, int index, int by, int moves, bool far)
-{
-	Group	   *group = &match->groups[index];
-
-	if (far)
-		find_candidates(match, group, true);
-	for (int i = 0; i < group->ncandidates; i++)
-	{
-		int			version = group->candidates[i];
-		int			owner = match->owner[version];
-
-		FSW_INTERRUPT();
-		if (match->visited[version] == by)
-			continue;
-		match->visited[version] = by;
-		if (owner >= 0 && (moves == 0 || !assign(match, owner, by, moves - 1, far)))
-			continue;
-		match->owner[version] = index;
-		group->version = version;
-		return true;
-	}
-	/* what it has is near, and only near ones may be better */
-	if (far && group->version >= 0)
-		find_candidates(match, group, false);
-	return false;
-}
-
 static int64
 cost_for(const Group *group, int version)
 {
@@ -465,6 +433,41 @@ is_far(const Match *match, const Group *group)
 	int64		cost = cost_for(group, group->version);
 
 	return fsw_apart(told, group->time) > NEAR || cost < 0 || cost > 2 * NEAR;
+}
+
+/*
+ * Give a group one of its versions, if need be by giving so many groups in a
+ * row others.
+ */
+static bool
+assign(Match *match, int index, int by, int moves, bool far)
+{
+	Group	   *group = &match->groups[index];
+
+	if (far)
+		find_candidates(match, group, true);
+	for (int i = 0; i < group->ncandidates; i++)
+	{
+		int			version = group->candidates[i];
+		int			owner = match->owner[version];
+
+		FSW_INTERRUPT();
+		if (match->visited[version] == by)
+			continue;
+		match->visited[version] = by;
+		/* what has a near one leaves it for one that is farther away only to what is nearer to it */
+		if (owner >= 0 && (moves == 0 || (far && !is_far(match, &match->groups[owner]) &&
+										  group->costs[i] > cost_for(&match->groups[owner], version)) ||
+						   !assign(match, owner, by, moves - 1, far)))
+			continue;
+		match->owner[version] = index;
+		group->version = version;
+		return true;
+	}
+	/* what it has is near, and only near ones may be better */
+	if (far && group->version >= 0)
+		find_candidates(match, group, false);
+	return false;
 }
 
 /* Can the group have a better version, a free one or by exchange?  Take it. */
