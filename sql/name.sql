@@ -145,6 +145,17 @@ SELECT flagsmith.get_feature_value('Shop/Dev', 'x') AS ambiguous;
 SELECT enabled FROM flagsmith.feature_state('Shop/Dev', 'x', '2026-03-03 11:00Z');
 ROLLBACK;
 
+-- Within the hour of its last evidence too, where entries tell that this was all; and whatever flags the other one had by then.
+BEGIN;
+INSERT INTO told VALUES
+    ('2026-03-01 10:00:01Z', pg_temp.flag('2026-03-01 10:00Z', 'Shop', 'Dev', true, 1)),
+    ('2026-03-01 10:00:02Z', pg_temp.entry('2026-03-01 10:00Z', 'ENVIRONMENT', 1, 'Environment updated: Dev', 'Shop', 'Dev', 1)),
+    ('2026-03-01 10:10:01Z', pg_temp.entry('2026-03-01 10:10Z', 'ENVIRONMENT', 2, 'New Environment created: Dev', 'Shop', 'Dev', 2, 8)),
+    ('2026-03-01 10:20:01Z', pg_temp.flag('2026-03-01 10:20Z', 'Shop', 'Dev', true, 2, project_id => 8, environment_id => 2, feature_id => 2));
+CALL pg_temp.hear();
+SELECT at, flagsmith.get_feature_value('Shop/Dev', 'x', at) AS value FROM unnest('{2026-03-01 10:09, 2026-03-01 10:15, 2026-03-01 10:30}'::timestamptz[]) at;
+ROLLBACK;
+
 -- A version list that comes before the first event of its feature says nothing of the project; the event does.
 BEGIN;
 INSERT INTO told VALUES

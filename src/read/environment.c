@@ -75,18 +75,18 @@ fsw_environment(const FswPair *pair, TimestampTz known_at)
 	return environment;
 }
 
-/* The latest audit entry of the project. */
-static int64
-read_latest(FswReader *reader, const FswEnvironment *environment)
+/* The latest audit entry of a project, of those that were stored by an instant; FSW_NEVER if there is none. */
+int64
+fsw_latest_entry(FswReader *reader, Datum source, int64 project_id, TimestampTz known_at)
 {
 	FswScan    *scan = fsw_scan_of(reader, FSW_INDEX_AUDIT_PROJECT);
 
-	fsw_scan_equal(scan, environment->source);
-	fsw_scan_equal(scan, Int64GetDatum(environment->project_id));
+	fsw_scan_equal(scan, source);
+	fsw_scan_equal(scan, Int64GetDatum(project_id));
 	fsw_scan_begin(scan, BackwardScanDirection);
 	while (fsw_scan_next(scan))
 	{
-		if (fsw_is_known(scan, AUDIT_stored_at, environment))
+		if (known_at == DT_NOEND || fsw_scan_int64(scan, AUDIT_stored_at, DT_NOEND) <= known_at)
 			return fsw_scan_int64(scan, AUDIT_created_date, FSW_NEVER);
 	}
 	return FSW_NEVER;
@@ -211,7 +211,8 @@ fsw_environment_facts(FswReader *reader, FswEnvironment *environment)
 		return;
 	}
 	facts = find_facts(reader, environment, true);
-	environment->latest_audit_at = facts != NULL ? facts->latest_audit_at : read_latest(reader, environment);
+	environment->latest_audit_at = facts != NULL ? facts->latest_audit_at :
+		fsw_latest_entry(reader, environment->source, environment->project_id, environment->known_at);
 	read_birth(reader, environment);
 	keep_facts(reader, environment);
 }

@@ -245,7 +245,8 @@ tell_project(FswScan *scan, FswNames *names, int64 *told_at)
 	int64		project_id = fsw_scan_int64(scan, NAME_project_id, 0);
 
 	/* of an hour, only the first is told apart */
-	names->seen_until = Max(names->seen_until, hour_of(at) + USECS_PER_HOUR);
+	names->seen_last = Max(names->seen_last, at);
+	names->seen_until = hour_of(names->seen_last) + USECS_PER_HOUR;
 	if (fsw_scan_is_null(scan, NAME_project_id))
 		return;
 	if (!names->has_project || at > *told_at || (at == *told_at && project_id > names->project_id))
@@ -433,16 +434,16 @@ read_names(FswReader *reader, Datum source, const char *kind, const char *id, Fs
 	reading.max = 4;
 	reading.names = palloc_array(NameOf, reading.max);
 	memset(names, 0, sizeof(FswNames));
-	names->seen_until = FSW_NEVER;
+	names->seen_last = names->seen_until = FSW_NEVER;
 	reading.few = read_few(&reading, names);
 	if (!reading.few)
 	{
 		memset(names, 0, sizeof(FswNames));
-		names->seen_until = FSW_NEVER;
+		names->seen_last = names->seen_until = FSW_NEVER;
 		if (!read_single(&reading, names))
 		{
 			memset(names, 0, sizeof(FswNames));
-			names->seen_until = FSW_NEVER;
+			names->seen_last = names->seen_until = FSW_NEVER;
 			reading.n = 0;
 			find_names(&reading);
 			read_project(&reading, names);

@@ -102,14 +102,15 @@ pair_level(const FswPair *pair, int64 at)
 }
 
 /*
- * Does a's project give way to b's?  Projects are deleted without a word, so
- * one of which all evidence ends before that of its namesake begins is gone.
+ * Does a's project give way to b's, which bears the name by then?  Projects are
+ * deleted without a word, so one of which all evidence ends before that of its
+ * namesake begins is gone, whatever else the names meant in it.
  */
 static bool
 gives_way(const FswPair *a, const FswPair *b, int64 at)
 {
 	return fsw_same_text(a->source, b->source) && a->evidence.to <= b->evidence.from &&
-		b->evidence.from <= at;
+		b->evidence.from <= at && level_of(&b->project_named, at) <= level_of(&a->project_named, at);
 }
 
 /*
@@ -146,19 +147,6 @@ fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found)
 			found[nfound++] = i;
 	}
 
-	/* of several projects, those in which the names were borne then */
-	for (int i = 0; i < nfound; i++)
-		least = Min(least, pair_level(&pairs[found[i]], at));
-	for (int i = 0; i < nfound; i++)
-	{
-		if (pair_level(&pairs[found[i]], at) == least)
-			found[nkept++] = found[i];
-	}
-	if (nkept == 1)
-		return 1;
-
-	nfound = nkept;
-	nkept = 0;
 	deleted_at = palloc0_array(bool, nfound);
 	for (int i = 0; i < nfound; i++)
 	{
@@ -171,6 +159,17 @@ fsw_resolve_at(const FswPair *pairs, int npairs, int64 at, int *found)
 			found[nkept++] = found[i];
 	}
 	pfree(deleted_at);
+
+	/* of several projects that are left, those in which the names were borne then */
+	nfound = nkept;
+	nkept = 0;
+	for (int i = 0; i < nfound; i++)
+		least = Min(least, pair_level(&pairs[found[i]], at));
+	for (int i = 0; i < nfound; i++)
+	{
+		if (pair_level(&pairs[found[i]], at) == least)
+			found[nkept++] = found[i];
+	}
 	return nkept;
 }
 

@@ -228,7 +228,8 @@ typedef struct FswNames
 	bool		has_project;
 	int64		project_id;
 	int64		seen_from;		/* the first sighting, under any name */
-	int64		seen_until;		/* no later sighting is known */
+	int64		seen_last;		/* the latest sighting that is told apart, */
+	int64		seen_until;		/* and from when on there is none */
 } FswNames;
 
 /* A stretch of time; to is exclusive, FSW_FOREVER has no end. */
@@ -252,7 +253,8 @@ typedef struct FswPair
 	int64		environment_existed;	/* FSW_FOREVER: never heard of */
 	int64		environment_seen;	/* first, under any name */
 	int64		feature_existed;
-	FswSpan		evidence;		/* of the project, as far as names tell */
+	FswSpan		evidence;		/* of the project, as far as names tell, */
+	int64		evidence_last;	/* and the latest that is told apart */
 } FswPair;
 
 /* Instants at which what names mean can change, of one pair. */
@@ -342,6 +344,7 @@ extern void fsw_holes_read(FswReader *reader, FswEnvironment *environment, int64
 extern FswEnvironment *fsw_environment(const FswPair *pair, TimestampTz known_at);
 extern int64 fsw_environment_end(FswReader *reader, FswEnvironment *environment);
 extern void fsw_environment_facts(FswReader *reader, FswEnvironment *environment);
+extern int64 fsw_latest_entry(FswReader *reader, Datum source, int64 project_id, TimestampTz known_at);
 extern void fsw_environment_siblings(FswReader *reader, FswEnvironment *environment);
 
 /* flag_facts.c */

@@ -188,6 +188,7 @@ add_pairs(PairList *list, FswPair pair, const Thing *environment, const text *na
 	pair.environment_seen = environment->names.seen_from;
 	pair.evidence.from = Min(pair.evidence.from, environment->names.from[0]);
 	pair.evidence.to = Max(pair.evidence.to, environment->names.seen_until);
+	pair.evidence_last = Max(pair.evidence_last, environment->names.seen_last);
 	if (name == NULL)
 	{
 		pair.feature_named.to = FSW_FOREVER;
@@ -231,6 +232,7 @@ add_environment(PairList *list, FswReader *reader, const Thing *environment, con
 	}
 	pair.evidence.from = project.names.n > 0 ? project.names.from[0] : FSW_FOREVER;
 	pair.evidence.to = project.names.n > 0 ? project.names.seen_until : FSW_NEVER;
+	pair.evidence_last = project.names.n > 0 ? project.names.seen_last : FSW_NEVER;
 	for (int j = 0; j < environment->names.n; j++)
 	{
 		const text *parts[3] = {(text *) DatumGetPointer(environment->source), NULL, environment->names.names[j]};
@@ -253,6 +255,29 @@ add_environment(PairList *list, FswReader *reader, const Thing *environment, con
 			if (is_path(path, parts + 1, 2) || is_path(path, parts, 3))
 				add_pairs(list, pair, environment, name, features, nfeatures);
 		}
+	}
+}
+
+/*
+ * Sightings are told apart by hours.  Where several projects bore the names, that is
+ * too little to know whether one ended before another began: their entries say more.
+ */
+static void
+narrow_evidence(FswReader *reader, PairList *list)
+{
+	bool		several = false;
+
+	for (int i = 1; i < list->n && !several; i++)
+		several = list->pairs[i].project_id != list->pairs[0].project_id;
+	for (int i = 0; i < list->n && several; i++)
+	{
+		FswPair    *pair = &list->pairs[i];
+		int64		entry = pair->has_project ?
+			fsw_latest_entry(reader, pair->source, pair->project_id, reader->known_at) : FSW_NEVER;
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry != FSW_NEVER)
+			pair->evidence.to = Min(pair->evidence.to, fsw_after(Max(entry, pair->evidence_last), 1));
 	}
 }
 
@@ -300,6 +325,7 @@ fsw_resolve(FswReader *reader, const text *environment, const text *feature, Fsw
 								features, nfeatures);
 		}
 	}
+	narrow_evidence(reader, &list);
 	*pairs = list.pairs;
 	return list.n;
 }
