@@ -532,6 +532,25 @@ lower_before_end(const Writing *writing, const FswVersions *set)
 						   FSW_CAUSE_PUBLISHING);
 }
 
+/*
+ * An override that went with its segment may have been gone before that, by a version
+ * behind it of which a list tells that lacks it.
+ */
+static void
+lower_before_deletion(const Writing *writing, const FswVersions *set)
+{
+	int64		ended = writing->flag->scopes[writing->scope].ended;
+	int			index = writing->stretch->version + 1;
+	int64		there;
+
+	while (index < set->nversions && set->versions[index].live < ended)
+		index++;
+	there = surely_there(set, index);
+	if (there < ended)
+		fsw_timeline_lower(writing->timeline, writing->first, Max(there, writing->stretch->last_listed), ended,
+						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
 /* Write one stretch, up to where the next begins. */
 void
 fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
@@ -578,4 +597,6 @@ fsw_version_write(const FswVersions *set, FswTimeline *timeline, int scope,
 
 	if (next != NULL && (!stretch->suspect || stretch->state != FSW_NOT_LIVE || next->state != FSW_NOT_LIVE))
 		lower_before_end(&writing, set);
+	else if (next == NULL && stretch->state >= 0 && flag->scopes[scope].ended < FSW_FOREVER)
+		lower_before_deletion(&writing, set);
 }
