@@ -43,7 +43,8 @@ has_save(FswScan *scan, const FswFlagFacts *flag_facts, int64 created_at, int64 
 	{
 		CHECK_FOR_INTERRUPTS();
 		if ((!fsw_scan_is(scan, EFFECT_kind, "removal") || fsw_scan_int64(scan, EFFECT_occurred_at, 0) < removed_before) &&
-			fsw_entry_is_of(scan, flag_facts) && fsw_flag_facts_has(flag_facts, created_at, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
+			fsw_entry_is_of(scan, flag_facts) &&
+			fsw_flag_facts_has(flag_facts, created_at, fsw_scan_int64(scan, EFFECT_occurred_at, 0)))
 			return true;
 	}
 	return false;

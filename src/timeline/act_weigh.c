@@ -27,10 +27,10 @@ doubt_read(FswAct *act, int64 at)
  * FSW_FOREVER if it has not.  The later acts follow it in their array.
  *
  * If both have the same, or the value alone that an entry says was saved between
- * them, what two events agree on says nothing of the time before that.  Where the next one was saved in several steps, or was
- * itself read in the middle of a later one, what the first has of it need not be
- * what is told of it; but what the one before had and no entry says was saved is
- * from neither.
+ * them, what two events agree on says nothing of the time before that.  Where the
+ * next one was saved in several steps, or was itself read in the middle of a later
+ * one, what the first has of it need not be what is told of it; but what the one
+ * before had and no entry says was saved is from neither.
  */
 static int64
 can_have_next_from(const FswState *states, const FswAct *previous, const FswAct *act, int nlater)
