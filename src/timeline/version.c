@@ -503,16 +503,15 @@ carry_gone(Carry *carry, int index)
 
 /*
  * Did an entry alone come of one of the last versions before another?  It can have
- * been scheduled, and goes live after that.  Not so one that came longer after it was
- * written than a queue stands still, by an import or since an outage, of which nothing
- * else can come.
+ * been scheduled, and goes live after that.  Not so one that came long after it was
+ * written, by an import or since an outage, of which nothing else can come.
  */
 static bool
 awaits(const FswVersion *version, int index)
 {
 	for (int i = 1; i <= Min(index, FSW_WITNESSES); i++)
 	{
-		if (fsw_version_is_silent(version - i) && fsw_apart(version[-i].entry_arrived, version[-i].entry) <= FSW_LATE_ALONE)
+		if (fsw_version_is_silent(version - i) && fsw_apart(version[-i].entry_arrived, version[-i].entry) <= FSW_TOLD_LATE)
 			return true;
 	}
 	return false;
