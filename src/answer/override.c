@@ -175,27 +175,6 @@ has_passed(const FswHistory *history, const Candidate *one, const Candidate *oth
 }
 
 /*
- * Have two segment overrides of those that are there one priority?  Where they are saved one
- * by one no two have: the removal of another, of which no entry came, has moved one of them.
- */
-static bool
-shares_priority(const Candidate *candidates, int n)
-{
-	const Candidate *last = NULL;
-
-	/* in the order of their priorities, but for those that are not there */
-	for (int i = 0; i < n; i++)
-	{
-		if (candidates[i].rank == 0 || candidates[i].period->state < 0 || candidates[i].priority == PG_INT64_MAX)
-			continue;
-		if (last != NULL && last->priority == candidates[i].priority)
-			return true;
-		last = &candidates[i];
-	}
-	return false;
-}
-
-/*
  * How sure is it which of several segment overrides wins?  An entry may say
  * that they were put in another order, but not in which.  With versions, a
  * new override moves those behind it without a word, which leaves those told
@@ -208,6 +187,7 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 	int			nlive = 0;
 	const Candidate *best = NULL;
 	bool		passed = false;
+	bool		equal = false;
 	int64		earliest = FSW_FOREVER;
 	int64		latest = FSW_NEVER;
 	int64		shown = FSW_NEVER;
@@ -217,7 +197,8 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 	{
 		if (candidates[i].rank == 0 || candidates[i].period->state < 0)
 			continue;
-		nlive++;
+		/* the candidates are in the order of their priorities */
+		equal |= nlive++ > 0 && candidates[i].priority == priority && priority != PG_INT64_MAX;
 		if (best == NULL)
 			best = &candidates[i];
 		else if (history->flag.versioned && !passed)
@@ -230,10 +211,9 @@ confidence_of_order(const FswHistory *history, const Candidate *candidates, int 
 	/* an event that was read after they were put in another order has the priority since then */
 	if (nlive >= 2 && is_moved(&history->flag, earliest, Max(at, fsw_after(shown, FSW_CLOCKS))))
 		return FSW_INFERRED;
-	if (nlive >= 2 && !history->flag.versioned && shares_priority(candidates, n))
-		return FSW_INFERRED;
+	/* saved one by one no two have one: the removal of another, of which no entry came, moved one of them */
 	if (nlive < 2 || !history->flag.versioned)
-		return FSW_CONFIRMED;
+		return equal ? FSW_INFERRED : FSW_CONFIRMED;
 	/* those that a list alone tells of have none */
 	if (priority == PG_INT64_MAX || passed)
 		return FSW_INFERRED;

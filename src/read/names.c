@@ -182,6 +182,13 @@ hour_of(int64 at)
 	return at - ((at % USECS_PER_HOUR) + USECS_PER_HOUR) % USECS_PER_HOUR;
 }
 
+/* From when on there is no sighting, if the last that is told apart is this: of an hour, only the first is. */
+int64
+fsw_unseen_from(int64 last)
+{
+	return fsw_after(hour_of(last), USECS_PER_HOUR);
+}
+
 /* Was the name seen in the same hour before? */
 static bool
 is_first_of_hour(const NameReading *reading, const NameOf *name, int64 at)
@@ -244,9 +251,7 @@ tell_project(FswScan *scan, FswNames *names, int64 *told_at)
 	int64		at = fsw_scan_int64(scan, NAME_seen_at, 0);
 	int64		project_id = fsw_scan_int64(scan, NAME_project_id, 0);
 
-	/* of an hour, only the first is told apart */
 	names->seen_last = Max(names->seen_last, at);
-	names->seen_until = hour_of(names->seen_last) + USECS_PER_HOUR;
 	if (fsw_scan_is_null(scan, NAME_project_id))
 		return;
 	if (!names->has_project || at > *told_at || (at == *told_at && project_id > names->project_id))
@@ -434,16 +439,16 @@ read_names(FswReader *reader, Datum source, const char *kind, const char *id, Fs
 	reading.max = 4;
 	reading.names = palloc_array(NameOf, reading.max);
 	memset(names, 0, sizeof(FswNames));
-	names->seen_last = names->seen_until = FSW_NEVER;
+	names->seen_last = FSW_NEVER;
 	reading.few = read_few(&reading, names);
 	if (!reading.few)
 	{
 		memset(names, 0, sizeof(FswNames));
-		names->seen_last = names->seen_until = FSW_NEVER;
+		names->seen_last = FSW_NEVER;
 		if (!read_single(&reading, names))
 		{
 			memset(names, 0, sizeof(FswNames));
-			names->seen_last = names->seen_until = FSW_NEVER;
+			names->seen_last = FSW_NEVER;
 			reading.n = 0;
 			find_names(&reading);
 			read_project(&reading, names);

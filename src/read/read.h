@@ -228,8 +228,7 @@ typedef struct FswNames
 	bool		has_project;
 	int64		project_id;
 	int64		seen_from;		/* the first sighting, under any name */
-	int64		seen_last;		/* the latest sighting that is told apart, */
-	int64		seen_until;		/* and from when on there is none */
+	int64		seen_last;		/* the latest sighting that is told apart */
 } FswNames;
 
 /* A stretch of time; to is exclusive, FSW_FOREVER has no end. */
@@ -253,8 +252,7 @@ typedef struct FswPair
 	int64		environment_existed;	/* FSW_FOREVER: never heard of */
 	int64		environment_seen;	/* first, under any name */
 	int64		feature_existed;
-	FswSpan		evidence;		/* of the project, as far as names tell, */
-	int64		evidence_last;	/* and the latest that is told apart */
+	FswSpan		evidence;		/* of the project, as far as names and entries tell */
 } FswPair;
 
 /* Instants at which what names mean can change, of one pair. */
@@ -318,6 +316,7 @@ extern void fsw_names_read(FswReader *reader, Datum source, const char *kind, co
 						   FswNames *names);
 extern const text *fsw_names_at(const FswNames *names, int64 at);
 extern bool fsw_has_one_name(FswReader *reader, Datum source, const char *kind, const char *id);
+extern int64 fsw_unseen_from(int64 last);
 extern FswScan *fsw_scan_names_in(FswReader *reader, const char *kind, Datum source,
 								  bool has_project, int64 project_id);
 extern int	fsw_resolve(FswReader *reader, const text *environment,

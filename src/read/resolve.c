@@ -187,8 +187,7 @@ add_pairs(PairList *list, FswPair pair, const Thing *environment, const text *na
 	pair.environment_existed = environment->names.from[0];
 	pair.environment_seen = environment->names.seen_from;
 	pair.evidence.from = Min(pair.evidence.from, environment->names.from[0]);
-	pair.evidence.to = Max(pair.evidence.to, environment->names.seen_until);
-	pair.evidence_last = Max(pair.evidence_last, environment->names.seen_last);
+	pair.evidence.to = Max(pair.evidence.to, environment->names.seen_last);
 	if (name == NULL)
 	{
 		pair.feature_named.to = FSW_FOREVER;
@@ -231,8 +230,7 @@ add_environment(PairList *list, FswReader *reader, const Thing *environment, con
 		read_names(reader, "project", &project);
 	}
 	pair.evidence.from = project.names.n > 0 ? project.names.from[0] : FSW_FOREVER;
-	pair.evidence.to = project.names.n > 0 ? project.names.seen_until : FSW_NEVER;
-	pair.evidence_last = project.names.n > 0 ? project.names.seen_last : FSW_NEVER;
+	pair.evidence.to = project.names.n > 0 ? project.names.seen_last : FSW_NEVER;
 	for (int j = 0; j < environment->names.n; j++)
 	{
 		const text *parts[3] = {(text *) DatumGetPointer(environment->source), NULL, environment->names.names[j]};
@@ -259,25 +257,28 @@ add_environment(PairList *list, FswReader *reader, const Thing *environment, con
 }
 
 /*
- * Sightings are told apart by hours.  Where several projects bore the names, that is
- * too little to know whether one ended before another began: their entries say more.
+ * When the projects' evidence ends: with the hour of the last sighting, as these are told
+ * apart by hours.  Where several projects bore the names, that is too little to know
+ * whether one ended before another began, and its entries say more.
  */
 static void
-narrow_evidence(FswReader *reader, PairList *list)
+end_evidence(FswReader *reader, PairList *list)
 {
 	bool		several = false;
 
 	for (int i = 1; i < list->n && !several; i++)
 		several = list->pairs[i].project_id != list->pairs[0].project_id;
-	for (int i = 0; i < list->n && several; i++)
+	for (int i = 0; i < list->n; i++)
 	{
 		FswPair    *pair = &list->pairs[i];
-		int64		entry = pair->has_project ?
+		int64		last = pair->evidence.to;
+		int64		entry = several && pair->has_project ?
 			fsw_latest_entry(reader, pair->source, pair->project_id, reader->known_at) : FSW_NEVER;
 
 		CHECK_FOR_INTERRUPTS();
+		pair->evidence.to = fsw_unseen_from(last);
 		if (entry != FSW_NEVER)
-			pair->evidence.to = Min(pair->evidence.to, fsw_after(Max(entry, pair->evidence_last), 1));
+			pair->evidence.to = Min(pair->evidence.to, fsw_after(Max(entry, last), 1));
 	}
 }
 
@@ -325,7 +326,7 @@ fsw_resolve(FswReader *reader, const text *environment, const text *feature, Fsw
 								features, nfeatures);
 		}
 	}
-	narrow_evidence(reader, &list);
+	end_evidence(reader, &list);
 	*pairs = list.pairs;
 	return list.n;
 }

@@ -164,6 +164,10 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 	if (was->enabled != is->enabled && (act->value_told || act->share_told) && !act->exact && !act->by_nobody)
 		act->unsure_until = Max(act->unsure_until, act->read);
 
+	/* a deletion has what was there when it was made: not what was saved, if that is what was held before */
+	if (act->value_told && act->before == FSW_NOT_TOLD && was->value == is->value)
+		fsw_act_doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
+
 	/*
 	 * Where the value was saved, the one before it is that of the last save; if
 	 * both have the same, the first was read when that had been saved.
@@ -223,10 +227,6 @@ weigh_shares(const FswState *states, FswAct *acts, int index)
 
 	if (!shown->told && fsw_apart(act->at, shown->at) <= FSW_TASK_REACH && is_unsaved(states, act))
 		fsw_act_doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
-	/* a deletion has what was there when it was made: not what was saved, if that is what was held before */
-	if (act->told && act->state >= 0 && act->before == FSW_NOT_TOLD && act->cause == FSW_CAUSE_EVENT && act->value_told &&
-		shown->told && shown->state >= 0 && states[shown->state].value == states[act->state].value)
-		fsw_act_doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 	while (shown > acts && !shown->told && !shown->share_told)
 		shown--;
 	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || !act->share_told ||

@@ -82,6 +82,13 @@ fsw_apart(int64 later, int64 earlier)
 	return result;
 }
 
+/* How far two instants are from each other, whichever is the later one. */
+static inline int64
+fsw_between(int64 a, int64 b)
+{
+	return fsw_apart(Max(a, b), Min(a, b));
+}
+
 /* Ordered: what is greater is surer.  The names are those of the SQL enum. */
 typedef enum FswConfidence
 {
@@ -274,7 +281,7 @@ struct FswFlag
 	int			nremoved;		/* of these, the times of what was removed: an */
 	int64	   *removed;		/* override gets no variant that is added */
 	int			nmoves;			/* when the overrides saved one by one were put */
-	int64	   *moves;			/* in another order, the latest near an instant */
+	int64	   *moves;			/* in another order; the next to an instant */
 	bool		last_edit_unclear;	/* FLAG_DELETED told others than known */
 	/*
 	 * the state that is the one but for the other's variants, or without any

@@ -14,24 +14,17 @@
 /* What arrives so long after its time may be a draft, whatever happened at that time. */
 #define DRAFT_DELAY			INT64CONST(3000000)
 
-/* How far two instants are from each other, whichever is the later one. */
-static int64
-between(int64 a, int64 b)
-{
-	return fsw_apart(Max(a, b), Min(a, b));
-}
-
 /* Is an entry nearer to an event with another time than to this one?  The evidence is in order of time. */
 static bool
 is_of_other(const FswFlag *flag, const FswEvidence *entry, const FswEvidence *body)
 {
 	const FswEvidence *end = flag->evidence + flag->nevidence;
-	int64		apart = between(entry->at, body->at);
+	int64		apart = fsw_between(entry->at, body->at);
 
 	for (int step = -1; step <= 1; step += 2)
 	{
 		for (const FswEvidence *piece = entry + step;
-			 piece >= flag->evidence && piece < end && between(piece->at, entry->at) < apart; piece += step)
+			 piece >= flag->evidence && piece < end && fsw_between(piece->at, entry->at) < apart; piece += step)
 		{
 			FSW_INTERRUPT();
 			if (piece->kind == FSW_EV_BODY && piece->scope == body->scope)
@@ -56,7 +49,7 @@ is_draft(const FswFlag *flag, const FswEvidence *body)
 	for (int step = -1; step <= 1; step += 2)
 	{
 		for (const FswEvidence *piece = body + step;
-			 piece >= flag->evidence && piece < flag->evidence + flag->nevidence && between(piece->at, body->at) <= FSW_SAME_ACT;
+			 piece >= flag->evidence && piece < flag->evidence + flag->nevidence && fsw_between(piece->at, body->at) <= FSW_SAME_ACT;
 			 piece += step)
 		{
 			FSW_INTERRUPT();

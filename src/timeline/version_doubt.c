@@ -271,9 +271,13 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 		int			scope = timeline->periods[0].scope;
 		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
 		int64		published = version->entry_arrived < version->latest ? version->entry_arrived : FSW_NEVER;
-		int64		at[] = {version->latest, overlapped_until(set, i)};
+		int64		at[2];
 
-		for (int j = 0; j < (int) lengthof(at) && version->has_events && !version->imported; j++)
+		if (!version->has_events || version->imported || fsw_apart(version->latest, version->time) <= GOES_LATER)
+			continue;
+		at[0] = version->latest;
+		at[1] = overlapped_until(set, i);
+		for (int j = 0; j < (at[1] > at[0] ? 2 : 1); j++)
 		{
 			const FswPeriod *held = fsw_timeline_at(timeline, scope, at[j]);
 

@@ -354,8 +354,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 	/* events and list are sent when the version goes live, the entry before */
 	if (!group->deleted)
 	{
-		int64		apart = Max(fsw_apart(version->list_arrived, group->shown),
-								fsw_apart(group->shown, version->list_arrived));
+		int64		apart = fsw_between(version->list_arrived, group->shown);
 
 		if (apart > FSW_ENTRY_DELAY)
 			return -1;
