@@ -85,12 +85,18 @@ gather_requests(FswFlag *flag, FswEvidenceKind kind, int *n)
 	return pieces;
 }
 
+/* Did a draft's event arrive after an entry, and so perhaps because of it? */
+static bool
+came_after(const FswEvidence *draft, const FswEvidence *entry)
+{
+	return draft != NULL && fsw_after(draft->arrived, FSW_CLOCKS) >= entry->at;
+}
+
 /* Can this draft have taken effect at this entry? */
 static bool
 can_be_of(const FswEvidence *draft, const FswEvidence *entry)
 {
-	return draft != NULL && draft->scope == entry->scope && draft->at < entry->at &&
-		fsw_after(draft->arrived, FSW_CLOCKS) >= entry->at;
+	return came_after(draft, entry) && draft->scope == entry->scope && draft->at < entry->at;
 }
 
 /* Take the first to arrive of the drafts left that can be of an entry; NULL if none can. */
@@ -128,15 +134,29 @@ follows(const FswFlag *flag, const FswEvidence *draft, const FswEvidence *other)
 	return knows(flag, draft, other) && !knows(flag, other, draft);
 }
 
+/* Can each of two assigned drafts have taken effect at the other's entry? */
+static bool
+may_change_places(FswEvidence **entries, FswEvidence **assigned, int i, int j)
+{
+	return can_be_of(assigned[j], entries[i]) && can_be_of(assigned[i], entries[j]);
+}
+
+static void
+change_places(FswEvidence **assigned, int i, int j)
+{
+	FswEvidence *draft = assigned[i];
+
+	assigned[i] = assigned[j];
+	assigned[j] = draft;
+}
+
 /*
  * Give each entry a draft, the latest first: the first to arrive of those that
- * are left, or that of a later entry for which another one is left.  Of two
- * that arrived after both, the one that the other follows was the first.  Where
- * neither tells, the first to arrive, but that is a guess.
+ * are left, or that of a later entry for which another one is left.  What
+ * arrives first was the first, as far as nothing else is known.
  */
 static void
-assign_drafts(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidence **drafts, int ndrafts,
-			  FswEvidence **assigned)
+assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndrafts, FswEvidence **assigned)
 {
 	for (int i = nentries - 1; i >= 0; i--)
 	{
@@ -154,23 +174,64 @@ assign_drafts(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvide
 			assigned[i] = assigned[j];
 			assigned[j] = other;
 		}
-		for (int j = i + 1; j < nentries && assigned[i] != NULL; j++)
+		for (int j = i + 1; j < nentries && came_after(assigned[i], entries[j]); j++)
 		{
-			FswEvidence *later = assigned[j];
-
 			FSW_INTERRUPT();
-			if (!can_be_of(later, entries[i]) || !can_be_of(assigned[i], entries[j]) || follows(flag, later, assigned[i]))
-				continue;
-			if (!follows(flag, assigned[i], later))
-			{
-				later->guessed = assigned[i]->guessed = true;
-				if (later->arrived >= assigned[i]->arrived)
-					continue;
-			}
-			assigned[j] = assigned[i];
-			assigned[i] = later;
+			if (may_change_places(entries, assigned, i, j) && assigned[j]->arrived < assigned[i]->arrived)
+				change_places(assigned, i, j);
 		}
 	}
+}
+
+/*
+ * Of drafts that arrived after the entries of both, the one that the other follows
+ * was the first.  Each pass puts at least one in its place, unless they follow
+ * each other in a circle.
+ */
+static void
+order_assigned(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidence **assigned)
+{
+	bool		changed = true;
+
+	for (int passes = 0; passes < nentries && changed; passes++)
+	{
+		changed = false;
+		for (int i = 0; i < nentries; i++)
+		{
+			/* entries are in order of time: none that comes later can be of it either */
+			for (int j = i + 1; j < nentries && came_after(assigned[i], entries[j]); j++)
+			{
+				FSW_INTERRUPT();
+				if (!may_change_places(entries, assigned, i, j) || !follows(flag, assigned[i], assigned[j]))
+					continue;
+				change_places(assigned, i, j);
+				changed = true;
+			}
+		}
+	}
+}
+
+/* Where no draft follows another one, be it by those between, which of them was the first is a guess. */
+static void
+doubt_order(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidence **assigned)
+{
+	bool	   *known = palloc_array(bool, nentries + 1);
+
+	for (int i = 0; i < nentries; i++)
+	{
+		for (int j = i; j < nentries && came_after(assigned[i], entries[j]); j++)
+		{
+			known[j] = j == i;
+			for (int k = i; k < j && !known[j] && assigned[j] != NULL; k++)
+			{
+				FSW_INTERRUPT();
+				known[j] = known[k] && follows(flag, assigned[j], assigned[k]);
+			}
+			if (!known[j] && may_change_places(entries, assigned, i, j))
+				assigned[i]->guessed = assigned[j]->guessed = true;
+		}
+	}
+	pfree(known);
 }
 
 /* Where another entry is left without a draft soon before or after its own, a draft may as well be of that one. */
@@ -287,7 +348,9 @@ fsw_requests_place(FswFlag *flag)
 		FswEvidence **drafts = gather_requests(flag, FSW_EV_BODY, &ndrafts);
 		FswEvidence **assigned = palloc_array(FswEvidence *, nentries + 1);
 
-		assign_drafts(flag, entries, nentries, drafts, ndrafts, assigned);
+		assign_drafts(entries, nentries, drafts, ndrafts, assigned);
+		order_assigned(flag, entries, nentries, assigned);
+		doubt_order(flag, entries, nentries, assigned);
 		doubt_assigned(entries, nentries, assigned);
 		for (int i = 0; i < nentries; i++)
 		{
