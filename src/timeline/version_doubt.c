@@ -222,12 +222,23 @@ is_said_again(const FswVersions *set, int index, int64 after, const FswPeriod *h
 	return false;
 }
 
+/* Does anything but an event itself say that what was there before its version is what it says? */
+static bool
+fits_its_place(const FswVersions *set, const FswTimeline *timeline, int scope, const FswVersion *version, const FswEvidence *event)
+{
+	const FswPeriod *before = fsw_timeline_at(timeline, scope, fsw_after(version->live, -1));
+
+	return before != NULL && before->state == event->before &&
+		(before->evidence != event - set->flag->evidence || (scope == 0 && event->before == set->flag->defaults));
+}
+
 /*
  * Was what tells of a version sent only when that went live, perhaps, long after it
- * was published?  Then it follows what is held, if it tells of that.
+ * was published?  Then it follows what is held, if it tells of that, or an import
+ * that nothing told of, and not what was there when it was published.
  */
 static bool
-has_waited(const FswVersions *set, int index, const FswEvidence *event, const FswPeriod *held)
+has_waited(const FswVersions *set, const FswTimeline *timeline, int index, const FswEvidence *event, const FswPeriod *held)
 {
 	const FswVersion *version = &set->versions[index];
 	int64		apart = fsw_apart(version->latest, version->time);
@@ -236,8 +247,10 @@ has_waited(const FswVersions *set, int index, const FswEvidence *event, const Fs
 		return fsw_apart(version->latest, Max(version->entry_arrived, version->live)) > WAITED;
 	if (event == NULL)
 		return apart > WAITED && is_overtaken(set, version);
-	return apart > GOES_LATER && event->before == held->state && is_overtaken(set, version) &&
-		(apart > WAITED || !is_said_again(set, index, version->latest, held));
+	if (apart <= GOES_LATER || !is_overtaken(set, version))
+		return false;
+	return event->before == held->state ? apart > WAITED || !is_said_again(set, index, version->latest, held) :
+		apart > WAITED && !fits_its_place(set, timeline, held->scope, version, event);
 }
 
 /* When were those behind a version told of that were published before it was? */
@@ -283,10 +296,57 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 
 			FSW_INTERRUPT();
 			if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
-				has_waited(set, i, event, held))
+				has_waited(set, timeline, i, event, held))
 				fsw_timeline_lower(timeline, 0, Max(version->time, published),
 								   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 		}
+	}
+}
+
+/* The last version behind one that sent anything; NULL if none sent a list, or an import shows that this one is live. */
+static const FswVersion *
+last_sent(const FswVersions *set, int index)
+{
+	int			state = set->flag->evidence[set->versions[index].deleted].before;
+	const FswVersion *last = NULL;
+	bool		listed = false;
+
+	for (int i = index + 1; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		const FswEvidence *read = version->imported ? fsw_version_event(set->flag, version, 0) : NULL;
+
+		FSW_INTERRUPT();
+		if (read != NULL && read->state == state)
+			return NULL;
+		listed |= version->list != NULL;
+		if (version->nevents > 0 || version->list != NULL)
+			last = version;
+	}
+	return listed ? last : NULL;
+}
+
+/*
+ * A version that its entry and a deletion tell of, but no event and no list, was scheduled,
+ * or what it sent is lost: it may have gone live at any instant behind the last of which
+ * those came.
+ */
+static void
+doubt_unsent(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		const FswVersion *last;
+
+		FSW_INTERRUPT();
+		/* an entry that was imported says nothing: what was sent then went nowhere */
+		if (version->deleted < 0 || version->nevents > 0 || version->list != NULL ||
+			version->entry == FSW_NEVER || fsw_apart(version->entry_arrived, version->entry) > FSW_TOLD_LATE)
+			continue;
+		last = last_sent(set, i);
+		if (last != NULL)
+			fsw_timeline_lower(timeline, 0, last->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
 
@@ -412,6 +472,7 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 	}
 	pfree(versions);
 	doubt_waiting(set, result);
+	doubt_unsent(set, result);
 	doubt_scheduled(set, result);
 	doubt_delayed(set, result);
 	doubt_removed(set, result);
