@@ -46,6 +46,14 @@ fsw_act_doubt(FswAct *act, FswConfidence at_most, FswCause cause)
 	}
 }
 
+/* Does a body's previous state say that it was read after another one of its time? */
+static bool
+is_later(const FswState *states, const FswEvidence *body, const FswEvidence *other)
+{
+	return body->state >= 0 && body->before >= 0 && other->state >= 0 &&
+		fsw_state_follows(&states[body->state], &states[body->before], &states[other->state]);
+}
+
 /*
  * Of bodies[first .. last), the one that tells the state after the act.
  *
@@ -53,10 +61,11 @@ fsw_act_doubt(FswAct *act, FswConfidence at_most, FswCause cause)
  * saves of a request.  What arrived before the next act began is right, and of
  * that the last reading the most complete one.  Clocks differ: what arrived
  * about then may be the next act's as well.  Nor is the last to arrive the last
- * reading where another came soon before it.  *sure is whether neither is so.
+ * reading where another came soon before it, unless one says that it follows
+ * the other.  *sure is whether neither is so.
  */
 static FswEvidence *
-choose_body(const FswScopeEvidence *scope, int first, int last, bool *sure)
+choose_body(const FswState *states, const FswScopeEvidence *scope, int first, int last, bool *sure)
 {
 	FswEvidence *body = scope->bodies[last - 1];
 	int			next = fsw_act_entry_from(scope, fsw_after(body->at, FSW_SAME_ACT + 1));
@@ -71,8 +80,14 @@ choose_body(const FswScopeEvidence *scope, int first, int last, bool *sure)
 		if (next_at != FSW_FOREVER && fsw_after(scope->bodies[i]->arrived, FSW_CLOCKS) >= next_at)
 			continue;
 		body = scope->bodies[i];
-		for (int j = i - 1; j >= first && *sure; j--)
-			*sure = scope->bodies[j]->state == body->state ||
+		for (int j = i - 1; j >= first; j--)
+		{
+			if (fsw_apart(scope->bodies[i]->arrived, scope->bodies[j]->arrived) <= OVERTAKEN &&
+				is_later(states, scope->bodies[j], body))
+				body = scope->bodies[j];
+		}
+		for (int j = i; j >= first && *sure; j--)
+			*sure = scope->bodies[j]->state == body->state || is_later(states, body, scope->bodies[j]) ||
 				fsw_apart(body->arrived, scope->bodies[j]->arrived) > OVERTAKEN;
 		return body;
 	}
@@ -228,7 +243,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	body = scope->bodies[last - 1];
 	if (torn)
 	{
-		body = choose_body(scope, first, last, &sure);
+		body = choose_body(flag->states, scope, first, last, &sure);
 		act.confidence = sure && flag->latest_audit_at != FSW_NEVER ? FSW_REPORTED : FSW_INFERRED;
 		if (is_untold_change(flag, scope, first, last))
 			act.confidence = FSW_INFERRED;

@@ -380,6 +380,7 @@ extern void fsw_requests_place(FswFlag *flag);
 extern void fsw_shares_sort(FswShare *shares, int n);
 extern bool fsw_variants_is_another(const FswFlag *flag, int option);
 extern int	fsw_shares_changed(const FswState *was, const FswState *is);
+extern bool fsw_state_follows(const FswState *state, const FswState *before, const FswState *other);
 extern int	fsw_variants_count(const FswFlag *flag, int n);
 extern bool fsw_variants_miscounted(const FswFlag *flag, int64 read_from, int64 read_until, int nvariants);
 extern bool fsw_variants_is_guess(const FswPeriod *period, const FswToldState *guessed);

@@ -45,6 +45,48 @@ fsw_shares_changed(const FswState *was, const FswState *is)
 	return n;
 }
 
+/* The percentage of an option in a state; NULL if it has none. */
+static const uint64 *
+share_of(const FswState *state, uint64 option)
+{
+	for (int i = 0; i < state->nvariants; i++)
+	{
+		FSW_INTERRUPT();
+		if (state->each[i].option == option)
+			return &state->each[i].percentage;
+	}
+	return NULL;
+}
+
+/*
+ * Was a state read after another one that bears the same time?  Then what it has
+ * otherwise was saved between the readings, and its previous state has of that what
+ * the other one shows.
+ */
+bool
+fsw_state_follows(const FswState *state, const FswState *before, const FswState *other)
+{
+	bool		follows = state->value != other->value;
+
+	if (state->enabled != other->enabled || state->nvariants != other->nvariants ||
+		(follows && (before->no_value || before->value != other->value)))
+		return false;
+	for (int i = 0; i < state->nvariants; i++)
+	{
+		const uint64 *share;
+
+		if (state->each[i].option != other->each[i].option)
+			return false;
+		if (state->each[i].percentage == other->each[i].percentage)
+			continue;
+		share = share_of(before, state->each[i].option);
+		if (share == NULL || *share != other->each[i].percentage)
+			return false;
+		follows = true;
+	}
+	return follows;
+}
+
 /* Is a period a guess because of the variants: of one state, or of any where that is NULL? */
 bool
 fsw_variants_is_guess(const FswPeriod *period, const FswToldState *guessed)
