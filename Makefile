@@ -116,6 +116,7 @@ OBJS = \
 	src/answer/history.o \
 	src/answer/history_act.o \
 	src/answer/history_after.o \
+	src/answer/history_shown.o \
 	src/answer/history_state.o \
 	src/answer/instant.o \
 	src/answer/kept.o \

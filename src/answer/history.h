@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * src/answer/history.h
- *	  What history.c, history_act.c, history_after.c and history_state.c share.
+ *	  What history.c, history_act.c, history_after.c, history_shown.c and
+ *	  history_state.c share.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,6 +57,9 @@ extern Datum fsw_history_deliveries(FswReader *reader, const FswLine *line, cons
 extern int64 fsw_history_effect(const FswLine *line, const FswPieceEvent *event);
 extern FswAfter fsw_history_after(FswKept *kept, const FswLine *line, const FswPieceEvent *event, bool of_version,
 								  bool of_making);
+
+/* history_shown.c */
+extern FswPieceEvent *fsw_history_shown(FswReader *reader, const FswLine *line);
 
 /* history_state.c */
 extern bool fsw_history_state(FswKept *kept, Datum source, int64 environment_id, int64 feature_id,
