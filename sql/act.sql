@@ -214,6 +214,39 @@ SELECT at::time(3) AS at, action, object, enabled_before, value_before, enabled,
 WHERE source = 'act' AND feature_id = 750 ORDER BY at;
 ROLLBACK;
 
+BEGIN;
+-- The event of a change request has the time of its draft, about when an API key saved the flag: it is of the request all the same.
+SELECT pg_temp.deliver(pg_temp.entry(1, 10, NULL, 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: near'), 11),
+    pg_temp.deliver(pg_temp.change(10, '', 'Staging', 'near', true, '1'), 11.5),
+    pg_temp.deliver(pg_temp.entry(2, 60, NULL, 'Staging', 'FEATURE_STATE',
+        'Flag state / Remote config updated for feature: near by Change Request: Late', '{"is_system_event": true}'), 60.5),
+    pg_temp.deliver(pg_temp.change(10.4, '', 'Staging', 'near', false, '2'), 61.2);
+-- A save of the value alone has no entry of its event's very time either, but no change request is near to when that came.
+SELECT pg_temp.deliver(pg_temp.entry(3, 120.3, NULL, 'Staging', 'FEATURE_STATE', 'Remote config value updated for feature: near'), 121),
+    pg_temp.deliver(pg_temp.change(120.5, '', 'Staging', 'near', false, '3'), 124);
+SELECT at, actor_type, action, request, e, v, n FROM told WHERE feature = 'near';
+SELECT * FROM forgotten;
+ROLLBACK;
+
+BEGIN;
+-- Of two readings of one save, the one that came first was the later one: what it says was there before is what the other shows.
+WITH part AS (
+    SELECT n, jsonb_build_object('multivariate_feature_state_values', jsonb_build_array(
+        jsonb_build_object('multivariate_feature_option', '{"id": 1}'::jsonb, 'percentage_allocation', a),
+        jsonb_build_object('multivariate_feature_option', '{"id": 2}'::jsonb, 'percentage_allocation', b))) AS shares
+    FROM (VALUES ('was', 30, 20), ('half', 0, 20), ('whole', 0, 5)) v (n, a, b)
+), event AS (
+    SELECT n, jsonb_set(pg_temp.change(10, 'ada@example.com', 'Staging', 'torn', true, '"x"', shares)::jsonb, '{data,previous_state}',
+        (SELECT pg_temp.change(0, '', 'Staging', 'torn', true, '"x"', shares)::jsonb FROM part WHERE n = 'was') #> '{data,new_state}')::text AS body
+    FROM part
+)
+SELECT pg_temp.deliver(body, CASE n WHEN 'whole' THEN 11 ELSE 11.2 END) FROM event WHERE n <> 'was' ORDER BY n DESC;
+SELECT pg_temp.deliver(pg_temp.entry(1, 10, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: torn'), 11),
+    pg_temp.deliver(pg_temp.entry(2, 10.01, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Multivariate value changed for feature ''torn''.'), 11),
+    pg_temp.deliver(pg_temp.entry(3, 10.02, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Multivariate value changed for feature ''torn''.'), 11);
+SELECT enabled, value, variants, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'act' AND feature = 'torn';
+ROLLBACK;
+
 SELECT flagsmith._history_line('nothing', 1, 1, now());
 \echo :LAST_ERROR_SQLSTATE
 SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_person(NULL, 1), flagsmith._history_feature(NULL, 1),

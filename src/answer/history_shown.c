@@ -57,6 +57,28 @@ next_save(FswReader *reader, const FswLine *line)
 	return fsw_scan_next(scan) ? fsw_scan_int64(scan, EFFECT_occurred_at, FSW_FOREVER) : FSW_FOREVER;
 }
 
+/*
+ * Was an event read after another one of its time, as it says itself?  What came
+ * much later may be of another save of what has no time of its own.
+ */
+static bool
+was_read_after(FswReader *reader, const FswPieceEvent *event, const FswPieceEvent *other)
+{
+	FswHistory	history = {0};
+	FswStateTable table = {.history = &history,.mcxt = CurrentMemoryContext};
+	int			state;
+	int			before;
+	int			others;
+
+	if (!event->has_state || !other->has_state || fsw_apart(other->arrived, event->arrived) > FSW_OVERTAKEN)
+		return false;
+	state = fsw_intern_told(&table, fsw_piece_row(reader, event), FSW_NOT_TOLD);
+	before = fsw_intern_previous(&table, fsw_piece_row(reader, event), FSW_NOT_TOLD);
+	others = fsw_intern_told(&table, fsw_piece_row(reader, other), FSW_NOT_TOLD);
+	return before >= 0 && fsw_state_follows(&history.flag.states[state], &history.flag.states[before],
+											&history.flag.states[others]);
+}
+
 /* Is the state of one event rather shown than that of another?  Next is when the next save began. */
 static bool
 is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b, int64 next)
@@ -77,6 +99,10 @@ is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b, int64 nex
 		if (as_made != is_as_made(reader, b))
 			return as_made;
 	}
+	if (was_read_after(reader, a, b))
+		return true;
+	if (was_read_after(reader, b, a))
+		return false;
 	if (a->arrived != b->arrived)
 		return a->arrived > b->arrived;
 	return fsw_compare_events(reader, a, b) > 0;

@@ -55,26 +55,6 @@ fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 	return reading->nrows - 1;
 }
 
-/* The state in three columns of a flag event. */
-static int
-read_state(FswHistoryReading *reading, FswScan *scan, int enabled_column, int value_column,
-		   int variants_column, int otherwise)
-{
-	bool		isnull;
-	bool		value_isnull;
-	bool		variants_isnull;
-	Datum		enabled = fsw_scan_column(scan, enabled_column, &isnull);
-	Datum		value;
-	Datum		variants;
-
-	if (isnull)
-		return otherwise;
-	value = fsw_scan_column(scan, value_column, &value_isnull);
-	variants = fsw_scan_column(scan, variants_column, &variants_isnull);
-	return fsw_intern_state(&reading->states, DatumGetBool(enabled), value, value_isnull,
-							variants, variants_isnull);
-}
-
 /* A flag event or an imported state as evidence about its scope. */
 void
 fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
@@ -101,9 +81,8 @@ fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	piece->variants_untold = imported && fsw_scan_is_null(scan, FLAG_variants) && fsw_scan_is(scan, FLAG_feature_type, "MULTIVARIATE");
 	/* a state without one is a deletion in old releases */
 	if (!deleted)
-		piece->state = read_state(reading, scan, FLAG_enabled, FLAG_value, FLAG_variants, FSW_NOT_LIVE);
-	piece->before = read_state(reading, scan, FLAG_enabled_before, FLAG_value_before,
-							   FLAG_variants_before, imported ? FSW_NOT_TOLD : FSW_NOT_LIVE);
+		piece->state = fsw_intern_told(&reading->states, scan, FSW_NOT_LIVE);
+	piece->before = fsw_intern_previous(&reading->states, scan, imported ? FSW_NOT_TOLD : FSW_NOT_LIVE);
 	if (piece->state >= 0)
 		piece->digest = hash_combine64(flag->states[piece->state].content, flag->states[piece->state].enabled);
 	if (piece->before >= 0)

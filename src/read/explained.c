@@ -259,7 +259,7 @@ fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found)
 	}
 }
 
-static FswPieceEntry *entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit);
+static FswPieceEntry *entry_up_to(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit);
 
 /*
  * Is an entry that of another event, to which it is nearer?
@@ -282,7 +282,7 @@ is_of_nearer(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent 
 	{
 		FswPieceEvent *other = fsw_piece_event(reader, found.rows[i]);
 		FswEventFacts facts;
-		FswPieceEntry *of = NULL;
+		FswPieceEntry *of;
 		int64		nearer;
 
 		if (other == NULL || other->at == event->at)
@@ -291,8 +291,7 @@ is_of_nearer(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent 
 		nearer = distance_of(entry->at, &facts, how);
 		if (nearer >= distance)
 			continue;
-		for (FswExplains way = FSW_EXPLAINS_SAVE; way <= how && of == NULL; way++)
-			of = entry_in_way(reader, other, way, way < how ? FSW_FOREVER : nearer);
+		of = entry_up_to(reader, other, how, nearer);
 		if (of != NULL && fsw_same_row(of->row, entry->row))
 			return true;
 	}
@@ -390,15 +389,31 @@ entry_in_way(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 lim
 	return event->by[how];
 }
 
+/*
+ * The audit entry that explains a flag event in the best of the ways up to one, in
+ * which it is no farther than the limit; NULL if none does.
+ *
+ * A draft may have been made about when the flag was saved: where the entry of that
+ * save has not the event's very time, that of a change request comes first.
+ */
+static FswPieceEntry *
+entry_up_to(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit)
+{
+	FswPieceEntry *save = entry_in_way(reader, event, FSW_EXPLAINS_SAVE, how == FSW_EXPLAINS_SAVE ? limit : FSW_FOREVER);
+	FswPieceEntry *entry = NULL;
+
+	if (save != NULL && save->at == event->at)
+		return save;
+	for (FswExplains way = save != NULL ? FSW_EXPLAINS_REQUEST : FSW_EXPLAINS_VERSION; way <= how && entry == NULL; way++)
+		entry = entry_in_way(reader, event, way, way < how ? FSW_FOREVER : limit);
+	return entry != NULL ? entry : save;
+}
+
 /* The audit entry that explains a flag event, in the best way; NULL if none does. */
 FswPieceEntry *
 fsw_entry_of_event(FswReader *reader, FswPieceEvent *event)
 {
-	FswPieceEntry *entry = NULL;
-
-	for (FswExplains how = FSW_EXPLAINS_SAVE; how <= FSW_EXPLAINS_REQUEST && entry == NULL; how++)
-		entry = entry_in_way(reader, event, how, FSW_FOREVER);
-	return entry;
+	return entry_up_to(reader, event, FSW_EXPLAINS_REQUEST, FSW_FOREVER);
 }
 
 /* ---- deletions ---- */

@@ -215,6 +215,8 @@ extern Datum fsw_no_variants(void);
 extern int	fsw_intern_state(FswStateTable *table, bool enabled, Datum value,
 							 bool value_isnull, Datum variants,
 							 bool variants_isnull);
+extern int	fsw_intern_told(FswStateTable *table, FswScan *scan, int otherwise);
+extern int	fsw_intern_previous(FswStateTable *table, FswScan *scan, int otherwise);
 extern int	fsw_intern_listed(FswStateTable *table, int place, JsonbContainer *object, int length);
 extern int	fsw_combine_state(FswFlag *flag, int state, int variants);
 extern int	fsw_adopt_state(FswFlag *flag, int state, int variants, int added);

@@ -17,6 +17,7 @@
 
 #include "src/base/array.h"
 #include "src/base/fsw.h"
+#include "src/decode/row.h"
 #include "src/read/read.h"
 
 static uint64
@@ -236,6 +237,38 @@ fsw_intern_state(FswStateTable *table, bool enabled, Datum value, bool value_isn
 	if (canonical != NULL)
 		shown.variants = JsonbPGetDatum(canonical);
 	return intern_shown(table, enabled, shown);
+}
+
+/* The index of the state in three columns of a flag event; otherwise where it has none. */
+static int
+intern_columns(FswStateTable *table, FswScan *scan, int enabled_column, int value_column, int variants_column, int otherwise)
+{
+	bool		isnull;
+	bool		value_isnull;
+	bool		variants_isnull;
+	Datum		enabled = fsw_scan_column(scan, enabled_column, &isnull);
+	Datum		value;
+	Datum		variants;
+
+	if (isnull)
+		return otherwise;
+	value = fsw_scan_column(scan, value_column, &value_isnull);
+	variants = fsw_scan_column(scan, variants_column, &variants_isnull);
+	return fsw_intern_state(table, DatumGetBool(enabled), value, value_isnull, variants, variants_isnull);
+}
+
+/* The state that a flag event tells. */
+int
+fsw_intern_told(FswStateTable *table, FswScan *scan, int otherwise)
+{
+	return intern_columns(table, scan, FLAG_enabled, FLAG_value, FLAG_variants, otherwise);
+}
+
+/* And what it says was there before. */
+int
+fsw_intern_previous(FswStateTable *table, FswScan *scan, int otherwise)
+{
+	return intern_columns(table, scan, FLAG_enabled_before, FLAG_value_before, FLAG_variants_before, otherwise);
 }
 
 /* What is shown of a state without percentages: an empty object, as jsonb_in() would make it. */

@@ -13,9 +13,6 @@
 
 #include "src/timeline/act.h"
 
-/* Of two readings, the later one can arrive so much before the other. */
-#define OVERTAKEN			INT64CONST(2000000)
-
 /* The first entry of a scope that is not earlier than an instant. */
 int
 fsw_act_entry_from(const FswScopeEvidence *scope, int64 at)
@@ -82,13 +79,13 @@ choose_body(const FswState *states, const FswScopeEvidence *scope, int first, in
 		body = scope->bodies[i];
 		for (int j = i - 1; j >= first; j--)
 		{
-			if (fsw_apart(scope->bodies[i]->arrived, scope->bodies[j]->arrived) <= OVERTAKEN &&
+			if (fsw_apart(scope->bodies[i]->arrived, scope->bodies[j]->arrived) <= FSW_OVERTAKEN &&
 				is_later(states, scope->bodies[j], body))
 				body = scope->bodies[j];
 		}
 		for (int j = i; j >= first && *sure; j--)
 			*sure = scope->bodies[j]->state == body->state || is_later(states, body, scope->bodies[j]) ||
-				fsw_apart(body->arrived, scope->bodies[j]->arrived) > OVERTAKEN;
+				fsw_apart(body->arrived, scope->bodies[j]->arrived) > FSW_OVERTAKEN;
 		return body;
 	}
 	*sure = false;

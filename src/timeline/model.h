@@ -49,6 +49,9 @@
 /* A task that reads a state runs this long after the save that queued it. */
 #define FSW_TASK_DELAY		INT64CONST(1000000)
 
+/* Of two readings, the later one can arrive so much before the other. */
+#define FSW_OVERTAKEN		INT64CONST(2000000)
+
 /*
  * Where no entries come, what arrives by itself can be told so late: a queue
  * that stood still.
