@@ -358,7 +358,10 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 	}
 	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
 	{
-		bool		suspect = carry->suspect || (!told_now && fsw_version_may_follow(&carry->set, stretch, version));
+		bool		unplaced = carry->suspect || (!told_now && fsw_version_may_follow(&carry->set, stretch, version));
+
+		/* nor is it known that it is not this one which has a listed state of which no event tells */
+		bool		suspect = unplaced || extra > 0;
 
 		/* a body that its own version's list denies is not believed */
 		if (told_now)
@@ -368,7 +371,7 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 								FSW_CAUSE_OVERRIDE_REMOVED, version->list_index);
 		stretch->suspect = suspect;
 		agree(stretch, version, index, suspect);
-		carry->set.versions[index].unplaced |= suspect;
+		carry->set.versions[index].unplaced |= unplaced;
 	}
 	else if (!told_now)
 	{
