@@ -26,6 +26,12 @@
 /* A version is told of so long after it went live, unless deliveries came late. */
 #define FSW_TOLD_LATE		INT64CONST(10000000)
 
+/*
+ * Of two versions that deletions date, one of which may be a draft, an entry or a
+ * list is of the nearer one if the other is so many times as far.
+ */
+#define FSW_MUCH_NEARER		4
+
 /* How many versions behind one say whether it was live. */
 #define FSW_WITNESSES		3
 
@@ -177,6 +183,7 @@ extern bool fsw_version_may_follow(const FswVersions *set, const FswStretch *str
 								   const FswVersion *version);
 extern void fsw_version_collect(FswVersions *versions);
 extern int	fsw_version_try_events(const FswVersions *set, int *current, const FswVersion *version);
+extern bool fsw_version_is_of_creation(const FswFlag *flag, int index);
 extern bool fsw_version_of_deletion(const FswVersions *set, const FswEvidence *deletion);
 extern const FswEvidence *fsw_version_event(const FswFlag *flag, const FswVersion *version, int scope);
 extern bool fsw_version_share_scope(const FswFlag *flag, const FswVersion *a, const FswVersion *b);

@@ -99,7 +99,8 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 /*
  * A version may be live only after the one that brought an override which it lacks:
  * its list came late, its entry at once, or an entry alone, or a list without
- * events.  What is removed so sends no event.  Not one placed by what chains.
+ * events.  What is removed so sends no event.  Not one placed by what chains, unless
+ * it came so late that it was scheduled.
  */
 static void
 doubt_removed(const FswVersions *set, FswTimeline *timeline)
@@ -115,7 +116,7 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
 
 		FSW_INTERRUPT();
 		if (version->recalled ||
-			(published != FSW_NEVER && !version->imported && !version->moved &&
+			(published != FSW_NEVER && !version->imported && (!version->moved || fsw_apart(told, published) > WAITED) &&
 			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
 			 is_brought_after(set, timeline, version, told)))
 			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told, late);
@@ -303,13 +304,25 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline)
 	}
 }
 
-/* The last version behind one that sent anything; NULL if none sent a list, or an import shows that this one is live. */
+/* Does any version but imports have a list?  Then each that was told of as it should be has one. */
+static bool
+lists_come(const FswVersions *set)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FSW_INTERRUPT();
+		if (set->versions[i].list != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* The last version behind one that sent anything; NULL if an import shows that this one is live, or there is none. */
 static const FswVersion *
 last_sent(const FswVersions *set, int index)
 {
 	int			state = set->flag->evidence[set->versions[index].deleted].before;
 	const FswVersion *last = NULL;
-	bool		listed = false;
 
 	for (int i = index + 1; i < set->nversions; i++)
 	{
@@ -319,11 +332,10 @@ last_sent(const FswVersions *set, int index)
 		FSW_INTERRUPT();
 		if (read != NULL && read->state == state)
 			return NULL;
-		listed |= version->list != NULL;
 		if (version->nevents > 0 || version->list != NULL)
 			last = version;
 	}
-	return listed ? last : NULL;
+	return last;
 }
 
 /*
@@ -344,9 +356,55 @@ doubt_unsent(const FswVersions *set, FswTimeline *timeline)
 		if (version->deleted < 0 || version->nevents > 0 || version->list != NULL ||
 			version->entry == FSW_NEVER || fsw_apart(version->entry_arrived, version->entry) > FSW_TOLD_LATE)
 			continue;
-		last = last_sent(set, i);
+		last = lists_come(set) ? last_sent(set, i) : NULL;
 		if (last != NULL)
 			fsw_timeline_lower(timeline, 0, last->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	}
+}
+
+/*
+ * A version of which an entry alone came before the flag was gone was not told of, since a
+ * queue stood still until then: so its entry was written late as well, perhaps.
+ */
+static void
+doubt_stalled(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		if (fsw_version_is_silent(version) && version->entry < set->flag->deleted_at &&
+			fsw_apart(set->flag->deleted_at, version->entry) <= FSW_LATE_ALONE && lists_come(set))
+			fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->entry,
+							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	}
+}
+
+/*
+ * Of several deletions that can date a version, one was taken, and another one is a draft's:
+ * it may have been live since the first of them.
+ */
+static void
+doubt_dated(const FswVersions *set, FswTimeline *timeline)
+{
+	for (int i = 0; i < set->nversions; i++)
+	{
+		const FswVersion *version = &set->versions[i];
+		int64		since = i > 0 ? version[-1].live : FSW_NEVER;
+
+		if (version->deleted < 0 || version->nevents > 0 || version->entry == FSW_NEVER)
+			continue;
+		/* in order of time */
+		for (int j = version->deleted - 1; j >= 0 && set->flag->evidence[j].at > since; j--)
+		{
+			const FswEvidence *piece = &set->flag->evidence[j];
+
+			FSW_INTERRUPT();
+			if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && !fsw_version_is_of_creation(set->flag, j) &&
+				fsw_apart(version->entry, piece->at) < FSW_MUCH_NEARER * fsw_between(version->entry, version->time))
+				fsw_timeline_lower(timeline, 0, piece->at, version->live, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+		}
 	}
 }
 
@@ -473,6 +531,8 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 	pfree(versions);
 	doubt_waiting(set, result);
 	doubt_unsent(set, result);
+	doubt_stalled(set, result);
+	doubt_dated(set, result);
 	doubt_scheduled(set, result);
 	doubt_delayed(set, result);
 	doubt_removed(set, result);

@@ -42,12 +42,6 @@
 /* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
 #define UNLISTED			INT64CONST(2000000)
 
-/*
- * Of two versions that deletions date, one of which may be a draft, an entry or a
- * list is of the nearer one if the other is so many times as far.
- */
-#define MUCH_NEARER			4
-
 /* A flag is made, and its first version, within this. */
 #define CREATION			INT64CONST(1000000)
 
@@ -187,8 +181,8 @@ gather_versions(Match *match)
 }
 
 /* Is a deletion that of what the flag was made with: the first one, soon after it was made? */
-static bool
-is_of_creation(const FswFlag *flag, int index)
+bool
+fsw_version_is_of_creation(const FswFlag *flag, int index)
 {
 	const FswEvidence *piece = &flag->evidence[index];
 
@@ -239,7 +233,7 @@ gather_events(Match *match, int first, int last)
 	{
 		FswEvidence *piece = &flag->evidence[i];
 
-		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 || is_of_creation(flag, i))
+		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 || fsw_version_is_of_creation(flag, i))
 			continue;
 		group->events[group->nevents++] = i;
 		group->deleted = true;
@@ -547,7 +541,7 @@ take_nearer(Match *match, int index)
 
 		FSW_INTERRUPT();
 		if (owner < 0 || !match->groups[owner].deleted ||
-			cost_for(&match->groups[owner], version) <= MUCH_NEARER * group->costs[i])
+			cost_for(&match->groups[owner], version) <= FSW_MUCH_NEARER * group->costs[i])
 			continue;
 		match->groups[owner].version = -1;
 		match->owner[version] = index;
