@@ -103,24 +103,20 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
  * it came so late that it was scheduled.
  */
 static void
-doubt_removed(const FswVersions *set, FswTimeline *timeline)
+doubt_removed(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-		int64		published = Max(version->entry_arrived, version->has_events || version->deleted >= 0 ? version->time : version->entry);
-		bool		silent = fsw_version_is_silent(version);
-		int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
-		bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER ||
-			(!version->has_events && version->entry != FSW_NEVER && fsw_apart(told, version->entry) > FSW_TOLD_LATE);
+	const FswVersion *version = &set->versions[index];
+	int64		published = Max(version->entry_arrived, version->has_events || version->deleted >= 0 ? version->time : version->entry);
+	bool		silent = fsw_version_is_silent(version);
+	int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
+	bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER ||
+		(!version->has_events && version->entry != FSW_NEVER && fsw_apart(told, version->entry) > FSW_TOLD_LATE);
 
-		FSW_INTERRUPT();
-		if (version->recalled ||
-			(published != FSW_NEVER && !version->imported && (!version->moved || fsw_apart(told, published) > WAITED) &&
-			 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
-			 is_brought_after(set, timeline, version, told)))
-			doubt_lacking(set, timeline, i, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told, late);
-	}
+	if (version->recalled ||
+		(published != FSW_NEVER && !version->imported && (!version->moved || fsw_apart(told, published) > WAITED) &&
+		 (silent || (version->list != NULL && (version->nevents == 0 || late))) &&
+		 is_brought_after(set, timeline, version, told)))
+		doubt_lacking(set, timeline, index, silent ? version->entry : Max(version->earliest, fsw_after(told, -FSW_LATE_ALONE)), told, late);
 }
 
 /*
@@ -129,21 +125,17 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline)
  * perhaps there until then.
  */
 static void
-doubt_lacked(const FswVersions *set, FswTimeline *timeline)
+doubt_lacked(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-		const FswPeriod *gone;
+	const FswVersion *version = &set->versions[index];
+	const FswPeriod *gone;
 
-		FSW_INTERRUPT();
-		if (!version->has_events || version->list == NULL || version->entry != FSW_NEVER ||
-			version->list_arrived <= fsw_after(version->shown, FSW_TOLD_LATE))
-			continue;
-		gone = fsw_timeline_at(timeline, timeline->periods[0].scope, version->list_arrived);
-		if (gone != NULL && gone->state == FSW_NOT_LIVE && gone->evidence == version->list_index)
-			fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	}
+	if (!version->has_events || version->list == NULL || version->entry != FSW_NEVER ||
+		version->list_arrived <= fsw_after(version->shown, FSW_TOLD_LATE))
+		return;
+	gone = fsw_timeline_at(timeline, timeline->periods[0].scope, version->list_arrived);
+	if (gone != NULL && gone->state == FSW_NOT_LIVE && gone->evidence == version->list_index)
+		fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -151,29 +143,25 @@ doubt_lacked(const FswVersions *set, FswTimeline *timeline)
  * brought it back: it was not removed, or another one came that nothing told of.
  */
 static void
-doubt_returned(const FswVersions *set, FswTimeline *timeline)
+doubt_returned(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-		int			scope = timeline->periods[0].scope;
-		const FswPeriod *gone = version->extra ? fsw_timeline_at(timeline, scope, version->live) : NULL;
-		int			first;
-		int			end;
+	const FswVersion *version = &set->versions[index];
+	int			scope = timeline->periods[0].scope;
+	const FswPeriod *gone = version->extra ? fsw_timeline_at(timeline, scope, version->live) : NULL;
+	int			first;
+	int			end;
 
-		FSW_INTERRUPT();
-		if (gone == NULL || gone->state != FSW_NOT_LIVE || set->flag->scopes[scope].ended <= version->live)
-			continue;
-		first = end = gone - timeline->periods;
-		while (first > 0 && timeline->periods[first - 1].state == FSW_NOT_LIVE)
-			first--;
-		while (end < timeline->nperiods && timeline->periods[end].state == FSW_NOT_LIVE)
-			end++;
-		if (first > 0 && timeline->periods[first - 1].state >= 0 &&
-			fsw_version_lists(version->list, timeline->periods[first - 1].state))
-			fsw_timeline_lower(timeline, 0, timeline->periods[first].from, timeline->periods[end - 1].to,
-							   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
-	}
+	if (gone == NULL || gone->state != FSW_NOT_LIVE || set->flag->scopes[scope].ended <= version->live)
+		return;
+	first = end = gone - timeline->periods;
+	while (first > 0 && timeline->periods[first - 1].state == FSW_NOT_LIVE)
+		first--;
+	while (end < timeline->nperiods && timeline->periods[end].state == FSW_NOT_LIVE)
+		end++;
+	if (first > 0 && timeline->periods[first - 1].state >= 0 &&
+		fsw_version_lists(version->list, timeline->periods[first - 1].state))
+		fsw_timeline_lower(timeline, 0, timeline->periods[first].from, timeline->periods[end - 1].to,
+						   FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 }
 
 /*
@@ -277,30 +265,27 @@ overlapped_until(const FswVersions *set, int index)
  * what else is held then is not confirmed, up to the next list.
  */
 static void
-doubt_waiting(const FswVersions *set, FswTimeline *timeline)
+doubt_waiting(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions && timeline->nperiods > 0; i++)
+	const FswVersion *version = &set->versions[index];
+	int			scope = timeline->periods[0].scope;
+	const FswEvidence *event = fsw_version_event(set->flag, version, scope);
+	int64		published = version->entry_arrived < version->latest ? version->entry_arrived : FSW_NEVER;
+	int64		at[2];
+
+	if (!version->has_events || version->imported || fsw_apart(version->latest, version->time) <= GOES_LATER)
+		return;
+	at[0] = version->latest;
+	at[1] = overlapped_until(set, index);
+	for (int j = 0; j < (at[1] > at[0] ? 2 : 1); j++)
 	{
-		const FswVersion *version = &set->versions[i];
-		int			scope = timeline->periods[0].scope;
-		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
-		int64		published = version->entry_arrived < version->latest ? version->entry_arrived : FSW_NEVER;
-		int64		at[2];
+		const FswPeriod *held = fsw_timeline_at(timeline, scope, at[j]);
 
-		if (!version->has_events || version->imported || fsw_apart(version->latest, version->time) <= GOES_LATER)
-			continue;
-		at[0] = version->latest;
-		at[1] = overlapped_until(set, i);
-		for (int j = 0; j < (at[1] > at[0] ? 2 : 1); j++)
-		{
-			const FswPeriod *held = fsw_timeline_at(timeline, scope, at[j]);
-
-			FSW_INTERRUPT();
-			if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
-				has_waited(set, timeline, i, event, held))
-				fsw_timeline_lower(timeline, 0, Max(version->time, published),
-								   next_listed(set, i, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-		}
+		FSW_INTERRUPT();
+		if (held != NULL && (event != NULL ? held->state != event->state : is_unlisted(version, held)) &&
+			has_waited(set, timeline, index, event, held))
+			fsw_timeline_lower(timeline, 0, Max(version->time, published),
+							   next_listed(set, index, version->latest, NO_SCOPE), FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
 
@@ -344,22 +329,18 @@ last_sent(const FswVersions *set, int index)
  * those came.
  */
 static void
-doubt_unsent(const FswVersions *set, FswTimeline *timeline)
+doubt_unsent(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-		const FswVersion *last;
+	const FswVersion *version = &set->versions[index];
+	const FswVersion *last;
 
-		FSW_INTERRUPT();
-		/* an entry that was imported says nothing: what was sent then went nowhere */
-		if (version->deleted < 0 || version->nevents > 0 || version->list != NULL ||
-			version->entry == FSW_NEVER || fsw_apart(version->entry_arrived, version->entry) > FSW_TOLD_LATE)
-			continue;
-		last = lists_come(set) ? last_sent(set, i) : NULL;
-		if (last != NULL)
-			fsw_timeline_lower(timeline, 0, last->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	}
+	/* an entry that was imported says nothing: what was sent then went nowhere */
+	if (version->deleted < 0 || version->nevents > 0 || version->list != NULL ||
+		version->entry == FSW_NEVER || fsw_apart(version->entry_arrived, version->entry) > FSW_TOLD_LATE)
+		return;
+	last = lists_come(set) ? last_sent(set, index) : NULL;
+	if (last != NULL)
+		fsw_timeline_lower(timeline, 0, last->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -367,18 +348,14 @@ doubt_unsent(const FswVersions *set, FswTimeline *timeline)
  * queue stood still until then: so its entry was written late as well, perhaps.
  */
 static void
-doubt_stalled(const FswVersions *set, FswTimeline *timeline)
+doubt_stalled(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions; i++)
-	{
-		const FswVersion *version = &set->versions[i];
+	const FswVersion *version = &set->versions[index];
 
-		FSW_INTERRUPT();
-		if (fsw_version_is_silent(version) && version->entry < set->flag->deleted_at &&
-			fsw_apart(set->flag->deleted_at, version->entry) <= FSW_LATE_ALONE && lists_come(set))
-			fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->entry,
-							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	}
+	if (fsw_version_is_silent(version) && version->entry < set->flag->deleted_at &&
+		fsw_apart(set->flag->deleted_at, version->entry) <= FSW_LATE_ALONE && lists_come(set))
+		fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->entry,
+						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -386,25 +363,22 @@ doubt_stalled(const FswVersions *set, FswTimeline *timeline)
  * it may have been live since the first of them.
  */
 static void
-doubt_dated(const FswVersions *set, FswTimeline *timeline)
+doubt_dated(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions; i++)
+	const FswVersion *version = &set->versions[index];
+	int64		since = index > 0 ? version[-1].live : FSW_NEVER;
+
+	if (version->deleted < 0 || version->nevents > 0 || version->entry == FSW_NEVER)
+		return;
+	/* in order of time */
+	for (int j = version->deleted - 1; j >= 0 && set->flag->evidence[j].at > since; j--)
 	{
-		const FswVersion *version = &set->versions[i];
-		int64		since = i > 0 ? version[-1].live : FSW_NEVER;
+		const FswEvidence *piece = &set->flag->evidence[j];
 
-		if (version->deleted < 0 || version->nevents > 0 || version->entry == FSW_NEVER)
-			continue;
-		/* in order of time */
-		for (int j = version->deleted - 1; j >= 0 && set->flag->evidence[j].at > since; j--)
-		{
-			const FswEvidence *piece = &set->flag->evidence[j];
-
-			FSW_INTERRUPT();
-			if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && !fsw_version_is_of_creation(set->flag, j) &&
-				fsw_apart(version->entry, piece->at) < FSW_MUCH_NEARER * fsw_between(version->entry, version->time))
-				fsw_timeline_lower(timeline, 0, piece->at, version->live, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-		}
+		FSW_INTERRUPT();
+		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && !fsw_version_is_of_creation(set->flag, j) &&
+			fsw_apart(version->entry, piece->at) < FSW_MUCH_NEARER * fsw_between(version->entry, version->time))
+			fsw_timeline_lower(timeline, 0, piece->at, version->live, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
 
@@ -432,21 +406,17 @@ is_beside(const FswVersions *set, int index, const FswPeriod *held)
  * and have removed that, unless the next list has it again.
  */
 static void
-doubt_scheduled(const FswVersions *set, FswTimeline *timeline)
+doubt_scheduled(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions && timeline->nperiods > 0 && timeline->periods[0].scope > 0; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-		int			scope = timeline->periods[0].scope;
-		const FswEvidence *event = fsw_version_event(set->flag, version, scope);
-		const FswPeriod *held = event != NULL ? held_at(timeline, version->latest) : NULL;
+	const FswVersion *version = &set->versions[index];
+	int			scope = timeline->periods[0].scope;
+	const FswEvidence *event = fsw_version_event(set->flag, version, scope);
+	const FswPeriod *held = event != NULL ? held_at(timeline, version->latest) : NULL;
 
-		FSW_INTERRUPT();
-		if (version->scheduled && held != NULL && held->state == event->state && event->before == FSW_NOT_LIVE &&
-			is_beside(set, i, held) && !is_said_again(set, i, version->latest, held))
-			fsw_timeline_lower(timeline, 0, version->earliest, next_listed(set, i, version->latest, NO_SCOPE),
-							   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	}
+	if (version->scheduled && held != NULL && held->state == event->state && event->before == FSW_NOT_LIVE &&
+		is_beside(set, index, held) && !is_said_again(set, index, version->latest, held))
+		fsw_timeline_lower(timeline, 0, version->earliest, next_listed(set, index, version->latest, NO_SCOPE),
+						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -455,17 +425,31 @@ doubt_scheduled(const FswVersions *set, FswTimeline *timeline)
  * one delivery late alone.
  */
 static void
-doubt_delayed(const FswVersions *set, FswTimeline *timeline)
+doubt_delayed(const FswVersions *set, FswTimeline *timeline, int index)
 {
-	for (int i = 0; i < set->nversions; i++)
-	{
-		const FswVersion *version = &set->versions[i];
-		int64		from = version->deleted >= 0 ? version->time : Max(version->time, fsw_after(version->latest, -FSW_LATE_ALONE));
+	const FswVersion *version = &set->versions[index];
+	int64		from = version->deleted >= 0 ? version->time : Max(version->time, fsw_after(version->latest, -FSW_LATE_ALONE));
 
-		FSW_INTERRUPT();
-		if (version->moved && (version->has_events || version->deleted >= 0))
-			fsw_timeline_lower(timeline, 0, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	}
+	if (version->moved && (version->has_events || version->deleted >= 0))
+		fsw_timeline_lower(timeline, 0, from, version->earliest, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
+/* What one version takes from the certainty of a scope. */
+static void
+doubt_version(const FswVersions *set, FswTimeline *timeline, int index)
+{
+	FSW_INTERRUPT();
+	doubt_waiting(set, timeline, index);
+	doubt_unsent(set, timeline, index);
+	doubt_stalled(set, timeline, index);
+	doubt_dated(set, timeline, index);
+	doubt_delayed(set, timeline, index);
+	if (timeline->periods[0].scope == 0)
+		return;
+	doubt_scheduled(set, timeline, index);
+	doubt_removed(set, timeline, index);
+	doubt_lacked(set, timeline, index);
+	doubt_returned(set, timeline, index);
 }
 
 static int
@@ -529,14 +513,7 @@ fsw_version_doubt(const FswVersions *set, FswTimeline *timeline)
 		}
 	}
 	pfree(versions);
-	doubt_waiting(set, result);
-	doubt_unsent(set, result);
-	doubt_stalled(set, result);
-	doubt_dated(set, result);
-	doubt_scheduled(set, result);
-	doubt_delayed(set, result);
-	doubt_removed(set, result);
-	doubt_lacked(set, result);
-	doubt_returned(set, result);
+	for (int i = 0; i < set->nversions && result->nperiods > 0; i++)
+		doubt_version(set, result, i);
 	return result;
 }
