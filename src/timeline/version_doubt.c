@@ -47,6 +47,21 @@ next_listed(const FswVersions *set, int index, int64 after, int but_of)
 	return result;
 }
 
+/* Is an event that of a version behind one? */
+static bool
+is_of_later(const FswVersions *set, const FswVersion *version, const FswEvidence *event)
+{
+	const FswVersion *end = set->versions + set->nversions;
+
+	for (const FswVersion *later = version + 1; later < end && later <= version + FSW_VERSION_REACH; later++)
+	{
+		FSW_INTERRUPT();
+		if (fsw_version_event(set->flag, later, event->scope) == event)
+			return true;
+	}
+	return false;
+}
+
 /* Was an override that is there at an instant brought after a version, which does not know it? */
 static bool
 is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswVersion *version, int64 at)
@@ -54,7 +69,8 @@ is_brought_after(const FswVersions *set, const FswTimeline *timeline, const FswV
 	const FswPeriod *held = held_at(timeline, at);
 	const FswEvidence *brought = held != NULL && held->evidence >= 0 ? &set->flag->evidence[held->evidence] : NULL;
 
-	return brought != NULL && brought->kind == FSW_EV_BODY && brought->at > version->live &&
+	return brought != NULL && brought->kind == FSW_EV_BODY &&
+		(brought->at > version->live || is_of_later(set, version, brought)) &&
 		(brought->before == FSW_NOT_LIVE || (version->deleted >= 0 && held_at(timeline, version->live) == NULL)) &&
 		(version->list == NULL || !fsw_version_lists(version->list, held->state));
 }
