@@ -288,7 +288,7 @@ entry_is_reported(const FswScopeEvidence *scope, const FswEvidence *entry)
 		(low > 0 && fsw_apart(entry->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
 }
 
-/* The act that an audit entry alone tells of; false if an event explains it. */
+/* The act that an audit entry alone tells of; false if an event explains it, or it is about a flag of that name before this one. */
 static bool
 act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEvidence *entry, FswAct *act)
 {
@@ -297,6 +297,8 @@ act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEviden
 	act->evidence = entry - flag->evidence;
 	if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED)
 	{
+		if (entry->at < flag->created_at && (scope->nbodies == 0 || scope->bodies[0]->at > entry->at))
+			return false;
 		act->state = FSW_NOT_LIVE;
 		act->told = true;
 		/* an override equal to the default can be made without a word */
