@@ -288,7 +288,10 @@ entry_is_reported(const FswScopeEvidence *scope, const FswEvidence *entry)
 		(low > 0 && fsw_apart(entry->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
 }
 
-/* The act that an audit entry alone tells of; false if an event explains it, or it is about a flag of that name before this one. */
+/*
+ * The act that an audit entry alone tells of; false if an event explains it, or it
+ * is about the removal of a flag that bore the name before this one.
+ */
 static bool
 act_of_entry(const FswFlag *flag, const FswScopeEvidence *scope, const FswEvidence *entry, FswAct *act)
 {

@@ -14,6 +14,9 @@
 /* What arrives so long after its time may be a draft, whatever happened at that time. */
 #define DRAFT_DELAY			INT64CONST(3000000)
 
+/* So many that wait at once are put in order by what each of them follows. */
+#define CHAIN				64
+
 /* Is an entry nearer to an event with another time than to this one?  The evidence is in order of time. */
 static bool
 is_of_other(const FswFlag *flag, const FswEvidence *entry, const FswEvidence *body)
@@ -193,7 +196,7 @@ order_assigned(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvid
 {
 	bool		changed = true;
 
-	for (int passes = 0; passes < nentries && changed; passes++)
+	for (int passes = 0; passes < CHAIN && changed; passes++)
 	{
 		changed = false;
 		for (int i = 0; i < nentries; i++)
@@ -222,7 +225,7 @@ doubt_order(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidenc
 		for (int j = i; j < nentries && came_after(assigned[i], entries[j]); j++)
 		{
 			known[j] = j == i;
-			for (int k = i; k < j && !known[j] && assigned[j] != NULL; k++)
+			for (int k = Max(i, j - CHAIN); k < j && !known[j] && assigned[j] != NULL; k++)
 			{
 				FSW_INTERRUPT();
 				known[j] = known[k] && follows(flag, assigned[j], assigned[k]);
