@@ -106,6 +106,7 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 	int			nparts = 0;		/* saved before its time */
 	int64		last_value = FSW_NEVER;
 	int64		last_part = FSW_NEVER;
+	int64		last_share = FSW_NEVER;
 
 	for (int i = fsw_act_entry_from(scope, fsw_after(act->at, -FSW_SAME_ACT));
 		 i < scope->nentries && scope->entries[i]->at <= fsw_after(act->at, FSW_SAME_ACT); i++)
@@ -126,6 +127,11 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 			if (entry->at != last_value)
 				nvalues++;
 			last_value = entry->at;
+		}
+		if (entry->kind == FSW_EV_NEAR)
+		{
+			act->nshares += entry->at != last_share;
+			last_share = entry->at;
 		}
 		if (entry->kind == FSW_EV_VALUE || entry->kind == FSW_EV_NEAR)
 		{

@@ -46,6 +46,7 @@ typedef struct FswAct
 	bool		share_told;		/* or a percentage, */
 	bool		exact;			/* or something at exactly its time */
 	bool		share_missing;	/* a percentage was, and no entry tells of it */
+	int			nshares;		/* entries of percentages */
 	bool		several;		/* its parts were saved by turns: what was read
 								 * between them can be none that is told */
 	bool		mixed;			/* it can have been read in the middle of the next */

@@ -270,6 +270,20 @@ weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 }
 
 /*
+ * Were more percentages saved than there are variants in what was read?  Then one was
+ * there which an entry tells to have been removed before that was.
+ */
+static void
+weigh_removed(const FswFlag *flag, FswAct *act)
+{
+	int			removed = fsw_timeline_first(flag->removed, flag->nremoved, act->at);
+
+	if (act->nshares > flag->states[act->state].nvariants && removed < flag->nremoved &&
+		flag->removed[removed] <= fsw_after(act->read, FSW_CLOCKS))
+		fsw_act_doubt(act, FSW_INFERRED, FSW_CAUSE_VARIANTS);
+}
+
+/*
  * A page has the time at which it was asked for, by another clock: where an act
  * begins so soon after it, the import may be of what that made.
  */
@@ -314,6 +328,7 @@ fsw_acts_weigh(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind 
 				fsw_act_doubt(act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 			continue;
 		}
+		weigh_removed(flag, act);
 		if (act->evidence >= 0)
 			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, nacts - i - 1);
 		if (act->cause == FSW_CAUSE_IMPORT)
