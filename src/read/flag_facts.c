@@ -24,9 +24,6 @@
 /* A flag is named in an entry up to this long before or after it existed. */
 #define LIFE_SPREAD INT64CONST(1000000)
 
-/* What came later than this may have come before. */
-#define SENT_AGAIN	INT64CONST(5000000)
-
 /* Was the row stored by the instant that the question is about? */
 bool
 fsw_is_known(FswScan *scan, int column, const FswEnvironment *environment)
@@ -73,18 +70,13 @@ fsw_first_arrival(FswReader *reader, int64 delivery, int64 received_at)
 }
 
 /*
- * When an entry came first.  What came soon did not come before: what fails is
- * sent again some seconds later.  Of a version it counts to the microsecond, by
- * the receiver's clock, which may be behind.
+ * When an entry came first.  However soon that seems to be after it was written, it
+ * counts to the microsecond: the receiver's clock may be behind.
  */
 int64
 fsw_entry_arrival(FswReader *reader, FswScan *scan)
 {
-	int64		arrived = fsw_scan_int64(scan, EFFECT_received_at, 0);
-
-	return fsw_apart(arrived, fsw_scan_int64(scan, EFFECT_occurred_at, 0)) <= SENT_AGAIN &&
-		!fsw_scan_is(scan, EFFECT_kind, "version") ? arrived :
-		fsw_first_arrival(reader, fsw_scan_int64(scan, EFFECT_delivery, 0), arrived);
+	return fsw_first_arrival(reader, fsw_scan_int64(scan, EFFECT_delivery, 0), fsw_scan_int64(scan, EFFECT_received_at, 0));
 }
 
 /* The first columns of the indexes of flag_change: which flag. */
