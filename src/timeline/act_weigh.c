@@ -270,6 +270,27 @@ weigh_untold_options(const FswFlag *flag, FswAct *previous, FswAct *act)
 }
 
 /*
+ * Between two events are acts that none tells, which saved no value: then the second has
+ * in its previous state the value that the first one's act saved.  If the first has
+ * another one, and its value was saved after its time, it was read before that.
+ */
+static void
+weigh_value_before(const FswState *states, FswAct *acts, int index)
+{
+	const FswAct *act = &acts[index];
+	FswAct	   *shown = &acts[index - 1];
+
+	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || !act->value_told || act->before < 0 ||
+		states[act->before].no_value || states[act->before].value == states[act->state].value)
+		return;
+	while (shown > acts && !shown->told && !shown->about_part)
+		shown--;
+	if (shown->told && shown->state >= 0 && shown->evidence >= 0 && shown < &acts[index - 1] && shown->last_part != FSW_NEVER &&
+		states[act->before].value != states[shown->state].value && states[act->state].value != states[shown->state].value)
+		fsw_act_doubt(shown, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+}
+
+/*
  * Were more percentages saved than there are variants in what was read?  Then one was
  * there which an entry tells to have been removed before that was.
  */
@@ -314,7 +335,10 @@ fsw_acts_weigh(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind 
 
 		FSW_INTERRUPT();
 		if (i > 0)
+		{
 			weigh_shares(states, acts, i);
+			weigh_value_before(states, acts, i);
+		}
 		if (next != NULL)
 			weigh_untold(flag, scope, act, next);
 		if (next != NULL && kind == FSW_SCOPE_DEFAULT)
