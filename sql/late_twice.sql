@@ -44,32 +44,25 @@ CALL pg_temp.in_both_orders('twice');
 SELECT source, first_audit_id, last_audit_id, earliest, latest FROM flagsmith.missing_audit_entry WHERE source LIKE 'twice %' ORDER BY 1 DESC;
 SELECT source, period, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'twice %' ORDER BY 1 DESC, 2;
 
--- So is by how much the receiver's clock was behind: an entry came 0.29 s before its time, and again, and an event 0.27 s before its own.
-INSERT INTO pg_temp.arrival
-SELECT 0.03 + late, pg_temp.entry(14, 0.03, 'Multivariate option added to feature ''flag''.', 'FEATURE', NULL)
-FROM unnest(ARRAY[-0.29, 11]) AS late;
-INSERT INTO pg_temp.arrival
-SELECT 99.73, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
-    'timestamp', pg_temp.stamp(100), 'previous_state', state || jsonb_build_object('multivariate_feature_state_values', jsonb_build_array(a)),
-    'new_state', state || jsonb_build_object('enabled', false, 'multivariate_feature_state_values', jsonb_build_array(a, b))))
-FROM pg_temp.state,
-    (SELECT '{"id": 1, "percentage_allocation": 10.0, "multivariate_feature_option": {"id": 1, "value": "a"}}'::jsonb AS a,
-        '{"id": 2, "percentage_allocation": 20.0, "multivariate_feature_option": {"id": 2, "value": "b"}}'::jsonb AS b) AS o;
-CALL pg_temp.in_both_orders('behind');
+-- So is by how much the receiver's clock was behind: an entry came 0.29 s before its time, and again so many seconds behind it, and an
+-- event 0.27 s before its own.
+CREATE PROCEDURE pg_temp.by_a_slow_clock(what text, again numeric) LANGUAGE sql AS $$
+    INSERT INTO pg_temp.arrival
+    SELECT 0.03 + late, pg_temp.entry(14, 0.03, 'Multivariate option added to feature ''flag''.', 'FEATURE', NULL)
+    FROM unnest(ARRAY[-0.29, again]) AS late;
+    INSERT INTO pg_temp.arrival
+    SELECT 99.73, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
+        'timestamp', pg_temp.stamp(100), 'previous_state', state || jsonb_build_object('multivariate_feature_state_values', jsonb_build_array(a)),
+        'new_state', state || jsonb_build_object('enabled', false, 'multivariate_feature_state_values', jsonb_build_array(a, b))))
+    FROM pg_temp.state,
+        (SELECT '{"id": 1, "percentage_allocation": 10.0, "multivariate_feature_option": {"id": 1, "value": "a"}}'::jsonb AS a,
+            '{"id": 2, "percentage_allocation": 20.0, "multivariate_feature_option": {"id": 2, "value": "b"}}'::jsonb AS b) AS o;
+    CALL pg_temp.in_both_orders(what);
+$$;
+CALL pg_temp.by_a_slow_clock('behind', 11);
 SELECT source, period, enabled, variants, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'behind %' ORDER BY 1 DESC, 2;
-
 -- And where it came again within some seconds, so that the later copy alone would not look late.
-INSERT INTO pg_temp.arrival
-SELECT 0.03 + late, pg_temp.entry(14, 0.03, 'Multivariate option added to feature ''flag''.', 'FEATURE', NULL)
-FROM unnest(ARRAY[-0.29, 3]) AS late;
-INSERT INTO pg_temp.arrival
-SELECT 99.73, jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
-    'timestamp', pg_temp.stamp(100), 'previous_state', state || jsonb_build_object('multivariate_feature_state_values', jsonb_build_array(a)),
-    'new_state', state || jsonb_build_object('enabled', false, 'multivariate_feature_state_values', jsonb_build_array(a, b))))
-FROM pg_temp.state,
-    (SELECT '{"id": 1, "percentage_allocation": 10.0, "multivariate_feature_option": {"id": 1, "value": "a"}}'::jsonb AS a,
-        '{"id": 2, "percentage_allocation": 20.0, "multivariate_feature_option": {"id": 2, "value": "b"}}'::jsonb AS b) AS o;
-CALL pg_temp.in_both_orders('soon');
+CALL pg_temp.by_a_slow_clock('soon', 3);
 SELECT source, period, enabled, variants, confidence, cause FROM flagsmith.flag_timeline WHERE source LIKE 'soon %' ORDER BY 1 DESC, 2;
 
 -- So is when a version went live that an entry tells of, by a clock that is behind: it came 0.2 s before its time, and again.

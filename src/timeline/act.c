@@ -120,7 +120,6 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 		act->first_entry = Min(act->first_entry, entry->at);
 		act->exact |= entry->at == act->at;
 		act->value_told |= entry->kind == FSW_EV_VALUE;
-		act->share_told |= entry->kind == FSW_EV_NEAR;
 		if (entry->kind == FSW_EV_VALUE)
 		{
 			/* one entry can have come by webhook and by import */

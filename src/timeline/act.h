@@ -42,11 +42,11 @@ typedef struct FswAct
 								 * before it */
 	int64		last_part;		/* latest such entry after it, FSW_NEVER */
 	bool		about_part;		/* untold, and about such a part */
-	bool		value_told;		/* an entry tells that the value was saved, */
-	bool		share_told;		/* or a percentage, */
+	int			nshares;		/* entries tell that so many percentages were
+								 * saved, */
+	bool		value_told;		/* one that the value was, */
 	bool		exact;			/* or something at exactly its time */
 	bool		share_missing;	/* a percentage was, and no entry tells of it */
-	int			nshares;		/* entries of percentages */
 	bool		several;		/* its parts were saved by turns: what was read
 								 * between them can be none that is told */
 	bool		mixed;			/* it can have been read in the middle of the next */

@@ -37,7 +37,7 @@ can_have_next_from(const FswState *states, const FswAct *previous, const FswAct 
 {
 	const FswAct *next = act + 1;
 	bool		same = previous != NULL && previous->told && previous->state >= 0 &&
-		states[previous->state].rest == states[act->state].rest && !act->value_told && !act->share_told;
+		states[previous->state].rest == states[act->state].rest && !act->value_told && act->nshares == 0;
 
 	if (act->evidence < 0)
 		return FSW_FOREVER;
@@ -101,11 +101,11 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, int nlat
 	 * another one than before.  The entry of the later one may be missing, too.
 	 */
 	late = fsw_apart(act->arrived, act->at) > FSW_TASK_REACH;
-	if (late && !act->exact && !act->value_told && !act->share_told && act->cause != FSW_CAUSE_IMPORT &&
+	if (late && !act->exact && !act->value_told && act->nshares == 0 && act->cause != FSW_CAUSE_IMPORT &&
 		act->before != FSW_NOT_TOLD && flag->latest_audit_at != FSW_NEVER)
 		act->unsure_until = Max(act->unsure_until, act->arrived);
 	other = previous != NULL && previous->told && previous->state >= 0 && previous->state != act->state;
-	if (!act->exact && !act->value_told && !act->share_told && act->cause != FSW_CAUSE_IMPORT &&
+	if (!act->exact && !act->value_told && act->nshares == 0 && act->cause != FSW_CAUSE_IMPORT &&
 		((late && act->by_nobody && act->first_entry == FSW_FOREVER) ||
 		 ((late || other) && next != NULL && flag->latest_audit_at > act->at &&
 		  fsw_after(act->arrived, FSW_CLOCKS) >= next->first_entry)))
@@ -161,7 +161,7 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 	was = &flag->states[previous->state];
 	is = &flag->states[act->state];
 	/* what turned it on or off has no entry beside that of its value: an import did, before it was read */
-	if (was->enabled != is->enabled && (act->value_told || act->share_told) && !act->exact && !act->by_nobody)
+	if (was->enabled != is->enabled && (act->value_told || act->nshares > 0) && !act->exact && !act->by_nobody)
 		act->unsure_until = Max(act->unsure_until, act->read);
 
 	/* a deletion has what was there when it was made: not what was saved, if that is what was held before */
@@ -183,7 +183,7 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 			fsw_act_doubt(act, FSW_INFERRED, FSW_CAUSE_TORN);
 	}
 	shares = has_other_shares(flag, scope, previous, act) ||
-		(was->nvariants == is->nvariants && was->shares != is->shares && !act->share_told &&
+		(was->nvariants == is->nvariants && was->shares != is->shares && act->nshares == 0 &&
 		 !has_option(flag, previous, act));
 	if (!shares && (was->value == is->value || act->value_told))
 		return;
@@ -211,7 +211,7 @@ is_unsaved(const FswState *states, const FswAct *act)
 	was = &states[act->before];
 	is = &states[act->state];
 	return (act->value_told && was->value == is->value) ||
-		(act->share_told && is->nvariants > 0 && was->nvariants == is->nvariants && was->shares == is->shares);
+		(act->nshares > 0 && is->nvariants > 0 && was->nvariants == is->nvariants && was->shares == is->shares);
 }
 
 /*
@@ -227,9 +227,9 @@ weigh_shares(const FswState *states, FswAct *acts, int index)
 
 	if (!shown->told && fsw_apart(act->at, shown->at) <= FSW_TASK_REACH && is_unsaved(states, act))
 		fsw_act_doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
-	while (shown > acts && !shown->told && !shown->share_told)
+	while (shown > acts && !shown->told && shown->nshares == 0)
 		shown--;
-	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || !act->share_told ||
+	if (!act->told || act->cause == FSW_CAUSE_IMPORT || act->state < 0 || act->nshares == 0 ||
 		!shown->told || shown->state < 0 || shown->evidence < 0 || states[shown->state].nvariants == 0 ||
 		states[shown->state].nvariants != states[act->state].nvariants || states[shown->state].shares != states[act->state].shares)
 		return;

@@ -120,7 +120,7 @@ tell_variants(FswFlag *flag, FswTimeline *timeline, int first, int scope, const 
 	/* older releases repeat what it is there */
 	if (next->told && next->by_nobody && next->event)
 		told = next->before == next->state ? FSW_NOT_TOLD : next->before;
-	if (flag->combine == NULL || !next->told || told < 0 || next->evidence < 0 || next->share_told || next->share_missing ||
+	if (flag->combine == NULL || !next->told || told < 0 || next->evidence < 0 || next->nshares > 0 || next->share_missing ||
 		!next->event || !flag->states[told].has_variants ||
 		before == 0 || flag->options[before - 1] <= act->at ||
 		(before < flag->noptions && flag->options[before] <= fsw_after(next->arrived, ARRIVAL_SPREAD)) ||
