@@ -319,6 +319,14 @@ carry_listed_default(Carry *carry, int index)
 	FswStretch *stretch = last_stretch(carry, 0);
 	bool		untold = carry->current[0] >= 0 && carry->current[0] != state;
 
+	/* the list was built when a variant had been added since the version's own event: it says the same */
+	if (untold && stretch != NULL && stretch->version == index && state >= 0 &&
+		carry->set.flag->states[state].nvariants > carry->set.flag->states[carry->current[0]].nvariants &&
+		fsw_version_differ_by_option(carry->set.flag, carry->current[0], state, version->live, version->list_arrived))
+	{
+		agree(stretch, version, index, carry->suspect);
+		return;
+	}
 	/* it was given an instant of effect in the past, perhaps, and never live */
 	if (untold && stretch != NULL && stretch->before == state && stretch->last_listed <= stretch->earliest)
 		stretch->undone = true;
