@@ -24,6 +24,10 @@ CALL pg_temp.list(101, 3, 'zoe@example.com', 'c');
 CALL pg_temp.list(101.5, 4, 'ada@example.com', 'd');
 CALL pg_temp.event(100, 100.5, 'ada@example.com', 'c');
 CALL pg_temp.list(105, 5, 'ada@example.com', 'c');
+-- One that came more than a second before the event's time stays apart, although it came again after it.
+CALL pg_temp.list(200, 6, 'ada@example.com', 'e');
+CALL pg_temp.event(201.2, 201.3, 'ada@example.com', 'e');
+CALL pg_temp.list(220, 6, 'ada@example.com', 'e');
 
 DO $$
 BEGIN

@@ -250,13 +250,20 @@ is_of_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list)
 		(list->publisher != NULL ? fsw_same_or_null(list->publisher, event->changed_by) : !named);
 }
 
+/* When a list came first, as far back as the searches for what was stored of it reach. */
+static int64
+came_at(const FswPieceList *list)
+{
+	return Max(list->arrived, fsw_after(list->received_at, -FSW_EARLIER_ARRIVAL));
+}
+
 /* Is the list of another version, of which no entry came either, nearer to an event that can be of both? */
 static bool
 has_nearer_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list, int64 environment_id)
 {
 	FswSearch	search = {.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at};
 	FswFound	found = {0};
-	int64		distance = fsw_distance(event->at, list->arrived);
+	int64		distance = fsw_distance(event->at, came_at(list));
 
 	fsw_search_key(&search, Int64GetDatum(list->feature_id), false);
 	fsw_search_around(reader, &search, fsw_after(event->at, -distance), event->at,
@@ -265,7 +272,7 @@ has_nearer_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *lis
 	{
 		FswPieceList *other = fsw_piece_list(reader, found.rows[i]);
 
-		if (other != NULL && fsw_distance(event->at, other->arrived) < distance &&
+		if (other != NULL && fsw_distance(event->at, came_at(other)) < distance &&
 			!fsw_same_or_null(other->uuid, list->uuid) && is_of_list(reader, event, other) &&
 			fsw_entry_of_list(reader, other) == NULL && fsw_piece_list_environment(reader, other) == environment_id)
 			return true;
@@ -281,6 +288,7 @@ static FswPieceEvent *
 event_of_list(FswReader *reader, const FswPieceList *list)
 {
 	int64		environment_id = fsw_piece_list_environment(reader, list);
+	int64		came = came_at(list);
 	FswPieceEvent *chosen = NULL;
 	FswFound	found = {0};
 	FswSearch	search;
@@ -290,8 +298,8 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at,
 							   fsw_name_hash("feature", VARDATA_ANY(list->feature), VARSIZE_ANY_EXHDR(list->feature)),
 							   true, environment_id);
-	fsw_search_around(reader, &search, fsw_after(list->received_at, -FSW_VERSION_LATE), list->received_at,
-					  fsw_after(list->received_at, FSW_SAVE_REACH), fsw_find_row, &found, &found.n);
+	fsw_search_around(reader, &search, fsw_after(came, -FSW_VERSION_LATE), came, fsw_after(came, FSW_SAVE_REACH),
+					  fsw_find_row, &found, &found.n);
 	search = (FswSearch)
 	{
 		.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at
@@ -307,8 +315,8 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 			!fsw_search_reaches(reader, &search, event->event_at, list->received_at) ||
 			fsw_entry_of_event(reader, event) != NULL || has_nearer_list(reader, event, list, environment_id))
 			continue;
-		a = fsw_distance(event->at, list->arrived);
-		b = chosen == NULL ? 0 : fsw_distance(chosen->at, list->arrived);
+		a = fsw_distance(event->at, came);
+		b = chosen == NULL ? 0 : fsw_distance(chosen->at, came);
 		if (chosen == NULL || a < b || (a == b && fsw_compare_events(reader, event, chosen) < 0))
 			chosen = event;
 	}
@@ -328,7 +336,7 @@ add_lists_of_events(FswReader *reader, FswLine *line)
 		return;
 	fsw_search_key(&search, Int64GetDatum(event->feature_id), false);
 	fsw_search_around(reader, &search, fsw_after(event->event_at, -FSW_SAVE_REACH), event->event_at,
-					  fsw_after(event->event_at, FSW_VERSION_LATE), fsw_find_row, &found, &found.n);
+					  fsw_after(event->event_at, FSW_VERSION_LATE + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceList *list = fsw_piece_list(reader, found.rows[i]);
