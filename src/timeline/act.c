@@ -98,9 +98,12 @@ choose_body(const FswState *states, const FswScopeEvidence *scope, int first, in
 	return body;
 }
 
-/* How sure an act is by its own entries. */
+/*
+ * How sure an act is by its own entries.  A change request takes effect at once, and
+ * has one: what says that a value or a percentage was saved is about another act.
+ */
 static void
-weigh_entries(FswAct *act, const FswScopeEvidence *scope)
+weigh_entries(FswAct *act, const FswScopeEvidence *scope, bool requested)
 {
 	int			nvalues = 0;
 	int			nparts = 0;		/* saved before its time */
@@ -115,7 +118,7 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope)
 
 		FSW_INTERRUPT();
 		if (entry->kind == FSW_EV_REMOVAL || entry->kind == FSW_EV_STATE_DELETED ||
-			entry->kind == FSW_EV_DOUBT)
+			entry->kind == FSW_EV_DOUBT || (requested && entry->kind != FSW_EV_STATE))
 			continue;
 		act->first_entry = Min(act->first_entry, entry->at);
 		act->exact |= entry->at == act->at;
@@ -259,7 +262,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	if (imported)
 		act.cause = FSW_CAUSE_IMPORT;
 	else
-		weigh_entries(&act, scope);
+		weigh_entries(&act, scope, body->requested);
 	if (body->replaced)
 		fsw_act_doubt(&act, FSW_INFERRED, FSW_CAUSE_CONTRADICTED);
 	/* a draft that got its place by what it knows: it was read late, perhaps */
@@ -271,7 +274,7 @@ act_of_bodies(const FswFlag *flag, const FswScopeEvidence *scope, int first, int
 	return act;
 }
 
-/* Does a body tell what the audit entry says has changed? */
+/* Does a body tell what the audit entry says has changed?  That of a change request has no other entry than its own. */
 static bool
 entry_is_reported(const FswScopeEvidence *scope, const FswEvidence *entry)
 {
@@ -289,8 +292,19 @@ entry_is_reported(const FswScopeEvidence *scope, const FswEvidence *entry)
 	}
 	if (entry->kind == FSW_EV_STATE)
 		return low < scope->nbodies && scope->bodies[low]->at == entry->at;
-	return (low < scope->nbodies && fsw_apart(scope->bodies[low]->at, entry->at) <= FSW_SAME_ACT) ||
-		(low > 0 && fsw_apart(entry->at, scope->bodies[low - 1]->at) <= FSW_SAME_ACT);
+	for (int i = low; i < scope->nbodies && fsw_apart(scope->bodies[i]->at, entry->at) <= FSW_SAME_ACT; i++)
+	{
+		FSW_INTERRUPT();
+		if (!scope->bodies[i]->requested)
+			return true;
+	}
+	for (int i = low - 1; i >= 0 && fsw_apart(entry->at, scope->bodies[i]->at) <= FSW_SAME_ACT; i--)
+	{
+		FSW_INTERRUPT();
+		if (!scope->bodies[i]->requested)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -192,6 +192,7 @@ typedef struct FswEvidence
 	bool		creation;		/* of FSW_EV_NEAR: the state was made */
 	bool		by_nobody;		/* an event that names no author */
 	int			row;			/* for the caller */
+	bool		requested;		/* it took effect as a change request, at once */
 	bool		guessed;		/* of a type of event that is not known */
 	bool		replaced;		/* a draft may have taken effect after it */
 	bool		variants_untold;	/* an import without the variants it has */

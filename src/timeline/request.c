@@ -255,9 +255,9 @@ doubt_assigned(FswEvidence **entries, int nentries, FswEvidence **assigned)
 	}
 }
 
-/* A draft, and what says the same again, took effect at an instant. */
+/* A draft, and what says the same again, took effect at an instant, which an entry tells or not. */
 static void
-place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
+place_draft(FswFlag *flag, const FswEvidence *draft, int64 at, bool told)
 {
 	int64		saved = draft->at;
 	int			scope = draft->scope;
@@ -270,6 +270,7 @@ place_draft(FswFlag *flag, const FswEvidence *draft, int64 at)
 		if (piece->kind != FSW_EV_BODY || piece->scope != scope || piece->at != saved || !piece->by_nobody)
 			continue;
 		piece->at = at;
+		piece->requested = told;
 		piece->guessed |= draft->guessed;
 	}
 }
@@ -305,7 +306,7 @@ place_untold(FswFlag *flag, FswEvidence *draft)
 		return;
 	}
 	draft->guessed = true;
-	place_draft(flag, draft, Max(fsw_after(last->at, 1), fsw_after(draft->arrived, -FSW_TASK_DELAY)));
+	place_draft(flag, draft, Max(fsw_after(last->at, 1), fsw_after(draft->arrived, -FSW_TASK_DELAY)), false);
 }
 
 /*
@@ -358,7 +359,7 @@ fsw_requests_place(FswFlag *flag)
 		for (int i = 0; i < nentries; i++)
 		{
 			if (assigned[i] != NULL)
-				place_draft(flag, assigned[i], entries[i]->at);
+				place_draft(flag, assigned[i], entries[i]->at, true);
 		}
 		for (int i = 0; i < ndrafts; i++)
 		{
