@@ -63,8 +63,8 @@ SELECT j.source, j.near_project AS project_id, flagsmith._name(j.source, 'projec
     CASE WHEN j.next_arrived > now() - interval '5 minutes' THEN 'open' ELSE 'missing' END AS status
 FROM judged j
 WHERE j.broken = 1 AND flagsmith._whole()
-    -- Other holes among the 64 ids on either side, counted once each, are at most an eighth of them and two.
-    AND j.ids >= 4 AND j.other_holes <= j.ids / 8 + 2
+    -- Other holes among the 64 ids on either side, counted once each, are at most a quarter of them and two.
+    AND j.ids >= 4 AND j.other_holes <= j.ids / 4 + 2
     -- Flagsmith's own list has one behind the other: there never was anything between them that is to be had.
     AND NOT EXISTS (
         SELECT FROM flagsmith.audit_log below

@@ -21,7 +21,7 @@ CREATE VIEW gap.missing AS
     SELECT source, project_id, project, first_audit_id, last_audit_id, entries, earliest, latest, status
     FROM flagsmith.missing_audit_entry WHERE source LIKE 'gap%' ORDER BY 1, 4;
 SELECT count(flagsmith.add_webhook(name, source => name, scope => 'organisation', allow_unsigned => true, max_spool_age => NULL))
-FROM unnest(ARRAY['gap 1', 'gap 2', 'gap 3', 'gap 4', 'gap 5']) AS name;
+FROM unnest(ARRAY['gap 1', 'gap 2', 'gap 3', 'gap 4', 'gap 5', 'gap fifth']) AS name;
 
 -- An outage: eight entries never came.  Of three ids nothing is concluded.
 SELECT gap.tell('gap 1', '[51,53)'), gap.tell('gap 1', '[61,62)');
@@ -50,13 +50,16 @@ SELECT gap.tell('gap 3', '[1,100)'), gap.tell('gap 3', '[101,200)');
 SELECT source, first_audit_id, last_audit_id FROM gap.missing WHERE source = 'gap 3';
 SELECT count(flagsmith.add_webhook('gap 3b', source => 'gap 3', allow_unsigned => true, audit_ids_shared => true));
 SELECT * FROM gap.missing WHERE source = 'gap 3';
--- Of 128 ids around, 18 other holes: four ids each with a hole behind say nothing, until more follow without.
+-- Of 128 ids around, 34 other holes: three ids each with a hole behind say nothing, until more follow without.
 SELECT gap.tell('gap 4', '[1,65)'), gap.tell('gap 4', '[66,130)');
 SELECT first_audit_id FROM gap.missing WHERE source = 'gap 4';
-SELECT sum(gap.tell('gap 5', int8range(i * 5 + 1, i * 5 + 5))) FROM generate_series(0, 19) AS i;
+SELECT sum(gap.tell('gap 5', int8range(i * 4 + 1, i * 4 + 4))) FROM generate_series(0, 24) AS i;
 SELECT count(*) FROM gap.missing WHERE source = 'gap 5';
 SELECT gap.tell('gap 5', '[101,300)');
 SELECT first_audit_id FROM gap.missing WHERE source = 'gap 5';
+-- Where every fifth entry is lost, all of these are missing.
+SELECT sum(gap.tell('gap fifth', int8range(i * 5 + 1, i * 5 + 5))) FROM generate_series(0, 19) AS i;
+SELECT count(*), min(first_audit_id), max(last_audit_id) FROM gap.missing WHERE source = 'gap fifth';
 
 -- While the entry behind has just come, its neighbours may come yet.
 SELECT gap.tell('gap 4', '[131,133)', now());

@@ -29,10 +29,10 @@
 #define LEAST_IDS		4
 
 /*
- * So many other holes may be among them: as many as one entry in twenty that is
- * lost leaves in all but one of a thousand places.  As in missing_audit_entry.
+ * So many other holes may be among them: as many as are left where one entry in
+ * five is lost.  As in missing_audit_entry.
  */
-#define OTHERS(ids)		((ids) / 8 + 2)
+#define OTHERS(ids)		((ids) / 4 + 2)
 
 /*
  * Entries are made by tasks, so that ids and times may be in another order

@@ -456,7 +456,7 @@ class History:
         place = bisect.bisect(ids, missing)
         near = ids[max(place - 64, 0):place + 64]
         holes = sum(b > a + 1 for a, b in zip(near, near[1:]))
-        return 0 < place < len(ids) and len(near) >= 4 and holes - 1 <= len(near) // 8 + 2
+        return 0 < place < len(ids) and len(near) >= 4 and holes - 1 <= len(near) // 4 + 2
 
     def circumstances(self):
         """What of it a reader can know: whether anything was lost, and which webhooks there are."""
