@@ -26,6 +26,9 @@
 /* A version is told of so long after it went live, unless deliveries came late. */
 #define FSW_TOLD_LATE		INT64CONST(10000000)
 
+/* What is sent when a version goes live came so long after its entry: perhaps it was scheduled. */
+#define FSW_GOES_LATER		INT64CONST(5000000)
+
 /*
  * Of two versions that deletions date, one of which may be a draft, an entry or a
  * list is of the nearer one if the other is so many times as far.

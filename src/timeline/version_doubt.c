@@ -12,11 +12,11 @@
 
 #include "src/timeline/version.h"
 
-/* What is sent when a version goes live came so long after its entry: perhaps it was scheduled. */
-#define GOES_LATER			INT64CONST(5000000)
-
 /* What comes so long after the entry did was hardly late alone. */
 #define WAITED				INT64CONST(30000000)
+
+/* A list comes so soon after the events of its version, as a rule. */
+#define LISTED_SOON			INT64CONST(3000000)
 
 /* None of which any version tells. */
 #define NO_SCOPE			(-1)
@@ -125,7 +125,7 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline, int index)
 	int64		published = Max(version->entry_arrived, version->has_events || version->deleted >= 0 ? version->time : version->entry);
 	bool		silent = fsw_version_is_silent(version);
 	int64		told = silent ? fsw_after(version->entry, FSW_LATE_ALONE) : Min(version->list_arrived, version->shown);
-	bool		late = silent || version->recalled || fsw_apart(told, published) > GOES_LATER ||
+	bool		late = silent || version->recalled || fsw_apart(told, published) > FSW_GOES_LATER ||
 		(!version->has_events && version->entry != FSW_NEVER && fsw_apart(told, version->entry) > FSW_TOLD_LATE);
 
 	if (version->recalled ||
@@ -151,6 +151,20 @@ doubt_lacked(const FswVersions *set, FswTimeline *timeline, int index)
 		return;
 	gone = fsw_timeline_at(timeline, timeline->periods[0].scope, version->list_arrived);
 	if (gone != NULL && gone->state == FSW_NOT_LIVE && gone->evidence == version->list_index)
+		fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
+/*
+ * So may be what it has, of which none of the events tells.
+ */
+static void
+doubt_listed(const FswVersions *set, FswTimeline *timeline, int index)
+{
+	const FswVersion *version = &set->versions[index];
+
+	if (version->has_events && version->list != NULL && version->entry == FSW_NEVER &&
+		version->list_arrived > fsw_after(version->shown, LISTED_SOON) &&
+		fsw_version_event(set->flag, version, timeline->periods[0].scope) == NULL)
 		fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
@@ -252,7 +266,7 @@ has_waited(const FswVersions *set, const FswTimeline *timeline, int index, const
 		return fsw_apart(version->latest, Max(version->entry_arrived, version->live)) > WAITED;
 	if (event == NULL)
 		return apart > WAITED && is_overtaken(set, version);
-	if (apart <= GOES_LATER || !is_overtaken(set, version))
+	if (apart <= FSW_GOES_LATER || !is_overtaken(set, version))
 		return false;
 	return event->before == held->state ? apart > WAITED || !is_said_again(set, index, version->latest, held) :
 		apart > WAITED && !fits_its_place(set, timeline, held->scope, version, event);
@@ -289,7 +303,7 @@ doubt_waiting(const FswVersions *set, FswTimeline *timeline, int index)
 	int64		published = version->entry_arrived < version->latest ? version->entry_arrived : FSW_NEVER;
 	int64		at[2];
 
-	if (!version->has_events || version->imported || fsw_apart(version->latest, version->time) <= GOES_LATER)
+	if (!version->has_events || version->imported || fsw_apart(version->latest, version->time) <= FSW_GOES_LATER)
 		return;
 	at[0] = version->latest;
 	at[1] = overlapped_until(set, index);
@@ -456,6 +470,7 @@ doubt_version(const FswVersions *set, FswTimeline *timeline, int index)
 {
 	FSW_INTERRUPT();
 	doubt_waiting(set, timeline, index);
+	doubt_listed(set, timeline, index);
 	doubt_unsent(set, timeline, index);
 	doubt_stalled(set, timeline, index);
 	doubt_dated(set, timeline, index);

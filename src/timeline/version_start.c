@@ -75,7 +75,8 @@ start_from_deletion(const FswVersions *set, FswStart *start)
  * Does the first version that tells of the environment default seem to have been
  * scheduled, or late, and restore what one brought that was published before it was told
  * of?  Each of the two chains with the other, so that either can have been live
- * first, and only the first one tells what was there before.  But what stands before
+ * first, and only the first one tells what was there before.  One that was told of some
+ * seconds late was so, too, if the other was told of before it.  But what stands before
  * one that was published earlier does so by what chains.
  */
 static bool
@@ -84,18 +85,22 @@ is_unclear(const FswVersions *set)
 	int			first = 0;
 	const FswVersion *version;
 	const FswEvidence *event = NULL;
+	bool		late;
 
 	while (first < set->nversions && (event = fsw_version_event(set->flag, &set->versions[first], 0)) == NULL)
 		first++;
+	if (event == NULL)
+		return false;
 	version = &set->versions[first];
-	if (event == NULL || !(version->scheduled || fsw_version_is_late(version)))
+	late = version->scheduled || fsw_version_is_late(version);
+	if (!late && fsw_apart(version->latest, version->time) <= FSW_GOES_LATER)
 		return false;
 	for (int i = first + 1; i < set->nversions && i <= first + FSW_VERSION_REACH; i++)
 	{
 		const FswEvidence *other = fsw_version_event(set->flag, &set->versions[i], 0);
 
 		FSW_INTERRUPT();
-		if (other != NULL && set->versions[i].time < version->latest &&
+		if (other != NULL && (late ? set->versions[i].time : set->versions[i].latest) < version->latest &&
 			(!version->moved || set->versions[i].time > version->time) &&
 			other->state == event->before && other->before != event->before)
 			return true;
