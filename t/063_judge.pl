@@ -85,11 +85,15 @@ def meant(sent, at):
 seen = Delivery('FLAG_UPDATED', {1}, {'new_state': {'environment': {'id': 1, 'name': 'd'}}, 'previous_state': None})
 seen.arrival = 30
 entry = Delivery('AUDIT_LOG_CREATED', {1}, {'environment': {'id': 1, 'name': 'd'}, 'related_object_type': 'ENVIRONMENT',
-                                            'related_object_id': 1, 'log': 'Environment updated: d'})
+                                            'related_object_id': 1, 'log': 'Environment updated: d',
+                                            'created_date': '1970-01-01T00:00:00.000020Z'})
 entry.arrival = 30
+older = Delivery('AUDIT_LOG_CREATED', {1}, {**entry.data, 'created_date': '1970-01-01T00:00:00.000019Z'})
+older.arrival = 30
 print('not seen yet told', *meant([seen], 25))
 print('seen told', *meant([seen], 35))
 print('entry told', *meant([entry], 25))
+print('older entry told', *meant([older], 25))
 
 # A version with an instant of effect in the past, of which act 9 brought the override of a segment that was deleted since.
 from sim.sender import Version
@@ -123,6 +127,7 @@ is($got{'read later'}, 'told told told', 'one that a later reading shows');
 is($got{'not seen yet'}, 'told 1 2', 'a name that no entry and nothing that came by then tells can mean the other one');
 is($got{seen}, 'told 1', 'unless it was seen');
 is($got{entry}, 'told 1', 'or its entry tells when it was taken');
+is($got{'older entry'}, 'told 1 2', 'but not one of when it bore that before');
 is($got{announced}, 'told announced', 'a version that was announced and never live, of which a segment was deleted since');
 is($got{'not announced'}, 'silent told', 'which says nothing of another segment');
 

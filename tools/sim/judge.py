@@ -4,7 +4,7 @@ import collections
 import json
 import random
 
-from .product import digest, timestamp
+from .product import digest, micros, timestamp
 
 FIRM = ('confirmed', 'reported')
 NEVER = 1 << 62
@@ -310,7 +310,7 @@ class Judge:
             entry = d.event == 'AUDIT_LOG_CREATED'
             shown = d.data['environment'] if entry else (d.data['new_state'] or d.data['previous_state'])['environment']
             if entry and (d.data['related_object_type'], d.data['related_object_id']) == ('ENVIRONMENT', env) and \
-                    d.data['log'].endswith(': ' + name):
+                    d.data['log'].endswith(': ' + name) and micros(d.data['created_date']) >= taken:
                 return True
             if shown and (shown['id'], shown['name']) == (env, name) and taken <= d.arrival <= at:
                 return True
@@ -484,7 +484,8 @@ class Judge:
                 if number is None or (kind, number) not in self.sim.names:
                     continue
                 name = self.named(kind, number, NEVER)
-                told = (kind, number, name) in known or kind == 'segment' and self.renamed(number)
+                told = self.name_told(number, name, NEVER) if kind == 'environment' else \
+                    (kind, number, name) in known or kind == 'segment' and self.renamed(number)
                 if shown != name and told:
                     self.fault('name', ('current_state', kind), '%s %d is shown as %r, its name is %r' % (kind, number, shown, name))
 
