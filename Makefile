@@ -72,6 +72,7 @@ OBJS = \
 	src/read/around.o \
 	src/read/audit.o \
 	src/read/builder.o \
+	src/read/commit.o \
 	src/read/explained.o \
 	src/read/environment.o \
 	src/read/flag_facts.o \

@@ -4,8 +4,8 @@
  *	  The lines of the view history: what belongs to one act.
  *
  * Each rule is a function from a piece to what it belongs to: an event, a
- * deletion, a list and a committed change request to an entry (explained.c),
- * an entry to the first of its save, pieces that no entry explains to the
+ * deletion and a list to an entry (explained.c), a committed change request to
+ * one, too (commit.c), an entry to the first of its save, pieces that no entry explains to the
  * first of their like.  The way back searches as far as the way there and asks
  * the same function, so that no piece is in two lines or in none.
  *

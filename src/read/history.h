@@ -2,7 +2,7 @@
  *
  * src/read/history.h
  *	  The lines of the view history: interface of neighbour.c, piece.c,
- *	  explained.c and history.c.
+ *	  explained.c, commit.c and history.c.
  *
  * A piece is an audit entry, a flag event or a version list, by the row that it
  * is in.  Each piece belongs to one line, and each line has one piece whose row
@@ -244,6 +244,8 @@ extern void fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFo
 extern FswPieceEntry *fsw_entry_of_event(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_deletion(FswReader *reader, FswPieceEvent *event);
 extern FswPieceEntry *fsw_entry_of_list(FswReader *reader, FswPieceList *list);
+
+/* commit.c */
 extern FswPieceEntry *fsw_entry_of_commit(FswReader *reader, FswPieceEntry *commit);
 
 /* history.c */
