@@ -247,6 +247,32 @@ SELECT pg_temp.deliver(pg_temp.entry(1, 10, 'ada@example.com', 'Staging', 'FEATU
 SELECT enabled, value, variants, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'act' AND feature = 'torn';
 ROLLBACK;
 
+BEGIN;
+-- What a change request left was read again in the middle of a save, the value of which was in, and has the time of its draft: it is of that save.
+SELECT pg_temp.deliver(pg_temp.entry(1, 60, NULL, 'Staging', 'FEATURE_STATE',
+        'Flag state / Remote config updated for feature: again by Change Request: Late', '{"is_system_event": true}'), 60.5),
+    pg_temp.deliver(pg_temp.change(10, '', 'Staging', 'again', false, '1'), 61.2),
+    pg_temp.deliver(pg_temp.entry(2, 120, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Remote config value updated for feature: again'), 121),
+    pg_temp.deliver(pg_temp.entry(3, 120.03, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: again'), 121),
+    pg_temp.deliver(pg_temp.change(10, '', 'Staging', 'again', false, '2'), 121.4),
+    pg_temp.deliver(pg_temp.change(120.03, 'ada@example.com', 'Staging', 'again', true, '2'), 121.3);
+-- The same of an API key, which is shown by its own event; but not what came long after, nor the first to come of a draft.
+SELECT pg_temp.deliver(pg_temp.entry(4, 180, NULL, 'Production', 'FEATURE_STATE',
+        'Flag state / Remote config updated for feature: again by Change Request: Later', '{"is_system_event": true}'), 180.5),
+    pg_temp.deliver(pg_temp.change(20, '', 'Production', 'again', false, '1'), 181.2),
+    pg_temp.deliver(pg_temp.entry(5, 240, NULL, 'Production', 'FEATURE_STATE', 'Remote config value updated for feature: again'), 241),
+    pg_temp.deliver(pg_temp.entry(6, 240.03, NULL, 'Production', 'FEATURE_STATE', 'Flag state updated for feature: again'), 241),
+    pg_temp.deliver(pg_temp.change(20, '', 'Production', 'again', false, '2'), 241.4),
+    pg_temp.deliver(pg_temp.change(240.03, 'key', 'Production', 'again', true, '2'), 241.3),
+    pg_temp.deliver(pg_temp.entry(7, 300, NULL, 'Production', 'FEATURE_STATE', 'Remote config value updated for feature: again'), 301),
+    pg_temp.deliver(pg_temp.change(20, '', 'Production', 'again', true, '4'), 311),
+    pg_temp.deliver(pg_temp.change(25, '', 'Production', 'again', true, '5'), 302);
+SELECT at, actor, action, env, v, n FROM told WHERE feature = 'again';
+SELECT at::time(3) AS at, enabled_before, value_before, enabled, value FROM flagsmith.history
+WHERE source = 'act' AND feature = 'again' AND at BETWEEN '2026-11-01 12:02Z' AND '2026-11-01 12:02:01Z';
+SELECT * FROM forgotten;
+ROLLBACK;
+
 SELECT flagsmith._history_line('nothing', 1, 1, now());
 \echo :LAST_ERROR_SQLSTATE
 SELECT flagsmith._history_line(NULL, 1, 1, now()), flagsmith._history_person(NULL, 1), flagsmith._history_feature(NULL, 1),

@@ -33,12 +33,17 @@ is_draft(const FswLine *line, const FswPieceEvent *event)
 		(event->changed_by == NULL || VARSIZE_ANY_EXHDR(event->changed_by) == 0);
 }
 
-/* When an event of a line took effect: of such a draft, as the timeline has it, not long before it came. */
+/*
+ * When an event of a line took effect: of such a draft, as the timeline has it, not long
+ * before it came, and of one that was read again in the middle of a save, with that.
+ */
 int64
 fsw_history_effect(const FswLine *line, const FswPieceEvent *event)
 {
 	if (event->deleted)
 		return event->arrived;
+	if (event->by[FSW_EXPLAINS_READING] != NULL)
+		return event->by[FSW_EXPLAINS_READING]->at;
 	return is_draft(line, event) ? Max(event->at, fsw_after(event->arrived, -FSW_TASK_DELAY)) : event->at;
 }
 

@@ -85,11 +85,18 @@ how_explains(const FswReadEffect *effect, bool by_system, const FswEventFacts *e
 	return fsw_explains(&entry, event);
 }
 
+/* Is an event that bears the time of a draft looked for around its arrival? */
+static bool
+is_by_arrival(FswExplains how)
+{
+	return how == FSW_EXPLAINS_READING || how == FSW_EXPLAINS_REQUEST;
+}
+
 /* How far an entry is from an event that it explains in a way. */
 static int64
 distance_of(int64 entry_at, const FswEventFacts *event, FswExplains how)
 {
-	if (how == FSW_EXPLAINS_REQUEST)
+	if (is_by_arrival(how))
 		return fsw_distance(entry_at, event->arrived);
 	/* written after what it tells of, unless clocks differ */
 	return fsw_distance(entry_at, event->at) +
@@ -225,14 +232,29 @@ is_in_reach(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *
 {
 	FswSearch	search;
 
-	if (how == FSW_EXPLAINS_REQUEST)
+	if (is_by_arrival(how))
 		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, event->feature_hash,
 								   event->has_environment, event->environment_id);
 	else
 		search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash,
 								   event->has_environment, event->environment_id);
 	return fsw_search_reaches(reader, &search, entry->at,
-							  how == FSW_EXPLAINS_REQUEST ? event->received_at : event->event_at);
+							  is_by_arrival(how) ? event->received_at : event->event_at);
+}
+
+/* Does an event name nobody, as that of a change request does? */
+static bool
+is_by_nobody(const text *changed_by)
+{
+	return changed_by == NULL || VARSIZE_ANY_EXHDR(changed_by) == 0;
+}
+
+/* As a visit: the events that name nobody. */
+static void
+find_by_nobody(FswScan *scan, void *found)
+{
+	if (fsw_scan_is_null(scan, FLAG_changed_by) || fsw_scan_is(scan, FLAG_changed_by, ""))
+		fsw_find_row(scan, found);
 }
 
 /* The flag events that an entry may explain. */
@@ -241,6 +263,7 @@ fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found)
 {
 	const FswReadEffect *effect = &entry->effect;
 	bool		is_version = effect->about == FSW_ABOUT_VERSION;
+	bool		is_part = effect->about == FSW_ABOUT_VALUE || effect->about == FSW_ABOUT_VARIANT;
 	FswSearch	search;
 
 	if (!entry->has_effect || !effect->has_feature || !effect->has_environment ||
@@ -250,13 +273,14 @@ fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found)
 	fsw_search_around(reader, &search, fsw_after(entry->at, is_version ? -FSW_VERSION_LATE : -FSW_SAVE_REACH),
 					  entry->at, fsw_after(entry->at, is_version ? FSW_VERSION_EARLY : FSW_SAVE_REACH),
 					  fsw_find_row, found, &found->n);
+	search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, effect->feature_hash, true,
+							   effect->environment_id);
 	if (entry->by_system)
-	{
-		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, effect->feature_hash, true,
-								   effect->environment_id);
 		fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_REQUEST_LATE), entry->at,
 						  fsw_after(entry->at, FSW_REQUEST_EARLY + FSW_EARLIER_ARRIVAL), fsw_find_row, found, &found->n);
-	}
+	else if (is_part && !effect->has_scope)
+		fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_READING_LATE), entry->at,
+						  fsw_after(entry->at, FSW_READING_EARLY + FSW_EARLIER_ARRIVAL), find_by_nobody, found, &found->n);
 }
 
 static FswPieceEntry *entry_up_to(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limit);
@@ -275,7 +299,7 @@ is_of_nearer(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent 
 {
 	FswFound	found = {0};
 
-	if (how == FSW_EXPLAINS_SAVE)
+	if (how == FSW_EXPLAINS_SAVE || how == FSW_EXPLAINS_READING)
 		return false;
 	fsw_find_events(reader, entry, &found);
 	for (int i = 0; i < found.n; i++)
@@ -316,7 +340,8 @@ choose_entry(FswReader *reader, Candidates *candidates, const FswPieceEvent *eve
 			break;
 		entry = fsw_piece_entry(reader, candidate->row);
 		if (entry == NULL || entry->effect.split != candidate->effect.split ||
-			!fsw_same_or_null(entry->source, event->source) || !fsw_same_actor(entry, event->changed_by) ||
+			!fsw_same_or_null(entry->source, event->source) ||
+			(candidates->wanted != FSW_EXPLAINS_READING && !fsw_same_actor(entry, event->changed_by)) ||
 			how_explains(&entry->effect, entry->by_system, candidates->event) != candidates->wanted ||
 			(candidates->wanted == FSW_EXPLAINS_VERSION && is_of_another_version(reader, entry, event)) ||
 			!is_in_reach(reader, entry, event, candidates->wanted) ||
@@ -350,6 +375,45 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 	return choose_entry(reader, &candidates, event);
 }
 
+/* Has an event another value or other percentages than another one? */
+static bool
+is_other_part(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b)
+{
+	Jsonb	   *values[2] = {fsw_piece_value(reader, a), fsw_piece_value(reader, b)};
+	Jsonb	   *shares[2] = {fsw_piece_variants(reader, a), fsw_piece_variants(reader, b)};
+
+	return (values[0] == NULL) != (values[1] == NULL) || (shares[0] == NULL) != (shares[1] == NULL) ||
+		(values[0] != NULL && compareJsonbContainers(&values[0]->root, &values[1]->root) != 0) ||
+		(shares[0] != NULL && compareJsonbContainers(&shares[0]->root, &shares[1]->root) != 0);
+}
+
+/*
+ * Was what a change request left read once more, when a part of it had been saved
+ * anew?  Another event of the default, with the same time, came before and has
+ * another value, or other percentages.
+ */
+static bool
+is_read_again(FswReader *reader, const FswPieceEvent *event)
+{
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash,
+										   event->has_environment, event->environment_id);
+	FswFound	found = {0};
+	const FswPieceEvent *first = event;
+
+	if (!is_by_nobody(event->changed_by) || !event->has_state)
+		return false;
+	fsw_search_around(reader, &search, event->event_at, event->event_at, event->event_at, fsw_find_row, &found, &found.n);
+	for (int i = 0; i < found.n; i++)
+	{
+		const FswPieceEvent *other = fsw_piece_event(reader, found.rows[i]);
+
+		if (other != NULL && other->arrived < first->arrived && !other->deleted && other->has_state && !other->has_segment &&
+			other->identity == NULL && fsw_same_or_null(other->source, event->source))
+			first = other;
+	}
+	return first != event && is_other_part(reader, first, event);
+}
+
 static FswPieceEntry *
 find_in_way(FswReader *reader, const FswPieceEvent *event, FswExplains how, int64 limit)
 {
@@ -363,6 +427,11 @@ find_in_way(FswReader *reader, const FswPieceEvent *event, FswExplains how, int6
 		case FSW_EXPLAINS_SAVE:
 			return find_entry(reader, event, &facts, how, fsw_after(facts.at, -FSW_SAVE_REACH), facts.at,
 							  fsw_after(facts.at, FSW_SAVE_REACH), limit);
+		case FSW_EXPLAINS_READING:
+			return facts.of_identity || facts.of_segment || facts.arrived <= fsw_after(facts.at, FSW_DRAFT_AGE) ||
+				!is_read_again(reader, event) ? NULL :
+				find_entry(reader, event, &facts, how, fsw_after(facts.arrived, -FSW_READING_EARLY), facts.arrived,
+						   fsw_after(facts.arrived, FSW_READING_LATE), limit);
 		case FSW_EXPLAINS_VERSION:
 			return facts.of_identity ? NULL :
 				find_entry(reader, event, &facts, how, fsw_after(facts.at, -FSW_VERSION_EARLY), facts.at,
@@ -404,7 +473,7 @@ entry_up_to(FswReader *reader, FswPieceEvent *event, FswExplains how, int64 limi
 
 	if (save != NULL && save->at == event->at)
 		return save;
-	for (FswExplains way = save != NULL ? FSW_EXPLAINS_REQUEST : FSW_EXPLAINS_VERSION; way <= how && entry == NULL; way++)
+	for (FswExplains way = save != NULL ? FSW_EXPLAINS_REQUEST : FSW_EXPLAINS_READING; way <= how && entry == NULL; way++)
 		entry = entry_in_way(reader, event, way, way < how ? FSW_FOREVER : limit);
 	return entry != NULL ? entry : save;
 }

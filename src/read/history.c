@@ -5,9 +5,9 @@
  *
  * Each rule is a function from a piece to what it belongs to: an event, a
  * deletion and a list to an entry (explained.c), a committed change request to
- * one, too (commit.c), an entry to the first of its save, pieces that no entry explains to the
- * first of their like.  The way back searches as far as the way there and asks
- * the same function, so that no piece is in two lines or in none.
+ * one, too (commit.c), an entry to the first of its save, pieces that no entry
+ * explains to the first of their like.  The way back searches as far as the way
+ * there and asks the same function, so that no piece is in two lines or in none.
  *
  *-------------------------------------------------------------------------
  */
@@ -150,6 +150,18 @@ person_of(const FswLine *line)
 	return NULL;
 }
 
+/* The first event that bears a time of the act itself; NULL if none does. */
+static const FswPieceEvent *
+own_event(const FswLine *line)
+{
+	for (int i = 0; i < line->nevents; i++)
+	{
+		if (line->events[i]->by[FSW_EXPLAINS_READING] == NULL)
+			return line->events[i];
+	}
+	return NULL;
+}
+
 /*
  * The line of an act with entries.  Its first entry stands for it, unless that
  * does not say who, or of what, and another piece does: who committed what the
@@ -160,6 +172,7 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 {
 	FswLine    *line = palloc0_object(FswLine);
 	const FswPieceEntry *first;
+	const FswPieceEvent *own;
 	int			max = 0;
 
 	line->entries = fsw_entries_of_save(reader, entry, &line->nentries);
@@ -168,6 +181,7 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 	for (int i = 0; i < line->nentries; i++)
 		add_events(reader, line->entries[i], line, &max);
 	sort_events(reader, line->events, line->nevents);
+	own = own_event(line);
 	line->kind = FSW_PIECE_ENTRY;
 	line->row = first->row;
 	if (first->by_system && first->author == NULL)
@@ -179,11 +193,10 @@ line_of_entry(FswReader *reader, FswPieceEntry *entry)
 		if (person_of(line) != NULL || (line->nevents > 0 && first->feature == NULL) || first->misread)
 			line->kind = FSW_PIECE_REQUEST;
 	}
-	else if (line->nevents > 0 &&
-			 (first->author == NULL || !fsw_same_or_null(first->feature, line->events[0]->feature)))
+	else if (own != NULL && (first->author == NULL || !fsw_same_or_null(first->feature, own->feature)))
 	{
 		line->kind = FSW_PIECE_EVENT;
-		line->row = line->events[0]->row;
+		line->row = own->row;
 	}
 	else if (first->misread)
 		line->kind = FSW_PIECE_REQUEST;

@@ -22,7 +22,8 @@ fsw_distance(int64 a, int64 b)
  * An entry of v1 has the very time of the event or one some milliseconds
  * away.  That of a version is written by a task of its own, after a hang of
  * the task processor minutes later.  One of a change request that goes live
- * is near the arrival, since the event carries the time of the draft.
+ * is near the arrival, since the event carries the time of the draft; so is one
+ * of a save in the middle of which what the change request left was read again.
  */
 FswExplains
 fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event)
@@ -48,6 +49,13 @@ fsw_explains(const FswEntryFacts *entry, const FswEventFacts *event)
 		entry->at >= fsw_after(event->arrived, -FSW_REQUEST_EARLY) &&
 		entry->at <= fsw_after(event->arrived, FSW_REQUEST_LATE))
 		return FSW_EXPLAINS_REQUEST;
+
+	/* the value and each percentage is saved before the state, whose time is still that of the draft */
+	if ((entry->about == FSW_ABOUT_VALUE || entry->about == FSW_ABOUT_VARIANT) && !entry->by_system &&
+		!entry->of_override && of_default && is_draft && entry->at > fsw_after(event->at, FSW_SAVE_REACH) &&
+		entry->at >= fsw_after(event->arrived, -FSW_READING_EARLY) &&
+		entry->at <= fsw_after(event->arrived, FSW_READING_LATE))
+		return FSW_EXPLAINS_READING;
 	return FSW_EXPLAINS_NOT;
 }
 

@@ -47,6 +47,8 @@ typedef enum FswExplains
 {
 	FSW_EXPLAINS_NOT,
 	FSW_EXPLAINS_SAVE,			/* within a second */
+	FSW_EXPLAINS_READING,		/* what bears the time of a draft was read once
+								 * more, in the middle of a save */
 	FSW_EXPLAINS_VERSION,		/* written by a task of its own */
 	FSW_EXPLAINS_REQUEST		/* the event bears the time of a draft */
 } FswExplains;
@@ -59,6 +61,8 @@ typedef enum FswExplains
 #define FSW_REQUEST_EARLY	INT64CONST(90000000)	/* before the arrival: a queue can stand still */
 #define FSW_REQUEST_LATE	INT64CONST(2000000) /* after it */
 #define FSW_DRAFT_AGE		INT64CONST(2000000)
+#define FSW_READING_EARLY	INT64CONST(10000000)	/* before the arrival */
+#define FSW_READING_LATE	INT64CONST(1000000) /* after it, by another clock */
 
 /* A committed change request is so near to the entry of what it changed. */
 #define FSW_COMMIT_EARLY	INT64CONST(2000000)

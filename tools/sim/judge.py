@@ -541,7 +541,7 @@ class Judge:
         actors = {d[0].actor for d in found if d[0].actor}
         if len(actors) == 1 and row['actor'] not in actors:
             self.fault('line', ('actor', 'none' if row['actor'] is None else 'wrong'), text + ' says %r' % row['actor'])
-        self.line_states(row, [d[0] for d in found], text)
+        self.line_states(row, [d[0] for d in found], common, text)
 
     @staticmethod
     def split_once(found):
@@ -553,7 +553,7 @@ class Judge:
     def entry_told(self, act):
         return any(act in d.tells for d in self.history.received.values() if d.event == 'AUDIT_LOG_CREATED')
 
-    def line_states(self, row, found, text):
+    def line_states(self, row, found, common, text):
         """Before and after of a line whose bodies are about one scope, unless it is a deletion of the whole."""
         events = [d for d in found if d.event == 'FLAG_UPDATED']
         scopes = {(s['environment']['id'], s['feature']['id'],
@@ -562,7 +562,7 @@ class Judge:
         if len(scopes) != 1 or row['enabled'] is None:
             return
         scope = scopes.pop()
-        acts = {d.main for d in events}
+        acts = common if len(common) == 1 else {d.main for d in events}
         rows = [i for i, r in enumerate(self.truth.get(scope, ())) if r[2] in acts]
         # acts whose saves mingle with those of others have no state before and after
         if len(acts) != 1 or not rows or rows != list(range(rows[0], rows[-1] + 1)):
