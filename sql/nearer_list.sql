@@ -47,3 +47,18 @@ FROM flagsmith.history WHERE source = 'nearer 0' AND at BETWEEN '2026-11-01 11:0
 SELECT count(*) AS lines_that_depend_on_the_order FROM (
     SELECT at, actor, action, object, value, cardinality(delivery_ids) FROM flagsmith.history WHERE source LIKE 'nearer _' AND at BETWEEN '2026-11-01 11:00Z' AND '2026-11-01 14:00Z'
     GROUP BY 1, 2, 3, 4, 5, 6 HAVING count(*) % 4 <> 0) s;
+
+-- Nor do other sources with the same ids in the same second take the place of what belongs together.
+DO $$
+BEGIN
+    FOR n IN 1 .. 70 LOOP
+        TRUNCATE told;
+        CALL pg_temp.event(10 + n * 0.001, 10.5, 'ada@example.com', 'a');
+        CALL pg_temp.list(10.7 + n * 0.001, 1, 'ada@example.com', 'a');
+        PERFORM flagsmith.add_webhook('crowd ' || n, NULL, source => 'crowd ' || n, scope => 'environment', environment_id => 71,
+            allow_unsigned => true, max_spool_age => NULL);
+        INSERT INTO flagsmith.inbox (webhook, body, received_at)
+        SELECT 'crowd ' || n, convert_to(body, 'UTF8'), timestamptz '2026-11-01 12:00Z' + arrived * interval '1 second' FROM told;
+    END LOOP;
+END $$;
+SELECT action, value, cardinality(delivery_ids) AS deliveries, count(*) FROM flagsmith.history WHERE source LIKE 'crowd %' GROUP BY 1, 2, 3;

@@ -91,13 +91,13 @@ saved_by_entry(FswReader *reader, const FswPieceEvent *event, int64 from, int64 
 static FswPieceEvent *
 event_in(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
 {
-	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash, true,
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->source, event->feature_hash, true,
 										   event->environment_id);
 	FswScan    *scan = fsw_search_begin(reader, &search, from, to, ForwardScanDirection);
 	FswFound	found = {0};
 	FswPieceEvent *first = NULL;
 
-	while (found.n <= FSW_NEIGHBOURS && fsw_scan_next(scan))
+	while (found.n <= FSW_NEIGHBOURS && fsw_search_next(scan, &search))
 		fsw_find_row(scan, &found);
 	for (int i = 0; i < found.n; i++)
 	{

@@ -233,10 +233,10 @@ is_in_reach(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *
 	FswSearch	search;
 
 	if (is_by_arrival(how))
-		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, event->feature_hash,
+		search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, event->source, event->feature_hash,
 								   event->has_environment, event->environment_id);
 	else
-		search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash,
+		search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->source, event->feature_hash,
 								   event->has_environment, event->environment_id);
 	return fsw_search_reaches(reader, &search, entry->at,
 							  is_by_arrival(how) ? event->received_at : event->event_at);
@@ -269,11 +269,11 @@ fsw_find_events(FswReader *reader, const FswPieceEntry *entry, FswFound *found)
 	if (!entry->has_effect || !effect->has_feature || !effect->has_environment ||
 		effect->about == FSW_ABOUT_OTHER || effect->about == FSW_ABOUT_DELETION)
 		return;
-	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, effect->feature_hash, true, effect->environment_id);
+	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, entry->source, effect->feature_hash, true, effect->environment_id);
 	fsw_search_around(reader, &search, fsw_after(entry->at, is_version ? -FSW_VERSION_LATE : -FSW_SAVE_REACH),
 					  entry->at, fsw_after(entry->at, is_version ? FSW_VERSION_EARLY : FSW_SAVE_REACH),
 					  fsw_find_row, found, &found->n);
-	search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, effect->feature_hash, true,
+	search = fsw_search_events(FSW_INDEX_CHANGE_ARRIVAL, FLAG_received_at, entry->source, effect->feature_hash, true,
 							   effect->environment_id);
 	if (entry->by_system)
 		fsw_search_around(reader, &search, fsw_after(entry->at, -FSW_REQUEST_LATE), entry->at,
@@ -395,7 +395,7 @@ is_other_part(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b)
 static bool
 is_read_again(FswReader *reader, const FswPieceEvent *event)
 {
-	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash,
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->source, event->feature_hash,
 										   event->has_environment, event->environment_id);
 	FswFound	found = {0};
 	const FswPieceEvent *first = event;

@@ -77,12 +77,12 @@ add_deletions(FswReader *reader, const FswPieceEntry *entry, FswLine *line, int 
 
 	if (!entry->has_effect || !effect->has_feature || effect->about != FSW_ABOUT_DELETION)
 		return;
-	search = fsw_search_events(FSW_INDEX_CHANGE_DELETED, FLAG_received_at, effect->feature_hash, true,
+	search = fsw_search_events(FSW_INDEX_CHANGE_DELETED, FLAG_received_at, entry->source, effect->feature_hash, true,
 							   effect->environment_id);
 	if (!effect->has_environment)
 		search.nkeys = 1;
 	scan = fsw_search_begin(reader, &search, FSW_NEVER, FSW_FOREVER, ForwardScanDirection);
-	while (fsw_scan_next(scan))
+	while (fsw_search_next(scan, &search))
 		fsw_find_row(scan, &found);
 	for (int i = 0; i < found.n; i++)
 	{
@@ -225,7 +225,7 @@ find_few(FswScan *scan, void *argument)
 static FswPieceEvent **
 unexplained_events(FswReader *reader, FswPieceEvent *event, int *n)
 {
-	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->feature_hash,
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, event->source, event->feature_hash,
 										   event->has_environment, event->environment_id);
 	FswPieceEvent **events = palloc_array(FswPieceEvent *, FSW_NEIGHBOURS + 1);
 	FswFound	found = {0};
@@ -274,11 +274,10 @@ came_at(const FswPieceList *list)
 static bool
 has_nearer_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list, int64 environment_id)
 {
-	FswSearch	search = {.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at};
+	FswSearch	search = fsw_search_lists(list->source, list->feature_id);
 	FswFound	found = {0};
 	int64		distance = fsw_distance(event->at, came_at(list));
 
-	fsw_search_key(&search, Int64GetDatum(list->feature_id), false);
 	fsw_search_around(reader, &search, fsw_after(event->at, -distance), event->at,
 					  fsw_after(event->at, distance + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
@@ -308,16 +307,12 @@ event_of_list(FswReader *reader, const FswPieceList *list)
 
 	if (environment_id < 0 || list->feature == NULL || !list->has_feature)
 		return NULL;
-	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at,
+	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, list->source,
 							   fsw_name_hash("feature", VARDATA_ANY(list->feature), VARSIZE_ANY_EXHDR(list->feature)),
 							   true, environment_id);
 	fsw_search_around(reader, &search, fsw_after(came, -FSW_VERSION_LATE), came, fsw_after(came, FSW_SAVE_REACH),
 					  fsw_find_row, &found, &found.n);
-	search = (FswSearch)
-	{
-		.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at
-	};
-	fsw_search_key(&search, Int64GetDatum(list->feature_id), false);
+	search = fsw_search_lists(list->source, list->feature_id);
 	for (int i = 0; i < found.n; i++)
 	{
 		FswPieceEvent *event = fsw_piece_event(reader, found.rows[i]);
@@ -341,13 +336,12 @@ static void
 add_lists_of_events(FswReader *reader, FswLine *line)
 {
 	const FswPieceEvent *event = line->events[0];
-	FswSearch	search = {.index = FSW_INDEX_VERSION_NEAR,.at_column = VERSION_received_at};
+	FswSearch	search = fsw_search_lists(event->source, event->feature_id);
 	FswFound	found = {0};
 	int			max = 0;
 
 	if (!event->has_feature)
 		return;
-	fsw_search_key(&search, Int64GetDatum(event->feature_id), false);
 	fsw_search_around(reader, &search, fsw_after(event->event_at, -FSW_SAVE_REACH), event->event_at,
 					  fsw_after(event->event_at, FSW_VERSION_LATE + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
@@ -379,7 +373,7 @@ line_of_events(FswReader *reader, FswPieceEvent *event)
 static FswSearch
 search_deletions(const FswPieceEvent *event)
 {
-	return fsw_search_events(FSW_INDEX_CHANGE_DELETED, FLAG_received_at, event->feature_hash,
+	return fsw_search_events(FSW_INDEX_CHANGE_DELETED, FLAG_received_at, event->source, event->feature_hash,
 							 event->has_environment, event->environment_id);
 }
 
@@ -436,7 +430,7 @@ line_of_deletions(FswReader *reader, FswPieceEvent *event)
 	line->row = event->row;
 	FSW_PUSH(line->events, line->nevents, max) = event;
 	scan = fsw_search_begin(reader, &search, event->arrived, FSW_FOREVER, ForwardScanDirection);
-	while (fsw_scan_next(scan))
+	while (fsw_search_next(scan, &search))
 		fsw_find_row(scan, &found);
 	for (int i = 0; i < found.n; i++)
 	{

@@ -170,6 +170,8 @@ typedef struct FswSearch
 {
 	FswIndex	index;
 	int			at_column;
+	const text *source;			/* where the index has none; else NULL */
+	int			source_column;
 	int			nkeys;
 	Datum		keys[FSW_INDEX_KEYS];
 	bool		nulls[FSW_INDEX_KEYS];
@@ -224,14 +226,16 @@ extern FswPieceEntry **fsw_entries_of_save(FswReader *reader, FswPieceEntry *ent
 
 /* neighbour.c */
 extern void fsw_search_key(FswSearch *search, Datum value, bool isnull);
-extern FswSearch fsw_search_events(FswIndex index, int at_column, int64 feature_hash,
+extern FswSearch fsw_search_events(FswIndex index, int at_column, const text *source, int64 feature_hash,
 								   bool has_environment, int64 environment_id);
+extern FswSearch fsw_search_lists(const text *source, int64 feature_id);
 extern FswSearch fsw_search_effects(const text *source, int64 feature_hash, bool has_environment,
 									int64 environment_id, bool has_scope, int64 scope_hash);
 extern FswSearch fsw_search_versions(const text *source, int64 feature_hash, int64 environment_id);
 extern FswSearch fsw_search_requests(const FswPieceEntry *entry);
 extern FswScan *fsw_search_begin(FswReader *reader, const FswSearch *search, int64 from, int64 to,
 								 ScanDirection direction);
+extern bool fsw_search_next(FswScan *scan, const FswSearch *search);
 extern void fsw_search_around(FswReader *reader, const FswSearch *search, int64 from, int64 anchor,
 							  int64 to, FswVisit visit, void *argument, int *n);
 extern bool fsw_search_reaches(FswReader *reader, const FswSearch *search, int64 a, int64 b);

@@ -28,9 +28,9 @@ fsw_search_key(FswSearch *search, Datum value, bool isnull)
 
 /* Flag events of one flag, in one of the indexes that begin with its name. */
 FswSearch
-fsw_search_events(FswIndex index, int at_column, int64 feature_hash, bool has_environment, int64 environment_id)
+fsw_search_events(FswIndex index, int at_column, const text *source, int64 feature_hash, bool has_environment, int64 environment_id)
 {
-	FswSearch	search = {.index = index,.at_column = at_column};
+	FswSearch	search = {.index = index,.at_column = at_column,.source = source,.source_column = FLAG_source};
 
 	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
 	fsw_search_key(&search, Int64GetDatum(environment_id), !has_environment);
@@ -60,6 +60,21 @@ fsw_search_versions(const text *source, int64 feature_hash, int64 environment_id
 	fsw_search_key(&search, Int64GetDatum(environment_id), false);
 	fsw_search_key(&search, fsw_text_hash(source), false);
 	fsw_search_key(&search, Int64GetDatum(feature_hash), false);
+	return search;
+}
+
+/* Version lists of one feature, by their arrival. */
+FswSearch
+fsw_search_lists(const text *source, int64 feature_id)
+{
+	FswSearch	search = {
+		.index = FSW_INDEX_VERSION_NEAR,
+		.at_column = VERSION_received_at,
+		.source = source,
+		.source_column = VERSION_source
+	};
+
+	fsw_search_key(&search, Int64GetDatum(feature_id), false);
 	return search;
 }
 
@@ -95,6 +110,18 @@ fsw_search_begin(FswReader *reader, const FswSearch *search, int64 from, int64 t
 	return scan;
 }
 
+/* The next row of the source, where the index does not tell sources apart; false behind the last. */
+bool
+fsw_search_next(FswScan *scan, const FswSearch *search)
+{
+	while (fsw_scan_next(scan))
+	{
+		if (search->source == NULL || fsw_scan_same_text(scan, search->source_column, PointerGetDatum(search->source)))
+			return true;
+	}
+	return false;
+}
+
 /* The rows on one side of an instant, up to those with too many before them. */
 static void
 search_side(FswReader *reader, const FswSearch *search, int64 anchor, int64 from, int64 to,
@@ -108,7 +135,7 @@ search_side(FswReader *reader, const FswSearch *search, int64 anchor, int64 from
 	if (from > to)
 		return;
 	scan = fsw_search_begin(reader, search, from, to, direction);
-	while (fsw_scan_next(scan))
+	while (fsw_search_next(scan, search))
 	{
 		int64		at = fsw_scan_int64(scan, search->at_column, 0);
 
@@ -144,7 +171,7 @@ fsw_search_around(FswReader *reader, const FswSearch *search, int64 from, int64 
 	 * is enough
 	 */
 	scan = fsw_search_begin(reader, search, from, to, ForwardScanDirection);
-	while (rows <= FSW_NEIGHBOURS && fsw_scan_next(scan))
+	while (rows <= FSW_NEIGHBOURS && fsw_search_next(scan, search))
 	{
 		visit(scan, argument);
 		rows++;
@@ -169,7 +196,7 @@ fsw_search_reaches(FswReader *reader, const FswSearch *search, int64 a, int64 b)
 	if (fsw_apart(to, from) < 2)
 		return true;
 	scan = fsw_search_begin(reader, search, from + 1, to - 1, ForwardScanDirection);
-	while (n < FSW_NEIGHBOURS && fsw_scan_next(scan))
+	while (n < FSW_NEIGHBOURS && fsw_search_next(scan, search))
 		n++;
 	return n < FSW_NEIGHBOURS;
 }

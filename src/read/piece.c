@@ -173,7 +173,7 @@ fsw_read_effect(FswScan *scan)
 static int64
 event_of_reading(FswReader *reader, const FswPieceEntry *entry, const FswReadEffect *effect)
 {
-	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, effect->feature_hash,
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, entry->source, effect->feature_hash,
 										   effect->has_environment, effect->environment_id);
 	FswFound	found = {0};
 	int64		nearest = FSW_FOREVER;

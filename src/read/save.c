@@ -188,7 +188,7 @@ has_own_entry(const FswPieceEvent *event, const FswAbout *about, const int64 *at
 static bool
 is_value_apart(FswReader *reader, const FswPieceEntry *value, const FswAbout *about, const int64 *at, int n)
 {
-	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, value->effect.feature_hash,
+	FswSearch	search = fsw_search_events(FSW_INDEX_CHANGE_NEAR, FLAG_event_at, value->source, value->effect.feature_hash,
 										   value->effect.has_environment, value->effect.environment_id);
 	FswFound	found = {0};
 
