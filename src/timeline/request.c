@@ -186,10 +186,27 @@ assign_drafts(FswEvidence **entries, int nentries, FswEvidence **drafts, int ndr
 	}
 }
 
+/* Could the draft of an entry, if it has one, have taken effect at the next entry? */
+static bool
+may_move_on(FswEvidence **entries, FswEvidence **assigned, int i)
+{
+	return assigned[i] == NULL || can_be_of(assigned[i], entries[i + 1]);
+}
+
+/* Give an entry the draft of a later one, and all from it on move on by one. */
+static void
+move_before(FswEvidence **assigned, int i, int j)
+{
+	FswEvidence *draft = assigned[j];
+
+	memmove(&assigned[i + 1], &assigned[i], (j - i) * sizeof(FswEvidence *));
+	assigned[i] = draft;
+}
+
 /*
  * Of drafts that arrived after the entries of both, the one that the other follows
- * was the first.  Each pass puts at least one in its place, unless they follow
- * each other in a circle.
+ * was the first; those between move on, or the two change places.  Each pass puts at
+ * least one in its place, unless they follow each other in a circle.
  */
 static void
 order_assigned(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidence **assigned)
@@ -201,13 +218,21 @@ order_assigned(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvid
 		changed = false;
 		for (int i = 0; i < nentries; i++)
 		{
+			bool		moves = assigned[i] != NULL;
+
 			/* entries are in order of time: none that comes later can be of it either */
-			for (int j = i + 1; j < nentries && came_after(assigned[i], entries[j]); j++)
+			for (int j = i + 1; j < nentries && j <= i + CHAIN && (moves || came_after(assigned[i], entries[j])); j++)
 			{
 				FSW_INTERRUPT();
-				if (!may_change_places(entries, assigned, i, j) || !follows(flag, assigned[i], assigned[j]))
+				moves = moves && may_move_on(entries, assigned, j - 1);
+				if (assigned[i] == NULL || assigned[j] == NULL || !follows(flag, assigned[i], assigned[j]))
 					continue;
-				change_places(assigned, i, j);
+				if (moves && can_be_of(assigned[j], entries[i]))
+					move_before(assigned, i, j);
+				else if (may_change_places(entries, assigned, i, j))
+					change_places(assigned, i, j);
+				else
+					continue;
 				changed = true;
 			}
 		}
@@ -222,7 +247,9 @@ doubt_order(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidenc
 
 	for (int i = 0; i < nentries; i++)
 	{
-		for (int j = i; j < nentries && came_after(assigned[i], entries[j]); j++)
+		bool		moves = assigned[i] != NULL;
+
+		for (int j = i; j < nentries && (moves || came_after(assigned[i], entries[j])); j++)
 		{
 			known[j] = j == i;
 			for (int k = Max(i, j - CHAIN); k < j && !known[j] && assigned[j] != NULL; k++)
@@ -230,8 +257,17 @@ doubt_order(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidenc
 				FSW_INTERRUPT();
 				known[j] = known[k] && follows(flag, assigned[j], assigned[k]);
 			}
-			if (!known[j] && may_change_places(entries, assigned, i, j))
+			moves = moves && (j == i || may_move_on(entries, assigned, j - 1));
+			if (known[j] || assigned[j] == NULL)
+				continue;
+			if (may_change_places(entries, assigned, i, j))
 				assigned[i]->guessed = assigned[j]->guessed = true;
+			for (int k = i; moves && k <= j && can_be_of(assigned[j], entries[i]); k++)
+			{
+				FSW_INTERRUPT();
+				if (assigned[k] != NULL)
+					assigned[k]->guessed = true;
+			}
 		}
 	}
 	pfree(known);
