@@ -84,14 +84,18 @@ begin_stretch(Carry *carry, int scope, int version, int state,
 }
 
 /*
- * A version's list has the state, among others.  One that may not have been
- * live says no more than that nothing else is told.
+ * A version's list has the state.  One that may not have been live says no more than
+ * that nothing else is told; one that seems to have been scheduled not even that of
+ * what was published after it, since its list may as well be late.
  */
 static void
-agree(FswStretch *stretch, const FswVersion *version, int index, bool suspect)
+agree(const Carry *carry, FswStretch *stretch, int index, bool suspect)
 {
-	stretch->untold_after = -1;
-	stretch->silent_after = -1;
+	const FswVersion *version = &carry->set.versions[index];
+	int			untold = stretch->untold_after;
+
+	if (untold < 0 || !version->scheduled || version->nevents > 0 || carry->set.versions[untold].entry <= version->entry)
+		stretch->untold_after = stretch->silent_after = -1;
 	if (suspect && stretch->version != index)
 		return;
 	if (!stretch->listed)
@@ -215,7 +219,7 @@ carry_events(Carry *carry, int index)
 		if (event->kind == FSW_EV_IMPORT && stretch != NULL && was == event->state && event->state >= 0 &&
 			stretch->confidence >= FSW_REPORTED)
 		{
-			agree(stretch, version, index, false);
+			agree(carry, stretch, index, false);
 			continue;
 		}
 		current[event->scope] = event->state;
@@ -324,7 +328,7 @@ carry_listed_default(Carry *carry, int index)
 		carry->set.flag->states[state].nvariants > carry->set.flag->states[carry->current[0]].nvariants &&
 		fsw_version_differ_by_option(carry->set.flag, carry->current[0], state, version->live, version->list_arrived))
 	{
-		agree(stretch, version, index, carry->suspect);
+		agree(carry, stretch, index, carry->suspect);
 		return;
 	}
 	/* it was given an instant of effect in the past, perhaps, and never live */
@@ -338,7 +342,7 @@ carry_listed_default(Carry *carry, int index)
 		/* a version that changes it sends an event */
 		stretch->suspect = untold;
 	}
-	agree(stretch, version, index, carry->suspect || says_no_more(carry, stretch, version));
+	agree(carry, stretch, index, carry->suspect || says_no_more(carry, stretch, version));
 }
 
 /* What the rest of a list says of one override. */
@@ -362,7 +366,7 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 		if (nlost > 0 || extra > 0)
 			stretch->weak = true;
 		else
-			agree(stretch, version, index, carry->suspect);
+			agree(carry, stretch, index, carry->suspect);
 	}
 	else if (verdict == FSW_NOT_LISTED && extra <= nlost)
 	{
@@ -378,7 +382,7 @@ carry_verdict(Carry *carry, int index, int scope, FswVerdict verdict, int extra,
 		stretch = begin_stretch(carry, scope, index, FSW_NOT_LIVE, suspect ? FSW_REPORTED : FSW_CONFIRMED,
 								FSW_CAUSE_OVERRIDE_REMOVED, version->list_index);
 		stretch->suspect = suspect;
-		agree(stretch, version, index, suspect);
+		agree(carry, stretch, index, suspect);
 		carry->set.versions[index].unplaced |= unplaced;
 	}
 	else if (!told_now)
@@ -507,8 +511,8 @@ carry_gone(Carry *carry, int index)
 		if (version->extra && stretch->untold_after < 0)
 			stretch->untold_after = index;
 		else if (!version->extra && (stretch->untold_after >= 0 || is_gone_since(carry, scope, index)))
-			agree(begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_OVERRIDE_REMOVED,
-								version->list_index), version, index, carry->suspect);
+			agree(carry, begin_stretch(carry, scope, index, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_OVERRIDE_REMOVED,
+								version->list_index), index, carry->suspect);
 	}
 }
 

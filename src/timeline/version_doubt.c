@@ -15,8 +15,8 @@
 /* What comes so long after the entry did was hardly late alone. */
 #define WAITED				INT64CONST(30000000)
 
-/* A list comes so soon after the events of its version, as a rule. */
-#define LISTED_SOON			INT64CONST(3000000)
+/* A list comes so soon after the events of its version, and an entry is written so soon after it, as a rule. */
+#define TOLD_SOON			INT64CONST(3000000)
 
 /* None of which any version tells. */
 #define NO_SCOPE			(-1)
@@ -163,9 +163,30 @@ doubt_listed(const FswVersions *set, FswTimeline *timeline, int index)
 	const FswVersion *version = &set->versions[index];
 
 	if (version->has_events && version->list != NULL && version->entry == FSW_NEVER &&
-		version->list_arrived > fsw_after(version->shown, LISTED_SOON) &&
+		version->list_arrived > fsw_after(version->shown, TOLD_SOON) &&
 		fsw_version_event(set->flag, version, timeline->periods[0].scope) == NULL)
 		fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
+/*
+ * A list of which nothing else came, where no entries do, may have waited in a queue that
+ * stood still: what it changed was so since then, perhaps.
+ */
+static void
+doubt_alone(const FswVersions *set, FswTimeline *timeline, int index)
+{
+	const FswVersion *version = &set->versions[index];
+	const FswPeriod *before;
+	const FswPeriod *after;
+
+	if (version->list == NULL || version->nevents > 0 || version->deleted >= 0 || version->entry != FSW_NEVER ||
+		set->flag->latest_audit_at != FSW_NEVER)
+		return;
+	before = fsw_timeline_at(timeline, timeline->periods[0].scope, fsw_after(version->earliest, -1));
+	after = fsw_timeline_at(timeline, timeline->periods[0].scope, version->latest);
+	if (before != NULL && after != NULL && before->state != after->state)
+		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_LATE_ALONE), version->earliest,
+						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
@@ -390,7 +411,8 @@ doubt_stalled(const FswVersions *set, FswTimeline *timeline, int index)
 
 /*
  * Of several deletions that can date a version, one was taken, and another one is a draft's:
- * it may have been live since the first of them.
+ * it may have been live since the first of them.  Entries are written some seconds late, so
+ * that within so long the nearer one says nothing.
  */
 static void
 doubt_dated(const FswVersions *set, FswTimeline *timeline, int index)
@@ -407,7 +429,7 @@ doubt_dated(const FswVersions *set, FswTimeline *timeline, int index)
 
 		FSW_INTERRUPT();
 		if (piece->kind == FSW_EV_DELETED && piece->scope == 0 && !fsw_version_is_of_creation(set->flag, j) &&
-			fsw_apart(version->entry, piece->at) < FSW_MUCH_NEARER * fsw_between(version->entry, version->time))
+			fsw_apart(version->entry, piece->at) < Max(TOLD_SOON, FSW_MUCH_NEARER * fsw_between(version->entry, version->time)))
 			fsw_timeline_lower(timeline, 0, piece->at, version->live, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 	}
 }
@@ -471,6 +493,7 @@ doubt_version(const FswVersions *set, FswTimeline *timeline, int index)
 	FSW_INTERRUPT();
 	doubt_waiting(set, timeline, index);
 	doubt_listed(set, timeline, index);
+	doubt_alone(set, timeline, index);
 	doubt_unsent(set, timeline, index);
 	doubt_stalled(set, timeline, index);
 	doubt_dated(set, timeline, index);
