@@ -20,7 +20,7 @@
 #define FSW_NEIGHBOURS 64
 
 /* So much earlier than its stored copy, a body can have come and still be found by its arrival. */
-#define FSW_EARLIER_ARRIVAL INT64CONST(60000000)
+#define FSW_EARLIER_ARRIVAL INT64CONST(180000000)
 
 /* One way to read the message of an audit entry. */
 typedef struct FswReadEffect

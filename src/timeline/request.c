@@ -122,12 +122,18 @@ take_draft(const FswEvidence *entry, FswEvidence **drafts, int ndrafts)
 	return taken;
 }
 
-/* Does a draft say that what another one brought was there before it? */
+/* Does a draft say that what another one brought was there before it, but for variants that came or went? */
 static bool
 knows(const FswFlag *flag, const FswEvidence *draft, const FswEvidence *other)
 {
-	return draft->before >= 0 && other->state >= 0 &&
-		fsw_same_but_variants(&flag->states[draft->before], &flag->states[other->state]);
+	const FswState *was;
+	const FswState *is;
+
+	if (draft->before < 0 || other->state < 0)
+		return false;
+	was = &flag->states[draft->before];
+	is = &flag->states[other->state];
+	return fsw_same_but_variants(was, is) && (was->nvariants != is->nvariants || was->shares == is->shares);
 }
 
 /* Does a draft know another one, and not the other way round? */
@@ -239,7 +245,10 @@ order_assigned(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvid
 	}
 }
 
-/* Where no draft follows another one, be it by those between, which of them was the first is a guess. */
+/*
+ * Where no draft follows another one, be it by those between, which of them was the first is
+ * a guess.  So it is where they follow each other in a circle.
+ */
 static void
 doubt_order(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidence **assigned)
 {
@@ -258,7 +267,7 @@ doubt_order(const FswFlag *flag, FswEvidence **entries, int nentries, FswEvidenc
 				known[j] = known[k] && follows(flag, assigned[j], assigned[k]);
 			}
 			moves = moves && (j == i || may_move_on(entries, assigned, j - 1));
-			if (known[j] || assigned[j] == NULL)
+			if (assigned[j] == NULL || (known[j] && (j == i || !knows(flag, assigned[i], assigned[j]))))
 				continue;
 			if (may_change_places(entries, assigned, i, j))
 				assigned[i]->guessed = assigned[j]->guessed = true;
