@@ -104,7 +104,8 @@ doubt_lacking(const FswVersions *set, FswTimeline *timeline, int index, int64 fr
 	int			now;
 	bool		another;
 
-	then = held_at(timeline, to);
+	/* no list has what went with its segment */
+	then = to != FSW_FOREVER && set->flag->scopes[timeline->periods[0].scope].ended <= to ? NULL : held_at(timeline, to);
 	now = then != NULL ? then->evidence : -1;
 	another = now != told_by && (late || now < 0 || set->flag->evidence[now].before == FSW_NOT_LIVE);
 	/* where the version was told of at once, it has to be gone by then, or another one there; a deletion dates exactly */

@@ -420,12 +420,23 @@ fsw_version_write_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 	fsw_timeline_add(timeline, scope, told, to, FSW_NOT_LIVE, FSW_REPORTED, FSW_CAUSE_CONTRADICTED, -1);
 }
 
+/* Does the list of a version lack an override that is held when it was told of, and of which it tells nothing else? */
+static bool
+lacks_held(const FswVersions *set, const FswTimeline *timeline, int scope, const FswVersion *version)
+{
+	const FswPeriod *held = fsw_timeline_at(timeline, scope, version->latest);
+
+	return version->list != NULL && held != NULL && held->state >= 0 && !fsw_version_lists(version->list, held->state) &&
+		fsw_version_event(set->flag, version, scope) == NULL;
+}
+
 /*
  * One that was left out follows what was held of a scope, but fits less well in
  * another: then it may have been live, and the next one not.  One that was taken
- * for a draft may have gone live at any later instant, and lack any override.  And
- * one that follows the next state may have been live, if that one had an instant of
- * effect in the past.
+ * for a draft may have gone live at any later instant, and lack any override.  One
+ * that follows the next state may have been live, if that one had an instant of
+ * effect in the past.  And one whose list lacks an override that is held when it was
+ * told of may have removed that.
  */
 void
 fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
@@ -438,6 +449,8 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 
 		if (version->deleted >= 0)
 			fsw_timeline_lower(timeline, 0, version->live, FSW_FOREVER, FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+		else if (scope > 0 && lacks_held(set, timeline, scope, version))
+			fsw_timeline_lower(timeline, 0, version->live, told_twice(set, version->latest), FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
 		if (held == NULL)
 			continue;
 		for (int j = 0; j < version->nevents; j++)

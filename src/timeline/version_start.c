@@ -71,12 +71,20 @@ start_from_deletion(const FswVersions *set, FswStart *start)
 	}
 }
 
+/* Was a version published before another one was told of, and itself told of by then, unless it was as late? */
+static bool
+told_before(const FswVersion *version, const FswVersion *other, bool late)
+{
+	return version->time < other->latest &&
+		(late || version->latest < other->latest || fsw_apart(version->latest, version->time) > FSW_GOES_LATER);
+}
+
 /*
  * Does the first version that tells of the environment default seem to have been
  * scheduled, or late, and restore what one brought that was published before it was told
  * of?  Each of the two chains with the other, so that either can have been live
  * first, and only the first one tells what was there before.  One that was told of some
- * seconds late was so, too, if the other was told of before it.  But what stands before
+ * seconds late was so, too, if the other was told of before it, or as late.  But what stands before
  * one that was published earlier does so by what chains.
  */
 static bool
@@ -100,7 +108,7 @@ is_unclear(const FswVersions *set)
 		const FswEvidence *other = fsw_version_event(set->flag, &set->versions[i], 0);
 
 		FSW_INTERRUPT();
-		if (other != NULL && (late ? set->versions[i].time : set->versions[i].latest) < version->latest &&
+		if (other != NULL && told_before(&set->versions[i], version, late) &&
 			(!version->moved || set->versions[i].time > version->time) &&
 			other->state == event->before && other->before != event->before)
 			return true;
