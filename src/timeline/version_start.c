@@ -135,6 +135,24 @@ follows_dropped(const FswVersions *set, int state)
 }
 
 /*
+ * Does a version that was left out, but published before the first one was told of, say
+ * that something else was there before?
+ */
+static bool
+is_denied(const FswVersions *set, int state)
+{
+	for (int i = set->nversions; set->nversions > 0 && i < set->nversions + set->ndropped; i++)
+	{
+		const FswEvidence *event = fsw_version_event(set->flag, &set->versions[i], 0);
+
+		FSW_INTERRUPT();
+		if (event != NULL && event->before >= 0 && event->before != state && set->versions[i].time < set->versions[0].latest)
+			return true;
+	}
+	return false;
+}
+
+/*
  * What the environment default was before the first version that was told: as
  * the versions say, or a deletion, or the feature's defaults.
  */
@@ -153,7 +171,7 @@ fsw_version_start(const FswVersions *set)
 		start.cause = FSW_CAUSE_DEFAULTS;
 		start.confidence = flag->defaults_complete ? FSW_REPORTED : FSW_INFERRED;
 	}
-	else if (!start.agreed || is_unclear(set))
+	else if (!start.agreed || is_unclear(set) || is_denied(set, start.state))
 	{
 		start.confidence = FSW_INFERRED;
 		start.cause = FSW_CAUSE_CONTRADICTED;
