@@ -540,7 +540,6 @@ carry_version(Carry *carry, int index)
 	FswVersion *version = &carry->set.versions[index];
 	FswHeld    *held;
 	FswVerdict *verdicts;
-	FswConfidence absence;
 	bool		default_told;
 	int			nheld;
 	int			extra;
@@ -582,9 +581,7 @@ carry_version(Carry *carry, int index)
 	carry_gone(carry, index);
 	for (int i = 0; i < version->nevents && version->unplaced; i++)
 		last_stretch(carry, flag->evidence[version->events[i]].scope)->suspect = true;
-	/* one whose events do not fit may never have been live, with all that its list lacks */
-	absence = fsw_version_absence(verdicts, nheld, extra, nlost);
-	carry_others(carry, index, carry->suspect ? Min(absence, FSW_REPORTED) : absence);
+	carry_others(carry, index, fsw_version_absence(verdicts, nheld, extra, nlost));
 	note_reorder(carry, index, default_told, verdicts, nheld, extra);
 	pfree(held);
 	pfree(verdicts);
