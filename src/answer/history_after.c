@@ -30,7 +30,7 @@ static bool
 is_draft(const FswLine *line, const FswPieceEvent *event)
 {
 	return line->nentries == 0 && line->nlists == 0 && !event->deleted &&
-		(event->changed_by == NULL || VARSIZE_ANY_EXHDR(event->changed_by) == 0);
+		fsw_names_nobody(event->changed_by);
 }
 
 /*
@@ -117,27 +117,13 @@ event_in(FswReader *reader, const FswPieceEvent *event, int64 from, int64 to)
 	return first;
 }
 
-static bool
-has_same_value(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b)
-{
-	Jsonb	   *x = fsw_piece_value(reader, a);
-	Jsonb	   *y = fsw_piece_value(reader, b);
-
-	return x == NULL || y == NULL ? x == y : compareJsonbContainers(&x->root, &y->root) == 0;
-}
-
 /* Do two events differ in what an entry is about? */
 static bool
 is_other_part(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b, FswAbout about)
 {
-	Datum		variants;
-
 	if (about == FSW_ABOUT_STATE)
 		return a->enabled != b->enabled;
-	if (about == FSW_ABOUT_VALUE)
-		return !has_same_value(reader, a, b);
-	variants = fsw_variants_of(fsw_piece_row(reader, a), FLAG_variants);
-	return !DatumGetBool(DirectFunctionCall2(jsonb_eq, variants, fsw_variants_of(fsw_piece_row(reader, b), FLAG_variants)));
+	return about == FSW_ABOUT_VALUE ? !fsw_piece_same_value(reader, a, b) : !fsw_piece_same_variants(reader, a, b);
 }
 
 /*

@@ -66,7 +66,7 @@ facts_of(const FswPieceEvent *event)
 		.of_segment = event->has_segment,
 		.of_identity = event->identity != NULL,
 		.at = event->at,
-		.arrived = Max(event->arrived, fsw_after(event->received_at, -FSW_EARLIER_ARRIVAL))
+		.arrived = fsw_came_at(event->arrived, event->received_at)
 	};
 
 	return facts;
@@ -242,13 +242,6 @@ is_in_reach(FswReader *reader, const FswPieceEntry *entry, const FswPieceEvent *
 							  is_by_arrival(how) ? event->received_at : event->event_at);
 }
 
-/* Does an event name nobody, as that of a change request does? */
-static bool
-is_by_nobody(const text *changed_by)
-{
-	return changed_by == NULL || VARSIZE_ANY_EXHDR(changed_by) == 0;
-}
-
 /* As a visit: the events that name nobody. */
 static void
 find_by_nobody(FswScan *scan, void *found)
@@ -375,18 +368,6 @@ find_entry(FswReader *reader, const FswPieceEvent *event, const FswEventFacts *f
 	return choose_entry(reader, &candidates, event);
 }
 
-/* Has an event another value or other percentages than another one? */
-static bool
-is_other_part(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b)
-{
-	Jsonb	   *values[2] = {fsw_piece_value(reader, a), fsw_piece_value(reader, b)};
-	Jsonb	   *shares[2] = {fsw_piece_variants(reader, a), fsw_piece_variants(reader, b)};
-
-	return (values[0] == NULL) != (values[1] == NULL) || (shares[0] == NULL) != (shares[1] == NULL) ||
-		(values[0] != NULL && compareJsonbContainers(&values[0]->root, &values[1]->root) != 0) ||
-		(shares[0] != NULL && compareJsonbContainers(&shares[0]->root, &shares[1]->root) != 0);
-}
-
 /*
  * Was what a change request left read once more, when a part of it had been saved
  * anew?  Another event of the default, with the same time, came before and has
@@ -400,7 +381,7 @@ is_read_again(FswReader *reader, const FswPieceEvent *event)
 	FswFound	found = {0};
 	const FswPieceEvent *first = event;
 
-	if (!is_by_nobody(event->changed_by) || !event->has_state)
+	if (!fsw_names_nobody(event->changed_by) || !event->has_state)
 		return false;
 	fsw_search_around(reader, &search, event->event_at, event->event_at, event->event_at, fsw_find_row, &found, &found.n);
 	for (int i = 0; i < found.n; i++)
@@ -411,7 +392,7 @@ is_read_again(FswReader *reader, const FswPieceEvent *event)
 			other->identity == NULL && fsw_same_or_null(other->source, event->source))
 			first = other;
 	}
-	return first != event && is_other_part(reader, first, event);
+	return first != event && !(fsw_piece_same_value(reader, first, event) && fsw_piece_same_variants(reader, first, event));
 }
 
 static FswPieceEntry *

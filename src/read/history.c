@@ -263,20 +263,13 @@ is_of_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list)
 		(list->publisher != NULL ? fsw_same_or_null(list->publisher, event->changed_by) : !named);
 }
 
-/* When a list came first, as far back as the searches for what was stored of it reach. */
-static int64
-came_at(const FswPieceList *list)
-{
-	return Max(list->arrived, fsw_after(list->received_at, -FSW_EARLIER_ARRIVAL));
-}
-
 /* Is the list of another version, of which no entry came either, nearer to an event that can be of both? */
 static bool
 has_nearer_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *list, int64 environment_id)
 {
 	FswSearch	search = fsw_search_lists(list->source, list->feature_id);
 	FswFound	found = {0};
-	int64		distance = fsw_distance(event->at, came_at(list));
+	int64		distance = fsw_distance(event->at, fsw_came_at(list->arrived, list->received_at));
 
 	fsw_search_around(reader, &search, fsw_after(event->at, -distance), event->at,
 					  fsw_after(event->at, distance + FSW_EARLIER_ARRIVAL), fsw_find_row, &found, &found.n);
@@ -284,7 +277,7 @@ has_nearer_list(FswReader *reader, FswPieceEvent *event, const FswPieceList *lis
 	{
 		FswPieceList *other = fsw_piece_list(reader, found.rows[i]);
 
-		if (other != NULL && fsw_distance(event->at, came_at(other)) < distance &&
+		if (other != NULL && fsw_distance(event->at, fsw_came_at(other->arrived, other->received_at)) < distance &&
 			!fsw_same_or_null(other->uuid, list->uuid) && is_of_list(reader, event, other) &&
 			fsw_entry_of_list(reader, other) == NULL && fsw_piece_list_environment(reader, other) == environment_id)
 			return true;
@@ -300,7 +293,7 @@ static FswPieceEvent *
 event_of_list(FswReader *reader, const FswPieceList *list)
 {
 	int64		environment_id = fsw_piece_list_environment(reader, list);
-	int64		came = came_at(list);
+	int64		came = fsw_came_at(list->arrived, list->received_at);
 	FswPieceEvent *chosen = NULL;
 	FswFound	found = {0};
 	FswSearch	search;

@@ -204,6 +204,20 @@ typedef struct FswPieces
 	FswPieceList **lists;
 } FswPieces;
 
+/* Does an event name nobody, as that of a change request does? */
+static inline bool
+fsw_names_nobody(const text *changed_by)
+{
+	return changed_by == NULL || VARSIZE_ANY_EXHDR(changed_by) == 0;
+}
+
+/* When a body came first, as far back as the searches for what was stored of it reach. */
+static inline int64
+fsw_came_at(int64 arrived, int64 received_at)
+{
+	return Max(arrived, fsw_after(received_at, -FSW_EARLIER_ARRIVAL));
+}
+
 /* piece.c */
 extern FswPieceEntry *fsw_piece_entry(FswReader *reader, FswEntry row);
 extern FswPieceEvent *fsw_piece_event(FswReader *reader, FswEntry row);
@@ -212,6 +226,8 @@ extern FswPieceList *fsw_piece_list(FswReader *reader, FswEntry row);
 extern int64 fsw_piece_list_environment(FswReader *reader, const FswPieceList *list);
 extern Jsonb *fsw_piece_value(FswReader *reader, const FswPieceEvent *event);
 extern Jsonb *fsw_piece_variants(FswReader *reader, const FswPieceEvent *event);
+extern bool fsw_piece_same_value(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b);
+extern bool fsw_piece_same_variants(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b);
 extern const uint8 *fsw_piece_digest(FswReader *reader, int64 delivery);
 extern int	fsw_compare_entries(FswReader *reader, FswPieceEntry *a, FswPieceEntry *b);
 extern int	fsw_compare_events(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b);

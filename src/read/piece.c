@@ -125,7 +125,7 @@ fsw_same_actor(const FswPieceEntry *entry, const text *changed_by)
 		return changed_by != NULL && fsw_same_text(PointerGetDatum(entry->author), PointerGetDatum(changed_by));
 	/* what the system does at a change request's word has no author */
 	if (entry->by_system)
-		return changed_by == NULL || VARSIZE_ANY_EXHDR(changed_by) == 0;
+		return fsw_names_nobody(changed_by);
 	return entry->imported || changed_by == NULL ||
 		memchr(VARDATA_ANY(changed_by), '@', VARSIZE_ANY_EXHDR(changed_by)) == NULL;
 }
@@ -596,6 +596,28 @@ fsw_piece_variants(FswReader *reader, const FswPieceEvent *event)
 	Datum		sent = fsw_scan_column(fsw_piece_row(reader, event), FLAG_variants, &isnull);
 
 	return isnull ? NULL : fsw_shown_variants(DatumGetJsonbP(sent));
+}
+
+/* Have two events one value? */
+bool
+fsw_piece_same_value(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b)
+{
+	Jsonb	   *x = fsw_piece_value(reader, a);
+	Jsonb	   *y = fsw_piece_value(reader, b);
+
+	return x == NULL || y == NULL ? x == y : compareJsonbContainers(&x->root, &y->root) == 0;
+}
+
+/* Have they the same percentages?  None at all are those of no option. */
+bool
+fsw_piece_same_variants(FswReader *reader, const FswPieceEvent *a, const FswPieceEvent *b)
+{
+	Jsonb	   *x = fsw_piece_variants(reader, a);
+	Jsonb	   *y = fsw_piece_variants(reader, b);
+	bool		x_none = x == NULL || JB_ROOT_COUNT(x) == 0;
+	bool		y_none = y == NULL || JB_ROOT_COUNT(y) == 0;
+
+	return x_none || y_none ? x_none == y_none : compareJsonbContainers(&x->root, &y->root) == 0;
 }
 
 /* ---- version lists ---- */

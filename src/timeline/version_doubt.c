@@ -137,26 +137,9 @@ doubt_removed(const FswVersions *set, FswTimeline *timeline, int index)
 }
 
 /*
- * A list that came long after the events of its version, of which no entry came,
- * may be that of a later one whose events were lost: an override that it lacks was
- * perhaps there until then.
- */
-static void
-doubt_lacked(const FswVersions *set, FswTimeline *timeline, int index)
-{
-	const FswVersion *version = &set->versions[index];
-	const FswPeriod *gone;
-
-	if (!version->has_events || version->list == NULL || version->entry != FSW_NEVER ||
-		version->list_arrived <= fsw_after(version->shown, FSW_TOLD_LATE))
-		return;
-	gone = fsw_timeline_at(timeline, timeline->periods[0].scope, version->list_arrived);
-	if (gone != NULL && gone->state == FSW_NOT_LIVE && gone->evidence == version->list_index)
-		fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-}
-
-/*
- * So may be what it has, of which none of the events tells.
+ * A list that came some seconds after the events of its version, of which no entry came,
+ * may be that of a later one whose events were lost: what none of the events tells, an
+ * override that it lacks included, was perhaps so only since then.
  */
 static void
 doubt_listed(const FswVersions *set, FswTimeline *timeline, int index)
@@ -503,7 +486,6 @@ doubt_version(const FswVersions *set, FswTimeline *timeline, int index)
 		return;
 	doubt_scheduled(set, timeline, index);
 	doubt_removed(set, timeline, index);
-	doubt_lacked(set, timeline, index);
 	doubt_returned(set, timeline, index);
 }
 

@@ -71,7 +71,7 @@ start_from_deletion(const FswVersions *set, FswStart *start)
 	}
 }
 
-/* Was a version published before another one was told of, and itself told of by then, unless it was as late? */
+/* Was a version published before another one was told of, and told of by then itself, unless either was late? */
 static bool
 told_before(const FswVersion *version, const FswVersion *other, bool late)
 {
@@ -84,8 +84,8 @@ told_before(const FswVersion *version, const FswVersion *other, bool late)
  * scheduled, or late, and restore what one brought that was published before it was told
  * of?  Each of the two chains with the other, so that either can have been live
  * first, and only the first one tells what was there before.  One that was told of some
- * seconds late was so, too, if the other was told of before it, or as late.  But what stands before
- * one that was published earlier does so by what chains.
+ * seconds late was so, too, if the other was told of before it, or as late.  But what
+ * stands before one that was published earlier does so by what chains.
  */
 static bool
 is_unclear(const FswVersions *set)
