@@ -200,7 +200,6 @@ REGRESS = \
 	apart \
 	namesake \
 	health \
-	hostile \
 	rejected \
 	rejected_many \
 	environment \
@@ -249,6 +248,7 @@ REGRESS = \
 	stored_later \
 	kept \
 	reach \
+	hostile \
 	uninstall
 
 ISOLATION = \
