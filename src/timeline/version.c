@@ -606,7 +606,7 @@ read_before(Carry *carry)
 
 /* The timeline of one scope, from all that was carried. */
 static FswTimeline *
-write_scope(const Carry *carry, int scope)
+write_scope(Carry *carry, int scope)
 {
 	const FswFlag *flag = carry->set.flag;
 	FswTimeline *written = palloc0_object(FswTimeline);

@@ -219,7 +219,7 @@ extern bool fsw_version_is_draft(const FswVersions *versions, int index, const i
 extern void fsw_version_drop(FswVersions *versions, int index, int n);
 extern void fsw_version_drop_never(FswVersions *versions);
 extern void fsw_version_write_dropped(const FswVersions *set, FswTimeline *timeline, int scope, int64 to);
-extern void fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope);
+extern void fsw_version_doubt_dropped(FswVersions *set, FswTimeline *timeline, int scope);
 
 /* version_list.c */
 extern void fsw_sort_states(int *states, int n);

@@ -430,16 +430,40 @@ lacks_held(const FswVersions *set, const FswTimeline *timeline, int scope, const
 		fsw_version_event(set->flag, version, scope) == NULL;
 }
 
+/* Was a state held up to some period, or told by another one that was left out, whichever variants there were? */
+static bool
+was_told(const FswVersions *set, const FswTimeline *timeline, const FswPeriod *held, int state)
+{
+	const FswState *states = set->flag->states;
+	int			scope = held->scope;
+
+	for (const FswPeriod *period = timeline->periods; period <= held; period++)
+	{
+		FSW_INTERRUPT();
+		if (period->state >= 0 && fsw_same_but_variants(&states[period->state], &states[state]))
+			return true;
+	}
+	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
+	{
+		const FswEvidence *event = fsw_version_event(set->flag, &set->versions[i], scope);
+
+		if (event != NULL && event->state >= 0 && fsw_same_but_variants(&states[event->state], &states[state]))
+			return true;
+	}
+	return false;
+}
+
 /*
  * One that was left out follows what was held of a scope, but fits less well in
  * another: then it may have been live, and the next one not.  One that was taken
  * for a draft may have gone live at any later instant, and lack any override.  One
  * that follows the next state may have been live, if that one had an instant of
- * effect in the past.  And one whose list lacks an override that is held when it was
- * told of may have removed that.
+ * effect in the past; so may one that follows what nobody told, as what has such an
+ * instant follows what was live then.  And one whose list lacks an override that is
+ * held when it was told of may have removed that.
  */
 void
-fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int scope)
+fsw_version_doubt_dropped(FswVersions *set, FswTimeline *timeline, int scope)
 {
 	for (int i = set->nversions; i < set->nversions + set->ndropped; i++)
 	{
@@ -464,6 +488,12 @@ fsw_version_doubt_dropped(const FswVersions *set, FswTimeline *timeline, int sco
 				doubt_until(set, timeline, version, last->to);
 			else if (event->before >= 0 && last + 1 < timeline->periods + timeline->nperiods && last[1].state == event->before)
 				doubt_until(set, timeline, version, FSW_FOREVER);
+			else if (event->before >= 0 && !was_told(set, timeline, held, event->before))
+			{
+				/* by what is near an instant, it may have been told before */
+				set->depends |= set->flag->near;
+				fsw_timeline_lower(timeline, 0, version->live, told_twice(set, version->live), FSW_REPORTED, FSW_CAUSE_CONTRADICTED);
+			}
 		}
 	}
 }
