@@ -449,10 +449,10 @@ step_over(Search *search, int index)
 
 /*
  * What does not fit may follow one that was published before it and seems to have
- * been scheduled, but was only told of late: all has to fit then.
+ * been scheduled, but was only told of late: all from the first on has to fit then.
  */
 static bool
-fetch_earlier(Search *search, int index)
+fetch_earlier(Search *search, int first, int index)
 {
 	FswVersions *set = search->set;
 	int			end = Min(set->nversions, index + 1 + FSW_VERSION_BACK);
@@ -464,7 +464,7 @@ fetch_earlier(Search *search, int index)
 		if (!late->has_events || !late->scheduled || late->moved || late->time >= set->versions[index].live)
 			continue;
 		fsw_version_move(set->versions, i, index);
-		if (try_range(search, index, Min(set->nversions, i + 4)) < FSW_MISFIT)
+		if (try_range(search, first, Min(set->nversions, i + 4)) < FSW_MISFIT)
 		{
 			fsw_version_time_earlier(set, index);
 			return true;
@@ -496,8 +496,12 @@ place_later(Search *search, int index)
 		return false;
 	if (!is_told_late(version))
 		best = find_later(search, index, last, &unmoved, &fewest);
-	if ((fewest >= FSW_MISFIT && fetch_earlier(search, index)) ||
-		(version->has_events && try_arrival(search, index, last, unmoved, fewest)))
+	for (int i = index; i <= last && fewest >= FSW_MISFIT; i++)
+	{
+		if (fetch_earlier(search, index, i))
+			return true;
+	}
+	if (version->has_events && try_arrival(search, index, last, unmoved, fewest))
 		return true;
 	if (best > index)
 		move_later(search, index, best, unmoved - fewest);
