@@ -96,8 +96,8 @@ is_told_late(const FswVersion *version)
 
 /*
  * Several that were scheduled go live in the order in which they are told of.
- * Is that order better than as they are, and no worse than with one of them
- * moved alone?
+ * Does all fit in that order, better than as they are and no worse than with one
+ * of them moved alone?
  */
 static bool
 try_arrival(Search *search, int first, int last, int unmoved, int fewest)
@@ -115,7 +115,7 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
 	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
 	misfits = try_range(search, first, Min(set->nversions, last + 4));
-	if (misfits < Min(unmoved, fewest + 1))
+	if (misfits < Min(FSW_MISFIT, Min(unmoved, fewest + 1)))
 	{
 		fsw_version_time_by_arrival(set, first, last);
 		/* all that speaks for it is an override that another one lacks, which may as well have removed it */
@@ -137,6 +137,7 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 	FswVersions *set = search->set;
 	int			end = Min(set->nversions, last + 4);
 	int			best = first;
+	int			own = 0;
 
 	*unmoved = *fewest = try_range(search, first, end);
 	if (*fewest == 0)
@@ -144,14 +145,19 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 	for (int i = first; i < last; i++)
 	{
 		int			misfits;
+		int			here;
 
 		fsw_version_move(set->versions, i, i + 1);
 		misfits = try_range(search, first, end);
-		if (misfits < *fewest)
-		{
-			*fewest = misfits;
-			best = i + 1;
-		}
+		if (misfits > *fewest || (misfits == *fewest && own == 0))
+			continue;
+		here = try_range(search, first, i + 2) - try_range(search, first, i + 1);
+		/* of two places where as much misfits the one where it does not do so itself */
+		if (misfits == *fewest && here > 0)
+			continue;
+		*fewest = misfits;
+		best = i + 1;
+		own = here;
 	}
 	fsw_version_move(set->versions, last, first);
 	return best;
