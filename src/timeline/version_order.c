@@ -407,16 +407,22 @@ try_before(Search *search, int index, int n)
  * Is a version, which can have been scheduled, contradicted by what comes after
  * it, where nothing is known of the environment default before it?  Then its
  * own previous state agrees with all and everything, and is not said to be never
- * live; but it may be that of one that was published meanwhile.
+ * live; but it may be that of one that was published meanwhile.  So may one with
+ * which the flag was not made.
  */
 static bool
-is_first_contradicted(const FswVersions *set, int index, const int *before)
+is_first_contradicted(Search *search, int index)
 {
+	const FswVersions *set = search->set;
 	const FswVersion *version = &set->versions[index];
 
 	/* of one whose entry came late as well, an override that is not listed is not enough */
-	return version->has_events && (version->scheduled || is_told_late(version)) && !version->moved &&
-		before[0] == FSW_NOT_SEEN && fsw_version_contradictions(set, index) >= (version->scheduled ? 1 : FSW_MISFIT);
+	if (!version->has_events || (!version->scheduled && !is_told_late(version)) || version->moved ||
+		states_before(search, index)[0] != FSW_NOT_SEEN)
+		return false;
+	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
+	return fsw_version_contradictions(set, index) >= (version->scheduled ? 1 : FSW_MISFIT) ||
+		fsw_version_try_events(set, search->trial, version) >= FSW_MISFIT;
 }
 
 /* Where many go live at one instant, none is before those that it follows. */
@@ -591,7 +597,7 @@ fsw_version_order(FswVersions *set)
 			i--;
 		else if (never > 0 && !try_exchange(&search, i) && !try_scheduled(&search, i))
 			drop_never(&search, i, never);
-		else if (is_first_contradicted(set, i, states_before(&search, i)) &&
+		else if (is_first_contradicted(&search, i) &&
 				 (try_exchange(&search, i) || try_scheduled(&search, i)))
 			continue;
 		else
