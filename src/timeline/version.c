@@ -449,16 +449,17 @@ note_reorder(Carry *carry, int index, bool default_told, const FswVerdict *verdi
 
 /*
  * An override whose state was lost in a list is found in a later one: it is
- * told by what told it before.
+ * told by what told it before.  A version that adds one sends an event: without
+ * any, the two lists were made in the other order, perhaps.
  */
 static void
 carry_found(Carry *carry, int index)
 {
-	const FswEvidence *list = carry->set.versions[index].list;
+	const FswVersion *version = &carry->set.versions[index];
 	int		   *before = memcpy(palloc_array(int, carry->set.flag->nscopes), carry->current,
 								carry->set.flag->nscopes * sizeof(int));
 
-	if (fsw_version_find(&carry->set, carry->current, list))
+	if (fsw_version_find(&carry->set, carry->current, version->list))
 	{
 		for (int i = 0; i < carry->set.nused; i++)
 		{
@@ -471,7 +472,7 @@ carry_found(Carry *carry, int index)
 				continue;
 			told = carry->stretches[scope][Max(0, n - 2)];
 			begin_stretch(carry, scope, index, carry->current[scope], FSW_REPORTED, told.cause,
-						  told.evidence)->suspect = carry->suspect;
+						  told.evidence)->suspect = carry->suspect || !version->has_events;
 		}
 	}
 	pfree(before);
