@@ -74,7 +74,10 @@ begin_where_chained(FswVersions *set, int index)
 		version->earliest = Min(version->earliest, from);
 }
 
-/* Versions in the order of their arrival went live when, within what is known? */
+/*
+ * Versions in the order of their arrival went live when, within what is known?
+ * One that arrived after others of those behind them may have to be moved further.
+ */
 void
 fsw_version_time_by_arrival(FswVersions *set, int first, int last)
 {
@@ -86,7 +89,7 @@ fsw_version_time_by_arrival(FswVersions *set, int first, int last)
 	{
 		FswVersion *version = &versions[i];
 
-		version->moved = true;
+		version->moved = i == first || version->latest <= next;
 		version->scheduled |= version->live < least;
 		version->earliest = Max(version->earliest, least);
 		least = Max(version->scheduled ? version->earliest : version->live, least);

@@ -115,7 +115,7 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
 	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
 	misfits = try_range(search, first, Min(set->nversions, last + 4));
-	if (misfits < Min(FSW_MISFIT, Min(unmoved, fewest + 1)))
+	if (misfits < Min(unmoved, fewest + 1))
 	{
 		fsw_version_time_by_arrival(set, first, last);
 		/* all that speaks for it is an override that another one lacks, which may as well have removed it */
