@@ -96,8 +96,8 @@ is_told_late(const FswVersion *version)
 
 /*
  * Several that were scheduled go live in the order in which they are told of.
- * Does all fit in that order, better than as they are and no worse than with one
- * of them moved alone?
+ * Is that order better than as they are, and no worse than with one of them
+ * moved alone?
  */
 static bool
 try_arrival(Search *search, int first, int last, int unmoved, int fewest)
@@ -407,8 +407,8 @@ try_before(Search *search, int index, int n)
  * Is a version, which can have been scheduled, contradicted by what comes after
  * it, where nothing is known of the environment default before it?  Then its
  * own previous state agrees with all and everything, and is not said to be never
- * live; but it may be that of one that was published meanwhile.  So may one with
- * which the flag was not made.
+ * live; but it may be that of one that was published meanwhile.  So may one that
+ * is not the one that the flag was made with.
  */
 static bool
 is_first_contradicted(Search *search, int index)
@@ -500,6 +500,7 @@ place_later(Search *search, int index)
 	int			best = index;
 	int			unmoved = 0;
 	int			fewest = PG_INT16_MAX;
+	int			reach = index;
 
 	while (last + 1 < set->nversions && last - index < FSW_VERSION_REACH &&
 		   set->versions[last + 1].live < version->latest)
@@ -507,8 +508,11 @@ place_later(Search *search, int index)
 	if (last == index || version->moved || (!version->has_events && version->list == NULL))
 		return false;
 	if (!is_told_late(version))
+	{
 		best = find_later(search, index, last, &unmoved, &fewest);
-	for (int i = index; i <= last && fewest >= FSW_MISFIT; i++)
+		reach = last;
+	}
+	for (int i = index; i <= reach && fewest >= FSW_MISFIT; i++)
 	{
 		if (fetch_earlier(search, index, i))
 			return true;
