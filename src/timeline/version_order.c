@@ -404,6 +404,40 @@ try_before(Search *search, int index, int n)
 }
 
 /*
+ * Or some versions may have been live after others that they stand before, of which
+ * each was published before they were told of: all has to fit then, too.
+ */
+static bool
+try_behind(Search *search, int index, int n)
+{
+	FswVersions *set = search->set;
+	FswVersion *versions = set->versions;
+	int64		told = FSW_FOREVER;
+	int			passed = 0;
+	bool		fits = false;
+
+	for (int i = index; i < index + n; i++)
+	{
+		if (!versions[i].has_events || versions[i].imported || versions[i].moved)
+			return false;
+		told = Min(told, versions[i].latest);
+	}
+	while (!fits && passed < FSW_VERSION_BACK && index + n + passed < set->nversions && versions[index + n + passed].live < told)
+	{
+		fsw_version_move(versions, index + n + passed, index + passed);
+		passed++;
+		fits = try_range(search, index, Min(set->nversions, index + n + passed + 3)) < FSW_MISFIT;
+	}
+	for (int i = passed - 1; i >= 0 && !fits; i--)
+		fsw_version_move(versions, index + i, index + n + i);
+	for (int i = index + passed; i < index + passed + n && fits; i++)
+		versions[i].live = versions[i].latest;
+	for (int i = index + passed; i < index + passed + n && fits; i++)
+		fsw_version_time_later(set, i);
+	return fits;
+}
+
+/*
  * Is a version, which can have been scheduled, contradicted by what comes after
  * it, where nothing is known of the environment default before it?  Then its
  * own previous state agrees with all and everything, and is not said to be never
@@ -486,6 +520,16 @@ fetch_earlier(Search *search, int first, int index)
 	return false;
 }
 
+/* Does one that seems to have been scheduled follow another such version, which was told of after it? */
+static bool
+fetch_other(Search *search, int index)
+{
+	const FswVersion *version = &search->set->versions[index];
+
+	return version->has_events && version->scheduled && !version->moved &&
+		try_range(search, index, Min(search->set->nversions, index + 4)) >= FSW_MISFIT && fetch_earlier(search, index, index);
+}
+
 /*
  * Those that were published after a version and before it was told of may have
  * been live before it: in the order of arrival, or it alone behind some of them,
@@ -554,7 +598,7 @@ place_version(Search *search, int index)
 		fsw_version_drop(search->set, index, 1);
 		return index;
 	}
-	if (place_later(search, index))
+	if (place_later(search, index) || fetch_other(search, index))
 		return index;
 	if (!version->moved && (version->has_events ? version->scheduled :
 							version->list != NULL && version->list->nlist > 0))
@@ -599,10 +643,16 @@ fsw_version_order(FswVersions *set)
 		FSW_INTERRUPT();
 		if (never > 0 && try_before(&search, i, never))
 			i--;
+		else if (never > 0 && try_behind(&search, i, never))
+			continue;
 		else if (never > 0 && !try_exchange(&search, i) && !try_scheduled(&search, i))
 			drop_never(&search, i, never);
 		else if (is_first_contradicted(&search, i) &&
 				 (try_exchange(&search, i) || try_scheduled(&search, i)))
+			continue;
+		/* what a queue told late, and not in its place, which nothing contradicts */
+		else if (never == 0 && is_told_late(&set->versions[i]) && try_range(&search, i, i + 1) >= FSW_MISFIT &&
+				 try_behind(&search, i, 1))
 			continue;
 		else
 			step_over(&search, i++);
