@@ -292,7 +292,11 @@ try_earlier(Search *search, int index)
 		misfits = try_range(search, first, end);
 		if (missing)
 			misfits -= try_range(search, first, i) - try_range(search, first, i - 1);
-		if (misfits < fewest)
+		/* of two places the one where it changes nothing, over what was published at most moments before its list came */
+		if (misfits < fewest ||
+			(misfits == fewest && best == index && i == index && !missing && !versions[i - 1].has_events && versions[i].has_events &&
+			 fsw_apart(versions[i - 1].list_arrived, versions[i].time) <= AT_ONCE &&
+			 try_range(search, first, i) == try_range(search, first, i - 1)))
 		{
 			fewest = misfits;
 			best = i - 1;
