@@ -432,13 +432,18 @@ try_behind(Search *search, int index, int n)
 		passed++;
 		fits = try_range(search, index, Min(set->nversions, index + n + passed + 3)) < FSW_MISFIT;
 	}
-	for (int i = passed - 1; i >= 0 && !fits; i--)
-		fsw_version_move(versions, index + i, index + n + i);
-	for (int i = index + passed; i < index + passed + n && fits; i++)
+	if (!fits)
+	{
+		for (int i = passed - 1; i >= 0; i--)
+			fsw_version_move(versions, index + i, index + n + i);
+		return false;
+	}
+	/* none of them is bounded by where the next one stood */
+	for (int i = index + passed; i < index + passed + n; i++)
 		versions[i].live = versions[i].latest;
-	for (int i = index + passed; i < index + passed + n && fits; i++)
+	for (int i = index + passed; i < index + passed + n; i++)
 		fsw_version_time_later(set, i);
-	return fits;
+	return true;
 }
 
 /*
