@@ -294,7 +294,7 @@ try_earlier(Search *search, int index)
 			misfits -= try_range(search, first, i) - try_range(search, first, i - 1);
 		/* of two places the one where it changes nothing, over what was published at most moments before its list came */
 		if (misfits < fewest ||
-			(misfits == fewest && best == index && i == index && !missing && !versions[i - 1].has_events && versions[i].has_events &&
+			(misfits == fewest && i == index && !missing && !versions[i - 1].has_events && versions[i].has_events &&
 			 fsw_apart(versions[i - 1].list_arrived, versions[i].time) <= AT_ONCE &&
 			 try_range(search, first, i) == try_range(search, first, i - 1)))
 		{
@@ -450,8 +450,8 @@ try_behind(Search *search, int index, int n)
  * Is a version, which can have been scheduled, contradicted by what comes after
  * it, where nothing is known of the environment default before it?  Then its
  * own previous state agrees with all and everything, and is not said to be never
- * live; but it may be that of one that was published meanwhile.  So may one that
- * is not the one that the flag was made with.
+ * live; but it may be that of one that was published meanwhile.  So may
+ * a previous state with which the flag was not made.
  */
 static bool
 is_first_contradicted(Search *search, int index)
@@ -529,16 +529,6 @@ fetch_earlier(Search *search, int first, int index)
 	return false;
 }
 
-/* Does one that seems to have been scheduled follow another such version, which was told of after it? */
-static bool
-fetch_other(Search *search, int index)
-{
-	const FswVersion *version = &search->set->versions[index];
-
-	return version->has_events && version->scheduled && !version->moved &&
-		try_range(search, index, Min(search->set->nversions, index + 4)) >= FSW_MISFIT && fetch_earlier(search, index, index);
-}
-
 /*
  * Those that were published after a version and before it was told of may have
  * been live before it: in the order of arrival, or it alone behind some of them,
@@ -558,8 +548,12 @@ place_later(Search *search, int index)
 	while (last + 1 < set->nversions && last - index < FSW_VERSION_REACH &&
 		   set->versions[last + 1].live < version->latest)
 		last++;
-	if (last == index || version->moved || (!version->has_events && version->list == NULL))
+	if (version->moved || (!version->has_events && version->list == NULL))
 		return false;
+	/* one that was scheduled may follow another such, which was told of after it */
+	if (last == index)
+		return version->has_events && version->scheduled &&
+			try_range(search, index, Min(set->nversions, index + 4)) >= FSW_MISFIT && fetch_earlier(search, index, index);
 	if (!is_told_late(version))
 	{
 		best = find_later(search, index, last, &unmoved, &fewest);
@@ -607,7 +601,7 @@ place_version(Search *search, int index)
 		fsw_version_drop(search->set, index, 1);
 		return index;
 	}
-	if (place_later(search, index) || fetch_other(search, index))
+	if (place_later(search, index))
 		return index;
 	if (!version->moved && (version->has_events ? version->scheduled :
 							version->list != NULL && version->list->nlist > 0))
