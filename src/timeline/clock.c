@@ -3,11 +3,11 @@
  * src/timeline/clock.c
  *	  By how much the clock of a receiver was behind that of the sender.
  *
- * Nothing arrives before it is told: where a piece seems to, the clock of
- * the receiver was behind by as much, at the least.  One piece alone can have
- * a wrong time: what no other one says counts for ten seconds at most.  It
- * counts for the hour that the pieces are in and the hours beside it, since
- * clocks are set right at some time.
+ * Nothing arrives before it is told: where a piece seems to, the clock of the
+ * receiver was behind by as much, and by as long as that piece was on its way.
+ * One piece alone can have a wrong time: what no other one says counts for ten
+ * seconds at most.  It counts for the hour that the pieces are in and the hours
+ * beside it, since clocks are set right at some time.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,9 @@
 
 /* So much may be what a single piece says. */
 #define SAID_BY_ONE			INT64CONST(10000000)
+
+/* So long can that piece have been on its way. */
+#define ON_ITS_WAY			INT64CONST(500000)
 
 /* How much the clock was behind in an hour. */
 typedef struct Behind
@@ -65,7 +68,7 @@ gather_hours(FswFlag *flag, int *n)
 			if (behind == NULL)
 				behind = palloc_array(Behind, flag->nevidence);
 			behind[*n].hour = hour;
-			behind[(*n)++].by = Min(most, second + SAID_BY_ONE);
+			behind[(*n)++].by = fsw_after(Min(most, second + SAID_BY_ONE), ON_ITS_WAY);
 		}
 		most = second = 0;
 	}
