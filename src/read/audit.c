@@ -546,6 +546,7 @@ fsw_read_list(FswHistoryReading *reading, FswScan *scan)
 	uuid = fsw_scan_text(scan, VERSION_uuid);
 	piece->version = uuid == NULL ? 0 : DatumGetUInt64(fsw_text_hash(uuid));
 	piece->digest = piece->version;
+	piece->person = fsw_read_person(fsw_scan_text(scan, VERSION_published_by_email));
 	piece->row = fsw_read_row(reading, delivery, NULL, false, 0);
 	/* without a webhook, it was read from Flagsmith's database */
 	piece->punctual = fsw_scan_is_null(scan, VERSION_webhook);

@@ -55,6 +55,20 @@ fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 	return reading->nrows - 1;
 }
 
+/*
+ * Who a body names, as far as versions are told apart by it: a person by an e-mail
+ * address, or an API key, whatever that is called.  A list has no name for a key.
+ */
+uint64
+fsw_read_person(const text *name)
+{
+	if (name == NULL || VARSIZE_ANY_EXHDR(name) == 0)
+		return 0;
+	if (memchr(VARDATA_ANY(name), '@', VARSIZE_ANY_EXHDR(name)) == NULL)
+		return FSW_API_KEY;
+	return DatumGetUInt64(fsw_text_hash(name));
+}
+
 /* A flag event or an imported state as evidence about its scope. */
 void
 fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
@@ -73,6 +87,7 @@ fsw_read_change(FswHistoryReading *reading, FswScan *scan, int scope)
 	piece = fsw_read_evidence(reading,
 							  deleted ? FSW_EV_DELETED : imported ? FSW_EV_IMPORT : FSW_EV_BODY, scope,
 							  fsw_is_ahead(at, received_at) ? arrived : at, arrived);
+	piece->person = imported ? 0 : fsw_read_person(fsw_scan_text(scan, FLAG_changed_by));
 	piece->by_nobody = !imported && fsw_scan_is(scan, FLAG_changed_by, "");
 	piece->row = fsw_read_row(reading, delivery, fsw_scan_cstring(scan, FLAG_changed_by),
 							  !fsw_scan_is_null(scan, FLAG_segment_priority),

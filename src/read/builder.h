@@ -136,6 +136,7 @@ typedef struct FswBeside
 /* builder.c */
 extern FswEvidence *fsw_read_evidence(FswHistoryReading *reading, FswEvidenceKind kind,
 									  int scope, int64 at, int64 arrived);
+extern uint64 fsw_read_person(const text *name);
 extern int	fsw_read_row(FswHistoryReading *reading, int64 delivery, const char *changed_by,
 						 bool has_priority, int64 priority);
 

@@ -175,12 +175,17 @@ typedef enum FswEvidenceKind
 	FSW_EV_LIST					/* a version was published, with its states */
 } FswEvidenceKind;
 
+/* The person of an event that an API key saved, whatever it is called. */
+#define FSW_API_KEY		UINT64CONST(1)
+
 typedef struct FswEvidence
 {
 	int64		at;				/* the time it tells; of a list, none */
 	int64		arrived;		/* earliest arrival */
 	uint64		digest;			/* for ties */
 	uint64		version;		/* hash of the version's uuid */
+	uint64		person;			/* hash of who saved or published it; 0 if
+								 * nothing says */
 	int			scope;			/* index; of versions and options, unused */
 	FswEvidenceKind kind;
 	int			state;			/* index of the state it tells */

@@ -4,8 +4,8 @@
  *	  Deliveries put together to versions.
  *
  * An audit entry and a list have the version's uuid.  Events have only a
- * time, which is not later than the entry and the arrival of the list, and
- * states that the list must contain.  Which events are whose is the best
+ * time, which is not later than the entry and the arrival of the list, who
+ * published them, and states that the list must contain.  Which events are whose is the best
  * assignment: as many events as possible get a version, each list is near
  * its own, and as little of it as possible is left for others to explain.
  *
@@ -321,6 +321,15 @@ is_listed_earlier(const Match *match, const Group *group, const FswVersion *vers
 	return false;
 }
 
+/* Was a list published by somebody else than who its events name? */
+static bool
+is_by_another(const FswFlag *flag, const FswEvidence *list, const Group *group)
+{
+	const FswEvidence *event = &flag->evidence[group->events[0]];
+
+	return list->person != 0 && event->person != 0 && list->person != event->person;
+}
+
 /* How far a version is from what its events would want; -1 if it is not theirs. */
 static int64
 cost_of(const Match *match, const Group *group, const FswVersion *version)
@@ -345,6 +354,9 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 	unexplained = compare_with_list(match->flag, version->list, group);
 	if (unexplained < 0)
 		return -1;
+	/* an address can have changed meanwhile */
+	if (is_by_another(match->flag, version->list, group))
+		cost += NEAR;
 	/* events and list are sent when the version goes live, the entry before */
 	if (!group->deleted)
 	{

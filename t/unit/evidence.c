@@ -15,7 +15,7 @@
 
 #undef fprintf
 
-#define MAX_WORDS	(MAX_LISTED + 4)
+#define MAX_WORDS	(MAX_LISTED + 5)
 #define SECOND		INT64CONST(1000000)
 
 /* One piece of the text, as words, while it is taken from left to right. */
@@ -232,6 +232,18 @@ add_evidence(Piece *piece, FswEvidenceKind kind)
 	return evidence;
 }
 
+/* by NAME: who saved or published it. */
+static uint64
+take_person(Piece *piece)
+{
+	const char *name;
+
+	if (!take_word(piece, "by"))
+		return 0;
+	name = take(piece);
+	return hash_bytes(0, name, strlen(name));
+}
+
 /* What stands behind a scope and its times in an event or an import. */
 static void
 read_state(Piece *piece, FswEvidence *evidence)
@@ -242,6 +254,7 @@ read_state(Piece *piece, FswEvidence *evidence)
 		piece->wrong = true;
 	if (take_word(piece, "was"))
 		evidence->before = take_state(piece);
+	evidence->person = take_person(piece);
 	evidence->by_nobody = take_word(piece, "nobody");
 	evidence->guessed = take_word(piece, "guessed");
 	evidence->variants_untold = take_word(piece, "partly") && evidence->kind == FSW_EV_IMPORT;
@@ -278,6 +291,7 @@ read_list(Piece *piece, FswEvidence *evidence)
 		return;
 	/* a list tells no time of its own */
 	evidence->at = evidence->arrived;
+	evidence->person = take_person(piece);
 	evidence->list = palloc_array(int, MAX_LISTED);
 	while (piece->next < piece->nwords && evidence->nlist < MAX_LISTED)
 	{

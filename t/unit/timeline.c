@@ -346,6 +346,8 @@ random_event(FILE *out, const char *kind, const char *const *states, const char 
 		fprintf(out, " %s", states[random_of(4)]);
 	if (kind[0] != 'i')
 		fprintf(out, " was %s", states[random_of(5)]);
+	if (kind[0] != 'i' && random_of(3) == 0)
+		fprintf(out, " by p%d", random_of(2));
 	if (kind[0] == 'b' && random_of(20) == 0)
 		fputs(random_of(2) ? " nobody" : " guessed", out);
 	if (kind[0] == 'i' && random_of(4) == 0)
@@ -393,6 +395,8 @@ random_piece(FILE *out, bool versioned, bool deletions)
 	else
 	{
 		fprintf(out, ";list u%d %.6f", random_of(6), random_instant());
+		if (random_of(3) == 0)
+			fprintf(out, " by p%d", random_of(2));
 		for (int i = random_of(4); i >= 0; i--)
 			fprintf(out, " %s", states[random_of(4)]);
 	}
