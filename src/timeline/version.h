@@ -199,6 +199,7 @@ extern void fsw_version_move(FswVersion *versions, int from, int to);
 extern void fsw_version_time_by_arrival(FswVersions *set, int first, int last);
 extern void fsw_version_time_later(FswVersions *set, int index);
 extern void fsw_version_time_earlier(FswVersions *set, int index);
+extern void fsw_version_time_chain(FswVersions *set);
 extern void fsw_version_time_list(FswVersions *set, int index);
 
 /* version_split.c */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * src/timeline/version_moved.c
- *	  Between which instants a version went live that has its place by what
+ *	  Between which instants versions went live that have their places by what
  *	  chains.
  *
  * See version_order.c, which finds that place.
@@ -148,4 +148,29 @@ fsw_version_time_earlier(FswVersions *set, int index)
 	version->live = Max(version->time, index > 0 ? fsw_after(version[-1].live, 1) : FSW_NEVER);
 	version->live = Min(version->live, fsw_after(version[1].live, -1));
 	version->moved = true;
+}
+
+/* Where many go live at one instant, none is before those that it follows. */
+void
+fsw_version_time_chain(FswVersions *set)
+{
+	int64		least = set->begin;
+
+	for (int i = 0; i < set->nversions; i++)
+	{
+		FswVersion *version = &set->versions[i];
+
+		FSW_INTERRUPT();
+		/* what is known by its arrival alone: clocks differ */
+		if (version->moved || version->scheduled || !version->has_events ||
+			fsw_apart(version->latest, version->time) > 2 * FSW_CLOCKS)
+			version->latest = fsw_after(version->latest, FSW_CLOCKS);
+		version->live = Max(version->live, least);
+		/* its entry came late as well, so that it may have been live since it was published */
+		if (fsw_version_is_late(version))
+			version->earliest = Min(version->earliest, version->time);
+		version->earliest = Max(Min(version->earliest, version->live), set->begin);
+		version->latest = Max(version->latest, version->live);
+		least = version->live;
+	}
 }

@@ -468,31 +468,6 @@ is_first_contradicted(Search *search, int index)
 		fsw_version_try_events(set, search->trial, version) >= FSW_MISFIT;
 }
 
-/* Where many go live at one instant, none is before those that it follows. */
-static void
-follow_each_other(FswVersions *set)
-{
-	int64		least = set->begin;
-
-	for (int i = 0; i < set->nversions; i++)
-	{
-		FswVersion *version = &set->versions[i];
-
-		FSW_INTERRUPT();
-		/* what is known by its arrival alone: clocks differ */
-		if (version->moved || version->scheduled || !version->has_events ||
-			fsw_apart(version->latest, version->time) > 2 * FSW_CLOCKS)
-			version->latest = fsw_after(version->latest, FSW_CLOCKS);
-		version->live = Max(version->live, least);
-		/* its entry came late as well, so that it may have been live since it was published */
-		if (fsw_version_is_late(version))
-			version->earliest = Min(version->earliest, version->time);
-		version->earliest = Max(Min(version->earliest, version->live), set->begin);
-		version->latest = Max(version->latest, version->live);
-		least = version->live;
-	}
-}
-
 /* Carry the states over a version, to before the next. */
 static void
 step_over(Search *search, int index)
@@ -530,6 +505,42 @@ fetch_earlier(Search *search, int first, int index)
 }
 
 /*
+ * A list alone, of which only about is known when it was published, may stand before
+ * others that are behind a version.  Where does one of up to last fit best?  Returns
+ * how much misfits then.
+ */
+static int
+find_list(Search *search, int first, int last, int *from, int *place)
+{
+	FswVersions *set = search->set;
+	FswVersion *versions = set->versions;
+	int			fewest = PG_INT16_MAX;
+
+	for (int i = first + 2; i <= last; i++)
+	{
+		int			to = i;
+
+		if (versions[i].has_events || versions[i].deleted >= 0 || versions[i].moved || versions[i].list == NULL || versions[i].list->nlist == 0)
+			continue;
+		while (to > first + 1 && !versions[to - 1].imported && versions[to - 1].live > versions[i].earliest)
+		{
+			int			misfits;
+
+			fsw_version_move(versions, to, to - 1);
+			to--;
+			misfits = try_range(search, first, Min(set->nversions, last + 4));
+			if (misfits >= fewest)
+				continue;
+			fewest = misfits;
+			*from = i;
+			*place = to;
+		}
+		fsw_version_move(versions, to, i);
+	}
+	return fewest;
+}
+
+/*
  * Those that were published after a version and before it was told of may have
  * been live before it: in the order of arrival, or it alone behind some of them,
  * or it follows one that comes later.
@@ -543,6 +554,9 @@ place_later(Search *search, int index)
 	int			best = index;
 	int			unmoved = 0;
 	int			fewest = PG_INT16_MAX;
+	int			alone = PG_INT16_MAX;
+	int			from = 0;
+	int			place = 0;
 	int			reach = index;
 
 	while (last + 1 < set->nversions && last - index < FSW_VERSION_REACH &&
@@ -564,8 +578,16 @@ place_later(Search *search, int index)
 		if (fetch_earlier(search, index, i))
 			return true;
 	}
-	if (version->has_events && try_arrival(search, index, last, unmoved, fewest))
+	if (version->has_events && fewest >= FSW_MISFIT)
+		alone = find_list(search, index, reach, &from, &place);
+	if (version->has_events && try_arrival(search, index, last, unmoved, Min(fewest, alone)))
 		return true;
+	if (alone < fewest && unmoved - alone >= FSW_MISFIT)
+	{
+		fsw_version_move(set->versions, from, place);
+		fsw_version_time_list(set, place);
+		return true;
+	}
 	if (best > index)
 		move_later(search, index, best, unmoved - fewest);
 	return best > index;
@@ -660,7 +682,7 @@ fsw_version_order(FswVersions *set)
 		else
 			step_over(&search, i++);
 	}
-	follow_each_other(set);
+	fsw_version_time_chain(set);
 	pfree(search.current);
 	pfree(search.trial);
 	pfree(search.kept);
