@@ -60,6 +60,7 @@ OBJS = \
 	src/timeline/version.o \
 	src/timeline/version_doubt.o \
 	src/timeline/version_fit.o \
+	src/timeline/version_gather.o \
 	src/timeline/version_list.o \
 	src/timeline/version_match.o \
 	src/timeline/version_moved.o \

@@ -13,7 +13,7 @@
  */
 #include "postgres.h"
 
-#include "src/timeline/version.h"
+#include "src/timeline/version_match.h"
 
 /* Clocks of two saves of one request. */
 #define ENTRY_EARLY			INT64CONST(50000)
@@ -42,53 +42,11 @@
 /* So much nearer must a version be of which no list came, in microseconds, than one whose list tells of the events. */
 #define UNLISTED			INT64CONST(2000000)
 
-/* A flag is made, and its first version, within this. */
-#define CREATION			INT64CONST(1000000)
-
-/* The events of one time, or a FLAG_DELETED, and the versions they can be. */
-typedef struct Group
-{
-	int64		time;
-	int64		shown;			/* earliest arrival */
-	bool		imported;
-	bool		deleted;
-	int			nevents;
-	int		   *events;			/* indexes of evidence, one for each scope */
-	int			version;		/* -1 */
-	int			start;			/* the first version that is not too early */
-	int			ncandidates;
-	int			maxcandidates;
-	int		   *candidates;		/* versions, the likeliest first */
-	int64	   *costs;
-} Group;
-
-typedef struct Match
-{
-	FswFlag    *flag;
-	FswVersion *versions;
-	int			nversions;		/* told by an entry or a list */
-	int		   *owner;			/* by version: a group, or -1 */
-	int		   *visited;		/* by version: the group that looked last */
-	int			ngroups;
-	Group	   *groups;
-	int64		saved;			/* the last save of a state by itself */
-} Match;
-
-static int
-compare_by_time(const void *a, const void *b)
-{
-	const FswVersion *x = a;
-	const FswVersion *y = b;
-	int64		p = x->entry != FSW_NEVER ? x->entry : x->list_arrived;
-	int64		q = y->entry != FSW_NEVER ? y->entry : y->list_arrived;
-
-	FSW_INTERRUPT();
-	if (p != q)
-		return p < q ? -1 : 1;
-	if (x->list_arrived != y->list_arrived)
-		return x->list_arrived < y->list_arrived ? -1 : 1;
-	return x->list_index < y->list_index ? -1 : x->list_index > y->list_index;
-}
+/*
+ * A deletion has the time at which the version's state was saved, and an event that
+ * at which the version was published: 0.9 s later at most in two captured runs.
+ */
+#define SAVED_BEFORE		INT64CONST(1000000)
 
 static int
 compare_by_live(const void *a, const void *b)
@@ -106,151 +64,13 @@ compare_by_live(const void *a, const void *b)
 	return x->list_index < y->list_index ? -1 : x->list_index > y->list_index;
 }
 
-static FswVersion *
-begin_version(FswVersion *version)
-{
-	version->entry = FSW_NEVER;
-	version->entry_arrived = FSW_NEVER;
-	version->list_arrived = FSW_NEVER;
-	version->list_index = -1;
-	version->shown = FSW_FOREVER;
-	version->deleted = -1;
-	return version;
-}
-
-/* Put entries and lists of one uuid together. */
-static void
-gather_versions(Match *match)
-{
-	FswFlag    *flag = match->flag;
-	uint64	   *uuids = palloc_array(uint64, flag->nevidence);
-	int			n = 0;
-
-	for (int i = 0; i < flag->nevidence; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-		FswVersion *version = NULL;
-
-		FSW_INTERRUPT();
-		if (piece->kind != FSW_EV_VERSION && piece->kind != FSW_EV_LIST)
-			continue;
-		/* by time, so that the few of one uuid are near each other */
-		for (int j = n - 1; j >= 0 && j >= n - FSW_VERSION_REACH; j--)
-		{
-			if (uuids[j] == piece->version)
-			{
-				version = &match->versions[j];
-				break;
-			}
-		}
-		if (version == NULL)
-		{
-			uuids[n] = piece->version;
-			version = begin_version(&match->versions[n++]);
-		}
-		if (piece->kind == FSW_EV_VERSION)
-		{
-			version->entry_arrived = version->entry == FSW_NEVER ? piece->arrived :
-				Min(version->entry_arrived, piece->arrived);
-			version->entry = piece->at;
-		}
-		else if (version->list == NULL || piece->arrived < version->list_arrived)
-		{
-			version->list_arrived = piece->arrived;
-			version->list = piece;
-			version->list_index = i;
-		}
-	}
-	for (int i = 0; i < n; i++)
-	{
-		FswVersion *version = &match->versions[i];
-
-		FSW_INTERRUPT();
-		if (version->list == NULL)
-			continue;
-		/* they are compared again and again: but for the first, the environment default, in any order */
-		if (version->list->nlist > 0)
-			fsw_sort_states(version->list->list + 1, version->list->nlist - 1);
-		/* an imported entry came long after it was made, but such a list says when the version went live */
-		if (version->list->punctual)
-			version->entry_arrived = version->entry;
-	}
-	qsort(match->versions, n, sizeof(FswVersion), compare_by_time);
-	match->nversions = n;
-	pfree(uuids);
-}
-
-/* Is a deletion that of what the flag was made with: the first one, soon after it was made? */
-bool
-fsw_version_is_of_creation(const FswFlag *flag, int index)
-{
-	const FswEvidence *piece = &flag->evidence[index];
-
-	if (flag->created_at == FSW_NEVER || piece->at > fsw_after(flag->created_at, CREATION))
-		return false;
-	for (int i = index - 1; i >= 0; i--)
-	{
-		const FswEvidence *other = &flag->evidence[i];
-
-		FSW_INTERRUPT();
-		if (other->kind == FSW_EV_DELETED && other->scope == 0 && other->at < piece->at)
-			return false;
-	}
-	return true;
-}
-
-/* The events of one time, evidence[first .. last), as far as they are any. */
-static void
-gather_events(Match *match, int first, int last)
-{
-	FswFlag    *flag = match->flag;
-	Group	   *group = &match->groups[match->ngroups];
-
-	memset(group, 0, sizeof(Group));
-	group->time = flag->evidence[first].at;
-	group->shown = FSW_FOREVER;
-	group->version = -1;
-	group->events = palloc_array(int, last - first);
-	for (int i = first; i < last; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-		bool		known = false;
-
-		FSW_INTERRUPT();
-		if ((piece->kind != FSW_EV_BODY && piece->kind != FSW_EV_IMPORT) ||
-			flag->scopes[piece->scope].kind == FSW_SCOPE_IDENTITY)
-			continue;
-		for (int j = 0; j < group->nevents && !known; j++)
-			known = flag->evidence[group->events[j]].scope == piece->scope;
-		if (known)
-			continue;
-		group->events[group->nevents++] = i;
-		group->shown = Min(group->shown, piece->arrived);
-		group->imported |= piece->kind == FSW_EV_IMPORT || piece->settled;
-	}
-	/* a deletion tells the default of a version of which nothing else does */
-	for (int i = first; i < last && group->nevents == 0; i++)
-	{
-		FswEvidence *piece = &flag->evidence[i];
-
-		if (piece->kind != FSW_EV_DELETED || piece->scope != 0 || piece->before < 0 || fsw_version_is_of_creation(flag, i))
-			continue;
-		group->events[group->nevents++] = i;
-		group->deleted = true;
-	}
-	if (group->nevents > 0)
-		match->ngroups++;
-	else
-		pfree(group->events);
-}
-
 /*
  * Can these events be of the version with this list?  Returns how many states
  * of the list they leave for others to explain, or -1.  A list that was made
  * when the feature was gone is empty.
  */
 static int
-compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *group)
+compare_with_list(const FswFlag *flag, const FswEvidence *list, const FswGroup *group)
 {
 	int		   *states = palloc_array(int, group->nevents);
 	int			n = 0;
@@ -286,7 +106,7 @@ compare_with_list(const FswFlag *flag, const FswEvidence *list, const Group *gro
 
 /* Does the group bring an override? */
 static bool
-brings_override(const FswFlag *flag, const Group *group)
+brings_override(const FswFlag *flag, const FswGroup *group)
 {
 	for (int i = 0; i < group->nevents; i++)
 	{
@@ -303,7 +123,7 @@ brings_override(const FswFlag *flag, const Group *group)
  * override that the group brings?  Then that other one did not bring it.
  */
 static bool
-is_listed_earlier(const Match *match, const Group *group, const FswVersion *version)
+is_listed_earlier(const FswMatch *match, const FswGroup *group, const FswVersion *version)
 {
 	int			end = Min(match->nversions, group->start + FSW_VERSION_REACH);
 
@@ -321,18 +141,16 @@ is_listed_earlier(const Match *match, const Group *group, const FswVersion *vers
 	return false;
 }
 
-/* Was a list published by somebody else than who its events name? */
+/* Do two pieces of evidence name two persons? */
 static bool
-is_by_another(const FswFlag *flag, const FswEvidence *list, const Group *group)
+are_by_two(const FswEvidence *a, const FswEvidence *b)
 {
-	const FswEvidence *event = &flag->evidence[group->events[0]];
-
-	return list->person != 0 && event->person != 0 && list->person != event->person;
+	return a->person != 0 && b->person != 0 && a->person != b->person;
 }
 
 /* How far a version is from what its events would want; -1 if it is not theirs. */
 static int64
-cost_of(const Match *match, const Group *group, const FswVersion *version)
+cost_of(const FswMatch *match, const FswGroup *group, const FswVersion *version)
 {
 	int64		cost = 0;
 	int			unexplained;
@@ -355,7 +173,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 	if (unexplained < 0)
 		return -1;
 	/* an address can have changed meanwhile */
-	if (is_by_another(match->flag, version->list, group))
+	if (are_by_two(version->list, &match->flag->evidence[group->events[0]]))
 		cost += NEAR;
 	/* events and list are sent when the version goes live, the entry before */
 	if (!group->deleted)
@@ -370,7 +188,7 @@ cost_of(const Match *match, const Group *group, const FswVersion *version)
 }
 
 static void
-add_candidate(Group *group, int version, int64 cost)
+add_candidate(FswGroup *group, int version, int64 cost)
 {
 	int			i;
 
@@ -395,7 +213,7 @@ add_candidate(Group *group, int version, int64 cost)
 
 /* The versions that a group can be: those near, or all in reach. */
 static void
-find_candidates(Match *match, Group *group, bool far)
+find_candidates(FswMatch *match, FswGroup *group, bool far)
 {
 	int			tried = 0;
 
@@ -419,7 +237,7 @@ find_candidates(Match *match, Group *group, bool far)
 }
 
 static int64
-cost_for(const Group *group, int version)
+cost_for(const FswGroup *group, int version)
 {
 	for (int i = 0; i < group->ncandidates; i++)
 	{
@@ -431,7 +249,7 @@ cost_for(const Group *group, int version)
 
 /* Is what the group has none of its near versions? */
 static bool
-is_far(const Match *match, const Group *group)
+is_far(const FswMatch *match, const FswGroup *group)
 {
 	const FswVersion *version = &match->versions[group->version];
 	int64		told = version->entry != FSW_NEVER ? version->entry : version->list_arrived;
@@ -445,9 +263,9 @@ is_far(const Match *match, const Group *group)
  * row others.
  */
 static bool
-assign(Match *match, int index, int by, int moves, bool far)
+assign(FswMatch *match, int index, int by, int moves, bool far)
 {
-	Group	   *group = &match->groups[index];
+	FswGroup	   *group = &match->groups[index];
 
 	if (far)
 		find_candidates(match, group, true);
@@ -477,9 +295,9 @@ assign(Match *match, int index, int by, int moves, bool far)
 
 /* Can the group have a better version, a free one or by exchange?  Take it. */
 static bool
-improve(Match *match, int index)
+improve(FswMatch *match, int index)
 {
-	Group	   *group = &match->groups[index];
+	FswGroup	   *group = &match->groups[index];
 
 	for (int i = 0; i < group->ncandidates; i++)
 	{
@@ -493,7 +311,7 @@ improve(Match *match, int index)
 			continue;
 		if (owner >= 0)
 		{
-			Group	   *other = &match->groups[owner];
+			FswGroup	   *other = &match->groups[owner];
 			int64		exchanged = cost_for(other, mine);
 			int64		more = exchanged + group->costs[i] - now - cost_for(other, version);
 
@@ -515,13 +333,13 @@ improve(Match *match, int index)
 
 /* The near versions that each group can be; of a deletion, those that no event has. */
 static void
-find_near_candidates(Match *match, bool deleted)
+find_near_candidates(FswMatch *match, bool deleted)
 {
 	int			start = 0;
 
 	for (int i = 0; i < match->ngroups; i++)
 	{
-		Group	   *group = &match->groups[i];
+		FswGroup	   *group = &match->groups[i];
 
 		FSW_INTERRUPT();
 		while (start < match->nversions &&
@@ -529,7 +347,7 @@ find_near_candidates(Match *match, bool deleted)
 			   fsw_after(group->time, -FSW_CLOCKS))
 			start++;
 		group->start = start;
-		if (!group->imported && group->deleted == deleted)
+		if (!group->imported && !group->repeats && group->deleted == deleted)
 			find_candidates(match, group, false);
 	}
 }
@@ -539,11 +357,11 @@ find_near_candidates(Match *match, bool deleted)
  * Then that one has none, as a draft has none.  Take it.
  */
 static bool
-take_nearer(Match *match, int index)
+take_nearer(FswMatch *match, int index)
 {
-	Group	   *group = &match->groups[index];
+	FswGroup	   *group = &match->groups[index];
 
-	if (!group->deleted)
+	if (!group->deleted || group->repeats)
 		return false;
 	find_candidates(match, group, false);
 	for (int i = 0; i < group->ncandidates; i++)
@@ -563,6 +381,52 @@ take_nearer(Match *match, int index)
 	return false;
 }
 
+/* Can a deletion be that of the version which events tell? */
+static bool
+is_deletion_of(const FswMatch *match, const FswGroup *deletion, const FswGroup *events)
+{
+	const FswFlag *flag = match->flag;
+	const FswEvidence *deleted = &flag->evidence[deletion->events[0]];
+	const FswEvidence *list = events->version >= 0 ? match->versions[events->version].list : NULL;
+
+	if (are_by_two(deleted, &flag->evidence[events->events[0]]) ||
+		(list != NULL && compare_with_list(flag, list, deletion) < 0))
+		return false;
+	for (int i = 0; i < events->nevents; i++)
+	{
+		const FswEvidence *event = &flag->evidence[events->events[i]];
+
+		FSW_INTERRUPT();
+		if (event->scope == 0 && event->state != deleted->before &&
+			!fsw_version_differ_by_option(flag, event->state, deleted->before, event->at, deleted->arrived))
+			return false;
+	}
+	return true;
+}
+
+/* Find the deletions of versions that events tell: of each, the last that can be. */
+static void
+find_repeating(FswMatch *match)
+{
+	for (int i = 0; i < match->ngroups; i++)
+	{
+		const FswGroup *group = &match->groups[i];
+
+		if (group->deleted || group->ended || group->imported)
+			continue;
+		for (int j = i - 1; j >= 0 && match->groups[j].time > fsw_after(group->time, -SAVED_BEFORE); j--)
+		{
+			FswGroup	   *deletion = &match->groups[j];
+
+			FSW_INTERRUPT();
+			if (!deletion->deleted || deletion->repeats || !is_deletion_of(match, deletion, group))
+				continue;
+			deletion->repeats = true;
+			break;
+		}
+	}
+}
+
 /*
  * Assign the groups of events, in a second turn those of deletions: near ones,
  * then to each group that has none one that is farther away, for which another
@@ -570,7 +434,7 @@ take_nearer(Match *match, int index)
  * which others have: what is of nobody near can be a save of a state by itself.
  */
 static void
-assign_groups(Match *match, bool deleted)
+assign_groups(FswMatch *match, bool deleted)
 {
 	int			turn = match->ngroups * 3 * deleted;
 
@@ -581,10 +445,10 @@ assign_groups(Match *match, bool deleted)
 
 		for (int i = 0; i < match->ngroups; i++)
 		{
-			Group	   *group = &match->groups[i];
+			FswGroup	   *group = &match->groups[i];
 
 			FSW_INTERRUPT();
-			if (!group->imported && group->deleted == deleted && group->version < 0 &&
+			if (!group->imported && !group->repeats && group->deleted == deleted && group->version < 0 &&
 				(round != 1 || group->ncandidates > 0))
 				(void) assign(match, i, ++turn, far ? FAR_MOVES : NEAR_MOVES, far);
 		}
@@ -607,39 +471,29 @@ assign_groups(Match *match, bool deleted)
 void
 fsw_version_collect(FswVersions *set)
 {
-	Match		match = {.flag = set->flag};
+	FswMatch		match = {.flag = set->flag};
 	FswFlag    *flag = set->flag;
 	int			n;
 
-	match.versions = palloc0_array(FswVersion, flag->nevidence);
-	match.groups = palloc_array(Group, flag->nevidence);
-	gather_versions(&match);
-	match.saved = fsw_version_last_save(flag);
-	for (int i = 0, j; i < flag->nevidence; i = j)
-	{
-		for (j = i; j < flag->nevidence && flag->evidence[j].at == flag->evidence[i].at; j++)
-			FSW_INTERRUPT();
-		if (flag->evidence[i].at > match.saved)
-			gather_events(&match, i, j);
-	}
-
+	fsw_match_gather(&match);
 	n = match.nversions;
 	match.owner = palloc_array(int, n);
 	match.visited = palloc0_array(int, n);
 	for (int i = 0; i < n; i++)
 		match.owner[i] = -1;
 	assign_groups(&match, false);
+	find_repeating(&match);
 	assign_groups(&match, true);
 	for (int i = 0; i < match.ngroups; i++)
 	{
-		Group	   *group = &match.groups[i];
+		FswGroup	   *group = &match.groups[i];
 		FswVersion *version;
 
 		FSW_INTERRUPT();
 		if (group->version < 0 && group->deleted)
 			continue;
 		version = group->version >= 0 ? &match.versions[group->version] :
-			begin_version(&match.versions[n++]);
+			fsw_match_begin(&match.versions[n++]);
 		version->far = group->version >= 0 && is_far(&match, group);
 		version->time = group->time;
 		version->imported = group->imported;

@@ -300,7 +300,7 @@ class Flagsmith(Sender):
                 for version in self.versions.get((e.id, feature), ()):
                     state = version.states.get((None, None))
                     if state:
-                        rows.append((state, version.published_at or version.made_at, version.act.who))
+                        rows.append((state, version.saved_at or version.made_at, version.act.who))
             else:
                 default = self.live.get((e.id, feature), {}).get((None, None))
                 for state in ([default] if default else []) + self.old_rows.get((e.id, feature), []):
@@ -543,6 +543,7 @@ class Flagsmith(Sender):
         if not self.flag(env, feature) or version not in self.versions[env, feature]:
             return
         version.published_at = self.now
+        version.saved_at = self.now - int(10 ** random.Random(version.uuid).uniform(3.3, 5.95))
         version.live_from = self.now - past + later
         version.announced = dict(version.states)
         f = self.features[feature]

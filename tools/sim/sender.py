@@ -77,6 +77,7 @@ class State:
 class Version:
     def __init__(self, uuid, states, live_from=None, published_at=None, act=None):
         self.uuid, self.states, self.live_from, self.published_at, self.act = uuid, states, live_from, published_at, act
+        self.saved_at = published_at    # its environment default, some milliseconds before it is published
         self.announced = {}     # the states as it was published, also of segments that were deleted since
 
 
