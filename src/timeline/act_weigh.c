@@ -12,6 +12,9 @@
 /* Between asking for a page and its being made. */
 #define IMPORT_TAKES		INT64CONST(2000000)
 
+/* After a save, its task begins. */
+#define TASK_BEGINS			INT64CONST(1000000)
+
 /* Was it read after an instant, or perhaps so, as clocks differ? */
 static void
 doubt_read(FswAct *act, int64 at)
@@ -89,6 +92,10 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, int nlat
 		(previous->arrived > act->at ? act->last_part != FSW_NEVER :
 		 act->value_told && previous->arrived < act->first_entry) &&
 		states[previous->state].rest == states[act->state].rest)
+		fsw_act_doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
+
+	/* its own task begins later: that of an earlier act read it, before all of it was saved, perhaps */
+	if (act->last_part != FSW_NEVER && fsw_apart(act->arrived, act->at) < TASK_BEGINS)
 		fsw_act_doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
 	/* or it has the next one's already */
