@@ -301,7 +301,9 @@ class Draw:
         if not e:
             return
         known = [i for i in self.sim.identities.values() if i.env == e.id and not i.deleted_at]
-        gone = [i.identifier for i in self.sim.identities.values() if i.env == e.id and i.deleted_at]
+        living = {i.identifier for i in known}
+        gone = [i.identifier for i in self.sim.identities.values()
+                if i.env == e.id and i.deleted_at and i.identifier not in living]
         if known and self.dice.random() < 0.6:
             identity = self.dice.choice(known)
         else:
