@@ -59,7 +59,7 @@ is_later(const FswState *states, const FswEvidence *body, const FswEvidence *oth
  * that the last reading the most complete one.  Clocks differ: what arrived
  * about then may be the next act's as well.  Nor is the last to arrive the last
  * reading where another came soon before it, unless one says that it follows
- * the other.  *sure is whether neither is so.
+ * the other, and not each of them, as of a save that was undone.  *sure is whether neither is so.
  */
 static FswEvidence *
 choose_body(const FswState *states, const FswScopeEvidence *scope, int first, int last, bool *sure)
@@ -80,7 +80,7 @@ choose_body(const FswState *states, const FswScopeEvidence *scope, int first, in
 		for (int j = i - 1; j >= first; j--)
 		{
 			if (fsw_apart(scope->bodies[i]->arrived, scope->bodies[j]->arrived) <= FSW_OVERTAKEN &&
-				is_later(states, scope->bodies[j], body))
+				is_later(states, scope->bodies[j], body) && !is_later(states, body, scope->bodies[j]))
 				body = scope->bodies[j];
 		}
 		for (int j = i; j >= first && *sure; j--)
