@@ -248,6 +248,18 @@ SELECT enabled, value, variants, cardinality(delivery_ids) AS n FROM flagsmith.h
 ROLLBACK;
 
 BEGIN;
+-- Two readings that follow each other are of a save and of what undid it: the last one is right, whichever of them is stored first.
+SELECT pg_temp.deliver(pg_temp.entry(i, 10, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Flag state updated for feature: undone ' || i), 11),
+    pg_temp.deliver(pg_temp.entry(10 + i, 10.01, 'ada@example.com', 'Staging', 'FEATURE_STATE', 'Remote config value updated for feature: undone ' || i), 11)
+FROM generate_series(1, 4) i;
+SELECT pg_temp.deliver(jsonb_set(pg_temp.change(10, 'ada@example.com', 'Staging', 'undone ' || i, true, to_jsonb(is_now || i), id)::jsonb, '{data,previous_state}',
+        pg_temp.change(0, '', 'Staging', 'undone ' || i, true, to_jsonb(was || i), id)::jsonb #> '{data,new_state}')::text, arrived)
+FROM (VALUES ('new', 'old', 10.8), ('old', 'new', 12.2)) v (is_now, was, arrived), generate_series(1, 4) i,
+    LATERAL (SELECT jsonb_build_object('feature', jsonb_build_object('id', 750 + i, 'name', 'undone ' || i, 'type', 'STANDARD', 'project', '{"id": 7, "name": "Shop"}'::jsonb)) AS id) f;
+SELECT feature, enabled, value, cardinality(delivery_ids) AS n FROM flagsmith.history WHERE source = 'act' AND feature LIKE 'undone%' ORDER BY feature;
+ROLLBACK;
+
+BEGIN;
 -- What a change request left was read again in the middle of a save, the value of which was in, and has the time of its draft: it is of that save.
 SELECT pg_temp.deliver(pg_temp.entry(1, 60, NULL, 'Staging', 'FEATURE_STATE',
         'Flag state / Remote config updated for feature: again by Change Request: Late', '{"is_system_event": true}'), 60.5),

@@ -83,6 +83,8 @@ was_read_after(FswReader *reader, const FswPieceEvent *event, const FswPieceEven
 static bool
 is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b, int64 next)
 {
+	bool		a_follows;
+
 	if ((a->identity == NULL) != (b->identity == NULL))
 		return a->identity == NULL;
 	if (a->has_segment != b->has_segment)
@@ -99,10 +101,9 @@ is_rather_shown(FswReader *reader, FswPieceEvent *a, FswPieceEvent *b, int64 nex
 		if (as_made != is_as_made(reader, b))
 			return as_made;
 	}
-	if (was_read_after(reader, a, b))
-		return true;
-	if (was_read_after(reader, b, a))
-		return false;
+	a_follows = was_read_after(reader, a, b);
+	if (a_follows != was_read_after(reader, b, a))
+		return a_follows;
 	if (a->arrived != b->arrived)
 		return a->arrived > b->arrived;
 	return fsw_compare_events(reader, a, b) > 0;
