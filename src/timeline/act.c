@@ -59,7 +59,8 @@ is_later(const FswState *states, const FswEvidence *body, const FswEvidence *oth
  * that the last reading the most complete one.  Clocks differ: what arrived
  * about then may be the next act's as well.  Nor is the last to arrive the last
  * reading where another came soon before it, unless one says that it follows
- * the other, and not each of them, as of a save that was undone.  *sure is whether neither is so.
+ * the other, and not each of them, as of a save that was undone.  *sure is
+ * whether neither is so.
  */
 static FswEvidence *
 choose_body(const FswState *states, const FswScopeEvidence *scope, int first, int last, bool *sure)

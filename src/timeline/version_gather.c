@@ -130,7 +130,7 @@ static void
 gather_events(FswMatch *match, int first, int last)
 {
 	FswFlag    *flag = match->flag;
-	FswGroup	   *group = &match->groups[match->ngroups];
+	FswGroup   *group = &match->groups[match->ngroups];
 
 	memset(group, 0, sizeof(FswGroup));
 	group->time = flag->evidence[first].at;

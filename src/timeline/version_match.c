@@ -265,7 +265,7 @@ is_far(const FswMatch *match, const FswGroup *group)
 static bool
 assign(FswMatch *match, int index, int by, int moves, bool far)
 {
-	FswGroup	   *group = &match->groups[index];
+	FswGroup   *group = &match->groups[index];
 
 	if (far)
 		find_candidates(match, group, true);
@@ -297,7 +297,7 @@ assign(FswMatch *match, int index, int by, int moves, bool far)
 static bool
 improve(FswMatch *match, int index)
 {
-	FswGroup	   *group = &match->groups[index];
+	FswGroup   *group = &match->groups[index];
 
 	for (int i = 0; i < group->ncandidates; i++)
 	{
@@ -311,7 +311,7 @@ improve(FswMatch *match, int index)
 			continue;
 		if (owner >= 0)
 		{
-			FswGroup	   *other = &match->groups[owner];
+			FswGroup   *other = &match->groups[owner];
 			int64		exchanged = cost_for(other, mine);
 			int64		more = exchanged + group->costs[i] - now - cost_for(other, version);
 
@@ -339,7 +339,7 @@ find_near_candidates(FswMatch *match, bool deleted)
 
 	for (int i = 0; i < match->ngroups; i++)
 	{
-		FswGroup	   *group = &match->groups[i];
+		FswGroup   *group = &match->groups[i];
 
 		FSW_INTERRUPT();
 		while (start < match->nversions &&
@@ -359,7 +359,7 @@ find_near_candidates(FswMatch *match, bool deleted)
 static bool
 take_nearer(FswMatch *match, int index)
 {
-	FswGroup	   *group = &match->groups[index];
+	FswGroup   *group = &match->groups[index];
 
 	if (!group->deleted || group->repeats)
 		return false;
@@ -416,7 +416,7 @@ find_repeating(FswMatch *match)
 			continue;
 		for (int j = i - 1; j >= 0 && match->groups[j].time > fsw_after(group->time, -SAVED_BEFORE); j--)
 		{
-			FswGroup	   *deletion = &match->groups[j];
+			FswGroup   *deletion = &match->groups[j];
 
 			FSW_INTERRUPT();
 			if (!deletion->deleted || deletion->repeats || !is_deletion_of(match, deletion, group))
@@ -445,7 +445,7 @@ assign_groups(FswMatch *match, bool deleted)
 
 		for (int i = 0; i < match->ngroups; i++)
 		{
-			FswGroup	   *group = &match->groups[i];
+			FswGroup   *group = &match->groups[i];
 
 			FSW_INTERRUPT();
 			if (!group->imported && !group->repeats && group->deleted == deleted && group->version < 0 &&
@@ -471,7 +471,7 @@ assign_groups(FswMatch *match, bool deleted)
 void
 fsw_version_collect(FswVersions *set)
 {
-	FswMatch		match = {.flag = set->flag};
+	FswMatch	match = {.flag = set->flag};
 	FswFlag    *flag = set->flag;
 	int			n;
 
@@ -486,7 +486,7 @@ fsw_version_collect(FswVersions *set)
 	assign_groups(&match, true);
 	for (int i = 0; i < match.ngroups; i++)
 	{
-		FswGroup	   *group = &match.groups[i];
+		FswGroup   *group = &match.groups[i];
 		FswVersion *version;
 
 		FSW_INTERRUPT();

@@ -37,7 +37,7 @@ typedef struct FswMatch
 	int		   *owner;			/* by version: a group, or -1 */
 	int		   *visited;		/* by version: the group that looked last */
 	int			ngroups;
-	FswGroup	   *groups;
+	FswGroup   *groups;
 } FswMatch;
 
 extern FswVersion *fsw_match_begin(FswVersion *version);

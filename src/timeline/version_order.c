@@ -522,10 +522,12 @@ find_list(Search *search, int first, int last, int *from, int *place)
 
 		if (versions[i].has_events || versions[i].deleted >= 0 || versions[i].moved || versions[i].list == NULL || versions[i].list->nlist == 0)
 			continue;
-		while (to > first + 1 && !versions[to - 1].imported && versions[to - 1].live > versions[i].earliest)
+		while (to > first + 1 && i - to < FSW_VERSION_BACK && !versions[to - 1].imported &&
+			   versions[to - 1].live > versions[to].earliest)
 		{
 			int			misfits;
 
+			FSW_INTERRUPT();
 			fsw_version_move(versions, to, to - 1);
 			to--;
 			misfits = try_range(search, first, Min(set->nversions, last + 4));
@@ -585,6 +587,7 @@ place_later(Search *search, int index)
 	if (alone < fewest && unmoved - alone >= FSW_MISFIT)
 	{
 		fsw_version_move(set->versions, from, place);
+		set->versions[place].recalled = set->versions[place].entry == FSW_NEVER;
 		fsw_version_time_list(set, place);
 		return true;
 	}
