@@ -475,9 +475,6 @@ fsw_near_tells_absence(const FswFlag *flag, const FswTimeline *timeline, const F
 	at = chain.anchor;
 	while (at + 1 < set->nversions && set->versions[at + 1].live < near->at)
 		at++;
-	/* whether its events fit what was held before it is known from what stands before it */
-	if (!set->versions[at].fits || (at == 0 && set->versions[at].nevents > 0 && !near->begun))
-		return false;
 	if (at == chain.last)
 		return near->exact_to == FSW_FOREVER && at + 1 == set->nversions;
 	if (set->versions[at + 1].live >= chain.end)
