@@ -12,7 +12,7 @@
 /* Between asking for a page and its being made. */
 #define IMPORT_TAKES		INT64CONST(2000000)
 
-/* After a save, its task begins. */
+/* So long after a save its task begins, where there is a task processor (docs/flagsmith.md). */
 #define TASK_BEGINS			INT64CONST(1000000)
 
 /* Was it read after an instant, or perhaps so, as clocks differ? */
@@ -94,7 +94,7 @@ weigh_reading(const FswFlag *flag, FswAct *act, const FswAct *previous, int nlat
 		states[previous->state].rest == states[act->state].rest)
 		fsw_act_doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 
-	/* its own task begins later: that of an earlier act read it, before all of it was saved, perhaps */
+	/* its own task begins later: it was read before all of it was saved, perhaps, by that of an earlier act */
 	if (act->last_part != FSW_NEVER && fsw_apart(act->arrived, act->at) < TASK_BEGINS)
 		fsw_act_doubt(act, FSW_REPORTED, FSW_CAUSE_TORN);
 

@@ -582,7 +582,7 @@ carry_version(Carry *carry, int index)
 	carry_gone(carry, index);
 	for (int i = 0; i < version->nevents && version->unplaced; i++)
 		last_stretch(carry, flag->evidence[version->events[i]].scope)->suspect = true;
-	/* what does not fit may be from before what was live; where none was ever told, a list says so by itself */
+	/* what does not fit may be from before what was live; where no override was told, each list says so by itself */
 	carry_others(carry, index, Min(fsw_version_absence(verdicts, nheld, extra, nlost),
 								   carry->suspect && carry->set.nused > 1 ? FSW_REPORTED : FSW_CONFIRMED));
 	note_reorder(carry, index, default_told, verdicts, nheld, extra);

@@ -4,10 +4,11 @@
  *	  Deliveries put together to versions.
  *
  * An audit entry and a list have the version's uuid.  Events have only a
- * time, which is not later than the entry and the arrival of the list, who
- * published them, and states that the list must contain.  Which events are whose is the best
- * assignment: as many events as possible get a version, each list is near
- * its own, and as little of it as possible is left for others to explain.
+ * time, which is not later than the entry and the arrival of the list, a person,
+ * who published the list as well, and states that the list must contain.  Which
+ * events are whose is the best assignment: as many events as possible get a
+ * version, each list is near its own, and as little of it as possible is left
+ * for others to explain.
  *
  *-------------------------------------------------------------------------
  */
@@ -331,6 +332,13 @@ improve(FswMatch *match, int index)
 	return false;
 }
 
+/* Is a version looked for, for a group of events or of deletions?  Imports come with none, and some deletions have one. */
+static bool
+takes_part(const FswGroup *group, bool deleted)
+{
+	return !group->imported && !group->repeats && group->deleted == deleted;
+}
+
 /* The near versions that each group can be; of a deletion, those that no event has. */
 static void
 find_near_candidates(FswMatch *match, bool deleted)
@@ -347,7 +355,7 @@ find_near_candidates(FswMatch *match, bool deleted)
 			   fsw_after(group->time, -FSW_CLOCKS))
 			start++;
 		group->start = start;
-		if (!group->imported && !group->repeats && group->deleted == deleted)
+		if (takes_part(group, deleted))
 			find_candidates(match, group, false);
 	}
 }
@@ -361,7 +369,7 @@ take_nearer(FswMatch *match, int index)
 {
 	FswGroup   *group = &match->groups[index];
 
-	if (!group->deleted || group->repeats)
+	if (!takes_part(group, true))
 		return false;
 	find_candidates(match, group, false);
 	for (int i = 0; i < group->ncandidates; i++)
@@ -448,8 +456,7 @@ assign_groups(FswMatch *match, bool deleted)
 			FswGroup   *group = &match->groups[i];
 
 			FSW_INTERRUPT();
-			if (!group->imported && !group->repeats && group->deleted == deleted && group->version < 0 &&
-				(round != 1 || group->ncandidates > 0))
+			if (takes_part(group, deleted) && group->version < 0 && (round != 1 || group->ncandidates > 0))
 				(void) assign(match, i, ++turn, far ? FAR_MOVES : NEAR_MOVES, far);
 		}
 	}
