@@ -59,6 +59,7 @@ OBJS = \
 	src/timeline/variant.o \
 	src/timeline/version.o \
 	src/timeline/version_doubt.o \
+	src/timeline/version_earlier.o \
 	src/timeline/version_fit.o \
 	src/timeline/version_gather.o \
 	src/timeline/version_list.o \

@@ -187,6 +187,9 @@ CALL pg_temp.event('08:20:02', '08:20', 1, 12, pg_temp.state(true, '"of 12"'), i
 CALL pg_temp.event('08:20:02', '08:20', 1, 1, pg_temp.state(true, '"of 12"'), identity => 12, identifier => '13');
 SELECT who, pg_temp.asked(1, 12, '08:15', NULL, who), pg_temp.asked(1, 12, '08:30', NULL, who) AS later, pg_temp.asked(1, 1, '08:15', NULL, who) AS other
 FROM unnest('{11, 13, 9, 12}'::text[]) who;
+-- So does an entry of the flag say that somebody bears it, also one of a removal.
+CALL pg_temp.entry('08:40', 1, 'FEATURE_STATE', 'Flag state / Remote config value deleted for feature ''flag 12'' and identity ''9''', 12001);
+SELECT who, pg_temp.asked(1, 12, '08:15', NULL, who) FROM unnest('{9, 11}'::text[]) who;
 
 -- Overrides that entries alone tell are unknown from there, not absent.
 CALL pg_temp.made('09:00', 13);

@@ -58,15 +58,15 @@ def table(counts):
                 firm = sum(n for k, n in rows.items() if k[3] in WORDS[:2] and (k[4] or k[5] == 'told'))
                 right = sum(n for k, n in rows.items() if k[3] in WORDS[:2] and k[4])
                 print('%-26s %8d' % ('%s %s, %s' % (version, kind, where), total) + cells + '  %s' % percent(right, firm))
-    print('\n%-26s %8s  right of confirmed, of reported (where something told)' % ('feature_state', 'asked'))
+    print('\n%-26s %8s  right of confirmed, of reported, of both (where something told)' % ('feature_state', 'asked'))
     for version in ('v1', 'v2'):
         for many in ('one', 'several overrides'):
             rows = {k: n for k, n in counts.items() if k[0] == 'state' and k[1:3] == (version, many)}
             if rows:
                 cells = ''
-                for word in WORDS[:2]:
-                    mine = {k: n for k, n in rows.items() if k[3] == word and (k[4] or k[5] == 'told')}
-                    cells += ' ' + percent(sum(n for k, n in mine.items() if k[4]), sum(mine.values()))
+                for words in (WORDS[:1], WORDS[1:2], WORDS[:2]):
+                    mine = {k: n for k, n in rows.items() if k[3] in words and (k[4] or k[5] == 'told')}
+                    cells += ' %s of %-6d' % (percent(sum(n for k, n in mine.items() if k[4]), sum(mine.values())), sum(mine.values()))
                 print('%-26s %8d %s' % ('%s %s' % (version, many), sum(rows.values()), cells))
 
 

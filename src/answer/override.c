@@ -41,10 +41,11 @@ compare_candidates(const void *a, const void *b)
 
 /*
  * Is it the identity asked about?  The argument is its identifier, and its key
- * only where nobody bears that as identifier.
+ * only where nobody bears that as identifier, as far as events of the source and
+ * entries of the flag tell.
  */
 static bool
-is_asked_identity(const FswShownScope *shown, const FswAsked *asked)
+is_asked_identity(const FswHistory *history, const FswShownScope *shown, const FswAsked *asked)
 {
 	if (shown->identity_identifier != NULL && strcmp(shown->identity_identifier, asked->identity) == 0)
 		return true;
@@ -56,7 +57,7 @@ is_asked_identity(const FswShownScope *shown, const FswAsked *asked)
 			strncmp(shown->identity_kind, asked->identities[i], key - 1 - asked->identities[i]) == 0)
 			return true;
 	}
-	return asked->nidentities == 0 && strcmp(shown->identity, asked->identity) == 0;
+	return asked->nidentities == 0 && !history->named && strcmp(shown->identity, asked->identity) == 0;
 }
 
 /* Of two identities that bore one identifier, is the first the younger? */
@@ -75,7 +76,7 @@ is_asked(const FswHistory *history, int scope, const FswAsked *asked)
 	const FswShownScope *shown = &history->shown_scopes[scope];
 
 	if (history->flag.scopes[scope].kind == FSW_SCOPE_IDENTITY)
-		return asked->identity != NULL && is_asked_identity(shown, asked);
+		return asked->identity != NULL && is_asked_identity(history, shown, asked);
 	return fsw_is_about_segment(asked, shown->segment_id);
 }
 

@@ -53,6 +53,8 @@ typedef struct FswHistory
 	bool		whole;			/* all of it was read */
 	int64		nameless;		/* since then an identity has an override, and
 								 * nobody told what it is called */
+	bool		named;			/* an entry of the flag calls an identity what
+								 * is asked for */
 } FswHistory;
 
 /* An environment of which flags are read, and what is the same for all. */

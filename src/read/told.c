@@ -305,6 +305,23 @@ make_all(FswHistoryReading *reading, int64 feature_name, const int64 *known, int
 	}
 }
 
+/* Does an entry of the flag call an identity so?  Then somebody bears it as identifier. */
+static bool
+is_named(FswHistoryReading *reading, int64 feature_name, int64 scope_hash)
+{
+	FswScan    *scan = fsw_scan_entries(reading->reader, reading->flag_facts, feature_name, false);
+
+	fsw_scan_equal(scan, Int64GetDatum(scope_hash));
+	fsw_scan_begin(scan, ForwardScanDirection);
+	while (fsw_scan_next(scan))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (fsw_scan_int32(scan, EFFECT_split) == 1 && fsw_entry_is_of(scan, reading->flag_facts))
+			return true;
+	}
+	return false;
+}
+
 /* Of the overrides asked about, those that entries alone tell. */
 static void
 make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, int nknown)
@@ -318,6 +335,7 @@ make_asked(FswHistoryReading *reading, int64 feature_name, const int64 *known, i
 
 		if (nknown == 0 || bsearch(&hash, known, nknown, sizeof(int64), fsw_compare_int64) == NULL)
 			make_scope(reading, feature_name, hash);
+		reading->history->named |= asked->nidentities == 0 && is_named(reading, feature_name, hash);
 	}
 	for (int i = 0; i < asked->nsegments && !reading->flag_facts->versioned; i++)
 	{

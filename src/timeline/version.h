@@ -66,6 +66,8 @@ typedef struct FswVersion
 	bool		moved;
 	bool		far;			/* its events found nothing that is nearer */
 	bool		unplaced;		/* it may be from before what its list lacks */
+	bool		in_turn;		/* it would fit before the one in front of it, but
+								 * their entries say no */
 	bool		recalled;		/* it was put there, but may have been live since
 								 * its list came */
 	bool		unsure;			/* moved only since what a list lacks can have

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "src/timeline/version.h"
+#include "src/timeline/version_order.h"
 
 /*
  * How long before the version after it such a list's version may have been,
@@ -18,40 +18,16 @@
  */
 #define LATE				FSW_TOLD_LATE
 
-/*
- * Entries of versions are written in the order in which these were published,
- * unless they lie nearer than this: a queue that stood still is worked off in
- * any order.
- */
-#define IN_ORDER			INT64CONST(60000000)
-
-/* What comes so soon did not wait. */
-#define AT_ONCE				INT64CONST(2500000)
-
-/* What the search for the best order works with. */
-typedef struct Search
-{
-	FswVersions *set;
-	int			nscopes;
-	int		   *current;		/* states before each of the last versions */
-	int		   *trial;
-	FswVersion *kept;			/* an order to come back to */
-} Search;
-
-/* The states before a version, which is at most FSW_VERSION_BACK before the last tried. */
-static int *
-states_before(const Search *search, int version)
-{
-	return search->current + (size_t) (version % (FSW_VERSION_BACK + 1)) * search->nscopes;
-}
+/* Entries that are so far apart are in the order of what was published, if no queue stood still. */
+#define IN_TURN				INT64CONST(500000)
 
 /* How much misfits of the versions from first to before end, in their order? */
-static int
-try_range(Search *search, int first, int end)
+int
+fsw_version_try_range(FswVersionSearch *search, int first, int end)
 {
 	int			misfits = 0;
 
-	memcpy(search->trial, states_before(search, first), search->nscopes * sizeof(int));
+	memcpy(search->trial, fsw_version_states_before(search, first), search->nscopes * sizeof(int));
 	for (int i = first; i < end; i++)
 		misfits += fsw_version_try(search->set, search->trial, &search->set->versions[i]);
 	return misfits;
@@ -100,7 +76,7 @@ is_told_late(const FswVersion *version)
  * moved alone?
  */
 static bool
-try_arrival(Search *search, int first, int last, int unmoved, int fewest)
+try_arrival(FswVersionSearch *search, int first, int last, int unmoved, int fewest)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
@@ -114,7 +90,7 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	}
 	memcpy(search->kept, &versions[first], n * sizeof(FswVersion));
 	qsort(&versions[first], n, sizeof(FswVersion), compare_by_latest);
-	misfits = try_range(search, first, Min(set->nversions, last + 4));
+	misfits = fsw_version_try_range(search, first, Min(set->nversions, last + 4));
 	if (misfits < Min(unmoved, fewest + 1))
 	{
 		fsw_version_time_by_arrival(set, first, last);
@@ -127,19 +103,35 @@ try_arrival(Search *search, int first, int last, int unmoved, int fewest)
 	return false;
 }
 
+/* Was a version told of at once, and each of those behind it after it, as their entries say? */
+static bool
+told_in_order(const FswVersions *set, int first, int last)
+{
+	const FswVersion *version = &set->versions[first];
+
+	if (version->entry == FSW_NEVER || fsw_apart(version->entry, version->time) > FSW_AT_ONCE)
+		return false;
+	for (int i = first + 1; i <= last; i++)
+	{
+		if (set->versions[i].entry == FSW_NEVER || fsw_apart(set->versions[i].entry, version->entry) < IN_TURN)
+			return false;
+	}
+	return last > first;
+}
+
 /*
  * Behind which of those before whose end it was told does a version fit best?
  * Sets how much misfits where it is, and there.
  */
 static int
-find_later(Search *search, int first, int last, int *unmoved, int *fewest)
+find_later(FswVersionSearch *search, int first, int last, int *unmoved, int *fewest)
 {
 	FswVersions *set = search->set;
 	int			end = Min(set->nversions, last + 4);
 	int			best = first;
 	int			own = 0;
 
-	*unmoved = *fewest = try_range(search, first, end);
+	*unmoved = *fewest = fsw_version_try_range(search, first, end);
 	if (*fewest == 0)
 		return first;
 	for (int i = first; i < last; i++)
@@ -148,10 +140,10 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 		int			here;
 
 		fsw_version_move(set->versions, i, i + 1);
-		misfits = try_range(search, first, end);
+		misfits = fsw_version_try_range(search, first, end);
 		if (misfits > *fewest || (misfits == *fewest && own == 0))
 			continue;
-		here = try_range(search, first, i + 2) - try_range(search, first, i + 1);
+		here = fsw_version_try_range(search, first, i + 2) - fsw_version_try_range(search, first, i + 1);
 		/* of two places where as much misfits the one where it does not do so itself */
 		if (misfits == *fewest && here > 0)
 			continue;
@@ -160,16 +152,24 @@ find_later(Search *search, int first, int last, int *unmoved, int *fewest)
 		own = here;
 	}
 	fsw_version_move(set->versions, last, first);
+	/* that one lacks an override says less than the order of what was told at once, but it may be from before it */
+	if (*unmoved - *fewest < FSW_MISFIT && told_in_order(set, first, best))
+	{
+		for (int i = first + 1; i <= best; i++)
+			set->versions[i].in_turn = true;
+		*fewest = *unmoved;
+		return first;
+	}
 	return best;
 }
 
 /* Has one of some versions, at its place, a list with a state that no override has? */
-static bool
-have_untold(Search *search, int first, int end)
+bool
+fsw_version_have_untold(FswVersionSearch *search, int first, int end)
 {
 	bool		untold = false;
 
-	memcpy(search->trial, states_before(search, first), search->nscopes * sizeof(int));
+	memcpy(search->trial, fsw_version_states_before(search, first), search->nscopes * sizeof(int));
 	for (int i = first; i < end; i++)
 		untold |= fsw_version_untold(search->set, search->trial, &search->set->versions[i]);
 	return untold;
@@ -177,140 +177,14 @@ have_untold(Search *search, int first, int end)
 
 /* Move a version behind others that were published after it, where it fits better by so much. */
 static void
-move_later(Search *search, int first, int best, int better)
+move_later(FswVersionSearch *search, int first, int best, int better)
 {
 	FswVersions *set = search->set;
 
 	fsw_version_move(set->versions, first, best);
 	fsw_version_time_later(set, best);
 	/* the other may as well have removed an override, which sends nothing, or its events are lost */
-	set->versions[best].unsure = better < FSW_MISFIT || have_untold(search, first, best);
-}
-
-/* Has a version an event that knows what was there before it? */
-static bool
-knows_before(const FswFlag *flag, const FswVersion *version)
-{
-	for (int i = 0; i < version->nevents; i++)
-	{
-		if (flag->evidence[version->events[i]].before >= 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Would a version, at its place, change what no event tells?  That an override
- * is missing from its list is no such change: a removal sends none, and what
- * was scheduled restores what was there when it was drafted.  But where the
- * list alone came late, or events that know nothing of what was before them,
- * the version may be from before the override: then *missing is set, and
- * others have to speak for that.
- */
-static bool
-changes_untold(Search *search, int index, bool *missing)
-{
-	const FswVersions *set = search->set;
-	const FswVersion *version = &set->versions[index];
-	int		   *current = search->trial;
-	FswHeld    *held;
-	FswVerdict *verdicts;
-	int			extra;
-	int			nlost;
-	int			nheld;
-
-	*missing = false;
-	if (version->has_events && !knows_before(set->flag, version))
-		return try_range(search, index, index + 1) > 0;
-	memcpy(current, states_before(search, index), search->nscopes * sizeof(int));
-	if (version->has_events)
-		return fsw_version_try_events(set, current, version) > 0;
-	if (fsw_version_other_default(set->flag, current[0], version->list->list[0]))
-		return true;
-	held = palloc_array(FswHeld, set->nused);
-	verdicts = palloc_array(FswVerdict, set->nused);
-	nheld = fsw_version_compare(set, current, version->list, held, verdicts, &extra, &nlost);
-	for (int i = 0; i < nheld && extra <= nlost; i++)
-		*missing |= verdicts[i] != FSW_LISTED;
-	pfree(held);
-	pfree(verdicts);
-	return *missing || extra > nlost;
-}
-
-/*
- * Is by their entries known that a version was live after another?  Where
- * that was told of at once the queue did not stand still, so what was published
- * before it has its entry soon as well.
- */
-static bool
-is_later(const FswVersion *version, const FswVersion *before)
-{
-	bool		at_once = before->has_events && fsw_apart(before->entry, before->time) <= AT_ONCE &&
-		fsw_apart(before->shown, before->time) <= AT_ONCE;
-
-	return version->entry != FSW_NEVER && before->entry != FSW_NEVER &&
-		(version->has_events || !before->scheduled || before->live <= version->entry) &&
-		fsw_apart(version->entry, before->entry) > (at_once ? AT_ONCE : IN_ORDER);
-}
-
-/*
- * A list that came late and would change what no event tells stands earlier:
- * a version that changes a state sends one.  So does a version that seems to
- * have been scheduled but was only told of late, if what follows its time
- * knows it, or what comes after it does not.  Returns its new place.
- */
-static int
-try_earlier(Search *search, int index)
-{
-	FswVersions *set = search->set;
-	FswVersion *versions = set->versions;
-	int			end = Min(set->nversions, index + 4);
-	int			fewest;
-	int			best = index;
-	int			first = index;
-	bool		missing;
-	bool		untold = changes_untold(search, index, &missing);
-	int64		least = versions[index].has_events || versions[index].deleted >= 0 ? versions[index].time :
-		fsw_after(versions[index].entry != FSW_NEVER ? versions[index].entry : versions[index].list_arrived,
-				  -FSW_ENTRY_DELAY);
-
-	if (!untold && !versions[index].has_events)
-		return index;
-	while (first > 0 && first > index - FSW_VERSION_BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
-		   !is_later(&versions[index], &versions[first - 1]))
-		first--;
-	fewest = try_range(search, first, end);
-	if (!untold && fewest == 0)
-		return index;
-	if (missing)
-		fewest -= try_range(search, first, index + 1) - try_range(search, first, index);
-	for (int i = index; i > first; i--)
-	{
-		int			misfits;
-
-		fsw_version_move(versions, i, i - 1);
-		misfits = try_range(search, first, end);
-		if (missing)
-			misfits -= try_range(search, first, i) - try_range(search, first, i - 1);
-		/* of two places the one where it changes nothing, over what was published at most moments before its list came */
-		if (misfits < fewest ||
-			(misfits == fewest && i == index && !missing && !versions[i - 1].has_events && versions[i].has_events &&
-			 fsw_apart(versions[i - 1].list_arrived, versions[i].time) <= AT_ONCE &&
-			 try_range(search, first, i) == try_range(search, first, i - 1)))
-		{
-			fewest = misfits;
-			best = i - 1;
-		}
-	}
-	fsw_version_move(versions, first, best);
-	if (best < index && versions[best].has_events)
-		fsw_version_time_earlier(set, best);
-	else if (best < index)
-	{
-		versions[best].recalled = missing || versions[best].entry == FSW_NEVER || have_untold(search, best, best + 1);
-		fsw_version_time_list(set, best);
-	}
-	return best;
+	set->versions[best].unsure = better < FSW_MISFIT || fsw_version_have_untold(search, first, best);
 }
 
 /*
@@ -320,7 +194,7 @@ try_earlier(Search *search, int index)
  * scheduled only since it was told of late.
  */
 static bool
-try_exchange(Search *search, int index)
+try_exchange(FswVersionSearch *search, int index)
 {
 	FswVersions *set = search->set;
 	FswVersion *version = &set->versions[index];
@@ -331,9 +205,9 @@ try_exchange(Search *search, int index)
 	if (index + 1 >= set->nversions || !version->has_events || !next->has_events || version->imported || next->imported ||
 		(next->scheduled ? next->time : next->live) > fsw_after(version->latest, FSW_CLOCKS))
 		return false;
-	unmoved = try_range(search, index, end);
+	unmoved = fsw_version_try_range(search, index, end);
 	fsw_version_move(set->versions, index, index + 1);
-	if (try_range(search, index, index + 2) < FSW_MISFIT && try_range(search, index, end) < unmoved)
+	if (fsw_version_try_range(search, index, index + 2) < FSW_MISFIT && fsw_version_try_range(search, index, end) < unmoved)
 	{
 		next = version;
 		if (next->scheduled && next->live > set->versions[index + 1].latest)
@@ -354,7 +228,7 @@ try_exchange(Search *search, int index)
  * same, if what chains says so.
  */
 static bool
-try_scheduled(Search *search, int index)
+try_scheduled(FswVersionSearch *search, int index)
 {
 	FswVersions *set = search->set;
 	int			last = index;
@@ -378,7 +252,7 @@ try_scheduled(Search *search, int index)
  * been scheduled since they were told of late, and it was.  All has to fit then.
  */
 static bool
-try_before(Search *search, int index, int n)
+try_before(FswVersionSearch *search, int index, int n)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
@@ -392,7 +266,7 @@ try_before(Search *search, int index, int n)
 			return false;
 	}
 	fsw_version_move(versions, first, first + n);
-	if (try_range(search, first, Min(set->nversions, index + n + 4)) >= FSW_MISFIT)
+	if (fsw_version_try_range(search, first, Min(set->nversions, index + n + 4)) >= FSW_MISFIT)
 	{
 		fsw_version_move(versions, first + n, first);
 		return false;
@@ -412,7 +286,7 @@ try_before(Search *search, int index, int n)
  * each was published before they were told of: all has to fit then, too.
  */
 static bool
-try_behind(Search *search, int index, int n)
+try_behind(FswVersionSearch *search, int index, int n)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
@@ -430,7 +304,7 @@ try_behind(Search *search, int index, int n)
 	{
 		fsw_version_move(versions, index + n + passed, index + passed);
 		passed++;
-		fits = try_range(search, index, Min(set->nversions, index + n + passed + 3)) < FSW_MISFIT;
+		fits = fsw_version_try_range(search, index, Min(set->nversions, index + n + passed + 3)) < FSW_MISFIT;
 	}
 	if (!fits)
 	{
@@ -454,27 +328,27 @@ try_behind(Search *search, int index, int n)
  * a previous state with which the flag was not made.
  */
 static bool
-is_first_contradicted(Search *search, int index)
+is_first_contradicted(FswVersionSearch *search, int index)
 {
 	const FswVersions *set = search->set;
 	const FswVersion *version = &set->versions[index];
 
 	/* of one whose entry came late as well, an override that is not listed is not enough */
 	if (!version->has_events || (!version->scheduled && !is_told_late(version)) || version->moved ||
-		states_before(search, index)[0] != FSW_NOT_SEEN)
+		fsw_version_states_before(search, index)[0] != FSW_NOT_SEEN)
 		return false;
-	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
+	memcpy(search->trial, fsw_version_states_before(search, index), search->nscopes * sizeof(int));
 	return fsw_version_contradictions(set, index) >= (version->scheduled ? 1 : FSW_MISFIT) ||
 		fsw_version_try_events(set, search->trial, version) >= FSW_MISFIT;
 }
 
 /* Carry the states over a version, to before the next. */
 static void
-step_over(Search *search, int index)
+step_over(FswVersionSearch *search, int index)
 {
-	memcpy(search->trial, states_before(search, index), search->nscopes * sizeof(int));
+	memcpy(search->trial, fsw_version_states_before(search, index), search->nscopes * sizeof(int));
 	(void) fsw_version_try(search->set, search->trial, &search->set->versions[index]);
-	memcpy(states_before(search, index + 1), search->trial, search->nscopes * sizeof(int));
+	memcpy(fsw_version_states_before(search, index + 1), search->trial, search->nscopes * sizeof(int));
 }
 
 /*
@@ -482,7 +356,7 @@ step_over(Search *search, int index)
  * been scheduled, but was only told of late: all from the first on has to fit then.
  */
 static bool
-fetch_earlier(Search *search, int first, int index)
+fetch_earlier(FswVersionSearch *search, int first, int index)
 {
 	FswVersions *set = search->set;
 	int			end = Min(set->nversions, index + 1 + FSW_VERSION_BACK);
@@ -494,7 +368,7 @@ fetch_earlier(Search *search, int first, int index)
 		if (!late->has_events || !late->scheduled || late->moved || late->time >= set->versions[index].live)
 			continue;
 		fsw_version_move(set->versions, i, index);
-		if (try_range(search, first, Min(set->nversions, i + 4)) < FSW_MISFIT)
+		if (fsw_version_try_range(search, first, Min(set->nversions, i + 4)) < FSW_MISFIT)
 		{
 			fsw_version_time_earlier(set, index);
 			return true;
@@ -510,7 +384,7 @@ fetch_earlier(Search *search, int first, int index)
  * how much misfits then.
  */
 static int
-find_list(Search *search, int first, int last, int *from, int *place)
+find_list(FswVersionSearch *search, int first, int last, int *from, int *place)
 {
 	FswVersions *set = search->set;
 	FswVersion *versions = set->versions;
@@ -530,7 +404,7 @@ find_list(Search *search, int first, int last, int *from, int *place)
 			FSW_INTERRUPT();
 			fsw_version_move(versions, to, to - 1);
 			to--;
-			misfits = try_range(search, first, Min(set->nversions, last + 4));
+			misfits = fsw_version_try_range(search, first, Min(set->nversions, last + 4));
 			if (misfits >= fewest)
 				continue;
 			fewest = misfits;
@@ -548,7 +422,7 @@ find_list(Search *search, int first, int last, int *from, int *place)
  * or it follows one that comes later.
  */
 static bool
-place_later(Search *search, int index)
+place_later(FswVersionSearch *search, int index)
 {
 	FswVersions *set = search->set;
 	FswVersion *version = &set->versions[index];
@@ -569,7 +443,7 @@ place_later(Search *search, int index)
 	/* one that was scheduled may follow another such, which was told of after it */
 	if (last == index)
 		return version->has_events && version->scheduled &&
-			try_range(search, index, Min(set->nversions, index + 4)) >= FSW_MISFIT && fetch_earlier(search, index, index);
+			fsw_version_try_range(search, index, Min(set->nversions, index + 4)) >= FSW_MISFIT && fetch_earlier(search, index, index);
 	if (!is_told_late(version))
 	{
 		best = find_later(search, index, last, &unmoved, &fewest);
@@ -601,14 +475,14 @@ place_later(Search *search, int index)
  * them.  But would the next one be such, if this was live?  Then that one was not.
  */
 static void
-drop_never(Search *search, int index, int n)
+drop_never(FswVersionSearch *search, int index, int n)
 {
 	FswVersions *set = search->set;
 	int			next = 0;
 
 	step_over(search, index);
 	if (index + 1 < set->nversions)
-		next = fsw_version_never(set, index + 1, states_before(search, index + 1));
+		next = fsw_version_never(set, index + 1, fsw_version_states_before(search, index + 1));
 	if (next > 0)
 		fsw_version_drop(set, index + 1, next);
 	else
@@ -617,11 +491,11 @@ drop_never(Search *search, int index, int n)
 
 /* Try other places for a version.  Returns the first that has to be tried anew. */
 static int
-place_version(Search *search, int index)
+place_version(FswVersionSearch *search, int index)
 {
 	const FswVersion *version = &search->set->versions[index];
 
-	if (fsw_version_is_draft(search->set, index, states_before(search, index)))
+	if (fsw_version_is_draft(search->set, index, fsw_version_states_before(search, index)))
 	{
 		fsw_version_drop(search->set, index, 1);
 		return index;
@@ -631,7 +505,7 @@ place_version(Search *search, int index)
 	if (!version->moved && (version->has_events ? version->scheduled :
 							version->list != NULL && version->list->nlist > 0))
 	{
-		int			place = try_earlier(search, index);
+		int			place = fsw_version_try_earlier(search, index);
 
 		if (place < index)
 			return place;
@@ -651,7 +525,7 @@ place_version(Search *search, int index)
 void
 fsw_version_order(FswVersions *set)
 {
-	Search		search = {.set = set,.nscopes = set->flag->nscopes};
+	FswVersionSearch search = {.set = set,.nscopes = set->flag->nscopes};
 
 	fsw_version_drop_never(set);
 	search.current = palloc_array(int, (size_t) (FSW_VERSION_BACK + 1) * search.nscopes);
@@ -666,7 +540,7 @@ fsw_version_order(FswVersions *set)
 	memcpy(search.current, set->seed, search.nscopes * sizeof(int));
 	for (int i = 0; i < set->nversions;)
 	{
-		int			never = fsw_version_never(set, i, states_before(&search, i));
+		int			never = fsw_version_never(set, i, fsw_version_states_before(&search, i));
 
 		FSW_INTERRUPT();
 		if (never > 0 && try_before(&search, i, never))
@@ -679,7 +553,7 @@ fsw_version_order(FswVersions *set)
 				 (try_exchange(&search, i) || try_scheduled(&search, i)))
 			continue;
 		/* what a queue told late, and not in its place, which nothing contradicts */
-		else if (never == 0 && is_told_late(&set->versions[i]) && try_range(&search, i, i + 1) >= FSW_MISFIT &&
+		else if (never == 0 && is_told_late(&set->versions[i]) && fsw_version_try_range(&search, i, i + 1) >= FSW_MISFIT &&
 				 try_behind(&search, i, 1))
 			continue;
 		else

@@ -137,7 +137,8 @@ share_default(const FswVersion *a, const FswVersion *b)
  * environment default does not tell which of them came first.  So may any version
  * if the one that brought the override, which no other list knows, was told of
  * later: with an instant of effect, that one was live later.  So may one without
- * events where the other was told of late: the queue stood still.
+ * events where the other was told of late: the queue stood still; and one that
+ * only its entry puts behind the other.
  */
 bool
 fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const FswVersion *version)
@@ -153,6 +154,6 @@ fsw_version_may_follow(const FswVersions *set, const FswStretch *stretch, const 
 	if (!version->has_events && version->deleted < 0 &&
 		(version->entry == FSW_NEVER || (brought->has_events && fsw_apart(brought->latest, brought->time) > FSW_TOLD_LATE)))
 		from = Min(from, fsw_after(version->list_arrived, -FSW_LATE_ALONE));
-	return brought->live > from ||
+	return brought->live > from || (version->in_turn && brought->latest > version->live) ||
 		(brought->has_events && brought->latest > version->latest && stretch->last_listed <= brought->earliest);
 }
