@@ -54,6 +54,18 @@ print('too early', *blamed([(True, 'x', a), (False, 'x', a), (True, 'z', a)], (T
 print('gone all along', *blamed([None, (True, 'x', a), None], None, 25))
 print('answer', *answer_blamed([(True, 'x', a), (True, 'y', a)], (True, 'y', a), 15))
 
+# An answer about several scopes: the timeline is wrong about some of them.
+DEFAULT, FIRST, SECOND, PERSON = SCOPE, (1, 1, 7, None), (1, 1, 8, None), (1, 1, None, 9)
+
+def wrong_of(answered, best, *wrong):
+    judge = object.__new__(Judge)
+    judge.fits = lambda scope, at: scope not in wrong
+    row = {'scope': 'identity' if answered[3] else 'segment' if answered[2] else 'environment', 'segment_id': answered[2]}
+    return judge.wrong_scopes([DEFAULT, FIRST, SECOND, PERSON], row, [(best, None)], 0)
+
+print('wrong scopes told', wrong_of(PERSON, FIRST, DEFAULT, PERSON) == [PERSON], wrong_of(SECOND, FIRST, DEFAULT, FIRST) == [FIRST],
+      wrong_of(SECOND, FIRST, DEFAULT, PERSON) == [DEFAULT, PERSON], wrong_of(SECOND, FIRST) == [])
+
 # Of a request that saves several rows, what was read before the last of them tells nothing of it.
 class Delivery:
     lost = False
@@ -122,6 +134,7 @@ is($got{'told on top'}, 'told 3', 'unless that is wrong as well');
 is($got{'too early'}, 'told 3', 'what was told, and claimed too early');
 is($got{'gone all along'}, 'silent 2', 'what was made without a word, and never claimed');
 is($got{answer}, 'silent 2', 'so an answer about several scopes, not on what is true then');
+is($got{'wrong scopes'}, 'told True True True True', 'the scope that was answered, or the right one, if the timeline is wrong about it');
 is($got{none}, 'told told silent', 'a save of which neither its entry nor a body read later came') or diag(explain(\%got));
 is($got{'read later'}, 'told told told', 'one that a later reading shows');
 is($got{'not seen yet'}, 'told 1 2', 'a name that no entry and nothing that came by then tells can mean the other one');

@@ -438,20 +438,26 @@ class Judge:
             (live[0][0][2] is None or row['segment_id'] == live[0][0][2])
         many = 'several overrides' if len([s for s, _ in live if s[2] is not None]) > 1 else 'one'
         version = self.version_of(flag[0], at)
-        # What to blame: the scopes of which the timeline is wrong; if none is, the order of the overrides.
-        blamed = [s for s in candidates if not self.fits(s, at)]
+        blamed = self.wrong_scopes(candidates, row, live, at)
         told, act = self.blame_answer(blamed, [s for s, _ in live], at)
         if not live and self.being_made(flag + (None, None), at):
             return
         self.counts['state', version, many, row['confidence'], right, told] += 1
-        if not right and row['confidence'] == 'reported' and many != 'one' and not blamed:
-            self.fault('reported', ('question', version, many, self.act_name(act)), '%s at %s for segments %s: %s; true %s' % (
+        if not right and row['confidence'] == 'reported' and many != 'one' and told == 'told':
+            self.fault('reported', ('question', version, many, 'timeline' if blamed else 'choice', self.act_name(act)), '%s at %s for segments %s: %s; true %s' % (
                 flag, timestamp(at), segments, json.dumps(row), live[:1]))
         if not right and row['confidence'] == 'confirmed' and self.counts_as_told(told, act):
             self.fault('question' if told == 'told' else 'question, ' + told,
                        (version, many, 'timeline' if blamed else 'choice', self.act_name(act)),
                        '%s at %s for segments %s and identity %s: %s; true %s' % (
                            flag, timestamp(at), segments, identity, json.dumps(row), live[:1]))
+
+    def wrong_scopes(self, candidates, row, live, at):
+        """What to blame for an answer: the scope that was answered, or else the one that is right, if the timeline is wrong
+        about it, or those about which it is; if it is about none, the order of the overrides."""
+        wrong = [s for s in candidates if not self.fits(s, at)]
+        return [s for s in wrong if scope_kind(s) == row['scope'] and s[2] == row['segment_id']] or \
+            [s for s in wrong if live and s == live[0][0]] or wrong
 
     def blame_answer(self, blamed, live, at):
         """The same of an answer about several scopes: what was missed of those that are wrong, or what is true of those that live."""
