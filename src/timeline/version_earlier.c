@@ -82,16 +82,17 @@ try_place(FswVersionSearch *search, int first, int end, int index, bool may_lack
 	const FswVersion *version = &search->set->versions[index];
 	int			misfits = fsw_version_try_range(search, first, end);
 	int			lacking;
+	bool		knows;
 	bool		untold;
 
 	if (!may_lack)
 		return misfits;
 	(void) fsw_version_try_range(search, first, index);
-	(void) fsw_version_try_events(search->set, search->trial, version);
+	knows = fsw_version_try_events(search->set, search->trial, version) == 0 && knows_before(search->set->flag, version);
 	lacking = count_lacking(search, version, &untold);
-	/* several would all have been brought after it was drafted */
+	/* several would all have been brought after it was drafted; and if what its events know fits here, that has a say */
 	if (version->has_events)
-		return misfits - Min(lacking, 1);
+		return knows ? misfits : misfits - Min(lacking, 1);
 	if (version->entry == FSW_NEVER && index + 1 < end && fsw_apart(version->list_arrived, version[1].live) > SELDOM_LATE)
 		misfits++;
 	return misfits - lacking;
@@ -102,10 +103,9 @@ try_place(FswVersionSearch *search, int first, int end, int index, bool may_lack
  * after its entry, say?  It lacks what others brought since it was drafted.
  */
 static bool
-was_drafted(const FswFlag *flag, const FswVersion *version)
+was_drafted(const FswVersion *version)
 {
-	return version->has_events && version->scheduled && !knows_before(flag, version) &&
-		version->list != NULL && version->list->nlist > 0 &&
+	return version->has_events && version->scheduled && version->list != NULL && version->list->nlist > 0 &&
 		fsw_between(version->list_arrived, version->latest) <= FSW_AT_ONCE;
 }
 
@@ -164,7 +164,7 @@ fsw_version_try_earlier(FswVersionSearch *search, int index)
 	while (first > 0 && first > index - FSW_VERSION_BACK && !versions[first - 1].imported && versions[first - 1].live > least &&
 		   !is_later(&versions[index], &versions[first - 1]))
 		first--;
-	may_lack = missing || was_drafted(set->flag, &versions[index]);
+	may_lack = missing || was_drafted(&versions[index]);
 	fewest = try_place(search, first, end, index, may_lack);
 	if (!untold && fewest == 0)
 		return index;

@@ -161,8 +161,8 @@ cost_of(const FswMatch *match, const FswGroup *group, const FswVersion *version)
 		if (version->entry < fsw_after(group->time, -ENTRY_EARLY) ||
 			fsw_apart(version->entry, group->time) > FSW_ENTRY_DELAY)
 			return -1;
-		/* the entry has the time of its task, which is queued with those of the events, or before */
-		if (!group->deleted && !group->imported && fsw_apart(version->entry, group->shown) > FSW_LATE_ALONE)
+		/* the entry has the time of its task, which is queued with those of the events, or before, and soon after what was saved */
+		if (!group->imported && fsw_apart(version->entry, group->deleted ? group->time : group->shown) > FSW_LATE_ALONE)
 			return -1;
 		cost += fsw_apart(version->entry, fsw_after(group->time, -ENTRY_EARLY));
 	}
