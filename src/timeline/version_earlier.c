@@ -89,6 +89,7 @@ try_place(FswVersionSearch *search, int first, int end, int index, bool may_lack
 		return misfits;
 	(void) fsw_version_try_range(search, first, index);
 	knows = fsw_version_try_events(search->set, search->trial, version) == 0 && knows_before(search->set->flag, version);
+	(void) fsw_version_find(search->set, search->trial, version->list);
 	lacking = count_lacking(search, version, &untold);
 	/* several would all have been brought after it was drafted; and if what its events know fits here, that has a say */
 	if (version->has_events)
