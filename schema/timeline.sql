@@ -73,7 +73,7 @@ CREATE FUNCTION flagsmith.feature_state(environment text, feature text, at times
     RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL SAFE COST 200 ROWS 1
     AS 'MODULE_PATHNAME', 'fsw_feature_state';
-COMMENT ON FUNCTION flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is';
+COMMENT ON FUNCTION flagsmith.feature_state(text, text, timestamptz, bigint[], text, timestamptz) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is; identity: its identifier, or its key where nobody is known to bear that as identifier';
 
 CREATE FUNCTION flagsmith.feature_state(environment_id bigint, feature_id bigint, at timestamptz DEFAULT 'infinity',
         segments bigint[] DEFAULT NULL, identity text DEFAULT NULL, known_at timestamptz DEFAULT NULL,
@@ -85,7 +85,7 @@ CREATE FUNCTION flagsmith.feature_state(environment_id bigint, feature_id bigint
     RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL SAFE COST 200 ROWS 1
     AS 'MODULE_PATHNAME', 'fsw_feature_state_by_id';
-COMMENT ON FUNCTION flagsmith.feature_state(bigint, bigint, timestamptz, bigint[], text, timestamptz, text) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is, by Flagsmith''s ids';
+COMMENT ON FUNCTION flagsmith.feature_state(bigint, bigint, timestamptz, bigint[], text, timestamptz, text) IS 'the state of a feature at an instant, for a user in these segments or of this identity, and how sure it is, by Flagsmith''s ids; identity: its identifier, or its key where nobody is known to bear that as identifier';
 
 CREATE FUNCTION flagsmith.environment_state(environment text, at timestamptz DEFAULT 'infinity',
         known_at timestamptz DEFAULT NULL,

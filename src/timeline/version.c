@@ -11,8 +11,8 @@
  * entry.  Here they are put together to versions, the versions are put in
  * the order in which they went live, and the state of every scope is carried
  * from each to the next, comparing as it goes (version_list.c).
- * version_match.c, version_order.c, version_never.c and version_write.c have
- * the steps before and after.
+ * version_gather.c, version_match.c, version_order.c, version_never.c and
+ * version_write.c have the steps before and after.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,20 +3,15 @@
  * src/timeline/version_order.c
  *	  Versions put into the order in which they went live.
  *
- * See version.c for what a version is told by, and version_match.c for how
- * deliveries are put together to versions.
+ * See version.c for what a version is told by, version_match.c for how
+ * deliveries are put together to versions, and version_earlier.c for what is
+ * put before others that were told of before it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "src/timeline/version_order.h"
-
-/*
- * How long before the version after it such a list's version may have been,
- * and after its time what was not scheduled is told of.
- */
-#define LATE				FSW_TOLD_LATE
 
 /* Entries that are so far apart are in the order of what was published, if no queue stood still. */
 #define IN_TURN				INT64CONST(500000)
@@ -66,8 +61,8 @@ compare_by_latest(const void *a, const void *b)
 static bool
 is_told_late(const FswVersion *version)
 {
-	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > LATE &&
-		fsw_apart(version->latest, version->entry_arrived) <= LATE;
+	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_TOLD_LATE &&
+		fsw_apart(version->latest, version->entry_arrived) <= FSW_TOLD_LATE;
 }
 
 /*

@@ -36,6 +36,11 @@ def scope_kind(scope):
     return 'identity' if scope[3] is not None else 'segment' if scope[2] is not None else 'environment'
 
 
+def is_answered(row, scope):
+    """Whether a row of feature_state(), of which one identity was asked, is of a scope."""
+    return row['scope'] == scope_kind(scope) and row['segment_id'] == scope[2]
+
+
 class Judge:
     """One history and what the product says of it."""
 
@@ -433,9 +438,7 @@ class Judge:
             if live and claim and claim['enabled'] is not None:
                 self.fault('name', group + ('null',), text)
             return
-        right = bool(live) and same(row['enabled'], row['value'], row['variants'], live[0][1]) and \
-            row['scope'] in (scope_kind(live[0][0]), scope_kind(live[0][0]).replace('environment', 'default')) and \
-            (live[0][0][2] is None or row['segment_id'] == live[0][0][2])
+        right = bool(live) and same(row['enabled'], row['value'], row['variants'], live[0][1]) and is_answered(row, live[0][0])
         many = 'several overrides' if len([s for s, _ in live if s[2] is not None]) > 1 else 'one'
         version = self.version_of(flag[0], at)
         blamed = self.wrong_scopes(candidates, row, live, at)
@@ -443,20 +446,20 @@ class Judge:
         if not live and self.being_made(flag + (None, None), at):
             return
         self.counts['state', version, many, row['confidence'], right, told] += 1
-        if not right and row['confidence'] == 'reported' and many != 'one' and told == 'told':
-            self.fault('reported', ('question', version, many, 'timeline' if blamed else 'choice', self.act_name(act)), '%s at %s for segments %s: %s; true %s' % (
-                flag, timestamp(at), segments, json.dumps(row), live[:1]))
-        if not right and row['confidence'] == 'confirmed' and self.counts_as_told(told, act):
-            self.fault('question' if told == 'told' else 'question, ' + told,
-                       (version, many, 'timeline' if blamed else 'choice', self.act_name(act)),
-                       '%s at %s for segments %s and identity %s: %s; true %s' % (
-                           flag, timestamp(at), segments, identity, json.dumps(row), live[:1]))
+        if right:
+            return
+        wrong = (version, many, 'timeline' if blamed else 'choice', self.act_name(act))
+        says = '%s at %s for segments %s and identity %s: %s; true %s' % (flag, timestamp(at), segments, identity, json.dumps(row), live[:1])
+        if row['confidence'] == 'reported' and many != 'one' and told == 'told':
+            self.fault('reported', ('question',) + wrong, says)
+        if row['confidence'] == 'confirmed' and self.counts_as_told(told, act):
+            self.fault('question' if told == 'told' else 'question, ' + told, wrong, says)
 
     def wrong_scopes(self, candidates, row, live, at):
         """What to blame for an answer: the scope that was answered, or else the one that is right, if the timeline is wrong
         about it, or those about which it is; if it is about none, the order of the overrides."""
         wrong = [s for s in candidates if not self.fits(s, at)]
-        return [s for s in wrong if scope_kind(s) == row['scope'] and s[2] == row['segment_id']] or \
+        return [s for s in wrong if is_answered(row, s)] or \
             [s for s in wrong if live and s == live[0][0]] or wrong
 
     def blame_answer(self, blamed, live, at):
