@@ -204,6 +204,21 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 }
 
 /*
+ * Does an entry say that a default was saved, but neither that it was turned on or
+ * off shows, nor is there an entry of its value or a percentage?  Then an import,
+ * which nothing tells, changed it before it was read, perhaps.
+ */
+static void
+weigh_unchanged(const FswState *states, FswAct *act, const FswAct *previous)
+{
+	if (act->evidence >= 0 && act->cause != FSW_CAUSE_IMPORT && act->exact && !act->by_nobody && !act->value_told && act->nshares == 0 &&
+		previous->told && previous->state >= 0 && previous->evidence >= 0 && previous->evidence != act->evidence &&
+		previous->confidence > FSW_INFERRED && previous->arrived < act->at &&
+		states[previous->state].enabled == states[act->state].enabled)
+		act->unsure_until = Max(act->unsure_until, act->read);
+}
+
+/*
  * Does an entry say that a value or a percentage was saved, but an event has it as
  * it says it was before?  Then it was read before that, perhaps.
  */
@@ -362,6 +377,8 @@ fsw_acts_weigh(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind 
 		weigh_removed(flag, act);
 		if (act->evidence >= 0)
 			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, nacts - i - 1);
+		if (i > 0 && kind == FSW_SCOPE_DEFAULT)
+			weigh_unchanged(states, act, &acts[i - 1]);
 		if (act->cause == FSW_CAUSE_IMPORT)
 			weigh_import(acts, nacts, i);
 

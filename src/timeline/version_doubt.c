@@ -380,17 +380,22 @@ doubt_unsent(const FswVersions *set, FswTimeline *timeline, int index)
 
 /*
  * A version of which an entry alone came before the flag was gone was not told of, since a
- * queue stood still until then: so its entry was written late as well, perhaps.
+ * queue stood still until then: so its entry was written late as well, perhaps.  Or it was
+ * scheduled, and went live so shortly before the end that nothing was read of it.
  */
 static void
 doubt_stalled(const FswVersions *set, FswTimeline *timeline, int index)
 {
 	const FswVersion *version = &set->versions[index];
+	int64		gone = set->flag->deleted_at;
 
-	if (fsw_version_is_silent(version) && version->entry < set->flag->deleted_at &&
-		fsw_apart(set->flag->deleted_at, version->entry) <= FSW_LATE_ALONE && lists_come(set))
+	if (gone == FSW_FOREVER || !fsw_version_is_silent(version) || version->entry >= gone || !lists_come(set))
+		return;
+	if (fsw_apart(gone, version->entry) <= FSW_LATE_ALONE)
 		fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->entry,
 						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	fsw_timeline_lower(timeline, 0, Max(version->entry, fsw_after(gone, -FSW_LATE_ALONE)), gone,
+					   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
