@@ -24,7 +24,7 @@ SCOPE = (1, 1, None, None)
 
 class Told:
     def told(self, act, scope=None, at=None):
-        return 'silent' if act == 2 else 'told'
+        return 'silent' if act in (2, 4) else 'told'
 
 def judged(truth, claim, since=0):
     judge = object.__new__(Judge)
@@ -35,6 +35,8 @@ def judged(truth, claim, since=0):
     judge.changes_told = {}
     row = claim and {'enabled': claim[0], 'value': claim[1], 'variants': dict(claim[2])}
     judge.mine = {SCOPE: [{**(row or {'enabled': None}), 'begin': since, 'finish': 1 << 62}]}
+    if since:
+        judge.mine[SCOPE].insert(0, {'enabled': True, 'value': 'another', 'variants': {}, 'begin': 0, 'finish': since})
     judge.starts = {SCOPE: [since]}
     judge.sim = collections.namedtuple('Sim', 'versions')({})
     return judge, row
@@ -52,6 +54,9 @@ print('on top', *blamed([(True, 'x', a), (True, 'y', a), (True, 'y', b)], (True,
 print('told on top', *blamed([(True, 'x', a), (True, 'y', a), (False, 'y', b)], (True, 'x', b), 35))
 print('too early', *blamed([(True, 'x', a), (False, 'x', a), (True, 'z', a)], (True, 'z', a), 15))
 print('gone all along', *blamed([None, (True, 'x', a), None], None, 25))
+back = [(True, 'z', a), (True, 'x', a), (True, 'y', a), (True, 'z', a)]
+print('claimed all along', *blamed(back, (True, 'z', a), 35))
+print('anew, and so later without a word', *blamed(back, (True, 'z', a), 35, 30))
 print('answer', *answer_blamed([(True, 'x', a), (True, 'y', a)], (True, 'y', a), 15))
 
 # An answer about several scopes: the timeline is wrong about some of them.
@@ -133,6 +138,8 @@ is($got{'on top'}, 'silent 2', 'the same beneath one that was told, so that the 
 is($got{'told on top'}, 'told 3', 'unless that is wrong as well');
 is($got{'too early'}, 'told 3', 'what was told, and claimed too early');
 is($got{'gone all along'}, 'silent 2', 'what was made without a word, and never claimed');
+is($got{'claimed all along'}, 'told 3', 'a state that comes back, and was claimed all along');
+is($got{'anew, and so later without a word'}, 'silent 4', 'the same, claimed anew before a change that nothing told made it so');
 is($got{answer}, 'silent 2', 'so an answer about several scopes, not on what is true then');
 is($got{'wrong scopes'}, 'told True True True True', 'the scope that was answered, or the right one, if the timeline is wrong about it');
 is($got{none}, 'told told silent', 'a save of which neither its entry nor a body read later came') or diag(explain(\%got));

@@ -209,10 +209,12 @@ class Judge:
 
         before = next((i for i in range(index - 1, -2, -1) if claimed(i)), None)
         after = next((i for i in range(index + 1, len(rows)) if claimed(i)), None)
-        # what is gone was claimed to be so too early, unless it was claimed all along since it last was
-        if before is not None and (claim is not None or after is None or not any(
-                row['enabled'] is not None and row['finish'] > rows[before + 1][0] and row['begin'] <= at
-                for row in self.mine.get(scope, ()))):
+        def held(begin, end):
+            return not any(self.claims_other(row, claim) and row['finish'] > begin and row['begin'] <= end
+                           for row in self.mine.get(scope, ()))
+
+        # what will be so was claimed too early if it is claimed up to then, and was not all along since it last was so
+        if before is not None and (after is None or held(rows[before + 1][0], at) or not held(at, rows[after][0])):
             blamed = self.missed(rows, before, index) or range(before + 1, index + 1)
         elif after is not None:
             blamed = range(index + 1, after + 1)
@@ -223,6 +225,12 @@ class Judge:
         order = ('told', 'hole', 'silent', 'lost')
         found = [(self.told_change(scope, rows[i]), rows[i][2]) for i in blamed]
         return min(found, key=lambda pair: order.index(pair[0]))
+
+    @staticmethod
+    def claims_other(row, claim):
+        if row['enabled'] is None or claim is None:
+            return row['enabled'] is not None or claim is not None
+        return any(row[part] != claim[part] for part in ('enabled', 'value', 'variants'))
 
     def told_change(self, scope, row):
         if (scope, row[0]) not in self.changes_told:
