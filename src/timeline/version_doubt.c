@@ -174,6 +174,30 @@ doubt_alone(const FswVersions *set, FswTimeline *timeline, int index)
 }
 
 /*
+ * A list of which no event came, and which came long after its entry, is of a version that was
+ * told of late as a whole.  If what it has was there before, told by a version of the same
+ * minutes, it may be what that one changed, and so from before it.
+ */
+static void
+doubt_late(const FswVersions *set, FswTimeline *timeline, int index)
+{
+	const FswVersion *version = &set->versions[index];
+	const FswPeriod *before;
+	const FswPeriod *after;
+
+	if (version->list == NULL || version->nevents > 0 || version->deleted >= 0 || version->entry == FSW_NEVER ||
+		fsw_apart(version->list_arrived, version->entry) <= FSW_TOLD_LATE ||
+		index == 0 || version[-1].live < fsw_after(version->entry, -FSW_LATE_ALONE) ||
+		!version[-1].has_events || version[-1].entry == FSW_NEVER || fsw_apart(version[-1].entry, version[-1].time) <= FSW_TOLD_LATE)
+		return;
+	before = fsw_timeline_at(timeline, timeline->periods[0].scope, fsw_after(version->earliest, -1));
+	after = fsw_timeline_at(timeline, timeline->periods[0].scope, version->latest);
+	if (before != NULL && after != NULL && before->state == after->state)
+		fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->earliest,
+						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+}
+
+/*
  * An override that a list lacked is in a later one again, although no event
  * brought it back: it was not removed, or another one came that nothing told of.
  */
@@ -483,6 +507,7 @@ doubt_version(const FswVersions *set, FswTimeline *timeline, int index)
 	doubt_waiting(set, timeline, index);
 	doubt_listed(set, timeline, index);
 	doubt_alone(set, timeline, index);
+	doubt_late(set, timeline, index);
 	doubt_unsent(set, timeline, index);
 	doubt_stalled(set, timeline, index);
 	doubt_dated(set, timeline, index);
