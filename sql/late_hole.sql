@@ -15,9 +15,10 @@ CREATE PROCEDURE pg_temp.entry(id int, second numeric, arrived numeric, log text
             'environment', CASE WHEN log NOT LIKE 'Flag / %' THEN jsonb_build_object('id', 1, 'name', 'env') END)
         ELSE jsonb_build_object('log', 'Segment updated: s', 'related_object_type', 'SEGMENT', 'environment', NULL) END)::text, 'UTF8'),
         pg_temp.at(arrived) $$;
-CREATE PROCEDURE pg_temp.change(second numeric, arrived numeric, value int, before int) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE pg_temp.change(second numeric, arrived numeric, value int, before int, enabled boolean DEFAULT true,
+    was boolean DEFAULT true) LANGUAGE plpgsql AS $$
 DECLARE
-    state jsonb := '{"enabled": true, "multivariate_feature_state_values": [], "identity": null, "identity_identifier": null,
+    state jsonb := '{"multivariate_feature_state_values": [], "identity": null, "identity_identifier": null,
         "feature_segment": null, "environment": {"id": 1, "name": "env"}, "feature": {"id": 1, "name": "flag", "type": "STANDARD",
         "default_enabled": true, "initial_value": null, "created_date": "2026-01-01T00:00:00.000000Z", "description": null,
         "project": {"id": 7, "name": "Late"}}}';
@@ -25,8 +26,8 @@ BEGIN
     INSERT INTO flagsmith.inbox (webhook, body, received_at)
     VALUES ('late hole', convert_to(jsonb_build_object('event_type', 'FLAG_UPDATED', 'data', jsonb_build_object('changed_by', 'ada@example.com',
         'timestamp', to_char(pg_temp.at(second), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        'new_state', state || jsonb_build_object('feature_state_value', value),
-        'previous_state', state || jsonb_build_object('feature_state_value', before)))::text, 'UTF8'), pg_temp.at(arrived));
+        'new_state', state || jsonb_build_object('feature_state_value', value, 'enabled', enabled),
+        'previous_state', state || jsonb_build_object('feature_state_value', before, 'enabled', was)))::text, 'UTF8'), pg_temp.at(arrived));
 END $$;
 DO $$ BEGIN
     FOR id IN 1..70 LOOP
@@ -40,12 +41,12 @@ DO $$ BEGIN
     CALL pg_temp.entry(74, 104, 171.2, 'Remote config value updated for feature: flag');
     CALL pg_temp.entry(76, 106, 171.4, 'Remote config value updated for feature: flag');
     CALL pg_temp.entry(77, 105.5, 171.45);
-    CALL pg_temp.change(108, 171.5, 5, 4);
+    CALL pg_temp.change(108, 171.5, 5, 4, false);
     FOR id IN 78..150 LOOP
         CALL pg_temp.entry(id, id + 200, id + 201);
     END LOOP;
     CALL pg_temp.entry(151, 360, 361.2, 'Remote config value updated for feature: flag');
-    CALL pg_temp.change(360, 361.3, 6, 5);
+    CALL pg_temp.change(360, 361.3, 6, 5, false, false);
     CALL pg_temp.entry(152, 400, 401);
 END $$;
 -- The first, of 102, changed the value: what was there up to 104 is not proved.  It could have been of 109 as well, as its id is

@@ -141,7 +141,7 @@ SELECT * FROM pg_temp.periods(7) p WHERE p LIKE 'env 1%';
 CALL pg_temp.made('04:30', 15);
 CALL pg_temp.event('04:30:02', '04:30', 1, 15, pg_temp.state(true, '"first"'));
 CALL pg_temp.entry('04:30', 1, 'FEATURE_STATE', 'New Flag / Remote Config created: flag 15', 15001);
-CALL pg_temp.event('04:40:02', '04:40', 1, 15, pg_temp.state(true, '"both"'), pg_temp.state(true, '"first"'));
+CALL pg_temp.event('04:40:02', '04:40', 1, 15, pg_temp.state(false, '"both"'), pg_temp.state(true, '"first"'));
 CALL pg_temp.entry('04:40', 1, 'FEATURE_STATE', 'Flag state updated for feature: flag 15', 15001);
 CALL pg_temp.entry('04:40:00.04', 1, 'FEATURE_STATE', 'Remote config value updated for feature: flag 15', 15001);
 SELECT * FROM pg_temp.periods(15) p WHERE p LIKE 'env 1%';

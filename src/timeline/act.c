@@ -123,6 +123,7 @@ weigh_entries(FswAct *act, const FswScopeEvidence *scope, bool requested)
 			continue;
 		act->first_entry = Min(act->first_entry, entry->at);
 		act->exact |= entry->at == act->at;
+		act->switched |= entry->at == act->at && entry->kind == FSW_EV_STATE;
 		act->value_told |= entry->kind == FSW_EV_VALUE;
 		if (entry->kind == FSW_EV_VALUE)
 		{

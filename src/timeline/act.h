@@ -46,6 +46,8 @@ typedef struct FswAct
 								 * saved, */
 	bool		value_told;		/* one that the value was, */
 	bool		exact;			/* or something at exactly its time */
+	bool		switched;		/* that it was turned on or off, at exactly its
+								 * time */
 	bool		share_missing;	/* a percentage was, and no entry tells of it */
 	bool		several;		/* its parts were saved by turns: what was read
 								 * between them can be none that is told */

@@ -204,17 +204,14 @@ weigh_untold(const FswFlag *flag, const FswScopeEvidence *scope, FswAct *previou
 }
 
 /*
- * Does an entry say that a default was saved, but neither that it was turned on or
- * off shows, nor is there an entry of its value or a percentage?  Then an import,
- * which nothing tells, changed it before it was read, perhaps.
+ * Does an entry say that a default was turned on or off, and the event that it is as it
+ * was?  Then an import, which nothing tells, changed it back before it was read, perhaps.
  */
 static void
-weigh_unchanged(const FswState *states, FswAct *act, const FswAct *previous)
+weigh_unchanged(const FswState *states, FswAct *act)
 {
-	if (act->evidence >= 0 && act->cause != FSW_CAUSE_IMPORT && act->exact && !act->by_nobody && !act->value_told && act->nshares == 0 &&
-		previous->told && previous->state >= 0 && previous->evidence >= 0 && previous->evidence != act->evidence &&
-		previous->confidence > FSW_INFERRED && previous->arrived < act->at &&
-		states[previous->state].enabled == states[act->state].enabled)
+	if (act->evidence >= 0 && act->cause != FSW_CAUSE_IMPORT && act->switched && !act->by_nobody && act->before >= 0 &&
+		states[act->before].enabled == states[act->state].enabled)
 		act->unsure_until = Max(act->unsure_until, act->read);
 }
 
@@ -377,8 +374,8 @@ fsw_acts_weigh(const FswFlag *flag, const FswScopeEvidence *scope, FswScopeKind 
 		weigh_removed(flag, act);
 		if (act->evidence >= 0)
 			weigh_reading(flag, act, i > 0 ? &acts[i - 1] : NULL, nacts - i - 1);
-		if (i > 0 && kind == FSW_SCOPE_DEFAULT)
-			weigh_unchanged(states, act, &acts[i - 1]);
+		if (kind == FSW_SCOPE_DEFAULT)
+			weigh_unchanged(states, act);
 		if (act->cause == FSW_CAUSE_IMPORT)
 			weigh_import(acts, nacts, i);
 
