@@ -232,7 +232,9 @@ find_candidates(FswMatch *match, FswGroup *group, bool far)
 			continue;
 		tried++;
 		cost = cost_of(match, group, version);
-		if (cost >= 0 && (far || cost <= 2 * NEAR))
+		/* whose address changed meanwhile is looked for where none of the near ones is of the same person */
+		if (cost >= 0 && (far || (cost <= 2 * NEAR &&
+								  (version->list == NULL || !are_by_two(version->list, &match->flag->evidence[group->events[0]])))))
 			add_candidate(group, i, cost);
 	}
 }
