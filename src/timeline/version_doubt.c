@@ -413,13 +413,8 @@ doubt_stalled(const FswVersions *set, FswTimeline *timeline, int index)
 	const FswVersion *version = &set->versions[index];
 	int64		gone = set->flag->deleted_at;
 
-	if (gone == FSW_FOREVER || !fsw_version_is_silent(version) || version->entry >= gone || !lists_come(set))
-		return;
-	if (fsw_apart(gone, version->entry) <= FSW_LATE_ALONE)
-		fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->entry,
-						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
-	fsw_timeline_lower(timeline, 0, Max(version->entry, fsw_after(gone, -FSW_LATE_ALONE)), gone,
-					   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
+	if (fsw_version_is_silent(version) && version->entry < gone && fsw_apart(gone, version->entry) <= FSW_LATE_ALONE && lists_come(set))
+		fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), gone, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
