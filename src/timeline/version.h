@@ -101,6 +101,13 @@ fsw_version_is_silent(const FswVersion *version)
 	return version->list == NULL && version->nevents == 0 && !version->imported && version->deleted < 0;
 }
 
+/* Was its entry written long after the time of its events? */
+static inline bool
+fsw_version_is_written_late(const FswVersion *version)
+{
+	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_TOLD_LATE;
+}
+
 /* Was its entry written when it was published, as it seems, but delivered late?  Then so was the rest, perhaps. */
 static inline bool
 fsw_version_is_late(const FswVersion *version)

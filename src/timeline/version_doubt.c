@@ -152,6 +152,16 @@ doubt_listed(const FswVersions *set, FswTimeline *timeline, int index)
 		fsw_timeline_lower(timeline, 0, version->earliest, version->list_arrived, FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
+/* Has a scope another state when a version had been live at the latest than right before it? */
+static bool
+is_changed(const FswTimeline *timeline, const FswVersion *version)
+{
+	const FswPeriod *before = fsw_timeline_at(timeline, timeline->periods[0].scope, fsw_after(version->earliest, -1));
+	const FswPeriod *after = fsw_timeline_at(timeline, timeline->periods[0].scope, version->latest);
+
+	return before != NULL && after != NULL && before->state != after->state;
+}
+
 /*
  * A list of which nothing else came, where no entries do, may have waited in a queue that
  * stood still: what it changed was so since then, perhaps.
@@ -160,39 +170,27 @@ static void
 doubt_alone(const FswVersions *set, FswTimeline *timeline, int index)
 {
 	const FswVersion *version = &set->versions[index];
-	const FswPeriod *before;
-	const FswPeriod *after;
 
-	if (version->list == NULL || version->nevents > 0 || version->deleted >= 0 || version->entry != FSW_NEVER ||
-		set->flag->latest_audit_at != FSW_NEVER)
-		return;
-	before = fsw_timeline_at(timeline, timeline->periods[0].scope, fsw_after(version->earliest, -1));
-	after = fsw_timeline_at(timeline, timeline->periods[0].scope, version->latest);
-	if (before != NULL && after != NULL && before->state != after->state)
+	if (version->list != NULL && version->nevents == 0 && version->deleted < 0 && version->entry == FSW_NEVER &&
+		set->flag->latest_audit_at == FSW_NEVER && is_changed(timeline, version))
 		fsw_timeline_lower(timeline, 0, fsw_after(version->list_arrived, -FSW_LATE_ALONE), version->earliest,
 						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }
 
 /*
  * A list of which no event came, and which came long after its entry, is of a version that was
- * told of late as a whole.  If what it has was there before, told by a version of the same
- * minutes, it may be what that one changed, and so from before it.
+ * told of late as a whole.  If what it has was there before, by a version of the same minutes
+ * whose entry was written late too, it may be what that one changed, and so from before it.
  */
 static void
 doubt_late(const FswVersions *set, FswTimeline *timeline, int index)
 {
 	const FswVersion *version = &set->versions[index];
-	const FswPeriod *before;
-	const FswPeriod *after;
 
-	if (version->list == NULL || version->nevents > 0 || version->deleted >= 0 || version->entry == FSW_NEVER ||
-		fsw_apart(version->list_arrived, version->entry) <= FSW_TOLD_LATE ||
-		index == 0 || version[-1].live < fsw_after(version->entry, -FSW_LATE_ALONE) ||
-		!version[-1].has_events || version[-1].entry == FSW_NEVER || fsw_apart(version[-1].entry, version[-1].time) <= FSW_TOLD_LATE)
-		return;
-	before = fsw_timeline_at(timeline, timeline->periods[0].scope, fsw_after(version->earliest, -1));
-	after = fsw_timeline_at(timeline, timeline->periods[0].scope, version->latest);
-	if (before != NULL && after != NULL && before->state == after->state)
+	if (version->list != NULL && version->nevents == 0 && version->deleted < 0 && version->entry != FSW_NEVER &&
+		fsw_apart(version->list_arrived, version->entry) > FSW_TOLD_LATE &&
+		index > 0 && fsw_version_is_written_late(&version[-1]) &&
+		version[-1].live >= fsw_after(version->entry, -FSW_LATE_ALONE) && !is_changed(timeline, version))
 		fsw_timeline_lower(timeline, 0, fsw_after(version->entry, -FSW_LATE_ALONE), version->earliest,
 						   FSW_REPORTED, FSW_CAUSE_PUBLISHING);
 }

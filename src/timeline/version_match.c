@@ -173,9 +173,9 @@ cost_of(const FswMatch *match, const FswGroup *group, const FswVersion *version)
 	unexplained = compare_with_list(match->flag, version->list, group);
 	if (unexplained < 0)
 		return -1;
-	/* an address can have changed meanwhile */
+	/* an address can have changed meanwhile, which makes it none of the near ones */
 	if (are_by_two(version->list, &match->flag->evidence[group->events[0]]))
-		cost += NEAR;
+		cost += 2 * NEAR + 1;
 	/* events and list are sent when the version goes live, the entry before */
 	if (!group->deleted)
 	{
@@ -232,9 +232,7 @@ find_candidates(FswMatch *match, FswGroup *group, bool far)
 			continue;
 		tried++;
 		cost = cost_of(match, group, version);
-		/* whose address changed meanwhile is looked for where none of the near ones is of the same person */
-		if (cost >= 0 && (far || (cost <= 2 * NEAR &&
-								  (version->list == NULL || !are_by_two(version->list, &match->flag->evidence[group->events[0]])))))
+		if (cost >= 0 && (far || cost <= 2 * NEAR))
 			add_candidate(group, i, cost);
 	}
 }

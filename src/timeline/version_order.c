@@ -61,8 +61,7 @@ compare_by_latest(const void *a, const void *b)
 static bool
 is_told_late(const FswVersion *version)
 {
-	return version->has_events && version->entry != FSW_NEVER && fsw_apart(version->entry, version->time) > FSW_TOLD_LATE &&
-		fsw_apart(version->latest, version->entry_arrived) <= FSW_TOLD_LATE;
+	return fsw_version_is_written_late(version) && fsw_apart(version->latest, version->entry_arrived) <= FSW_TOLD_LATE;
 }
 
 /*

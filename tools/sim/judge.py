@@ -32,6 +32,11 @@ def same(enabled, value, variants, shown):
     return enabled == shown[0] and json.dumps(value) == shown[1] and shares(variants) == shown[2]
 
 
+def as_shown(claim):
+    """What is claimed, as the truth has it; None where there is nothing."""
+    return None if claim is None or claim['enabled'] is None else (claim['enabled'], json.dumps(claim['value']), shares(claim['variants']))
+
+
 def scope_kind(scope):
     return 'identity' if scope[3] is not None else 'segment' if scope[2] is not None else 'environment'
 
@@ -207,12 +212,12 @@ class Judge:
             return shown is None if claim is None else \
                 shown is not None and same(claim['enabled'], claim['value'], claim['variants'], shown)
 
+        def held(begin, end):
+            return all(as_shown(row) == as_shown(claim) for row in self.mine.get(scope, ())
+                       if row['finish'] > begin and row['begin'] <= end)
+
         before = next((i for i in range(index - 1, -2, -1) if claimed(i)), None)
         after = next((i for i in range(index + 1, len(rows)) if claimed(i)), None)
-        def held(begin, end):
-            return not any(self.claims_other(row, claim) and row['finish'] > begin and row['begin'] <= end
-                           for row in self.mine.get(scope, ()))
-
         # what will be so was claimed too early if it is claimed up to then, and was not all along since it last was so
         if before is not None and (after is None or held(rows[before + 1][0], at) or not held(at, rows[after][0])):
             blamed = self.missed(rows, before, index) or range(before + 1, index + 1)
@@ -225,12 +230,6 @@ class Judge:
         order = ('told', 'hole', 'silent', 'lost')
         found = [(self.told_change(scope, rows[i]), rows[i][2]) for i in blamed]
         return min(found, key=lambda pair: order.index(pair[0]))
-
-    @staticmethod
-    def claims_other(row, claim):
-        if row['enabled'] is None or claim is None:
-            return row['enabled'] is not None or claim is not None
-        return any(row[part] != claim[part] for part in ('enabled', 'value', 'variants'))
 
     def told_change(self, scope, row):
         if (scope, row[0]) not in self.changes_told:
@@ -256,7 +255,7 @@ class Judge:
         shown = rows[index][1] if index >= 0 else None
         if claim is None or shown is None:
             return []
-        claimed = (claim['enabled'], json.dumps(claim['value']), shares(claim['variants']))
+        claimed = as_shown(claim)
         blamed = []
         for part in (i for i in range(3) if claimed[i] != shown[i]):
             values = [row[1] and row[1][part] for row in rows]
